@@ -1,0 +1,8 @@
+//! The pure part of kbisect: versions, series, search, scenario model, console classifier, flow
+//! analysis.
+//!
+//! Invariant: no I/O here. No tokio, no `std::fs`, no process, no clock, no randomness. Whatever
+//! comes from outside is handed in as values; whatever goes out is returned.
+
+pub mod kernel;
+pub mod version;
