@@ -5,4 +5,5 @@
 //! comes from outside is handed in as values; whatever goes out is returned.
 
 pub mod kernel;
+pub mod scenario;
 pub mod version;

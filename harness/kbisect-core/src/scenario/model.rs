@@ -1,0 +1,374 @@
+//! The scenario model: what a `scenario.toml` says, after it was parsed and validated.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A whole scenario: nodes, links, set-up, workload, replay, checks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Schema tag, `kbisect.scenario/1`.
+    pub schema: String,
+    /// Name: that of the scenario's folder. Not a key of the file.
+    #[serde(skip_deserializing, default)]
+    pub name: String,
+    /// One line for lists.
+    pub summary: String,
+    /// Longer text for `scenario show` and reports.
+    #[serde(default)]
+    pub description: String,
+    /// What a kernel must offer before it is worth a boot.
+    #[serde(default)]
+    pub requires: Requires,
+    /// The candidate machine.
+    #[serde(default)]
+    pub candidate: MachineOptions,
+    /// The peer machine.
+    #[serde(default)]
+    pub peer: MachineOptions,
+    /// Hosts by name.
+    pub nodes: BTreeMap<String, Node>,
+    /// Network segments by name; each maps a node to its interface there.
+    #[serde(default)]
+    pub links: BTreeMap<String, BTreeMap<String, Interface>>,
+    /// Steps before the workload starts, in order.
+    #[serde(default)]
+    pub setup: Vec<Step>,
+    /// The application: started after the set-up, and must become ready.
+    #[serde(default)]
+    pub services: Vec<Service>,
+    /// Steps after the workload is ready, in order.
+    #[serde(default)]
+    pub replay: Vec<Step>,
+    /// What must hold, in order.
+    pub checks: Vec<Check>,
+    /// What a kernel `WARNING` (or another report that is not fatal) after boot means.
+    #[serde(default)]
+    pub warnings: WarningPolicy,
+    /// Files of the scenario that its steps, services and nodes name: relative path -> content.
+    #[serde(skip, default)]
+    pub assets: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a kernel must offer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requires {
+    /// Modules by name, loadable or built in: `nf_synproxy_core`.
+    pub modules: Vec<String>,
+    /// Config symbols that must be `y` or `m`: `CONFIG_NET_VRF`.
+    pub config: Vec<String>,
+}
+
+/// Options of one machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MachineOptions {
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Words added to the kernel command line.
+    pub cmdline: Vec<String>,
+}
+
+impl Default for MachineOptions {
+    fn default() -> Self {
+        Self { memory_mib: 512, cpus: 1, cmdline: Vec::new() }
+    }
+}
+
+/// Which kernel a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeKernel {
+    /// The kernel under test.
+    Candidate,
+    /// The fixed kernel that everything else runs on.
+    Reference,
+}
+
+/// One host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Which kernel it runs.
+    pub kernel: NodeKernel,
+    /// One line for reports: `internet server`.
+    #[serde(default)]
+    pub role: String,
+    /// sysctls by dotted name, written before addresses are set.
+    #[serde(default)]
+    pub sysctl: BTreeMap<String, SysctlValue>,
+    /// Extra virtual interfaces, as `ip link add` arguments: `vrf-gw type vrf table 10`.
+    #[serde(default)]
+    pub devices: Vec<String>,
+    /// Routes, as `ip route add` arguments: `default via 192.0.2.1`.
+    #[serde(default)]
+    pub routes: Vec<String>,
+}
+
+/// A sysctl's value as TOML has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SysctlValue {
+    /// A number.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+impl std::fmt::Display for SysctlValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A node's interface on a link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    /// Interface name inside the node.
+    pub name: String,
+    /// Addresses with prefix length: `192.0.2.10/24`.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Name of the VRF (or bridge) device that the interface is put under.
+    #[serde(default)]
+    pub master: Option<String>,
+    /// MTU in bytes.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+}
+
+/// One step of the set-up or the replay: exactly one action on one node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Name for the progress line and reports; made from the action when left out.
+    pub name: String,
+    /// Where it runs.
+    pub node: String,
+    /// What is done.
+    pub action: Action,
+    /// How many times, one after the other.
+    pub repeat: u32,
+    /// What a refusal (non-zero exit status) means.
+    pub refusal: Refusal,
+    /// Deadline in seconds for one repetition, before scaling for the accelerator.
+    pub timeout_s: f64,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// `nft -f FILE`.
+    Nft(String),
+    /// `iptables-restore FILE`.
+    IptablesRestore(String),
+    /// `ip6tables-restore FILE`.
+    Ip6tablesRestore(String),
+    /// `ip -batch FILE`.
+    IpBatch(String),
+    /// A shell script text, run by the guest's `sh -eu`. Never run on the host.
+    Run(String),
+}
+
+impl Action {
+    /// Whether the action loads packet filter rules, so that its failure is `rules-refused`.
+    #[must_use]
+    pub fn loads_rules(&self) -> bool {
+        matches!(self, Self::Nft(_) | Self::IptablesRestore(_) | Self::Ip6tablesRestore(_))
+    }
+
+    /// The asset that it reads, if any.
+    #[must_use]
+    pub fn asset(&self) -> Option<&str> {
+        match self {
+            Self::Nft(file)
+            | Self::IptablesRestore(file)
+            | Self::Ip6tablesRestore(file)
+            | Self::IpBatch(file) => Some(file),
+            Self::Run(_) => None,
+        }
+    }
+}
+
+/// What it means when a step is refused on the candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// A symptom of its own: `rules-refused` for rules, `check-failed` for another step.
+    #[default]
+    Bad,
+    /// Fine: noted in the record, the trial goes on.
+    Accept,
+}
+
+/// A part of the workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Unique name.
+    pub name: String,
+    /// Where it runs.
+    pub node: String,
+    /// Program and arguments; `{assets}` stands for the folder of the scenario's files.
+    pub command: Vec<String>,
+    /// When it counts as ready.
+    #[serde(default)]
+    pub ready: Ready,
+    /// Whether its end during the trial is a symptom (`service-down`).
+    #[serde(default = "yes")]
+    pub must_stay: bool,
+    /// Deadline in seconds for becoming ready, before scaling.
+    #[serde(default = "default_ready_s")]
+    pub ready_timeout_s: f64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_ready_s() -> f64 {
+    10.0
+}
+
+/// When a service counts as ready.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ready {
+    /// As soon as it was started.
+    #[default]
+    Started,
+    /// When something listens on this TCP port of the node.
+    Tcp(u16),
+    /// When something is bound to this UDP port of the node.
+    Udp(u16),
+    /// When this file exists in the node.
+    File(String),
+    /// When its output has a line that matches this regular expression.
+    Log(String),
+}
+
+/// One thing that must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Unique name.
+    pub name: String,
+    /// Where it runs.
+    pub node: String,
+    /// What is done.
+    pub probe: Probe,
+    /// Deadline in seconds for one attempt, before scaling.
+    pub timeout_s: f64,
+    /// Whether its failure is only recorded, not judged.
+    pub record_only: bool,
+}
+
+/// What a check does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// HTTP/1.1 GET requests, one connection each, one after the other.
+    Http(HttpProbe),
+    /// A command in the node.
+    Command(CommandProbe),
+    /// The node answers: its kernel runs and schedules user space.
+    Alive,
+}
+
+impl Probe {
+    /// Whether the probe looks at bytes that an application received.
+    #[must_use]
+    pub fn verifies_payload(&self) -> bool {
+        match self {
+            Self::Http(http) => !http.body.is_empty(),
+            Self::Command(command) => command.payload,
+            Self::Alive => false,
+        }
+    }
+}
+
+/// HTTP requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HttpProbe {
+    /// Server address; names are not resolved.
+    pub host: IpAddr,
+    /// Server port.
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+    /// How many connections.
+    pub connections: u32,
+    /// Expected status.
+    pub status: u16,
+    /// What the body must be like.
+    pub body: Body,
+}
+
+/// What a body must be like; nothing set means that it is not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Body {
+    /// The whole body after trimming white space at both ends.
+    pub equals: Option<String>,
+    /// A part of it.
+    pub contains: Option<String>,
+    /// Its length in bytes.
+    pub bytes: Option<u64>,
+}
+
+impl Body {
+    /// Whether nothing is asked of the body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A command and what it must answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandProbe {
+    /// Shell script text, run by the guest's `sh -eu`.
+    pub run: String,
+    /// Expected exit status.
+    #[serde(default)]
+    pub status: i32,
+    /// Expected standard output after trimming white space at both ends.
+    #[serde(default)]
+    pub stdout: Option<String>,
+    /// A part that the standard output must have.
+    #[serde(default)]
+    pub stdout_contains: Option<String>,
+    /// Whether the command verifies payload, so that `scenario check` does not warn.
+    #[serde(default)]
+    pub payload: bool,
+}
+
+/// What a kernel report that is not fatal means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WarningPolicy {
+    /// A symptom, if nothing else went wrong.
+    #[default]
+    Bad,
+    /// Listed in the record only.
+    Record,
+}
+
+impl Scenario {
+    /// Names of the nodes that run the given kernel, in order.
+    pub fn nodes_on(&self, kernel: NodeKernel) -> impl Iterator<Item = &str> {
+        self.nodes
+            .iter()
+            .filter(move |(_, node)| node.kernel == kernel)
+            .map(|(name, _)| name.as_str())
+    }
+}
