@@ -6,4 +6,5 @@
 
 pub mod kernel;
 pub mod scenario;
+pub mod search;
 pub mod version;
