@@ -1,1 +1,21 @@
-//! TODO
+//! Where kernels come from: the local store, and Debian archives.
+//!
+//! [`Settings`] say where to look, [`Catalog`] says what there is and puts it in order, and
+//! [`Store`] holds what has been fetched or added, ready to boot. All of it is synchronous: the
+//! callers run it on threads of their own.
+
+mod candidate;
+mod catalog;
+mod modules;
+mod progress;
+mod ready;
+mod settings;
+mod store;
+
+pub use candidate::{Build, Candidate, CandidateState, PackageRef};
+pub use catalog::{Catalog, CatalogError, ResolveError};
+pub use modules::{MissingModule, ModuleTree, Provided};
+pub use progress::{Progress, ProgressItem, Silent};
+pub use ready::ReadyKernel;
+pub use settings::{Mirrors, Options, Settings, SettingsError, SuiteChoice};
+pub use store::{AddError, AddRequest, FetchError, PruneReport, PruneRule, Store, StoreError};

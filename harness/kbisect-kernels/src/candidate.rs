@@ -1,0 +1,79 @@
+//! One kernel that could be tested, fetched or not.
+
+use kbisect_core::kernel::{Kernel, KernelId};
+use kbisect_core::version::PackageVersion;
+use serde::{Deserialize, Serialize};
+
+/// One package of an archive kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageRef {
+    /// Package name.
+    pub name: String,
+    /// Package version.
+    pub version: String,
+    /// SHA-256 of the `.deb` in lower-case hexadecimal digits, from the signed index.
+    pub sha256: String,
+    /// Size of the `.deb` in bytes, from the signed index.
+    pub size: u64,
+    /// Whole URL of the `.deb`.
+    pub url: String,
+    /// Suite whose index names the package.
+    pub suite: String,
+}
+
+/// Whether a candidate can be booted, and what that would take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum CandidateState {
+    /// In the local store, ready.
+    Stored,
+    /// In an archive.
+    Downloadable {
+        /// Size of all of its packages together.
+        bytes: u64,
+    },
+    /// Known, but it cannot be tested.
+    Untestable {
+        /// Why, as a lower-case fragment.
+        reason: String,
+    },
+}
+
+/// Another build of the same kernel source: for an older release, say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Package version of that build.
+    pub package_version: PackageVersion,
+    /// Suites that hold it.
+    pub suites: Vec<String>,
+    /// Its content hash.
+    pub id: KernelId,
+}
+
+/// One kernel of a series.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Identity; the id is known before anything is downloaded.
+    pub kernel: Kernel,
+    /// The packages to fetch; empty for a kernel that only the local store has.
+    pub packages: Vec<PackageRef>,
+    /// Whether it can be tested.
+    pub state: CandidateState,
+    /// Suites that hold this very build, beside the one in `kernel.source`.
+    pub also_in: Vec<String>,
+    /// Builds of the same source version that were left aside for this one.
+    pub other_builds: Vec<Build>,
+    /// What the user should know about the choice, one line each.
+    pub notes: Vec<String>,
+}
+
+impl Candidate {
+    /// Bytes that [`crate::Store::ensure`] would download.
+    #[must_use]
+    pub fn download_bytes(&self) -> u64 {
+        match self.state {
+            CandidateState::Downloadable { bytes } => bytes,
+            CandidateState::Stored | CandidateState::Untestable { .. } => 0,
+        }
+    }
+}

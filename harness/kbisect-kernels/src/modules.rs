@@ -1,0 +1,58 @@
+//! The module tree of a kernel: what it provides, and in which order modules load.
+
+use std::path::PathBuf;
+
+/// A kernel's modules as the store keeps them.
+#[derive(Clone, Debug)]
+pub struct ModuleTree {
+    /// `uname -r`; the tree belongs at `/lib/modules/RELEASE`.
+    pub release: String,
+    /// Squashfs image of that directory (its root is the directory itself), modules uncompressed.
+    pub image: PathBuf,
+    /// newc cpio archive, uncompressed, with the modules needed to mount the root file system and
+    /// to talk to the harness: `kbisect/modules/NN-name.ko`, and `kbisect/modules/order`.
+    pub boot_archive: PathBuf,
+    /// File names in `kbisect/modules/`, in the order in which they are to be inserted.
+    pub boot_order: Vec<String>,
+    /// Modules needed for the boot that the kernel has neither built in nor as a module. Empty for
+    /// a kernel that can be tested.
+    pub missing: Vec<String>,
+}
+
+/// Where a kernel has a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provided {
+    /// Built in.
+    Builtin,
+    /// As a loadable module.
+    Module,
+    /// Nowhere.
+    Missing,
+}
+
+/// A kernel lacks a module.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("kernel {release} has no module `{module}`")]
+pub struct MissingModule {
+    /// Release of the kernel.
+    pub release: String,
+    /// Module name as it was asked for.
+    pub module: String,
+}
+
+impl ModuleTree {
+    /// Says where the kernel has a module, by name (`-` and `_` are the same) or by alias.
+    #[must_use]
+    pub fn provides(&self, _module: &str) -> Provided {
+        todo!()
+    }
+
+    /// Lists the modules to insert so that all of `names` are there: dependencies first, paths
+    /// relative to `/lib/modules/RELEASE`. What is built in is left out.
+    ///
+    /// # Errors
+    /// [`MissingModule`] for the first name that the kernel has nowhere.
+    pub fn closure(&self, _names: &[&str]) -> Result<Vec<PathBuf>, MissingModule> {
+        todo!()
+    }
+}
