@@ -1,5 +1,19 @@
 //! Scenarios: the model and how it is read from TOML.
 
+mod actions;
+mod assets;
+mod cursor;
+mod lint;
 mod model;
+mod parse;
+mod places;
+mod problem;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod words;
 
+pub use assets::{AssetRef, Parsed};
 pub use model::*;
+pub use parse::SCHEMA;
+pub use problem::{Problem, ScenarioError};

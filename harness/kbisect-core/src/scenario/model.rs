@@ -6,13 +6,15 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// A whole scenario: nodes, links, set-up, workload, replay, checks.
+///
+/// Serde's shape of it is for plans and records. The file's shape is flatter (one action key a step)
+/// and is read by [`Scenario::parse`](super::Scenario::parse).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Schema tag, `kbisect.scenario/1`.
     pub schema: String,
     /// Name: that of the scenario's folder. Not a key of the file.
-    #[serde(skip_deserializing, default)]
     pub name: String,
     /// One line for lists.
     pub summary: String,
@@ -56,8 +58,11 @@ pub struct Scenario {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Requires {
-    /// Modules by name, loadable or built in: `nf_synproxy_core`.
+    /// Modules by name, loadable or built in: `nf_synproxy_core`. A kernel without one is skipped.
     pub modules: Vec<String>,
+    /// Modules that are loaded too where they exist. Older kernels have as modules of their own what
+    /// newer ones hold inside another (`nft_counter`, `nft_objref`: later parts of `nf_tables`).
+    pub optional_modules: Vec<String>,
     /// Config symbols that must be `y` or `m`: `CONFIG_NET_VRF`.
     pub config: Vec<String>,
 }
@@ -295,7 +300,7 @@ impl Probe {
     }
 }
 
-/// HTTP requests.
+/// HTTP requests: the first connection that fails ends the check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HttpProbe {
     /// Server address; names are not resolved.

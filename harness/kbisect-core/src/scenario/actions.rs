@@ -1,0 +1,261 @@
+//! Steps, services and checks: arrays of tables, each with one action key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::assets::AssetRef;
+use super::cursor::{Item, Table};
+use super::parse::check_node;
+use super::suggest::quoted;
+use super::{
+    Action, Body, Check, CommandProbe, HttpProbe, Node, Probe, Ready, Refusal, Service, Step, words,
+};
+
+type Nodes = BTreeMap<String, Node>;
+
+/// Deadlines that make sense: below the first a slow host alone decides, beyond the second nobody
+/// waits (seconds).
+const SECONDS: std::ops::RangeInclusive<f64> = 0.1..=600.0;
+/// Deadline of a step when the file has none (seconds).
+const STEP_S: f64 = 10.0;
+/// Deadline of a check's attempt when the file has none (seconds).
+const CHECK_S: f64 = 5.0;
+/// Largest body that a check can ask for: the guest holds it in memory.
+const BODY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Reads `[[setup]]` or `[[replay]]`.
+pub(super) fn read_steps(
+    item: Option<Item<'_>>,
+    nodes: &Nodes,
+    assets: &mut Vec<AssetRef>,
+) -> Vec<Step> {
+    let elements = item.map(|item| item.elements()).unwrap_or_default();
+    let tables = elements.iter().filter_map(|element| element.table());
+    tables.filter_map(|table| read_step(table, nodes, assets)).collect()
+}
+
+fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Option<Step> {
+    let node = read_node_name(&table, nodes);
+    let refusals = [("bad", Refusal::Bad), ("accept", Refusal::Accept)];
+    let refusal = table.get("refusal").and_then(|item| item.one_of(&refusals));
+    let repeat = table.get("repeat").and_then(|item| item.number(1..=10_000));
+    let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
+    let name = table.get("name").and_then(|item| item.parsed(words::line));
+    let keys = ["nft", "iptables-restore", "ip6tables-restore", "ip-batch", "run"];
+    let action = table.exactly_one(&keys).and_then(|(key, item)| {
+        let file = |assets| AssetRef::read(&item, assets);
+        Some(match key {
+            "nft" => Action::Nft(file(assets)?),
+            "iptables-restore" => Action::IptablesRestore(file(assets)?),
+            "ip6tables-restore" => Action::Ip6tablesRestore(file(assets)?),
+            "ip-batch" => Action::IpBatch(file(assets)?),
+            _ => Action::Run(read_script(&item, assets)?),
+        })
+    });
+    table.finish();
+    let action = action?;
+    Some(Step {
+        name: name.unwrap_or_else(|| default_name(&action)),
+        node: node?,
+        action,
+        repeat: repeat.unwrap_or(1),
+        refusal: refusal.unwrap_or_default(),
+        timeout_s: timeout_s.unwrap_or(STEP_S),
+    })
+}
+
+fn default_name(action: &Action) -> String {
+    match action {
+        Action::Nft(file) => format!("nft {file}"),
+        Action::IptablesRestore(file) => format!("iptables-restore {file}"),
+        Action::Ip6tablesRestore(file) => format!("ip6tables-restore {file}"),
+        Action::IpBatch(file) => format!("ip -batch {file}"),
+        Action::Run(script) => {
+            let first = script.lines().map(str::trim).find(|line| !line.is_empty());
+            format!("run {}", words::shown(first.unwrap_or_default()))
+        }
+    }
+}
+
+/// Reads `[[services]]`.
+pub(super) fn read_services(
+    item: Option<Item<'_>>,
+    nodes: &Nodes,
+    assets: &mut Vec<AssetRef>,
+) -> Vec<Service> {
+    let mut names = BTreeSet::new();
+    let elements = item.map(|item| item.elements()).unwrap_or_default();
+    let tables = elements.iter().filter_map(|element| element.table());
+    tables.filter_map(|table| read_service(table, nodes, &mut names, assets)).collect()
+}
+
+fn read_service(
+    table: Table<'_>,
+    nodes: &Nodes,
+    names: &mut BTreeSet<String>,
+    assets: &mut Vec<AssetRef>,
+) -> Option<Service> {
+    let name = read_unique_name(&table, "service", names);
+    let node = read_node_name(&table, nodes);
+    let words = table.require("command", "program and arguments, such as [\"nginx\"]");
+    let command = words.map(|item| {
+        let elements = item.elements();
+        for element in &elements {
+            AssetRef::scan(element, assets);
+        }
+        let command = item.list(words::command_word);
+        if command.first().is_none_or(|program| program.trim().is_empty()) && item.is_array() {
+            item.wrong("the program's name is missing");
+        }
+        command
+    });
+    let ready = table.get("ready").and_then(|item| read_ready(&item));
+    let must_stay = table.get("must_stay").and_then(|item| item.truth());
+    let ready_timeout_s = table.get("ready_timeout_s").and_then(|item| item.seconds(SECONDS));
+    table.finish();
+    Some(Service {
+        name: name?,
+        node: node?,
+        command: command?,
+        ready: ready.unwrap_or_default(),
+        must_stay: must_stay.unwrap_or(true),
+        ready_timeout_s: ready_timeout_s.unwrap_or(STEP_S),
+    })
+}
+
+fn read_ready(item: &Item<'_>) -> Option<Ready> {
+    if item.is_text() {
+        return item.one_of(&[("started", ())]).map(|()| Ready::Started);
+    }
+    let table = item.table()?;
+    let ready = table.exactly_one(&["tcp", "udp", "file", "log"]).and_then(|(key, item)| {
+        Some(match key {
+            "tcp" => Ready::Tcp(item.number(1..=u16::MAX)?),
+            "udp" => Ready::Udp(item.number(1..=u16::MAX)?),
+            "file" => Ready::File(item.parsed(words::guest_path)?),
+            _ => Ready::Log(item.parsed(words::regex)?),
+        })
+    });
+    table.finish();
+    ready
+}
+
+/// Reads `[[checks]]`.
+pub(super) fn read_checks(
+    item: &Item<'_>,
+    nodes: &Nodes,
+    assets: &mut Vec<AssetRef>,
+) -> Vec<Check> {
+    let mut names = BTreeSet::new();
+    let elements = item.elements();
+    if elements.is_empty() && item.is_array() {
+        item.wrong("at least one check is needed");
+    }
+    let tables = elements.iter().filter_map(|element| element.table());
+    let checks: Vec<Option<Check>> =
+        tables.map(|table| read_check(table, nodes, &mut names, assets)).collect();
+    if !checks.is_empty() && checks.iter().flatten().all(|check| check.record_only) {
+        let broken = checks.iter().any(Option::is_none);
+        if !broken {
+            item.wrong("every check is `record_only`: nothing is left that could fail");
+        }
+    }
+    checks.into_iter().flatten().collect()
+}
+
+fn read_check(
+    table: Table<'_>,
+    nodes: &Nodes,
+    names: &mut BTreeSet<String>,
+    assets: &mut Vec<AssetRef>,
+) -> Option<Check> {
+    let name = read_unique_name(&table, "check", names);
+    let node = read_node_name(&table, nodes);
+    let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
+    let record_only = table.get("record_only").and_then(|item| item.truth());
+    let probe = table.exactly_one(&["http", "command", "alive"]).and_then(|(key, item)| {
+        Some(match key {
+            "http" => Probe::Http(read_http(item.table()?)?),
+            "command" => Probe::Command(read_command(item.table()?, assets)?),
+            _ => {
+                if !item.truth()? {
+                    item.wrong("write `alive = true`, or leave the check out");
+                }
+                Probe::Alive
+            }
+        })
+    });
+    table.finish();
+    Some(Check {
+        name: name?,
+        node: node?,
+        probe: probe?,
+        timeout_s: timeout_s.unwrap_or(CHECK_S),
+        record_only: record_only.unwrap_or(false),
+    })
+}
+
+fn read_http(table: Table<'_>) -> Option<HttpProbe> {
+    let url = table.require("url", "such as `http://192.0.2.1/payload`");
+    let url = url.and_then(|item| item.parsed(words::url));
+    let connections = table.get("connections").and_then(|item| item.number(1..=1000));
+    let status = table.get("status").and_then(|item| item.number(100..=599));
+    let body = table.get("body").and_then(|item| item.table()).map(|table| {
+        let text = |key| table.get(key).and_then(|item| item.text()).map(str::to_owned);
+        let body = Body {
+            equals: text("equals"),
+            contains: text("contains"),
+            bytes: table.get("bytes").and_then(|item| item.number(0..=BODY_BYTES)),
+        };
+        table.finish();
+        body
+    });
+    table.finish();
+    let url = url?;
+    Some(HttpProbe {
+        host: url.host,
+        port: url.port,
+        path: url.path,
+        connections: connections.unwrap_or(1),
+        status: status.unwrap_or(200),
+        body: body.unwrap_or_default(),
+    })
+}
+
+fn read_command(table: Table<'_>, assets: &mut Vec<AssetRef>) -> Option<CommandProbe> {
+    let run = table.require("run", "shell text for the guest");
+    let run = run.and_then(|item| read_script(&item, assets));
+    let text = |key| table.get(key).and_then(|item| item.text()).map(str::to_owned);
+    let (stdout, stdout_contains) = (text("stdout"), text("stdout_contains"));
+    let status = table.get("status").and_then(|item| item.number(0..=255));
+    let payload = table.get("payload").and_then(|item| item.truth());
+    table.finish();
+    Some(CommandProbe {
+        run: run?,
+        status: status.unwrap_or(0),
+        stdout,
+        stdout_contains,
+        payload: payload.unwrap_or(false),
+    })
+}
+
+fn read_script(item: &Item<'_>, assets: &mut Vec<AssetRef>) -> Option<String> {
+    AssetRef::scan(item, assets);
+    item.parsed(words::script)
+}
+
+fn read_node_name(table: &Table<'_>, nodes: &Nodes) -> Option<String> {
+    let names: Vec<&str> = nodes.keys().map(String::as_str).collect();
+    let item = table.require("node", &format!("where it runs ({})", quoted(&names)))?;
+    let node = item.text()?;
+    check_node(&item, node, nodes);
+    Some(node.to_owned())
+}
+
+fn read_unique_name(table: &Table<'_>, what: &str, names: &mut BTreeSet<String>) -> Option<String> {
+    let item = table.require("name", &format!("a name of its own for the {what}"))?;
+    let name = item.parsed(words::name)?;
+    if !names.insert(name.clone()) {
+        item.wrong(format!("another {what} is named `{name}` already"));
+    }
+    Some(name)
+}

@@ -1,0 +1,1 @@
+//! Broken and unusual scenario files, as their authors would meet them.
