@@ -4,7 +4,10 @@
 //! Invariant: no I/O here. No tokio, no `std::fs`, no process, no clock, no randomness. Whatever
 //! comes from outside is handed in as values; whatever goes out is returned.
 
+pub mod flow;
 pub mod kernel;
+pub mod pcapng;
 pub mod scenario;
 pub mod search;
+pub mod trial;
 pub mod version;

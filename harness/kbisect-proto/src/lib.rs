@@ -1,1 +1,20 @@
-//! TODO
+//! Messages between the harness and the program in the guest.
+//!
+//! They travel over a virtio-serial port as frames (see [`frame`]): a length, a check sum and a
+//! [postcard](https://docs.rs/postcard) body. Both ends are built from one source tree and the
+//! guest program is embedded in the harness, so the encoding needs no compatibility between
+//! versions; [`PROTOCOL`] in [`Event::Hello`] catches a mix-up all the same.
+
+pub mod frame;
+mod message;
+
+pub use message::*;
+
+/// Version of the protocol. Raised with every change of a message.
+pub const PROTOCOL: u32 = 1;
+
+/// Name of the virtio-serial port that carries the frames.
+pub const PORT_NAME: &str = "kbisect.channel.0";
+
+/// Where the scenario's files are put in the guest.
+pub const ASSETS_DIR: &str = "/run/kbisect/assets";

@@ -1,0 +1,422 @@
+//! What a trial found: verdict, symptom, checks, record.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Kernel;
+
+/// The phases of a trial, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// QEMU starts, the kernel boots, user space says hello.
+    Boot,
+    /// Nodes, interfaces, addresses, set-up steps.
+    Setup,
+    /// The application is started and becomes ready.
+    Workload,
+    /// Steps against the running application.
+    Replay,
+    /// Checks.
+    Checks,
+    /// Evidence is read from the guests.
+    Collect,
+    /// The candidate machine is switched off.
+    Off,
+}
+
+impl Phase {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Boot,
+        Self::Setup,
+        Self::Workload,
+        Self::Replay,
+        Self::Checks,
+        Self::Collect,
+        Self::Off,
+    ];
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Boot => "boot",
+            Self::Setup => "setup",
+            Self::Workload => "workload",
+            Self::Replay => "replay",
+            Self::Checks => "checks",
+            Self::Collect => "collect",
+            Self::Off => "off",
+        })
+    }
+}
+
+/// How a kernel failed, in classes that can be compared. The contract's closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SymptomKind {
+    /// The kernel stopped itself.
+    Panic,
+    /// A fault in the kernel that it tried to survive.
+    Oops,
+    /// `WARNING` and other reports that are not fatal.
+    Warning,
+    /// Lock-up, stall, or silence.
+    Hang,
+    /// The machine restarted or switched itself off without a word.
+    Reboot,
+    /// Replies (or requests to a server under test) arrived and were lost inside a node.
+    LostIngress,
+    /// Packets that should have left a node did not.
+    LostEgress,
+    /// A check failed in another way.
+    CheckFailed,
+    /// The packet filter refused the rules.
+    RulesRefused,
+    /// A service ended or did not become ready.
+    ServiceDown,
+    /// User space was not reached.
+    BootFailed,
+}
+
+impl fmt::Display for SymptomKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Panic => "panic",
+            Self::Oops => "oops",
+            Self::Warning => "warning",
+            Self::Hang => "hang",
+            Self::Reboot => "reboot",
+            Self::LostIngress => "lost-ingress",
+            Self::LostEgress => "lost-egress",
+            Self::CheckFailed => "check-failed",
+            Self::RulesRefused => "rules-refused",
+            Self::ServiceDown => "service-down",
+            Self::BootFailed => "boot-failed",
+        })
+    }
+}
+
+/// How a kernel failed, comparable between kernels: kind + title + where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symptom {
+    /// Class.
+    pub kind: SymptomKind,
+    /// One line without numbers that change from run to run.
+    pub title: String,
+    /// What was seen this time, with the numbers.
+    pub detail: String,
+    /// Node, wire or check that it was seen at.
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+    /// Other titles of the same report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alt_titles: Vec<String>,
+    /// Functions on the stack, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
+}
+
+/// Why two symptoms count as the same, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Match {
+    /// Same class and same title.
+    Title,
+    /// Their sets of titles intersect.
+    AltTitle,
+    /// Both are crashes, with functions of the stack in common.
+    Stack,
+    /// Different failures.
+    Different,
+}
+
+impl Symptom {
+    /// Compares two symptoms.
+    ///
+    /// A crash of the same bug has other words on other kernels (`BUG: stack guard page was hit`
+    /// became `Oops: stack guard page`), and a stack that ran over stops in another function each
+    /// time. So for crashes two common functions beside the general entry code are enough.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Match {
+        let crash = |symptom: &Self| matches!(symptom.kind, SymptomKind::Panic | SymptomKind::Oops);
+        let both_crash = crash(self) && crash(other);
+        if self.kind != other.kind && !both_crash {
+            return Match::Different;
+        }
+        if self.title == other.title {
+            return Match::Title;
+        }
+        let titles = |symptom: &Self| {
+            std::iter::once(symptom.title.clone())
+                .chain(symptom.alt_titles.clone())
+                .collect::<Vec<_>>()
+        };
+        if titles(self).iter().any(|title| titles(other).contains(title)) {
+            return Match::AltTitle;
+        }
+        let telling = |frame: &&String| !is_general(frame);
+        let common =
+            self.frames.iter().filter(telling).filter(|f| other.frames.contains(f)).count();
+        if both_crash && common >= 2 { Match::Stack } else { Match::Different }
+    }
+}
+
+/// Functions that are on nearly every stack and therefore say nothing.
+fn is_general(frame: &str) -> bool {
+    const PREFIXES: [&str; 12] = [
+        "entry_",
+        "do_syscall",
+        "__x64_sys",
+        "__se_sys",
+        "__do_sys",
+        "x64_sys",
+        "asm_",
+        "ret_from",
+        "kthread",
+        "do_softirq",
+        "__do_softirq",
+        "handle_softirqs",
+    ];
+    const NAMES: [&str; 14] = [
+        "__sys_connect",
+        "__sys_connect_file",
+        "__local_bh_enable_ip",
+        "net_rx_action",
+        "process_backlog",
+        "__netif_receive_skb",
+        "nf_hook_slow",
+        "worker_thread",
+        "process_one_work",
+        "common_interrupt",
+        "exc_page_fault",
+        "do_exit",
+        "dump_stack",
+        "panic",
+    ];
+    PREFIXES.iter().any(|prefix| frame.starts_with(prefix)) || NAMES.contains(&frame)
+}
+
+impl fmt::Display for Symptom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.title)
+    }
+}
+
+/// The verdict of a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything that had to be shown was shown.
+    Good,
+    /// The kernel failed.
+    Bad(Symptom),
+    /// The kernel cannot answer.
+    Skip(String),
+    /// Our fault, or the host's.
+    Infra(String),
+}
+
+impl Verdict {
+    /// The word of the contract.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad(_) => "bad",
+            Self::Skip(_) => "skip",
+            Self::Infra(_) => "infra",
+        }
+    }
+
+    /// The symptom, when bad.
+    #[must_use]
+    pub fn symptom(&self) -> Option<&Symptom> {
+        match self {
+            Self::Bad(symptom) => Some(symptom),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Good => f.write_str("good"),
+            Self::Bad(symptom) => write!(f, "bad ({symptom})"),
+            Self::Skip(reason) => write!(f, "skip ({reason})"),
+            Self::Infra(error) => write!(f, "infra ({error})"),
+        }
+    }
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckStatus {
+    /// As expected.
+    Pass,
+    /// Not as expected.
+    Fail,
+    /// Failed, but only recorded.
+    Recorded,
+    /// Not made: the trial ended before.
+    NotRun,
+}
+
+/// One check's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// Name.
+    pub name: String,
+    /// Outcome.
+    pub status: CheckStatus,
+    /// What was seen.
+    pub detail: String,
+    /// Seconds it took.
+    #[serde(default)]
+    pub wall_s: f64,
+}
+
+/// A kernel report that was found on a console, in the record of a trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConsoleReport {
+    /// Class.
+    pub kind: SymptomKind,
+    /// Stable title.
+    pub title: String,
+    /// Phase in which it was seen.
+    pub phase: Phase,
+    /// Whether the kernel could not go on.
+    pub fatal: bool,
+    /// 1-based line of the console log.
+    pub line: usize,
+    /// Other accepted titles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alt_titles: Vec<String>,
+    /// Functions on the stack, innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<String>,
+    /// The report itself, bounded.
+    pub text: String,
+}
+
+/// Frames of one wire, as the harness carried them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireCount {
+    /// Wire name, as in the scenario's `links`.
+    pub wire: String,
+    /// Node that sent.
+    pub from: String,
+    /// Frames carried.
+    pub frames: u64,
+    /// Bytes carried.
+    pub bytes: u64,
+    /// Frames that could not be delivered (the other end was gone).
+    pub undelivered: u64,
+}
+
+/// Everything that a trial leaves behind, beside its files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// Number within the run, from 1.
+    pub number: u32,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// `good`, `bad`, `skip` or `infra`.
+    pub verdict: String,
+    /// Set when bad.
+    pub symptom: Option<Symptom>,
+    /// Why, when skip or infra; for a bad trial that does not count, why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The checks.
+    pub checks: Vec<CheckResult>,
+    /// Seconds per phase, by phase name.
+    pub timings_s: BTreeMap<String, f64>,
+    /// Seconds from the first process to the last.
+    pub wall_s: f64,
+    /// Reports on the candidate's console.
+    #[serde(default)]
+    pub reports: Vec<ConsoleReport>,
+    /// Rules or steps that were refused and accepted as such, and other remarks.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Frames per wire and direction.
+    #[serde(default)]
+    pub wires: Vec<WireCount>,
+    /// Where packets of a failed check were lost, hop by hop.
+    #[serde(default)]
+    pub hops: Vec<String>,
+    /// Folder of the trial, relative to the run's.
+    pub directory: String,
+    /// `kvm` or `tcg`.
+    pub accelerator: String,
+    /// `uname -r` as the guest said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// Exact command to repeat it.
+    pub repeat: String,
+}
+
+impl TrialRecord {
+    /// The verdict in its typed form.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let reason = || self.reason.clone().unwrap_or_default();
+        match (self.verdict.as_str(), &self.symptom) {
+            ("good", _) => Verdict::Good,
+            ("bad", Some(symptom)) => Verdict::Bad(symptom.clone()),
+            ("skip", _) => Verdict::Skip(reason()),
+            _ => Verdict::Infra(reason()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crash(kind: SymptomKind, title: &str, frames: &[&str]) -> Symptom {
+        Symptom {
+            kind,
+            title: title.to_owned(),
+            detail: String::new(),
+            place: None,
+            alt_titles: Vec::new(),
+            frames: frames.iter().map(|frame| (*frame).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn one_bug_matches_itself_across_kernels_with_other_words() {
+        let old = crash(
+            SymptomKind::Panic,
+            "BUG: stack guard page was hit in nft_do_chain",
+            &["nft_do_chain", "nft_synproxy_do_eval", "synproxy_send_tcp"],
+        );
+        let new = crash(
+            SymptomKind::Oops,
+            "Oops: stack guard page in ip_output",
+            &["ip_output", "synproxy_send_tcp", "nft_synproxy_do_eval"],
+        );
+        assert_eq!(old.compare(&new), Match::Stack);
+        assert_eq!(old.compare(&old), Match::Title);
+    }
+
+    #[test]
+    fn an_unrelated_crash_is_another_symptom() {
+        let target = crash(SymptomKind::Panic, "panic in a", &["a", "b", "do_syscall_64", "panic"]);
+        let other = crash(SymptomKind::Panic, "panic in c", &["c", "d", "do_syscall_64", "panic"]);
+        assert_eq!(target.compare(&other), Match::Different);
+    }
+
+    #[test]
+    fn a_crash_never_matches_lost_packets() {
+        let crash = crash(SymptomKind::Panic, "x", &["a", "b"]);
+        let lost = Symptom { kind: SymptomKind::LostIngress, ..crash.clone() };
+        assert_eq!(crash.compare(&lost), Match::Different);
+    }
+}

@@ -1,0 +1,225 @@
+//! The agent: reads requests from the guest channel, a thread for each that takes time.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use kbisect_proto::frame::{Decoder, encode};
+use kbisect_proto::{Event, NodeSetup, PORT_NAME, PROTOCOL, Request, RequestId};
+
+use crate::boot::{Booted, power_off};
+use crate::node::{Node, merge_files};
+use crate::shell::Terminals;
+use crate::{exec, http, service};
+
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// The way to the harness. Clones share it; a message is never torn apart.
+#[derive(Clone)]
+pub struct Outbox(Arc<Mutex<File>>);
+
+impl Outbox {
+    /// Sends a message. A failure has no recipient, so it is dropped: the harness notices silence.
+    pub fn send(&self, event: &Event) {
+        if let Ok(frame) = encode(event)
+            && let Ok(mut port) = self.0.lock()
+        {
+            let _ = port.write_all(&frame);
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    nodes: BTreeMap<String, Arc<Node>>,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+/// Runs the agent until the machine is switched off.
+pub fn run(booted: &Booted) -> ! {
+    let Some(port) = open_port(Duration::from_secs(5)) else {
+        println!("kbisect-guest: no virtio-serial port named {PORT_NAME}");
+        power_off();
+    };
+    let Ok(mut input) = port.try_clone() else { power_off() };
+    let outbox = Outbox(Arc::new(Mutex::new(port)));
+    let name = nix::sys::utsname::uname().ok();
+    let text = |part: Option<&std::ffi::OsStr>| {
+        part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    if let Some(error) = &booted.root_error {
+        outbox.send(&Event::Failed { id: 0, error: error.clone() });
+    }
+    outbox.send(&Event::Hello {
+        protocol: PROTOCOL,
+        release: text(name.as_ref().map(|name| name.release())),
+        version: text(name.as_ref().map(|name| name.version())),
+        uptime_ms: uptime_ms(),
+        failed_modules: booted.failed_modules.clone(),
+    });
+    let heart = outbox.clone();
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(HEARTBEAT);
+            heart.send(&Event::Heartbeat { uptime_ms: uptime_ms() });
+        }
+    });
+    let mut state = State::default();
+    let terminals = Terminals::default();
+    let mut decoder = Decoder::new();
+    let mut buffer = vec![0; 65536];
+    loop {
+        match input.read(&mut buffer) {
+            // Nobody is at the other end (yet).
+            Ok(0) => std::thread::sleep(Duration::from_millis(10)),
+            Ok(count) => decoder.push(&buffer[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                println!("kbisect-guest: cannot read the channel: {error}");
+                power_off();
+            }
+        }
+        loop {
+            match decoder.next_message::<Request>() {
+                Ok(Some(request)) => handle(request, &mut state, &terminals, &outbox),
+                Ok(None) => break,
+                Err(error) => {
+                    println!("kbisect-guest: {error}");
+                    power_off();
+                }
+            }
+        }
+    }
+}
+
+fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &Outbox) {
+    match request {
+        Request::Prepare { id, nodes, files } => {
+            merge_files(&mut state.files, files);
+            answer(outbox, id, prepare(state, &nodes));
+        }
+        Request::Files { id, files } => {
+            merge_files(&mut state.files, files);
+            answer(outbox, id, Ok(()));
+        }
+        Request::Reset { id } => answer(outbox, id, reset(state)),
+        Request::Ping { id } => answer(outbox, id, Ok(())),
+        Request::Exec { id, node, command, timeout_ms } => {
+            with_node(state, outbox, id, &node, move |node, outbox| {
+                outbox.send(&exec::run(node, id, &command, Duration::from_millis(timeout_ms)));
+            });
+        }
+        Request::Serve { id, node, command, ready, timeout_ms } => {
+            with_node(state, outbox, id, &node, move |node, outbox| {
+                service::serve(
+                    node,
+                    id,
+                    &command,
+                    &ready,
+                    Duration::from_millis(timeout_ms),
+                    outbox,
+                );
+            });
+        }
+        Request::Http { id, node, probe } => {
+            with_node(state, outbox, id, &node, move |node, outbox| {
+                outbox.send(&match http::run(node, &probe) {
+                    Ok(attempts) => Event::HttpDone { id, attempts },
+                    Err(error) => Event::Failed { id, error },
+                });
+            });
+        }
+        Request::Shell { id, node, rows, columns, term } => {
+            let terminals = terminals.clone();
+            with_node(state, outbox, id, &node, move |node, outbox| {
+                terminals.run(node, id, rows, columns, &term, outbox);
+            });
+        }
+        Request::Terminal { id, data } => terminals.input(id, &data),
+        Request::Resize { id, rows, columns } => terminals.resize(id, rows, columns),
+        Request::PowerOff => power_off(),
+    }
+}
+
+fn answer(outbox: &Outbox, id: RequestId, result: Result<(), String>) {
+    outbox.send(&match result {
+        Ok(()) => Event::Done { id },
+        Err(error) => Event::Failed { id, error },
+    });
+}
+
+fn prepare(state: &mut State, setups: &[NodeSetup]) -> Result<(), String> {
+    for setup in setups {
+        let node = Node::make(setup, &state.files)?;
+        state.nodes.insert(setup.name.clone(), Arc::new(node));
+    }
+    Ok(())
+}
+
+fn reset(state: &mut State) -> Result<(), String> {
+    state.files.clear();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut nodes: Vec<Node> = Vec::new();
+    for (name, shared) in std::mem::take(&mut state.nodes) {
+        // Threads that still serve a request hold the node; killing its processes ends them, so
+        // the node is killed through the shared handle first.
+        shared.kill();
+        let mut shared = Some(shared);
+        while let Some(node) = shared.take() {
+            match Arc::try_unwrap(node) {
+                Ok(node) => nodes.push(node),
+                Err(again) if Instant::now() < deadline => {
+                    shared = Some(again);
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err(_) => return Err(format!("node {name} is still in use")),
+            }
+        }
+    }
+    nodes.into_iter().try_for_each(Node::destroy)
+}
+
+fn with_node(
+    state: &State,
+    outbox: &Outbox,
+    id: RequestId,
+    name: &str,
+    work: impl FnOnce(&Node, &Outbox) + Send + 'static,
+) {
+    let Some(node) = state.nodes.get(name).cloned() else {
+        outbox.send(&Event::Failed { id, error: format!("no node named {name}") });
+        return;
+    };
+    let outbox = outbox.clone();
+    std::thread::spawn(move || work(&node, &outbox));
+}
+
+/// Finds and opens the port by its name; the driver may still be registering it.
+fn open_port(patience: Duration) -> Option<File> {
+    let deadline = Instant::now() + patience;
+    loop {
+        for entry in fs::read_dir("/sys/class/virtio-ports").into_iter().flatten().flatten() {
+            let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
+            if name.trim() == PORT_NAME {
+                let device = PathBuf::from("/dev").join(entry.file_name());
+                if let Ok(port) = OpenOptions::new().read(true).write(true).open(device) {
+                    return Some(port);
+                }
+            }
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn uptime_ms() -> u64 {
+    let text = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds: f64 =
+        text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    (seconds * 1000.0) as u64
+}

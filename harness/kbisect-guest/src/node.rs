@@ -1,0 +1,385 @@
+//! Nodes: the machine itself, or a set of name spaces with a root of its own.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use kbisect_proto::{ASSETS_DIR, FileContent, NodeSetup};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::boot::{self, LOWER};
+
+/// First argument of the role "first process of an isolated node".
+pub const HOLDER: &str = "kbisect-node";
+
+/// A node that was made.
+pub struct Node {
+    /// Name.
+    pub name: String,
+    /// The process that holds its name spaces; none for a node that is the machine.
+    holder: Option<Holder>,
+    macs: Vec<[u8; 6]>,
+}
+
+struct Holder {
+    pid: Pid,
+    namespaces: Vec<(File, CloneFlags)>,
+    // The holder ends when its input does, so that none is left behind if the agent dies.
+    _input: std::process::ChildStdin,
+}
+
+/// What a child needs to enter a node before it runs its program.
+pub struct Entry {
+    namespaces: Vec<(RawFd, CloneFlags)>,
+    new_pid_space: bool,
+}
+
+impl Node {
+    /// Makes a node: name spaces if it is isolated, interfaces, devices, sysctls, addresses, files.
+    pub fn make(setup: &NodeSetup, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
+        let holder = if setup.isolated { Some(Holder::start(&setup.name)?) } else { None };
+        let node = Self {
+            name: setup.name.clone(),
+            holder,
+            macs: setup.nics.iter().map(|nic| nic.mac).collect(),
+        };
+        if node.holder.is_none() {
+            let _ = nix::unistd::sethostname(&setup.name);
+            let _ = fs::write("/etc/hosts", hosts(&setup.name));
+        }
+        node.take_nics(setup)?;
+        node.ip("devices", &setup.devices)?;
+        node.write_sysctls(&setup.sysctl)?;
+        node.ip("addresses and routes", &setup.network)?;
+        node.write_files(files)?;
+        Ok(node)
+    }
+
+    /// What a child process needs to enter.
+    pub fn entry(&self) -> Entry {
+        let namespaces: Vec<(RawFd, CloneFlags)> = self
+            .holder
+            .iter()
+            .flat_map(|holder| &holder.namespaces)
+            .map(|(file, kind)| (file.as_raw_fd(), *kind))
+            .collect();
+        let new_pid_space = namespaces.iter().any(|(_, kind)| *kind == CloneFlags::CLONE_NEWPID);
+        Entry { namespaces, new_pid_space }
+    }
+
+    /// Puts the calling thread into the node's network.
+    pub fn enter_network(&self) -> Result<(), String> {
+        for (file, kind) in self.holder.iter().flat_map(|holder| &holder.namespaces) {
+            if *kind == CloneFlags::CLONE_NEWNET {
+                setns(file.as_fd(), *kind).map_err(|error| format!("setns: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The node's root as the agent sees it.
+    pub fn root(&self) -> PathBuf {
+        match &self.holder {
+            Some(holder) => PathBuf::from(format!("/proc/{}/root", holder.pid)),
+            None => PathBuf::from("/"),
+        }
+    }
+
+    /// Path of the node's own `/proc/net`.
+    pub fn proc_net(&self) -> PathBuf {
+        match &self.holder {
+            Some(holder) => PathBuf::from(format!("/proc/{}/net", holder.pid)),
+            None => PathBuf::from("/proc/net"),
+        }
+    }
+
+    /// Kills everything in the node; a node that is the machine stays as it is.
+    pub fn kill(&self) {
+        if let Some(holder) = &self.holder {
+            let _ = kill(holder.pid, Signal::SIGKILL);
+        }
+    }
+
+    /// Gives up the name spaces of a killed node and waits until its interfaces are back.
+    pub fn destroy(self) -> Result<(), String> {
+        let Some(holder) = self.holder else {
+            return Err(format!("node {} is the machine itself and cannot be reset", self.name));
+        };
+        drop(holder);
+        for mac in &self.macs {
+            find_nic(*mac, Duration::from_secs(20))?;
+        }
+        Ok(())
+    }
+
+    fn take_nics(&self, setup: &NodeSetup) -> Result<(), String> {
+        let mut batch = String::new();
+        for nic in &setup.nics {
+            let current = find_nic(nic.mac, Duration::from_secs(5))?;
+            match &self.holder {
+                Some(holder) => {
+                    batch +=
+                        &format!("link set dev {current} netns {} name {}\n", holder.pid, nic.name);
+                }
+                None if current != nic.name => {
+                    batch += &format!("link set dev {current} name {}\n", nic.name);
+                }
+                None => {}
+            }
+        }
+        run_ip(Command::new("ip"), "interfaces", &batch)
+    }
+
+    fn ip(&self, what: &str, batch: &str) -> Result<(), String> {
+        let mut command = Command::new("ip");
+        enter_before_exec(&mut command, self.entry());
+        run_ip(command, what, batch).map_err(|error| format!("node {}: {error}", self.name))
+    }
+
+    fn write_sysctls(&self, sysctls: &[(String, String)]) -> Result<(), String> {
+        if sysctls.is_empty() {
+            return Ok(());
+        }
+        // A thread of its own: /proc/sys/net shows the network of whoever opens it.
+        std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    self.enter_network()?;
+                    for (path, value) in sysctls {
+                        fs::write(format!("/proc/sys/{path}"), value).map_err(|error| {
+                            format!("node {}: sysctl {path} = {value}: {error}", self.name)
+                        })?;
+                    }
+                    Ok(())
+                })
+                .join()
+                .unwrap_or_else(|_| Err("the thread that writes sysctls ended early".to_owned()))
+        })
+    }
+
+    fn write_files(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
+        let base = self.root().join(ASSETS_DIR.trim_start_matches('/'));
+        for (path, data) in files {
+            let target = base.join(path);
+            if let Some(parent) = target.parent() {
+                let _ = fs::create_dir_all(parent);
+            }
+            fs::write(&target, data).map_err(|error| format!("cannot write {path}: {error}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Holder {
+    fn start(name: &str) -> Result<Self, String> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("kbisect-node").arg(HOLDER).arg(name);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // SAFETY: only system calls between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                unshare(all_namespaces())?;
+                fork_into_pid_space()
+            });
+        }
+        let mut child = command.spawn().map_err(|error| format!("node {name}: {error}"))?;
+        let input = child.stdin.take().ok_or("no input")?;
+        let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
+        let mut line = String::new();
+        output.read_line(&mut line).map_err(|error| error.to_string())?;
+        std::thread::spawn(move || child.wait());
+        let pid: i32 = match line.trim().split_once(' ') {
+            Some(("ready", pid)) => {
+                pid.parse().map_err(|_| format!("node {name}: bad pid {pid}"))?
+            }
+            _ => return Err(format!("node {name}: {}", line.trim())),
+        };
+        let mut namespaces = Vec::new();
+        // The mount name space comes last: entering it changes the root.
+        for (file, kind) in [
+            ("net", CloneFlags::CLONE_NEWNET),
+            ("uts", CloneFlags::CLONE_NEWUTS),
+            ("ipc", CloneFlags::CLONE_NEWIPC),
+            ("pid", CloneFlags::CLONE_NEWPID),
+            ("mnt", CloneFlags::CLONE_NEWNS),
+        ] {
+            let path = format!("/proc/{pid}/ns/{file}");
+            let file = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
+            namespaces.push((file, kind));
+        }
+        Ok(Self { pid: Pid::from_raw(pid), namespaces, _input: input })
+    }
+}
+
+fn all_namespaces() -> CloneFlags {
+    CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWPID
+}
+
+/// A new PID space holds only children, so a program that shall live in it needs one more fork. The
+/// process in between waits and ends as its child did.
+fn fork_into_pid_space() -> std::io::Result<()> {
+    // SAFETY: called between fork and exec in a process with one thread; only system calls follow.
+    match unsafe { nix::libc::fork() } {
+        -1 => Err(std::io::Error::last_os_error()),
+        0 => Ok(()),
+        child => {
+            // Nothing that others wait on may stay open here, above all std's exec-error pipe.
+            for fd in 0..256 {
+                // SAFETY: closing numbers that may not be open is harmless.
+                unsafe { nix::libc::close(fd) };
+            }
+            let mut status = 0;
+            // SAFETY: plain system calls with a valid pointer.
+            unsafe {
+                while nix::libc::waitpid(child, &raw mut status, 0) < 0 {}
+                if nix::libc::WIFSIGNALED(status) {
+                    let signal = nix::libc::WTERMSIG(status);
+                    nix::libc::signal(signal, nix::libc::SIG_DFL);
+                    nix::libc::kill(nix::libc::getpid(), signal);
+                }
+                nix::libc::_exit(nix::libc::WEXITSTATUS(status));
+            }
+        }
+    }
+}
+
+/// Makes `command` run inside a node, in a session of its own.
+pub fn enter_before_exec(command: &mut Command, entry: Entry) {
+    // SAFETY: only system calls between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            nix::libc::setsid();
+            for (fd, kind) in &entry.namespaces {
+                if nix::libc::setns(*fd, kind.bits()) < 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+            }
+            if entry.new_pid_space { fork_into_pid_space() } else { Ok(()) }
+        });
+    }
+}
+
+fn run_ip(mut command: Command, what: &str, batch: &str) -> Result<(), String> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let mut child = command
+        .args(["-batch", "-"])
+        .env("PATH", crate::exec::PATH)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot run ip: {error}"))?;
+    if let Some(mut input) = child.stdin.take() {
+        let _ = input.write_all(batch.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| format!("ip: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("cannot set {what}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+fn find_nic(mac: [u8; 6], patience: Duration) -> Result<String, String> {
+    let wanted = mac.map(|byte| format!("{byte:02x}")).join(":");
+    let deadline = Instant::now() + patience;
+    loop {
+        for entry in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
+            let address = fs::read_to_string(entry.path().join("address")).unwrap_or_default();
+            if address.trim() == wanted {
+                return Ok(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        if Instant::now() > deadline {
+            return Err(format!("no network interface with the address {wanted}"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn hosts(name: &str) -> String {
+    format!("127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n")
+}
+
+/// Merges parts of files by path.
+pub fn merge_files(into: &mut BTreeMap<String, Vec<u8>>, parts: Vec<FileContent>) {
+    for part in parts {
+        into.entry(part.path).or_default().extend(part.data);
+    }
+}
+
+/// The first process of an isolated node: makes the node's root, says so, then reaps for ever.
+pub fn holder(arguments: &[String]) -> ExitCode {
+    let name = arguments.first().map_or("node", String::as_str);
+    match make_root(name) {
+        Ok(pid) => println!("ready {pid}"),
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
+    loop {
+        if nix::sys::wait::wait().is_err() {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+fn make_root(name: &str) -> Result<String, String> {
+    // Still the machine's /proc, so this is the PID that the agent can use.
+    let pid = fs::read_link("/proc/self").map_err(|error| format!("/proc/self: {error}"))?;
+    let say = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+        .map_err(say("make the mounts private"))?;
+    let base = "/run/kbisect/node";
+    for part in ["rw", "root"] {
+        fs::create_dir_all(format!("{base}/{part}")).map_err(|error| format!("{base}: {error}"))?;
+    }
+    let root = format!("{base}/root");
+    boot::overlay(LOWER, &format!("{base}/rw"), &root)?;
+    let inside = |path: &str| format!("{root}{path}");
+    boot::mount_kind("tmpfs", &inside("/run"), "mode=755").map_err(say("/run"))?;
+    for directory in ["/run/lock", "/run/netns", ASSETS_DIR, boot::MODULES] {
+        let _ = fs::create_dir_all(inside(directory));
+    }
+    boot::mount_kind("tmpfs", &inside("/tmp"), "mode=1777").map_err(say("/tmp"))?;
+    let bind = MsFlags::MS_BIND;
+    mount(Some("/dev"), inside("/dev").as_str(), None::<&str>, bind, None::<&str>)
+        .map_err(say("/dev"))?;
+    let _ = mount(
+        Some(boot::MODULES),
+        inside(boot::MODULES).as_str(),
+        None::<&str>,
+        bind,
+        None::<&str>,
+    );
+    boot::link_modules(&inside("/lib/modules"));
+    boot::mount_kind("proc", &inside("/proc"), "").map_err(say("/proc"))?;
+    boot::mount_kind("sysfs", &inside("/sys"), "").map_err(say("/sys"))?;
+    std::env::set_current_dir(&root).map_err(|error| error.to_string())?;
+    mount(Some(root.as_str()), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)
+        .map_err(say("cannot move the root"))?;
+    nix::unistd::chroot(".").map_err(say("chroot"))?;
+    std::env::set_current_dir("/").map_err(|error| error.to_string())?;
+    boot::late_mounts();
+    nix::unistd::sethostname(name).map_err(say("host name"))?;
+    let _ = fs::write("/etc/hosts", hosts(name));
+    Ok(pid.to_string_lossy().into_owned())
+}

@@ -1,0 +1,317 @@
+//! The messages.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// Number that ties events to the request that caused them.
+pub type RequestId = u32;
+
+/// Harness -> guest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Mounts the root image and makes the nodes; answered by [`Event::Done`].
+    Prepare {
+        /// Number of this request.
+        id: RequestId,
+        /// The nodes of this machine.
+        nodes: Vec<NodeSetup>,
+        /// Files for [`crate::ASSETS_DIR`] of every node.
+        files: Vec<FileContent>,
+    },
+    /// Kills everything in the nodes and takes them apart, so that the machine is as it was after
+    /// boot; answered by [`Event::Done`].
+    Reset {
+        /// Number of this request.
+        id: RequestId,
+    },
+    /// Adds files to [`crate::ASSETS_DIR`] of every node of a later [`Request::Prepare`].
+    Files {
+        /// Number of this request.
+        id: RequestId,
+        /// Files or parts of files.
+        files: Vec<FileContent>,
+    },
+    /// Runs a program to its end; answered by [`Event::Exited`].
+    Exec {
+        /// Number of this request.
+        id: RequestId,
+        /// Node to run in.
+        node: String,
+        /// What to run.
+        command: Command,
+        /// Milliseconds until it is killed.
+        timeout_ms: u64,
+    },
+    /// Starts a service; answered by [`Event::Ready`] or [`Event::Failed`], and by
+    /// [`Event::ServiceExited`] when it ends.
+    Serve {
+        /// Number of this request, and of the service from then on.
+        id: RequestId,
+        /// Node to run in.
+        node: String,
+        /// What to run.
+        command: Command,
+        /// When it counts as ready.
+        ready: Readiness,
+        /// Milliseconds until it must be ready.
+        timeout_ms: u64,
+    },
+    /// Makes HTTP requests from a node; answered by [`Event::HttpDone`].
+    Http {
+        /// Number of this request.
+        id: RequestId,
+        /// Node to run in.
+        node: String,
+        /// The requests.
+        probe: HttpRequest,
+    },
+    /// Opens an interactive shell with a terminal; its output comes as [`Event::Terminal`], its end
+    /// as [`Event::Exited`].
+    Shell {
+        /// Number of this request, and of the terminal from then on.
+        id: RequestId,
+        /// Node to run in.
+        node: String,
+        /// Terminal rows.
+        rows: u16,
+        /// Terminal columns.
+        columns: u16,
+        /// `TERM` of the user's terminal.
+        term: String,
+    },
+    /// Input for a terminal.
+    Terminal {
+        /// The terminal.
+        id: RequestId,
+        /// What was typed.
+        data: Vec<u8>,
+    },
+    /// The user's terminal changed its size.
+    Resize {
+        /// The terminal.
+        id: RequestId,
+        /// Rows.
+        rows: u16,
+        /// Columns.
+        columns: u16,
+    },
+    /// Asks for a sign of life; answered by [`Event::Done`].
+    Ping {
+        /// Number of this request.
+        id: RequestId,
+    },
+    /// Powers the machine off.
+    PowerOff,
+}
+
+/// A file, or the next part of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileContent {
+    /// Path below [`crate::ASSETS_DIR`].
+    pub path: String,
+    /// Content of this part; parts of one path are appended in order.
+    pub data: Vec<u8>,
+}
+
+/// One node of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeSetup {
+    /// Name, which is also the host name.
+    pub name: String,
+    /// Whether the node gets name spaces of its own. A machine with one node can do without: then
+    /// the node is the machine.
+    pub isolated: bool,
+    /// Its network interfaces.
+    pub nics: Vec<Nic>,
+    /// Text for `ip -batch -` that makes virtual devices; may be empty.
+    pub devices: String,
+    /// sysctls by path below /proc/sys, with `/` as separator, written in order once the devices
+    /// exist.
+    pub sysctl: Vec<(String, String)>,
+    /// Text for `ip -batch -` that sets addresses and routes; may be empty.
+    pub network: String,
+}
+
+/// A network interface, found by its hardware address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Nic {
+    /// Hardware address.
+    pub mac: [u8; 6],
+    /// Name that it gets.
+    pub name: String,
+}
+
+/// A program with its arguments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Standard input.
+    pub stdin: Vec<u8>,
+    /// How many bytes of each of standard output and standard error are kept; the last ones count.
+    pub keep: u32,
+}
+
+/// When a service counts as ready.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Readiness {
+    /// As soon as it was started.
+    Started,
+    /// When something listens on this TCP port.
+    Tcp(u16),
+    /// When something is bound to this UDP port.
+    Udp(u16),
+    /// When this file exists.
+    File(String),
+    /// When the harness says so: it sees the output as [`Event::ServiceOutput`] and matches it.
+    /// The guest answers [`Event::Ready`] at once.
+    Output,
+}
+
+/// HTTP/1.1 GET requests, a connection each, one after the other; ends at the first failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HttpRequest {
+    /// Server.
+    pub host: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+    /// How many connections.
+    pub connections: u32,
+    /// Milliseconds for each connection, from `connect` to the last byte.
+    pub timeout_ms: u64,
+    /// How many bytes of each body are sent back; the rest is counted and dropped.
+    pub keep: u32,
+}
+
+/// How one connection went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HttpAttempt {
+    /// Own address and port, once bound.
+    pub local: Option<SocketAddr>,
+    /// Status code, once received.
+    pub status: Option<u16>,
+    /// Body length in bytes.
+    pub bytes: u64,
+    /// `Content-Length`, when the server sent one.
+    pub announced: Option<u64>,
+    /// The first bytes of the body.
+    pub body: Vec<u8>,
+    /// Why it failed, if it did.
+    pub error: Option<HttpError>,
+    /// Milliseconds from `connect` to the end.
+    pub millis: u64,
+}
+
+/// Where a connection failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HttpError {
+    /// No socket, or no way to the server: the kernel refused at once.
+    Local(String),
+    /// The connection was refused or the handshake got a reset.
+    Refused(String),
+    /// The handshake did not end in time.
+    ConnectTimeout,
+    /// The connection stood, then was reset.
+    Reset(String),
+    /// The connection stood, then nothing (more) arrived in time.
+    ReadTimeout,
+    /// What arrived is no HTTP answer, or it ended early.
+    Malformed(String),
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// With this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It was killed at its deadline.
+    TimedOut,
+    /// It could not be started.
+    NotStarted(String),
+}
+
+/// Guest -> harness.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// User space is up. Always the first message.
+    Hello {
+        /// [`crate::PROTOCOL`].
+        protocol: u32,
+        /// `uname -r`.
+        release: String,
+        /// `uname -v`.
+        version: String,
+        /// Milliseconds since the kernel started.
+        uptime_ms: u64,
+        /// Boot modules that did not load, with the reason.
+        failed_modules: Vec<String>,
+    },
+    /// A sign of life, sent about twice a second.
+    Heartbeat {
+        /// Milliseconds since the kernel started.
+        uptime_ms: u64,
+    },
+    /// The request was carried out.
+    Done {
+        /// The request.
+        id: RequestId,
+    },
+    /// The request could not be carried out.
+    Failed {
+        /// The request.
+        id: RequestId,
+        /// Why.
+        error: String,
+    },
+    /// A program ended.
+    Exited {
+        /// The request.
+        id: RequestId,
+        /// How.
+        exit: Exit,
+        /// Its standard output (the last bytes).
+        stdout: Vec<u8>,
+        /// Its standard error (the last bytes).
+        stderr: Vec<u8>,
+        /// Milliseconds that it took.
+        millis: u64,
+    },
+    /// A service is ready.
+    Ready {
+        /// The service.
+        id: RequestId,
+    },
+    /// A line (or a long part of one) that a service printed.
+    ServiceOutput {
+        /// The service.
+        id: RequestId,
+        /// The bytes, without the line end.
+        line: Vec<u8>,
+    },
+    /// A service ended.
+    ServiceExited {
+        /// The service.
+        id: RequestId,
+        /// How.
+        exit: Exit,
+    },
+    /// The HTTP requests were made.
+    HttpDone {
+        /// The request.
+        id: RequestId,
+        /// The connections, in order; fewer than asked for when one failed.
+        attempts: Vec<HttpAttempt>,
+    },
+    /// Output of a terminal.
+    Terminal {
+        /// The terminal.
+        id: RequestId,
+        /// The bytes.
+        data: Vec<u8>,
+    },
+}
