@@ -1,0 +1,402 @@
+//! From what was observed in a trial to its verdict.
+//!
+//! The order of the rules is the point: our own failures first (they never are `bad`), then what
+//! the kernel said of itself, then what it did to packets, and `good` only with positive proof.
+
+use crate::flow::Loss;
+use crate::scenario::WarningPolicy;
+use crate::trial::{CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Verdict};
+
+/// How the candidate machine ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum MachineEnd {
+    /// It was running until we switched it off.
+    #[default]
+    Running,
+    /// It no longer answered, and nothing on the host explains it.
+    Silent {
+        /// Seconds without a sign of life.
+        seconds: u32,
+    },
+    /// It restarted: QEMU said so, or a second kernel banner was seen.
+    Restarted,
+    /// It switched itself off.
+    PoweredOff,
+    /// The guest channel carried something that is no message.
+    ChannelBroken(String),
+    /// QEMU ended by itself.
+    QemuEnded(String),
+}
+
+/// A step that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Step name.
+    pub step: String,
+    /// Node.
+    pub node: String,
+    /// Whether it loads packet filter rules.
+    pub rules: bool,
+    /// Whether the node runs the candidate kernel.
+    pub on_candidate: bool,
+    /// What the program said.
+    pub output: String,
+}
+
+/// A service that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceDown {
+    /// Service name.
+    pub service: String,
+    /// Node.
+    pub node: String,
+    /// Whether the node runs the candidate kernel.
+    pub on_candidate: bool,
+    /// How.
+    pub error: String,
+}
+
+/// Everything that the verdict rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// Last phase that was begun.
+    pub phase: Phase,
+    /// Our own or the host's failure, if there was one.
+    pub infra: Option<String>,
+    /// Whether the candidate's user space said hello.
+    pub hello: bool,
+    /// What user space said when it could not come up.
+    pub boot_error: Option<String>,
+    /// Whether the boot deadline passed.
+    pub boot_timeout: bool,
+    /// How the candidate ended.
+    pub end: MachineEnd,
+    /// Reports on the candidate's console.
+    pub reports: Vec<ConsoleReport>,
+    /// The step that stopped the trial.
+    pub refused: Option<Refused>,
+    /// The service that failed.
+    pub service: Option<ServiceDown>,
+    /// Checks.
+    pub checks: Vec<CheckResult>,
+    /// Losses that were located, with the check that they belong to.
+    pub losses: Vec<(String, Loss)>,
+    /// Whether the candidate answered after the last check: the positive proof.
+    pub answered_at_end: bool,
+}
+
+impl Default for Observation {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Boot,
+            infra: None,
+            hello: false,
+            boot_error: None,
+            boot_timeout: false,
+            end: MachineEnd::Running,
+            reports: Vec::new(),
+            refused: None,
+            service: None,
+            checks: Vec::new(),
+            losses: Vec::new(),
+            answered_at_end: false,
+        }
+    }
+}
+
+/// Draws the verdict.
+#[must_use]
+pub fn judge(seen: &Observation, warnings: WarningPolicy) -> Verdict {
+    if let MachineEnd::QemuEnded(error) = &seen.end {
+        return Verdict::Infra(error.clone());
+    }
+    if !seen.hello {
+        return before_user_space(seen);
+    }
+    let after_boot = || seen.reports.iter().filter(|report| report.phase > Phase::Boot);
+    // A crash of the candidate explains whatever else went wrong, also on our side.
+    if let Some(report) = after_boot().find(|report| report.fatal) {
+        let first = after_boot().next().unwrap_or(report);
+        return Verdict::Bad(crash(first, report));
+    }
+    let oops_like = |report: &&ConsoleReport| {
+        matches!(report.kind, SymptomKind::Oops | SymptomKind::Panic | SymptomKind::Hang)
+    };
+    if let Some(report) = after_boot().find(oops_like) {
+        return Verdict::Bad(crash(report, report));
+    }
+    if let Some(error) = &seen.infra {
+        return Verdict::Infra(error.clone());
+    }
+    if let Some(verdict) = ended(seen) {
+        return verdict;
+    }
+    if let Some(refused) = &seen.refused {
+        return refusal(refused);
+    }
+    if let Some(service) = &seen.service {
+        return service_down(service);
+    }
+    if let Some(failed) = seen.checks.iter().find(|check| check.status == CheckStatus::Fail) {
+        return Verdict::Bad(failed_check(seen, failed));
+    }
+    if !seen.answered_at_end || seen.checks.iter().any(|check| check.status == CheckStatus::NotRun)
+    {
+        return Verdict::Infra(
+            "the trial ended without the guest's word that all is done".to_owned(),
+        );
+    }
+    match (after_boot().next(), warnings) {
+        (Some(report), WarningPolicy::Bad) => Verdict::Bad(crash(report, report)),
+        _ => Verdict::Good,
+    }
+}
+
+/// A kernel that does not reach user space cannot answer; that is never `bad`.
+fn before_user_space(seen: &Observation) -> Verdict {
+    if let Some(error) = &seen.infra {
+        return Verdict::Infra(error.clone());
+    }
+    let crash = seen.reports.iter().find(|report| report.fatal).or_else(|| seen.reports.first());
+    let why = match (crash, &seen.boot_error, &seen.end) {
+        (Some(report), ..) => report.title.clone(),
+        (None, Some(error), _) => error.clone(),
+        (None, None, MachineEnd::Restarted) => "the machine restarted".to_owned(),
+        (None, None, MachineEnd::PoweredOff) => "the machine switched itself off".to_owned(),
+        (None, None, MachineEnd::ChannelBroken(error)) => error.clone(),
+        _ if seen.boot_timeout => "no sign of life before the deadline".to_owned(),
+        _ => "it ended early".to_owned(),
+    };
+    Verdict::Skip(format!("did not reach user space: {why}"))
+}
+
+fn ended(seen: &Observation) -> Option<Verdict> {
+    let phase = seen.phase;
+    let (kind, title, detail) = match &seen.end {
+        MachineEnd::Running | MachineEnd::QemuEnded(_) => return None,
+        MachineEnd::Silent { seconds } => (
+            SymptomKind::Hang,
+            "the machine stopped answering".to_owned(),
+            format!("no sign of life for {seconds} s in phase {phase}, nothing on the console"),
+        ),
+        MachineEnd::Restarted => (
+            SymptomKind::Reboot,
+            "the machine restarted without a word".to_owned(),
+            format!("a restart in phase {phase} without a report on the console"),
+        ),
+        MachineEnd::PoweredOff => (
+            SymptomKind::Reboot,
+            "the machine switched itself off".to_owned(),
+            format!("it went off in phase {phase} though nobody asked for it"),
+        ),
+        MachineEnd::ChannelBroken(error) => (
+            SymptomKind::Hang,
+            "the guest channel broke".to_owned(),
+            format!("{error}, in phase {phase}"),
+        ),
+    };
+    Some(Verdict::Bad(symptom(kind, title, detail, None)))
+}
+
+fn refusal(refused: &Refused) -> Verdict {
+    let Refused { step, node, output, .. } = refused;
+    let detail = format!("step `{step}` on {node}: {}", one_line(output));
+    if !refused.on_candidate {
+        return Verdict::Infra(format!(
+            "{detail} (a reference node: the scenario or the image is at fault)"
+        ));
+    }
+    let (kind, title) = if refused.rules {
+        (SymptomKind::RulesRefused, format!("rules refused: {step} on {node}"))
+    } else {
+        (SymptomKind::CheckFailed, format!("step failed: {step} on {node}"))
+    };
+    Verdict::Bad(symptom(kind, title, detail, Some(node.clone())))
+}
+
+fn service_down(down: &ServiceDown) -> Verdict {
+    let ServiceDown { service, node, error, .. } = down;
+    let detail = format!("service `{service}` on {node}: {}", one_line(error));
+    if !down.on_candidate {
+        return Verdict::Infra(format!(
+            "{detail} (a reference node: the scenario or the image is at fault)"
+        ));
+    }
+    let title = format!("service {service} down on {node}");
+    Verdict::Bad(symptom(SymptomKind::ServiceDown, title, detail, Some(node.clone())))
+}
+
+fn failed_check(seen: &Observation, failed: &CheckResult) -> Symptom {
+    match seen.losses.iter().find(|(check, _)| *check == failed.name) {
+        Some((check, loss)) => {
+            let detail = format!("check `{check}`: {}; {}", failed.detail, loss.detail);
+            symptom(loss.kind, loss.title.clone(), detail, None)
+        }
+        None => symptom(
+            SymptomKind::CheckFailed,
+            format!("check failed: {}", failed.name),
+            failed.detail.clone(),
+            Some(failed.name.clone()),
+        ),
+    }
+}
+
+fn crash(first: &ConsoleReport, fatal: &ConsoleReport) -> Symptom {
+    let frames = if first.frames.is_empty() { fatal.frames.clone() } else { first.frames.clone() };
+    let mut alt_titles = first.alt_titles.clone();
+    if fatal.title != first.title && !alt_titles.contains(&fatal.title) {
+        alt_titles.push(fatal.title.clone());
+    }
+    let kind = if fatal.fatal && fatal.kind != SymptomKind::Hang {
+        SymptomKind::Panic
+    } else {
+        first.kind
+    };
+    let detail = first.text.lines().next().unwrap_or_default().to_owned();
+    Symptom { kind, title: first.title.clone(), detail, place: None, alt_titles, frames }
+}
+
+fn symptom(kind: SymptomKind, title: String, detail: String, place: Option<String>) -> Symptom {
+    Symptom { kind, title, detail, place, alt_titles: Vec::new(), frames: Vec::new() }
+}
+
+fn one_line(text: &str) -> String {
+    let line =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ");
+    line.chars().take(400).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Observation {
+        Observation {
+            phase: Phase::Off,
+            hello: true,
+            checks: vec![check(CheckStatus::Pass)],
+            answered_at_end: true,
+            ..Observation::default()
+        }
+    }
+
+    fn check(status: CheckStatus) -> CheckResult {
+        CheckResult {
+            name: "payload".to_owned(),
+            status,
+            detail: "timed out".to_owned(),
+            wall_s: 0.0,
+        }
+    }
+
+    fn report(kind: SymptomKind, phase: Phase, fatal: bool) -> ConsoleReport {
+        ConsoleReport {
+            kind,
+            title: format!("{kind} in f"),
+            phase,
+            fatal,
+            line: 1,
+            alt_titles: Vec::new(),
+            frames: Vec::new(),
+            text: "BUG".to_owned(),
+        }
+    }
+
+    fn kind_of(verdict: &Verdict) -> Option<SymptomKind> {
+        verdict.symptom().map(|symptom| symptom.kind)
+    }
+
+    #[test]
+    fn good_needs_the_guests_word() {
+        assert_eq!(judge(&good(), WarningPolicy::Bad), Verdict::Good);
+        let silent = Observation { answered_at_end: false, ..good() };
+        assert_eq!(judge(&silent, WarningPolicy::Bad).word(), "infra");
+        let half = Observation { checks: vec![check(CheckStatus::NotRun)], ..good() };
+        assert_eq!(judge(&half, WarningPolicy::Bad).word(), "infra");
+    }
+
+    #[test]
+    fn a_panic_before_user_space_is_a_skip() {
+        let seen = Observation {
+            reports: vec![report(SymptomKind::Panic, Phase::Boot, true)],
+            ..Observation::default()
+        };
+        let verdict = judge(&seen, WarningPolicy::Bad);
+        assert_eq!(verdict, Verdict::Skip("did not reach user space: panic in f".to_owned()));
+    }
+
+    #[test]
+    fn a_crash_outranks_our_own_trouble_that_it_caused() {
+        let seen = Observation {
+            infra: Some("peer lost".to_owned()),
+            reports: vec![report(SymptomKind::Panic, Phase::Checks, true)],
+            ..good()
+        };
+        assert_eq!(kind_of(&judge(&seen, WarningPolicy::Bad)), Some(SymptomKind::Panic));
+    }
+
+    #[test]
+    fn our_own_trouble_outranks_failed_checks() {
+        let seen = Observation {
+            infra: Some("peer lost".to_owned()),
+            checks: vec![check(CheckStatus::Fail)],
+            ..good()
+        };
+        assert_eq!(judge(&seen, WarningPolicy::Bad), Verdict::Infra("peer lost".to_owned()));
+    }
+
+    #[test]
+    fn the_ways_to_end_are_told_apart() {
+        for (end, kind) in [
+            (MachineEnd::Silent { seconds: 30 }, SymptomKind::Hang),
+            (MachineEnd::Restarted, SymptomKind::Reboot),
+            (MachineEnd::PoweredOff, SymptomKind::Reboot),
+            (MachineEnd::ChannelBroken("x".to_owned()), SymptomKind::Hang),
+        ] {
+            let seen = Observation { end, ..good() };
+            assert_eq!(kind_of(&judge(&seen, WarningPolicy::Bad)), Some(kind));
+        }
+        let seen = Observation { end: MachineEnd::QemuEnded("killed".to_owned()), ..good() };
+        assert_eq!(judge(&seen, WarningPolicy::Bad).word(), "infra");
+    }
+
+    #[test]
+    fn refused_rules_are_a_symptom_on_the_candidate_and_our_fault_elsewhere() {
+        let refused = |on_candidate| Refused {
+            step: "rules".to_owned(),
+            node: "gw".to_owned(),
+            rules: true,
+            on_candidate,
+            output: "Operation not supported".to_owned(),
+        };
+        let seen = Observation { refused: Some(refused(true)), ..good() };
+        assert_eq!(kind_of(&judge(&seen, WarningPolicy::Bad)), Some(SymptomKind::RulesRefused));
+        let seen = Observation { refused: Some(refused(false)), ..good() };
+        assert_eq!(judge(&seen, WarningPolicy::Bad).word(), "infra");
+    }
+
+    #[test]
+    fn a_located_loss_names_the_symptom() {
+        let loss = Loss {
+            kind: SymptomKind::LostIngress,
+            title: "replies lost inside gw".to_owned(),
+            detail: "3 frames".to_owned(),
+        };
+        let failed = Observation { checks: vec![check(CheckStatus::Fail)], ..good() };
+        let located = Observation { losses: vec![("payload".to_owned(), loss)], ..failed.clone() };
+        assert_eq!(kind_of(&judge(&located, WarningPolicy::Bad)), Some(SymptomKind::LostIngress));
+        assert_eq!(kind_of(&judge(&failed, WarningPolicy::Bad)), Some(SymptomKind::CheckFailed));
+    }
+
+    #[test]
+    fn warnings_count_after_boot_and_as_the_scenario_says() {
+        let warn = |phase| Observation {
+            reports: vec![report(SymptomKind::Warning, phase, false)],
+            ..good()
+        };
+        let bad = judge(&warn(Phase::Checks), WarningPolicy::Bad);
+        assert_eq!(kind_of(&bad), Some(SymptomKind::Warning));
+        assert_eq!(judge(&warn(Phase::Checks), WarningPolicy::Record), Verdict::Good);
+        assert_eq!(judge(&warn(Phase::Boot), WarningPolicy::Bad), Verdict::Good);
+    }
+}
