@@ -98,11 +98,11 @@ fn read_service(
     let node = read_node_name(&table, nodes);
     let words = table.require("command", "program and arguments, such as [\"nginx\"]");
     let command = words.map(|item| {
-        let elements = item.elements();
-        for element in &elements {
-            AssetRef::scan(element, assets);
+        let mut command = Vec::new();
+        for element in item.elements() {
+            AssetRef::scan(&element, assets);
+            command.extend(element.parsed(words::command_word));
         }
-        let command = item.list(words::command_word);
         if command.first().is_none_or(|program| program.trim().is_empty()) && item.is_array() {
             item.wrong("the program's name is missing");
         }
@@ -124,7 +124,10 @@ fn read_service(
 
 fn read_ready(item: &Item<'_>) -> Option<Ready> {
     if item.is_text() {
-        return item.one_of(&[("started", ())]).map(|()| Ready::Started);
+        return item.parsed(|text| match text {
+            "started" => Ok(Ready::Started),
+            _ => Err("must be `started`, or a table such as { tcp = 80 }".to_owned()),
+        });
     }
     let table = item.table()?;
     let ready = table.exactly_one(&["tcp", "udp", "file", "log"]).and_then(|(key, item)| {

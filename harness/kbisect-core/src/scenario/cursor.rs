@@ -65,7 +65,8 @@ impl<'a> Table<'a> {
     /// The value under `key`; its absence is an error that says what belongs there.
     pub(super) fn require(&self, key: &'static str, what: &str) -> Option<Item<'a>> {
         let item = self.get(key);
-        if item.is_none() {
+        // A slip in the key's name is reported as an unknown key; that says enough.
+        if item.is_none() && !self.has_near(&[key]) {
             self.wrong(format!("`{key}` is missing: {what}"));
         }
         item
@@ -78,8 +79,7 @@ impl<'a> Table<'a> {
         match found.len() {
             1 => found.into_iter().next(),
             0 => {
-                // A slip in the key's name is reported as an unknown key; that says enough.
-                if !self.entries().any(|(key, _)| nearest(key, keys).is_some()) {
+                if !self.has_near(keys) {
                     self.wrong(format!("one of {} is needed", quoted(keys)));
                 }
                 None
@@ -94,6 +94,10 @@ impl<'a> Table<'a> {
                 None
             }
         }
+    }
+
+    fn has_near(&self, keys: &[&str]) -> bool {
+        self.entries().any(|(key, _)| nearest(key, keys).is_some())
     }
 
     /// All entries, for a table whose keys are names.
@@ -187,17 +191,20 @@ impl<'a> Item<'a> {
         T: TryFrom<i64> + PartialOrd + Display + Copy,
     {
         let (low, high) = (*limits.start(), *limits.end());
-        let Some(number) = self.integer() else {
+        let DeValue::Integer(given) = self.value else {
             self.wrong_type(&format!("a whole number from {low} to {high}"));
             return None;
         };
-        match T::try_from(number).ok().filter(|number| limits.contains(number)) {
-            Some(number) => Some(number),
-            None => {
-                self.wrong(format!("must be from {low} to {high}, not {number}"));
-                None
-            }
+        let number = self.integer().and_then(|number| T::try_from(number).ok());
+        let number = number.filter(|number| limits.contains(number));
+        if number.is_none() {
+            let given = given.to_string();
+            self.wrong(format!(
+                "must be from {low} to {high}, not {}",
+                super::words::shown(&given)
+            ));
         }
+        number
     }
 
     /// The value as a 64-bit integer, or nothing and no finding.

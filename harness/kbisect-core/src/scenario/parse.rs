@@ -262,6 +262,8 @@ fn check_devices(top: &Table<'_>, nodes: &BTreeMap<String, Node>, links: &Links)
         let mut known: Vec<String> = vec!["lo".to_owned()];
         known
             .extend(links.values().filter_map(|link| link.get(name)).map(|port| port.name.clone()));
+        // A broken name was reported where it stands; what refers to it would only repeat that.
+        let mut broken = known.iter().any(String::is_empty);
         let mut devices = Vec::new();
         for (index, device) in node.devices.iter().enumerate() {
             let key = format!("nodes.{name}.devices[{index}]");
@@ -274,8 +276,14 @@ fn check_devices(top: &Table<'_>, nodes: &BTreeMap<String, Node>, links: &Links)
                     known.push(device.clone());
                     devices.push(device);
                 }
-                Err(message) => top.findings.wrong(&key, message),
+                Err(message) => {
+                    broken = true;
+                    top.findings.wrong(&key, message);
+                }
             }
+        }
+        if broken {
+            continue;
         }
         let devices: Vec<&str> = devices.iter().map(String::as_str).collect();
         for (link, port) in links.iter().filter_map(|(link, ports)| Some((link, ports.get(name)?)))
