@@ -345,3 +345,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_first_scenario_of_the_readme_is_valid() {
+    let readme = include_str!("../../../../scenarios/README.md");
+    let (_, rest) = readme.split_once("```toml\n").expect("the README shows a scenario");
+    let (text, _) = rest.split_once("```").expect("the example ends");
+    let files = BTreeMap::from([("nginx.conf".to_owned(), Vec::new())]);
+    assert_eq!(warnings(text, files), Vec::<String>::new());
+}
