@@ -1,0 +1,488 @@
+//! The streaming side: bytes in, reports and milestones out.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::line::{self, Caller, Line};
+use super::report::{Class, Event, Milestone, MilestoneKind, Report, ReportKind};
+use super::rules::{self, Blame, HINTS, Rule};
+use super::title::{self, Collected};
+use super::trace;
+
+/// Longer lines are cut (bytes).
+const LINE_MAX: usize = 4096;
+/// A report keeps that much (bytes, lines).
+const TEXT_MAX: usize = 128 * 1024;
+const LINES_MAX: usize = 1024;
+/// A report without a trace ends after that many of its lines.
+const TRACELESS_MAX: usize = 160;
+/// A report ends when that many lines in a row are not part of a trace.
+const QUIET_MAX: usize = 40;
+/// A report that ended waits that many lines of log for the panic that may follow.
+const LINGER: usize = 400;
+/// Reports that are collected side by side (one for each caller).
+const OPEN_MAX: usize = 8;
+/// Further reports of one log are only counted.
+const REPORTS_MAX: usize = 256;
+
+/// Finds what can matter in one pass.
+static HINT: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .build(HINTS)
+        .expect("a short fixed list of patterns")
+});
+
+/// Reads a console while it is written. Memory is bounded whatever comes in.
+#[derive(Debug)]
+pub struct Scanner {
+    /// The start of a line whose end has not come yet.
+    partial: Vec<u8>,
+    /// The rest of a line that was too long is being skipped.
+    overlong: bool,
+    /// Complete lines so far.
+    lines: usize,
+    /// Bytes of complete lines so far.
+    offset: u64,
+    open: Vec<Open>,
+    /// Kernel lines carry time stamps.
+    stamped: bool,
+    banners: u32,
+    /// A restart was announced, or a panic reached: the next banner is no surprise.
+    restart_known: bool,
+    reports: usize,
+    dropped: usize,
+    events: Vec<Event>,
+}
+
+/// A report that is being collected.
+#[derive(Debug)]
+struct Open {
+    rule: Rule,
+    caller: Caller,
+    line: usize,
+    offset: u64,
+    text: String,
+    /// The messages of `text`: (start, end).
+    bodies: Vec<(usize, usize)>,
+    /// The header of the oops has come.
+    died: bool,
+    fatal: bool,
+    ended: bool,
+    interrupted: bool,
+    /// May be user space quoting a kernel: only a trace proves it.
+    doubtful: bool,
+    traced: bool,
+    quiet: usize,
+}
+
+/// Finds the reports in a whole log.
+#[must_use]
+pub fn classify(log: &[u8]) -> Vec<Report> {
+    let mut scanner = Scanner::new();
+    let mut reports: Vec<Report> = scanner
+        .push(log)
+        .into_iter()
+        .chain(scanner.finish())
+        .filter_map(|event| match event {
+            Event::Report(report) => Some(*report),
+            Event::Opened { .. } | Event::Milestone(_) => None,
+        })
+        .collect();
+    reports.sort_by_key(|report| report.offset);
+    reports
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scanner {
+    /// A scanner at the start of a console.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            partial: Vec::new(),
+            overlong: false,
+            lines: 0,
+            offset: 0,
+            open: Vec::new(),
+            stamped: false,
+            banners: 0,
+            restart_known: false,
+            reports: 0,
+            dropped: 0,
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes and tells what became certain with them.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
+        let mut bytes = bytes;
+        if !self.partial.is_empty() || self.overlong {
+            let Some(end) = memchr::memchr(b'\n', bytes) else {
+                self.keep_partial(bytes);
+                return std::mem::take(&mut self.events);
+            };
+            let (head, rest) = bytes.split_at(end + 1);
+            self.keep_partial(head);
+            bytes = rest;
+            self.complete_partial();
+        }
+        let whole = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+        let (whole, partial) = bytes.split_at(whole);
+        self.scan(whole);
+        self.keep_partial(partial);
+        self.let_go();
+        std::mem::take(&mut self.events)
+    }
+
+    /// Ends the console: the last line and all open reports are taken as they are.
+    pub fn finish(&mut self) -> Vec<Event> {
+        if !self.partial.is_empty() {
+            self.complete_partial();
+        }
+        for open in std::mem::take(&mut self.open) {
+            self.close(open);
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// Says whether the trace of a report is still coming in.
+    #[must_use]
+    pub fn is_collecting(&self) -> bool {
+        self.open.iter().any(|open| !open.ended)
+    }
+
+    /// Reports that were left out because there were too many of them.
+    #[must_use]
+    pub fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    fn keep_partial(&mut self, bytes: &[u8]) {
+        let room = LINE_MAX.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if bytes.len() > room {
+            self.overlong = true;
+        }
+        self.offset += bytes.len() as u64;
+    }
+
+    fn complete_partial(&mut self) {
+        let partial = std::mem::take(&mut self.partial);
+        self.overlong = false;
+        self.lines += 1;
+        let start = self.offset.saturating_sub(partial.len() as u64);
+        let candidate = HINT.is_match(&partial);
+        self.line(&partial, start, candidate);
+    }
+
+    /// Reads complete lines.
+    fn scan(&mut self, bytes: &[u8]) {
+        let base = self.offset;
+        let mut at = 0;
+        let find =
+            |from: usize| HINT.find(&bytes[from..]).map_or(bytes.len(), |h| from + h.start());
+        let mut hit = find(0);
+        while at < bytes.len() {
+            if hit < at {
+                hit = find(at);
+            }
+            if !self.is_collecting() && self.stamped {
+                // Nothing to collect: jump to the next line that can matter.
+                let start = memchr::memrchr(b'\n', &bytes[at..hit]).map_or(at, |end| at + end + 1);
+                self.lines += memchr::memchr_iter(b'\n', &bytes[at..start]).count();
+                at = start;
+                if hit == bytes.len() {
+                    break;
+                }
+            }
+            let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end);
+            self.lines += 1;
+            let cut = end.min(at + LINE_MAX);
+            self.line(&bytes[at..cut], base + at as u64, hit < end);
+            at = end + 1;
+        }
+        self.offset = base + bytes.len() as u64;
+    }
+
+    fn line(&mut self, raw: &[u8], offset: u64, candidate: bool) {
+        let text: Cow<'_, str> = line::clean(raw);
+        if !candidate && !self.is_collecting() {
+            self.stamped |= line::parse(&text).stamped;
+            return;
+        }
+        line::split(&text, |line| {
+            self.stamped |= line.stamped;
+            self.message(line, offset, candidate);
+        });
+    }
+
+    fn message(&mut self, line: Line<'_>, offset: u64, candidate: bool) {
+        if candidate {
+            self.milestone(line.body, offset);
+            if let Some(rule) = rules::start_of(line.body)
+                && !self.absorbed(rule, line)
+            {
+                self.begin(rule, line, offset);
+                return;
+            }
+        }
+        let Some(i) = self.collector(line.caller) else { return };
+        let done = self.open[i].add(line);
+        if done && self.open[i].ended && self.open[i].fatal {
+            let open = self.open.remove(i);
+            self.close(open);
+        }
+    }
+
+    /// The report that a line by this caller belongs to.
+    fn collector(&self, caller: Caller) -> Option<usize> {
+        self.open.iter().rposition(|open| !open.ended && open.caller == caller)
+    }
+
+    /// Whether a first line only continues a report that is open.
+    fn absorbed(&mut self, rule: Rule, line: Line<'_>) -> bool {
+        let now = self.lines;
+        if let Some(reason) = rules::panic_reason(line.body) {
+            if !rules::is_consequence(reason) {
+                return false;
+            }
+            let Some(open) = self.open.iter_mut().rfind(|open| now - open.line < 2 * LINGER) else {
+                return false;
+            };
+            open.fatal = true;
+            if !open.ended {
+                open.add(line);
+            }
+            return true;
+        }
+        let Some(open) = self.open.iter_mut().rfind(|open| open.caller == line.caller) else {
+            return false;
+        };
+        let near = !open.ended && now - open.line < 60;
+        if rule.die && open.rule.heralds && !open.died && near {
+            open.died = true;
+        } else if near && !open.died && open.takes(rule) {
+            open.rule = Rule { heralds: true, ..open.rule };
+        } else if near && rule.class == Class::Memory && is_slab_detail(line.body) {
+            // Details of what is open already.
+        } else if near && open.rule.class == Class::Device && rule.class == Class::Warning {
+            // The WARN comes after its message: it is the report.
+            let first = (open.text.len(), open.text.len() + line.body.len());
+            open.text.push_str(line.body);
+            open.text.push('\n');
+            open.bodies.insert(0, first);
+            open.rule = rule;
+            return true;
+        } else {
+            return false;
+        }
+        open.add(line);
+        true
+    }
+
+    fn begin(&mut self, rule: Rule, line: Line<'_>, offset: u64) {
+        if let Some(i) = self.open.iter().position(|open| open.caller == line.caller) {
+            let mut before = self.open.remove(i);
+            before.interrupted = !before.traced;
+            self.close(before);
+        }
+        if self.open.len() == OPEN_MAX {
+            let oldest = self.open.remove(0);
+            self.close(oldest);
+        }
+        let doubtful = self.stamped && !line.stamped && rule.class != Class::Leak
+            || rule.class == Class::UserSpace;
+        let mut open = Open::new(rule, line.caller, self.lines, offset);
+        open.doubtful = doubtful;
+        open.add(line);
+        if rule.blame == Blame::Nobody && rules::panic_reason(line.body).is_none() {
+            open.ended = !has_details(rule.class);
+        }
+        if !doubtful && self.reports < REPORTS_MAX {
+            let kind = rule.class.kind();
+            let text = line.full.trim().to_owned();
+            self.events.push(Event::Opened { kind, line: open.line, text });
+        }
+        self.open.push(open);
+    }
+
+    /// Emits the reports that ended long enough ago.
+    fn let_go(&mut self) {
+        while let Some(i) = self.open.iter().position(|open| {
+            let waited = self.lines - open.line;
+            open.ended && waited > open.bodies.len() + LINGER
+        }) {
+            let open = self.open.remove(i);
+            self.close(open);
+        }
+    }
+
+    fn close(&mut self, open: Open) {
+        if self.reports >= REPORTS_MAX {
+            self.dropped += 1;
+            return;
+        }
+        if let Some(report) = open.into_report() {
+            self.reports += 1;
+            self.events.push(Event::Report(Box::new(report)));
+        }
+    }
+
+    fn milestone(&mut self, body: &str, offset: u64) {
+        let body = body.trim();
+        let kind = if let Some(rest) = body.strip_prefix("Linux version ") {
+            self.banners += 1;
+            if self.banners > 1 && !std::mem::take(&mut self.restart_known) {
+                self.reset(body, offset);
+            }
+            let release = rest.split(' ').next().unwrap_or_default().to_owned();
+            MilestoneKind::LinuxBanner { release, nth: self.banners }
+        } else if let Some(rest) = body.strip_prefix("reboot: ") {
+            match rest {
+                "Restarting system" | "machine restart" => {
+                    self.restart_known = true;
+                    MilestoneKind::Restarting
+                }
+                "Power down" => MilestoneKind::PowerDown,
+                "System halted" => MilestoneKind::Halted,
+                _ if rest.starts_with("Restarting system") => {
+                    self.restart_known = true;
+                    MilestoneKind::Restarting
+                }
+                _ => return,
+            }
+        } else if rules::panic_reason(body).is_some() {
+            self.restart_known = true;
+            MilestoneKind::Panic
+        } else {
+            return;
+        };
+        self.events.push(Event::Milestone(Milestone { kind, line: self.lines }));
+    }
+
+    /// A second kernel starts although nobody asked for it.
+    fn reset(&mut self, body: &str, offset: u64) {
+        for mut open in std::mem::take(&mut self.open) {
+            open.interrupted |= !open.traced;
+            self.close(open);
+        }
+        let report = Report {
+            kind: ReportKind::Reboot,
+            title: "unexpected kernel reboot".to_owned(),
+            function: None,
+            module: None,
+            corrupted: false,
+            line: self.lines,
+            text: format!("{body}\n"),
+            class: Class::Reboot,
+            fatal: true,
+            suppressed: false,
+            alt_titles: Vec::new(),
+            offset,
+            frames: Vec::new(),
+        };
+        self.reports += 1;
+        self.events.push(Event::Report(Box::new(report)));
+    }
+}
+
+impl Open {
+    fn new(rule: Rule, caller: Caller, line: usize, offset: u64) -> Self {
+        Self {
+            rule,
+            caller,
+            line,
+            offset,
+            text: String::new(),
+            bodies: Vec::new(),
+            died: rule.die,
+            fatal: false,
+            ended: false,
+            interrupted: false,
+            doubtful: false,
+            traced: false,
+            quiet: 0,
+        }
+    }
+
+    /// Adds a line; returns whether the report ended with it.
+    fn add(&mut self, line: Line<'_>) -> bool {
+        if self.bodies.len() < LINES_MAX && self.text.len() + line.full.len() < TEXT_MAX {
+            let start = self.text.len() + (line.full.len() - line.body.len());
+            self.text.push_str(line.full);
+            self.bodies.push((start, self.text.len()));
+            self.text.push('\n');
+        } else {
+            self.ended = true;
+        }
+        if trace::belongs(line.body) {
+            self.traced = true;
+            self.quiet = 0;
+        } else {
+            self.quiet += 1;
+        }
+        let body = line.body.trim_start();
+        self.ended |= body.starts_with("---[ end trace")
+            || body.starts_with("---[ end Kernel panic")
+            || body.starts_with("Rebooting in ")
+            || self.traced && self.quiet > QUIET_MAX
+            || !self.traced && self.bodies.len() > TRACELESS_MAX;
+        self.ended
+    }
+
+    /// Whether another first line is a part of this report: what breaks an invariant announces
+    /// the BUG or WARN that reports it.
+    fn takes(&self, rule: Rule) -> bool {
+        let bug = rule.heralds && rule.class == Class::Bug;
+        match self.rule.class {
+            Class::List => bug || rule.class == Class::Warning,
+            Class::Bug => bug && self.rule.title != rule.title,
+            Class::Kasan => rule.class == Class::Memory,
+            _ => false,
+        }
+    }
+
+    fn into_report(mut self) -> Option<Report> {
+        // What came after the last line of the trace has nothing to do with it.
+        if self.quiet > QUIET_MAX {
+            let keep = self.bodies.len().saturating_sub(self.quiet).max(1);
+            if let Some((_, end)) = self.bodies.get(keep - 1) {
+                self.text.truncate(end + 1);
+                self.bodies.truncate(keep);
+            }
+        }
+        let bodies: Vec<&str> =
+            self.bodies.iter().filter_map(|(start, end)| self.text.get(*start..*end)).collect();
+        if self.doubtful && !title::has_trace(&bodies) {
+            return None;
+        }
+        let text = self.text.clone();
+        Some(title::report(Collected {
+            rule: self.rule,
+            bodies: &bodies,
+            text,
+            line: self.line,
+            offset: self.offset,
+            interrupted: self.interrupted,
+            fatal: self.fatal,
+        }))
+    }
+}
+
+/// Whether reports of a class go on after their first line although they blame nobody.
+fn has_details(class: Class) -> bool {
+    !matches!(class, Class::Oom | Class::Boot)
+}
+
+fn is_slab_detail(body: &str) -> bool {
+    ["INFO: Freed in", "INFO: Allocated in", "INFO: Slab", "INFO: Object", "BUG "]
+        .iter()
+        .any(|head| body.starts_with(head))
+}

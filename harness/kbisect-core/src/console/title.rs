@@ -1,0 +1,390 @@
+//! From the lines of a report to its title.
+
+use super::blame::{self, Culprit};
+use super::helpers::Skip;
+use super::report::{Class, Report};
+use super::rules::{self, Blame, Rule, Title};
+use super::trace::{self, Frame, Traces};
+
+/// A report whose lines are all there.
+pub(super) struct Collected<'a> {
+    /// How it began.
+    pub rule: Rule,
+    /// Messages, the first line first, without prefixes.
+    pub bodies: &'a [&'a str],
+    /// Everything, for people.
+    pub text: String,
+    /// 1-based line.
+    pub line: usize,
+    /// Byte offset of the first line.
+    pub offset: u64,
+    /// Another report began before this one had a trace.
+    pub interrupted: bool,
+    /// A panic followed.
+    pub fatal: bool,
+}
+
+/// What the function goes by when the log does not show it.
+const CORRUPTED: &str = "corrupted";
+/// Titles are kept this short (bytes).
+const TITLE_MAX: usize = 160;
+/// Functions kept of a trace.
+const FRAMES_MAX: usize = 64;
+
+/// Makes the report.
+pub(super) fn report(collected: Collected<'_>) -> Report {
+    let Collected { rule, bodies, text, line, offset, interrupted, fatal } = collected;
+    let first = rules::untagged(bodies.first().copied().unwrap_or_default());
+    let traces = trace::collect(bodies.iter().copied());
+    let (culprit, damaged) = blame_for(rule.blame, rule.class, first, bodies, &traces);
+    let Named { head, alt_head, class, access_missing } = name(rule, first, bodies, interrupted);
+    let mut alt_titles = Vec::new();
+    let title = if rule.blame == Blame::Nobody {
+        head
+    } else {
+        let name = culprit.as_ref().map_or(CORRUPTED, |c| c.name.as_str());
+        let exact = culprit.as_ref().and_then(|c| c.exact.as_deref());
+        for name in [Some(name), exact].into_iter().flatten() {
+            alt_titles.extend(alt_head.map(|alt| format!("{alt} in {name}")));
+        }
+        alt_titles.extend(exact.map(|exact| format!("{head} in {exact}")));
+        format!("{head} in {name}")
+    };
+    let all = traces.ip().into_iter().chain(traces.main().iter().copied());
+    let frames = all.map(|frame| blame::bare(frame.name).to_owned());
+    let reason = rules::panic_reason(first);
+    Report {
+        kind: class.kind(),
+        title: shorten(title),
+        module: culprit.as_ref().and_then(|c| c.module.clone()),
+        function: culprit.map(|c| c.name),
+        corrupted: damaged
+            || access_missing
+            || reason.is_some_and(|r| rules::is_consequence(r) && !r.starts_with("Attempted")),
+        line,
+        text,
+        class,
+        fatal: fatal || reason.is_some(),
+        suppressed: class == Class::UserSpace
+            || reason.is_some_and(|r| r.starts_with("Attempted to kill init")),
+        alt_titles,
+        offset,
+        frames: frames.take(FRAMES_MAX).collect(),
+    }
+}
+
+/// Says whether a report holds a trace: proof that the kernel printed it, not user space.
+pub(super) fn has_trace(bodies: &[&str]) -> bool {
+    let go = |body: &&&str| body.starts_with("runtime stack:") || body.starts_with("goroutine ");
+    if bodies.iter().find(go).is_some() {
+        return true;
+    }
+    let traces = trace::collect(bodies.iter().copied());
+    traces.ip().is_some() || traces.main().len() >= 2 || traces.head.len() >= 2
+}
+
+/// Finds the culprit; the second value says that the trace is damaged.
+fn blame_for(
+    blame: Blame,
+    class: Class,
+    first: &str,
+    bodies: &[&str],
+    traces: &Traces<'_>,
+) -> (Option<Culprit>, bool) {
+    let call: &[Frame<'_>] = if traces.main().is_empty() { &traces.head } else { traces.main() };
+    let with_ip: Vec<Frame<'_>> = traces.ip().into_iter().chain(call.iter().copied()).collect();
+    let found = match blame {
+        Blame::Nobody => {
+            // Damaged memory is reported with the trace that found it.
+            let bare = class == Class::Memory && traces.main().is_empty();
+            return (None, bare && bodies.len() > 1);
+        }
+        Blame::Trap if class == Class::Warning && call.is_empty() && traces.ip().is_none() => None,
+        Blame::Trap => blame::first(&with_ip, Skip::Common),
+        Blame::Trace => blame::first(call, Skip::Common),
+        Blame::TraceOrFirstLine => {
+            blame::first(call, Skip::Common).or_else(|| function_in(first, &[" in ", " in: "]))
+        }
+        Blame::LockSite => lock_site(bodies).or_else(|| {
+            // Old lockdep prints the chains in the same form: only a trace with a heading counts.
+            blame::first(traces.main(), Skip::Common)
+        }),
+        Blame::Waiting => blame::first(call, Skip::Waiting),
+        Blame::Allocation => blame::first(call, Skip::Allocation),
+        Blame::Entry => blame::entry(&with_ip),
+    };
+    let damaged = found.is_none() || traces.main().is_empty() && needs_heading(class, traces);
+    (found, damaged)
+}
+
+/// Whether a report of this class always has a trace with a heading.
+fn needs_heading(class: Class, traces: &Traces<'_>) -> bool {
+    match class {
+        Class::Kmsan | Class::Kfence | Class::Leak => traces.head.is_empty(),
+        // `__stack_chk_fail` panics name the function themselves.
+        Class::Panic | Class::StackOverflow => false,
+        // 32-bit arm prints the trace without one.
+        _ => traces.head.iter().filter(|frame| !frame.ip).count() < 2,
+    }
+}
+
+/// The function after one of the marks in the first line (`... in func+0x1/0x2`).
+fn function_in(first: &str, marks: &[&str]) -> Option<Culprit> {
+    let rest = marks.iter().find_map(|mark| first.split_once(mark))?.1;
+    let (name, module) = trace::symbol(rest)?;
+    blame::first(&[Frame { name, module, ip: true }], Skip::Common)
+}
+
+/// Where lockdep saw the lock taken: `..., at: func+0x1/0x2`, `at: [<address>] func+0x1/0x2`.
+fn lock_site(bodies: &[&str]) -> Option<Culprit> {
+    // The line after the announcement; older kernels put the address on a line of its own.
+    let place = bodies.iter().take(24).find_map(|body| {
+        let place = match body.split_once(", at: ") {
+            Some((_, place)) => place,
+            None if body.starts_with("[<") => body,
+            None => return None,
+        };
+        let place = place.rsplit_once(">] ").map_or(place, |(_, place)| place);
+        trace::symbol(place.trim_start())
+    });
+    let (name, module) = place?;
+    blame::first(&[Frame { name, module, ip: true }], Skip::Common)
+}
+
+struct Named {
+    /// The title without the function.
+    head: String,
+    /// What takes its place in alternative titles.
+    alt_head: Option<&'static str>,
+    class: Class,
+    /// KASAN only: the line that says what was tried is not there.
+    access_missing: bool,
+}
+
+fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
+    let mut class = rule.class;
+    let mut access_missing = false;
+    let alt_head = match rule.class {
+        Class::BadAccess | Class::Kasan | Class::Kmsan => Some("bad-access"),
+        Class::Trap if first.contains("general protection") => Some("bad-access"),
+        Class::Lockup | Class::RcuStall => Some("stall"),
+        Class::HungTask => Some("hang"),
+        Class::StackOverflow => Some("stack-overflow"),
+        Class::List => Some("bad-access"),
+        _ => None,
+    };
+    let mut alt_head = alt_head;
+    let head = match rule.title {
+        Title::Text(text) => text.to_owned(),
+        Title::Level(text) => {
+            let level = first.split_once(':').map_or("WARNING", |(level, _)| level);
+            format!("{level}: {text}")
+        }
+        Title::Kasan => {
+            let (head, missing) = kasan(first, bodies, interrupted);
+            access_missing = missing;
+            if head.contains("invalid-free") || head.contains("double-free") {
+                alt_head = Some("invalid-free");
+            }
+            head
+        }
+        Title::Tool => {
+            let rest = first.strip_prefix("BUG: ").unwrap_or(first);
+            rest.split_once(" in ").map_or(rest, |(head, _)| head).to_owned()
+        }
+        Title::Kcsan => kcsan(first),
+        Title::Ubsan => {
+            let kind = first["UBSAN: ".len()..].split_once(" in ").map_or("bug", |(kind, _)| kind);
+            let kind = kind.replace("Undefined behaviour", "undefined-behaviour");
+            format!("UBSAN: {kind}")
+        }
+        Title::Warning => {
+            let (head, precise) = warning(first, bodies);
+            class = precise;
+            head.to_owned()
+        }
+        Title::Panic => {
+            let reason = rules::panic_reason(first).unwrap_or(first);
+            let reason = reason.split_once(" exitcode").map_or(reason, |(reason, _)| reason);
+            format!("kernel panic: {}", equalise(reason))
+        }
+        Title::Unable => unable(first),
+        Title::Preemptible => {
+            let what = first.strip_prefix("BUG: using ").and_then(|rest| rest.split(' ').next());
+            format!("BUG: using {} in preemptible code", what.unwrap_or("percpu data"))
+        }
+        Title::UpTo(" at ") => {
+            let head = first.split_once(" at ").map_or(first, |(head, _)| head);
+            format!("{head} has bad value")
+        }
+        Title::UpTo(text) => first.split_once(text).map_or(first, |(head, _)| head).to_owned(),
+        Title::Line => equalise(first),
+        Title::RustPanic => bodies
+            .iter()
+            .skip(1)
+            .map(|body| body.trim())
+            .find(|body| !body.is_empty() && !body.starts_with("---"))
+            .map_or_else(|| "Rust panic".to_owned(), equalise),
+    };
+    Named { head, alt_head, class, access_missing }
+}
+
+/// `KASAN: TYPE ACCESS`, where the access stands on a line below the first.
+fn kasan(first: &str, bodies: &[&str], interrupted: bool) -> (String, bool) {
+    let rest = first.strip_prefix("BUG: KASAN: ").unwrap_or(first);
+    let mut kind = rest.split_once(" in ").map_or(rest, |(kind, _)| kind);
+    if kind == "double-free or invalid-free" {
+        kind = "invalid-free";
+    }
+    if kind.contains("free") && !kind.contains("after") {
+        return (format!("KASAN: {kind}"), false);
+    }
+    let access = bodies.iter().skip(1).take(8).find_map(|body| {
+        let body = body.trim_start();
+        ["Read", "Write", "Free"].into_iter().find(|access| {
+            body.strip_prefix(access)
+                .is_some_and(|rest| rest.starts_with(" of size") || rest.starts_with(" at addr"))
+        })
+    });
+    match access {
+        Some(access) => (format!("KASAN: {kind} {access}"), false),
+        None => (format!("KASAN: {kind}"), interrupted || bodies.len() < 3),
+    }
+}
+
+/// `KCSAN: data-race in A / B`
+fn kcsan(first: &str) -> String {
+    let rest = first.strip_prefix("BUG: ").unwrap_or(first);
+    let Some((head, functions)) = rest.split_once(" in ") else { return rest.to_owned() };
+    let names: Vec<&str> = functions
+        .split(" / ")
+        .map(|name| trace::symbol(name).map_or(name, |(name, _)| name))
+        .map(|name| blame::bare(name.trim()))
+        .collect();
+    format!("{head} in {}", names.join(" / "))
+}
+
+/// What a WARN is about, by the file and the function that hold it.
+fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class) {
+    let rest = first.strip_prefix("WARNING: ").unwrap_or(first);
+    let (file, function) = rules::warning_place(rest).unwrap_or_default();
+    let function = blame::bare(function.split('+').next().unwrap_or_default());
+    let says = |text: &str| bodies.iter().take(12).any(|body| body.starts_with(text));
+    if file.ends_with("lib/refcount.c") || function.starts_with("refcount_") || says("refcount_t: ")
+    {
+        ("WARNING: refcount bug", Class::Refcount)
+    } else if file.ends_with("lib/debugobjects.c") || function.starts_with("debug_print_object") {
+        ("WARNING: ODEBUG bug", Class::Warning)
+    } else if file.ends_with("kernel/locking/lockdep.c") {
+        ("WARNING: locking bug", Class::Lockdep)
+    } else if file.ends_with("lib/list_debug.c") {
+        ("BUG: corrupted list", Class::List)
+    } else if ["kmalloc", "kvmalloc", "__kmalloc", "__kvmalloc"]
+        .iter()
+        .any(|f| function.starts_with(f))
+    {
+        ("WARNING: kmalloc bug", Class::Warning)
+    } else {
+        ("WARNING", Class::Warning)
+    }
+}
+
+/// `Unable to handle kernel paging request at virtual address 0000` (arm, arm64, riscv).
+fn unable(first: &str) -> String {
+    let rest = first.strip_prefix("Unable to handle ").unwrap_or(first);
+    let what = rest.split(" at ").next().unwrap_or(rest);
+    let what = what.split(" outside ").next().unwrap_or(what);
+    format!("BUG: unable to handle {what}")
+}
+
+/// Takes out what differs from run to run: addresses become ADDR, numbers NUM, and offsets go.
+fn equalise(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.trim();
+    while let Some(c) = rest.chars().next() {
+        if rest.starts_with("+0x") {
+            rest = rest[3..]
+                .trim_start_matches(|c: char| c.is_ascii_hexdigit() || c == '/' || c == 'x');
+            continue;
+        }
+        if !c.is_ascii_alphanumeric() && c != '_' {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+            continue;
+        }
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        out.push_str(&equal_word(word));
+        rest = after;
+    }
+    out
+}
+
+fn equal_word(word: &str) -> String {
+    let hex = word.strip_prefix("0x").unwrap_or(word);
+    let is_hex = hex.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_hex
+        && (word.len() != hex.len() && !hex.is_empty() || hex.len() >= 8)
+        && hex.bytes().any(|b| b.is_ascii_digit())
+    {
+        return "ADDR".to_owned();
+    }
+    if word.bytes().all(|b| b.is_ascii_digit()) {
+        return "NUM".to_owned();
+    }
+    // `kmalloc64`, `CPU3`: the name stays, a number at its end does not; names of functions do.
+    let name = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    if word.contains('_') || name.len() == word.len() || name.len() > 4 {
+        return word.to_owned();
+    }
+    format!("{name}NUM")
+}
+
+fn shorten(mut title: String) -> String {
+    let mut end = title.len().min(TITLE_MAX);
+    while !title.is_char_boundary(end) {
+        end -= 1;
+    }
+    title.truncate(end);
+    title.truncate(title.trim_end().len());
+    title
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::helpers::is_helper;
+    use super::*;
+
+    #[test]
+    fn numbers_and_addresses_do_not_enter_titles() {
+        for (text, expected) in [
+            (
+                "INFO: Freed in a_rcu+0x14/0x20 age=62 cpu=0 pid=3",
+                "INFO: Freed in a_rcu age=NUM cpu=NUM pid=NUM",
+            ),
+            ("BUG: bad at 0xffff8800 on CPU3", "BUG: bad at ADDR on CPUNUM"),
+            (
+                "BUG: Bad rss-counter state mm:ffff888012345678 val:12",
+                "BUG: Bad rss-counter state mm:ADDR val:NUM",
+            ),
+            ("nft_set_hash2 ipv4 deadbeef", "nft_set_hash2 ipvNUM deadbeef"),
+        ] {
+            assert_eq!(equalise(text), expected);
+        }
+    }
+
+    #[test]
+    fn long_titles_are_cut_at_a_character() {
+        let title = shorten("\u{e4}".repeat(200));
+        assert!(title.len() <= TITLE_MAX && title.chars().all(|c| c == '\u{e4}'));
+    }
+
+    #[test]
+    fn a_lock_site_that_is_a_helper_does_not_count() {
+        let bodies = [" (x){+.+.}, at: [<0000>] rtnl_lock+0x17/0x20"];
+        assert_eq!(lock_site(&bodies).map(|c| c.name).as_deref(), Some("rtnl_lock"));
+        let bodies = ["ffff (x){+.+.}, at: down_trylock+0x13/0x70"];
+        assert_eq!(lock_site(&bodies), None);
+        assert!(is_helper("down_trylock", Skip::Common));
+    }
+}

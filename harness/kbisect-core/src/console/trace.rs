@@ -1,0 +1,354 @@
+//! Stack traces, as x86, arm64, arm and riscv print them.
+
+/// One function of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Frame<'a> {
+    /// As printed, without offset.
+    pub name: &'a str,
+    /// The module it is in.
+    pub module: Option<&'a str>,
+    /// From the instruction pointer, not from the stack.
+    pub ip: bool,
+}
+
+/// The traces of one report.
+#[derive(Debug, Default)]
+pub(super) struct Traces<'a> {
+    /// Functions named before any trace: the instruction pointer, and traces without a heading.
+    pub head: Vec<Frame<'a>>,
+    /// The traces that tell where it happened, in order.
+    pub calls: Vec<Vec<Frame<'a>>>,
+    /// Where the memory in question came from (`Uninit was created at:` and the like).
+    pub origin: Vec<Frame<'a>>,
+    /// A heading of a trace was seen.
+    pub headed: bool,
+}
+
+impl<'a> Traces<'a> {
+    /// The trace that tells where it happened, without the instruction pointer above it.
+    pub fn main(&self) -> &[Frame<'a>] {
+        self.calls.iter().find(|frames| !frames.is_empty()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The instruction pointer printed before the trace.
+    pub fn ip(&self) -> Option<Frame<'a>> {
+        self.head.iter().copied().find(|frame| frame.ip)
+    }
+}
+
+/// Where the functions that come next belong.
+#[derive(Clone, Copy, PartialEq)]
+enum Section {
+    Head,
+    Call,
+    Origin,
+    /// Other tasks, lock chains, the history of an object.
+    Aside,
+}
+
+/// Reads the traces out of the messages of a report.
+pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
+    let mut traces = Traces::default();
+    let mut section = Section::Head;
+    let mut aside = false;
+    for body in bodies {
+        if is_heading(body) {
+            traces.headed = true;
+            section = if std::mem::take(&mut aside) { Section::Aside } else { Section::Call };
+            if section == Section::Call {
+                traces.calls.push(Vec::new());
+            }
+            continue;
+        }
+        if let Some(next) = section_of(body) {
+            section = next;
+            continue;
+        }
+        if body.ends_with("kthread stack dump:") {
+            aside = true;
+            continue;
+        }
+        let target = match section {
+            Section::Head => &mut traces.head,
+            Section::Call => traces.calls.last_mut().expect("a heading opened it"),
+            Section::Origin => &mut traces.origin,
+            Section::Aside => continue,
+        };
+        if let Some(frame) = instruction_pointer(body) {
+            // What follows was interrupted by the first part of the trace.
+            target.push(frame);
+        } else {
+            frames_of(body, target);
+        }
+    }
+    traces
+}
+
+/// Says whether a message is part of a trace or of the register dump around it.
+pub(super) fn belongs(body: &str) -> bool {
+    // An offset into a function: a frame, an instruction pointer, a lock site.
+    let bytes = body.as_bytes();
+    if memchr::memchr_iter(b'/', bytes).any(|at| bytes[at..].starts_with(b"/0x")) {
+        return true;
+    }
+    let text = body.trim_start();
+    if is_dump(text) {
+        return true;
+    }
+    let heads: &[&str] = match text.as_bytes().first() {
+        Some(b'?' | b'<' | b'[' | b'>') => return true,
+        Some(b'R') => &["RIP", "RSP", "RAX", "RDX", "RBP", "R1", "R0", "Register r"],
+        Some(b'C' | b'c') => &["CR2", "CS: ", "Code: ", "CPU: ", "Call ", "cr"],
+        Some(b'D' | b'E' | b'F') => &["DR", "EIP", "EAX", "EFLAGS", "FS: ", "Freed by"],
+        Some(b'M') => &["Modules linked", "Memory state"],
+        Some(b'p' | b'l' | b's') => &["pc : ", "pstate", "lr : ", "sp : ", "page:"],
+        Some(b'x' | b'r' | b'f') => &["x", "raw: ", "r1", "flags: ", "ff"],
+        Some(b'A' | b'B' | b'H' | b'W') => &["Allocated by", "Backtrace", "Hardware n", "Workq"],
+        Some(b'e' | b'b') => &["epc", "backtrace"],
+        Some(b'#' | b'-' | b'=') => &["#", "---", "==="],
+        _ => return false,
+    };
+    heads.iter().any(|head| text.starts_with(head))
+}
+
+/// A line of a memory dump: `1ac0: 80275518 802a0f18`, `ffff8880949e7300: fb fb fb`.
+fn is_dump(text: &str) -> bool {
+    let text = text.strip_prefix("Object ").unwrap_or(text);
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    text.len() - rest.len() >= 4 && rest.starts_with(": ")
+}
+
+fn is_heading(body: &str) -> bool {
+    let text = body.trim_start();
+    ["Call Trace:", "Call trace:", "Backtrace:", "backtrace:", "backtrace (", "Stack traceback:"]
+        .iter()
+        .any(|heading| text.starts_with(heading))
+}
+
+fn section_of(body: &str) -> Option<Section> {
+    let text = body.trim_start();
+    let starts = |heads: &[&str]| heads.iter().any(|head| text.starts_with(head));
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-' || c == '{') {
+        return None;
+    }
+    if starts(&["Uninit was created at", "Uninit was stored to memory at", "Local variable"]) {
+        return Some(Section::Origin);
+    }
+    let aside = starts(&[
+        "Allocated by ",
+        "Allocated:",
+        "Freed by ",
+        "Freed:",
+        "Last potentially related",
+        "Second to last",
+        "Last call_rcu",
+        "-> #",
+        "the existing dependency chain",
+        "the dependencies between",
+        "to a ",
+        "Memory state around",
+        "The buggy address",
+        "INFO: Allocated in",
+        "INFO: Freed in",
+        "Showing all locks",
+        "NMI backtrace for cpu",
+        "Exception stack",
+        "value changed",
+        "read to 0x",
+        "write to 0x",
+        "kfence-#",
+        "allocated by task",
+        "freed by task",
+    ]) || text.ends_with("state was registered at:")
+        || text.ends_with("irq-safe at:");
+    // The trace of the CPU that is stuck comes after this line, under a heading of its own.
+    aside.then_some(Section::Aside)
+}
+
+/// The function in `RIP: 0010:func+0x1/0x2`, `PC is at func+0x1/0x2`, `pc : func+0x1/0x2`,
+/// `epc : func+0x1/0x2` and the older spellings.
+pub(super) fn instruction_pointer(body: &str) -> Option<Frame<'_>> {
+    let text = body.trim_start();
+    let rest = ["RIP: ", "RIP ", "EIP: ", "EIP is at ", "IP: ", "PC is at ", "pc : ", "epc : "]
+        .iter()
+        .find_map(|head| text.strip_prefix(head))?
+        .trim_start();
+    // Code segment: 0010 is the kernel's, 0033 and 0023 are user space.
+    let rest = match rest.split_once(':') {
+        Some((segment, rest)) if segment.len() == 4 && segment.bytes().all(is_hex) => {
+            if !matches!(segment, "0010" | "0060") {
+                return None;
+            }
+            rest
+        }
+        _ => rest,
+    };
+    let mut rest = rest.trim_start();
+    while let Some(after) = strip_address(rest) {
+        rest = after;
+    }
+    symbol(rest).map(|(name, module)| Frame { name, module, ip: true })
+}
+
+/// Adds the functions of one line of a trace.
+fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
+    let mut text = body.trim_start();
+    let mut add = |name, module| frames.push(Frame { name, module, ip: false });
+    // `<IRQ>`, `</TASK>`, `<#DF>` may share the line with a function.
+    while text.starts_with('<')
+        && let Some((mark, rest)) = text[1..].split_once('>')
+        && !mark.is_empty()
+        && mark.len() <= 12
+        && mark.bytes().all(|b| b.is_ascii_uppercase() || b"/#_0123456789".contains(&b))
+    {
+        text = rest.trim_start();
+    }
+    while let Some(rest) = strip_address(text) {
+        text = rest;
+    }
+    if text.starts_with("? ") || text.ends_with("(unreliable)") {
+        return;
+    }
+    if let Some((name, module)) = symbol(text) {
+        add(name, module);
+        return;
+    }
+    // arm: `[<80de0078>] (callee) from [<80de0574>] (caller+0x28/0x2c)`, `callee from caller+..`
+    if let Some((_, caller)) = text.split_once(" from ") {
+        let caller = caller.trim_start();
+        let caller = strip_address(caller).unwrap_or(caller);
+        if let Some((name, module)) = symbol(caller.trim_start_matches('(')) {
+            add(name, module);
+        }
+        return;
+    }
+    // Symbolised: `func file.c:12 [inline]`, `func (file.c:12 (discriminator 1))`.
+    if let Some((name, place)) = text.split_once(' ')
+        && is_name(name)
+        && (place.ends_with("[inline]") || place.starts_with('(') && place.ends_with(')'))
+        && place.split_once(':').is_some_and(|(path, line)| {
+            path.contains('.') && line.starts_with(|c: char| c.is_ascii_digit())
+        })
+    {
+        add(name, None);
+    }
+}
+
+/// `func+0x1c/0x30 [module]` at the start of a text.
+pub(super) fn symbol(text: &str) -> Option<(&str, Option<&str>)> {
+    let plus = memchr::memchr(b'+', text.as_bytes())?;
+    if !text[plus..].starts_with("+0x") {
+        return None;
+    }
+    let name = &text[..plus];
+    if !is_name(name) {
+        return None;
+    }
+    let rest = text[plus + 3..].trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    let rest = rest.strip_prefix("/0x")?.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    let module = rest
+        .trim_start_matches([')', '(', ' '])
+        .strip_prefix('[')
+        .and_then(|rest| rest.split([']', ' ']).next())
+        .filter(|module| *module != "inline" && is_name(module));
+    Some((name, module))
+}
+
+/// Whether it can be the name of a function: C, with compiler suffixes, or demangled Rust.
+fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.$<>:,&-".contains(&b);
+    name.len() >= 2
+        && name.len() <= 512
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '<')
+        && name.bytes().all(allowed)
+}
+
+/// Takes `[<ffffffff81000000>]`, or powerpc's `[c000000001bb3710] `, off the front.
+fn strip_address(text: &str) -> Option<&str> {
+    let (address, rest) = text.strip_prefix('[')?.split_once(']')?;
+    let marked = address.strip_prefix('<').and_then(|address| address.strip_suffix('>'));
+    let address = marked.unwrap_or(address);
+    let plausible = address.len() >= if marked.is_some() { 1 } else { 8 };
+    (plausible && address.bytes().all(is_hex)).then(|| rest.trim_start())
+}
+
+fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(line: &str) -> Vec<(&str, Option<&str>)> {
+        let mut frames = Vec::new();
+        frames_of(line, &mut frames);
+        frames.iter().map(|frame| (frame.name, frame.module)).collect()
+    }
+
+    #[test]
+    fn reads_frames_of_all_architectures() {
+        for (line, name, module) in [
+            (" nft_do_chain+0x1a2/0x5e0 [nf_tables]", "nft_do_chain", Some("nf_tables")),
+            (" [<ffffffff81d90469>] dump_stack+0xc1/0x128", "dump_stack", None),
+            (" <IRQ>  [<ffffffff813eb3e6>] show_task+0x2d0/0x2dc", "show_task", None),
+            (" el0_svc+0x60/0x25c (P)", "el0_svc", None),
+            (" [<ffffffe0021420e2>] panic+0x10c/0x2e0", "panic", None),
+            ("[<80d8>] (dump_stack) from [<8012>] (panic+0x104/0x2cc)", "panic", None),
+            (" dump_backtrace from show_stack+0x20/0x24", "show_stack", None),
+            (" vfs_read fs/read_write.c:474 [inline]", "vfs_read", None),
+            (" dump_stack_lvl (lib/dump_stack.c:123)", "dump_stack_lvl", None),
+            (" foo.isra.12+0x1d9/0x3210 net/x.c:1", "foo.isra.12", None),
+        ] {
+            assert_eq!(names(line), [(name, module)], "{line}");
+        }
+        for line in [
+            " ? insert_work+0x5d0/0x5d0",
+            "RAX: 0000000000000000 RBX: ffff8801def81900",
+            " </TASK>",
+            "eth0: link up (1000 Mbit/s)",
+            " 0xffff8801be95eb38+0x1/0x2",
+        ] {
+            assert_eq!(names(line), [], "{line}");
+        }
+    }
+
+    #[test]
+    fn reads_instruction_pointers() {
+        for (line, name) in [
+            ("RIP: 0010:foo+0x1/0x2 [mod]", Some("foo")),
+            ("RIP: 0010:[<ffffffff8123487f>]  [<ffffffff8123487f>] foo+0x61f/0x4b50", Some("foo")),
+            ("IP: [<ffffffff824164eb>] foo+0x129b/0x2280", Some("foo")),
+            ("EIP: foo+0x1/0x2", Some("foo")),
+            ("PC is at foo+0x1/0x2", Some("foo")),
+            ("pc : foo+0x1/0x2", Some("foo")),
+            ("epc : foo+0x1/0x2", Some("foo")),
+            ("RIP: 0033:0x452a39", None),
+            ("RIP: 0033:foo+0x1/0x2", None),
+            ("RIP: 0010:0xffff880214d12c00", None),
+            ("pc : [<8054b7c0>]    lr : [<8054b7b0>]", None),
+        ] {
+            assert_eq!(instruction_pointer(line).map(|frame| frame.name), name, "{line}");
+        }
+    }
+
+    #[test]
+    fn keeps_the_history_of_an_object_apart() {
+        let log = [
+            "RIP: 0010:aa+0x1/0x2",
+            "Call Trace:",
+            " bb+0x1/0x2",
+            "Allocated by task 1:",
+            " cc+0x1/0x2",
+            "RCU grace-period kthread stack dump:",
+            "Call Trace:",
+            " dd+0x1/0x2",
+            "Call Trace:",
+            " ee+0x1/0x2",
+        ];
+        let traces = collect(log.into_iter());
+        assert_eq!(traces.ip().map(|f| f.name), Some("aa"));
+        assert_eq!(traces.main().iter().map(|f| f.name).collect::<Vec<_>>(), ["bb"]);
+        assert_eq!(traces.calls.len(), 2);
+    }
+}
