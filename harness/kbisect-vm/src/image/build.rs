@@ -55,14 +55,14 @@ pub(super) fn build(
         if rustix::process::geteuid().is_root() { Privilege::Root } else { Privilege::User };
     let tree =
         command::mmdebstrap(&definition.content, sources, privilege, scratch.path(), &keyring);
-    let pack = command::sqfstar(definition.content.compression, &squashfs);
+    let pack = command::sqfstar(definition.content.compression, privilege, &squashfs);
     if !run_pipeline(tree, pack, &log, progress)? {
-        return Err(failed(&log, images, key));
+        return Err(failed(&log, images, key, privilege));
     }
     drop(scratch);
 
     let packages = read_packages(&squashfs, &log)?;
-    let Some(packages) = packages else { return Err(failed(&log, images, key)) };
+    let Some(packages) = packages else { return Err(failed(&log, images, key, privilege)) };
     let (size_bytes, sha256) = measure(&squashfs)?;
     let manifest = ImageManifest {
         schema: manifest::SCHEMA.to_owned(),
@@ -167,14 +167,18 @@ fn append(path: &Path) -> Result<File, ImageError> {
 }
 
 /// Moves the log out of the staging directory, which is about to go, and makes the error of it.
-fn failed(log: &Path, images: &Path, key: &str) -> ImageError {
+fn failed(log: &Path, images: &Path, key: &str, privilege: Privilege) -> ImageError {
     let kept = images.join(format!("{key}.{LOG}"));
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     if let Err(source) = std::fs::rename(log, &kept) {
         return at("write", &kept)(source);
     }
-    ImageError::Build { cause: BuildCause::of_log(&text), lines: telling_lines(&text), log: kept }
+    ImageError::Build {
+        cause: BuildCause::of_log(&text, privilege),
+        lines: telling_lines(&text),
+        log: kept,
+    }
 }
 
 /// Lists the packages in the finished image, which at the same time proves that it can be read.

@@ -93,17 +93,24 @@ fn arguments(
 }
 
 /// Returns the command that packs a tar stream from standard input as squashfs into `output`.
-pub(super) fn sqfstar(compression: Compression, output: &Path) -> Command {
-    let mut command = Command::new("sqfstar");
-    command.args(["-quiet", "-no-progress", "-no-xattrs", "-b", "128K"]);
+pub(super) fn sqfstar(compression: Compression, privilege: Privilege, output: &Path) -> Command {
+    let mut command = match privilege {
+        Privilege::Root => Command::new("sqfstar"),
+        Privilege::User => {
+            // The root directory belongs to whoever runs sqfstar 4.5, -root-uid or not.
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "--", "sqfstar"]);
+            command
+        }
+    };
+    command.args(["-quiet", "-no-progress", "-no-xattrs", "-b", "128K", "-root-mode", "0755"]);
     command.args(match compression {
         Compression::Lz4 => &["-comp", "lz4", "-Xhc"][..],
         Compression::Zstd => &["-comp", "zstd"],
         Compression::None => &["-noI", "-noId", "-noD", "-noF", "-noX"],
     });
-    command.args(["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"]);
     // The variable and the options exclude each other.
-    command.args(["-root-time", EPOCH, "-mkfs-time", EPOCH]).env_remove("SOURCE_DATE_EPOCH");
+    command.args(["-all-time", EPOCH, "-mkfs-time", EPOCH]).env_remove("SOURCE_DATE_EPOCH");
     command.arg(output).args(LEFT_OUT);
     command
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::command::Privilege;
 use super::definition::DefinitionError;
 
 /// Why there is no image.
@@ -87,6 +88,9 @@ pub enum BuildCause {
     /// The mirror answers, but without this release.
     #[error("the package mirror does not hold this release")]
     SuiteMissing,
+    /// The mirror lacks, or has changed, what its index names.
+    #[error("the package mirror does not hold what its own index names")]
+    MirrorInconsistent,
     /// The index is not signed by the keyring.
     #[error("the package mirror's signature was refused")]
     SignatureRefused,
@@ -148,6 +152,7 @@ impl BuildCause {
             Self::SuiteMissing => {
                 "use a mirror that still serves the release that the image definition names"
             }
+            Self::MirrorInconsistent => "it may be changing just now: try again in some minutes",
             Self::SignatureRefused => {
                 "bring the package `debian-archive-keyring` up to date, or name the keyring that \
                  signs this mirror"
@@ -166,51 +171,40 @@ impl BuildCause {
     }
 
     /// Reads the cause off a build log.
-    pub(super) fn of_log(log: &str) -> Self {
+    pub(super) fn of_log(log: &str, privilege: Privilege) -> Self {
         let has = |texts: &[&str]| texts.iter().any(|text| log.contains(text));
-        // What stops everything comes first: a full disk makes the rest fail in odd ways.
+        // mmdebstrap's words, and util-linux's; at the limit of namespaces they go on with "No space
+        // left on device", hence before the disk.
+        if has(&["unshare() failed", "unshare syscall failed", "unshare: "]) {
+            return match privilege {
+                Privilege::User => Self::NoUserNamespaces,
+                Privilege::Root => Self::NoMountRight,
+            };
+        }
+        // A full disk makes all the rest fail in odd ways.
         if has(&["No space left on device", "Disk quota exceeded"]) {
             return Self::DiskFull;
         }
         if has(&["/etc/subuid", "/etc/subgid", "newuidmap", "newgidmap"]) {
             return Self::NoSubordinateIds;
         }
-        if has(&["unshare failed: Operation not permitted", "mount /proc failed"])
-            || (log.contains("unshare: ") && log.contains("Operation not permitted"))
-        {
-            return Self::NoMountRight;
-        }
-        if has(&[
-            "unshare() failed",
-            "unshare failed",
-            "unprivileged_userns_clone",
-            "cannot create user namespace",
-        ]) {
-            return Self::NoUserNamespaces;
-        }
         if has(&["is not valid yet", "is expired"]) {
             return Self::IndexExpired;
         }
-        if has(&["NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "REVKEYSIG", "gpgv: "]) {
+        if has(&["NO_PUBKEY", "is not signed", "BADSIG", "EXPKEYSIG", "REVKEYSIG"]) {
             return Self::SignatureRefused;
         }
         if let Some((_, rest)) = log.split_once("E: Unable to locate package ") {
             let name: String = rest.chars().take_while(|c| !c.is_whitespace()).collect();
             return Self::PackageMissing(name);
         }
-        if has(&["does not have a Release file", "404  Not Found"]) {
+        if has(&["does not have a Release file"]) {
             return Self::SuiteMissing;
         }
-        if has(&[
-            "Could not resolve",
-            "Could not connect",
-            "Connection failed",
-            "Unable to connect",
-            "Temporary failure resolving",
-            "Connection timed out",
-            "Cannot initiate the connection",
-            "Some index files failed to download",
-        ]) {
+        if has(&["404  Not Found", "Hash Sum mismatch", "File has unexpected size"]) {
+            return Self::MirrorInconsistent;
+        }
+        if has(&["E: Failed to fetch", "Some index files failed to download"]) {
             return Self::MirrorUnreachable;
         }
         Self::Unknown
@@ -219,12 +213,23 @@ impl BuildCause {
 
 /// Returns the last few lines of `log` that tell of an error; without any, its last lines.
 pub(super) fn telling_lines(log: &str) -> Vec<String> {
-    const LIMIT: usize = 5;
-    const SIGNS: [&str; 8] =
-        ["E: ", "Err:", "error", "failed", "cannot", "No space", "FATAL", "Could not"];
+    const LIMIT: usize = 4;
+    const SIGNS: [&str; 7] = ["E: ", "W: ", "error", "failed", "cannot", "No space", "FATAL"];
+    // What merely follows from an error further up.
+    const ECHOES: [&str; 8] = [
+        "E: mmdebstrap failed to run",
+        "E: setup failed",
+        "received signal PIPE",
+        "Error occurred reading tar file",
+        "apt-get update --error-on=any",
+        "Some index files failed to download",
+        "unsandboxed",
+        "delaying package configuration",
+    ];
     let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let any = |line: &str, texts: &[&str]| texts.iter().any(|text| line.contains(text));
     let mut telling: Vec<&str> =
-        lines.iter().copied().filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).collect();
+        lines.iter().copied().filter(|line| any(line, &SIGNS) && !any(line, &ECHOES)).collect();
     telling.dedup();
     if telling.is_empty() {
         telling = lines;
@@ -235,4 +240,77 @@ pub(super) fn telling_lines(log: &str) -> Vec<String> {
 /// Package scripts write what they like: control sequences must not reach the terminal.
 fn printable(line: &str) -> String {
     line.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIPE_DIED: &str = "I: main() received signal PIPE: waiting for setup...\n\
+        E: mmdebstrap failed to run\nFATAL ERROR: Error occurred reading tar file.  Aborting\n";
+
+    #[test]
+    fn each_common_failure_is_told_by_its_log_and_has_a_hint() {
+        let cases = [
+            (
+                "Err:1 http://m/debian bookworm InRelease\n  Could not resolve 'm'\n\
+                 E: Failed to fetch http://m/debian/dists/bookworm/InRelease  Could not resolve 'm'\n\
+                 E: Some index files failed to download.",
+                BuildCause::MirrorUnreachable,
+            ),
+            (
+                "E: The repository 'http://m/debian bookwurm Release' does not have a Release file.",
+                BuildCause::SuiteMissing,
+            ),
+            (
+                "W: GPG error: http://m/debian bookworm InRelease: NO_PUBKEY 6ED0E7B82643E131\n\
+                 E: The repository 'http://m/debian bookworm InRelease' is not signed.",
+                BuildCause::SignatureRefused,
+            ),
+            (
+                "E: Release file for http://m/dists/x/InRelease is expired (invalid since 3d)",
+                BuildCause::IndexExpired,
+            ),
+            (
+                "E: Failed to fetch http://m/debian/pool/k.deb  404  Not Found [IP: ::1 80]",
+                BuildCause::MirrorInconsistent,
+            ),
+            (
+                "E: Unable to locate package no-such-package\nE: setup failed: E: apt-get install",
+                BuildCause::PackageMissing("no-such-package".to_owned()),
+            ),
+            ("Write failed because No space left on device", BuildCause::DiskFull),
+            ("E: failed to parse /etc/subuid and /etc/subgid", BuildCause::NoSubordinateIds),
+            ("E: unshare() failed: No space left on device", BuildCause::NoUserNamespaces),
+        ];
+        for (log, cause) in cases {
+            let log = format!("I: running apt-get update...\n{log}\n{PIPE_DIED}");
+            assert_eq!(BuildCause::of_log(&log, Privilege::User), cause, "{log}");
+            assert!(cause.hint().is_some(), "{cause}");
+        }
+    }
+
+    #[test]
+    fn the_same_refusal_means_another_remedy_to_root() {
+        let log = "unshare: unshare failed: Operation not permitted";
+        assert_eq!(BuildCause::of_log(log, Privilege::Root), BuildCause::NoMountRight);
+        assert_eq!(BuildCause::of_log(log, Privilege::User), BuildCause::NoUserNamespaces);
+    }
+
+    #[test]
+    fn an_unknown_failure_is_not_explained_away() {
+        let cause = BuildCause::of_log("dpkg: error processing package x", Privilege::User);
+        assert_eq!(cause, BuildCause::Unknown);
+        assert_eq!(cause.hint(), None);
+    }
+
+    #[test]
+    fn the_error_shows_the_reason_and_not_its_echoes() {
+        let log = format!(
+            "I: installing...\nE: Unable to locate package \x1b[31mfoo\nE: setup failed: E: x\n\
+             {PIPE_DIED}mmdebstrap ended with exit status: 25\n"
+        );
+        assert_eq!(telling_lines(&log), ["E: Unable to locate package [31mfoo"]);
+        assert_eq!(telling_lines("one\n\ntwo\n"), ["one", "two"]);
+    }
 }
