@@ -4,13 +4,20 @@
 //! [`Store`] holds what has been fetched or added, ready to boot. All of it is synchronous: the
 //! callers run it on threads of their own.
 
+mod archive;
 mod candidate;
 mod catalog;
+mod chain;
+mod files;
+mod hash;
+mod http;
+mod import;
 mod modules;
 mod progress;
 mod ready;
 mod settings;
 mod store;
+mod tools;
 
 pub use candidate::{Build, Candidate, CandidateState, PackageRef};
 pub use catalog::{Catalog, CatalogError, ResolveError};
@@ -18,4 +25,7 @@ pub use modules::{MissingModule, ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};
 pub use ready::ReadyKernel;
 pub use settings::{Mirrors, Options, Settings, SettingsError, SuiteChoice};
-pub use store::{AddError, AddRequest, FetchError, PruneReport, PruneRule, Store, StoreError};
+pub use store::{
+    AddError, AddRequest, FetchError, HttpFailure, ImportFailure, PruneReport, PruneRule, Store,
+    StoreError,
+};

@@ -1,6 +1,12 @@
 //! The module tree of a kernel: what it provides, and in which order modules load.
 
+mod alias;
+mod lookup;
+
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+pub(crate) use lookup::{FILES as INDEX_FILES, Lookup};
 
 /// A kernel's modules as the store keeps them.
 #[derive(Clone, Debug)]
@@ -17,6 +23,9 @@ pub struct ModuleTree {
     /// Modules needed for the boot that the kernel has neither built in nor as a module. Empty for
     /// a kernel that can be tested.
     pub missing: Vec<String>,
+    /// Directory of the text files that depmod made.
+    pub(crate) index: PathBuf,
+    pub(crate) lookup: Arc<OnceLock<Lookup>>,
 }
 
 /// Where a kernel has a feature.
@@ -43,8 +52,8 @@ pub struct MissingModule {
 impl ModuleTree {
     /// Says where the kernel has a module, by name (`-` and `_` are the same) or by alias.
     #[must_use]
-    pub fn provides(&self, _module: &str) -> Provided {
-        todo!()
+    pub fn provides(&self, module: &str) -> Provided {
+        self.lookup().provides(module)
     }
 
     /// Lists the modules to insert so that all of `names` are there: dependencies first, paths
@@ -52,7 +61,14 @@ impl ModuleTree {
     ///
     /// # Errors
     /// [`MissingModule`] for the first name that the kernel has nowhere.
-    pub fn closure(&self, _names: &[&str]) -> Result<Vec<PathBuf>, MissingModule> {
-        todo!()
+    pub fn closure(&self, names: &[&str]) -> Result<Vec<PathBuf>, MissingModule> {
+        self.lookup()
+            .closure(names)
+            .map_err(|module| MissingModule { release: self.release.clone(), module })
+    }
+
+    fn lookup(&self) -> &Lookup {
+        // The files lie in the store beside the image; should they be gone, all is missing.
+        self.lookup.get_or_init(|| Lookup::read(&self.index))
     }
 }

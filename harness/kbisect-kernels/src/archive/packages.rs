@@ -1,0 +1,152 @@
+//! Reading Packages indexes: tens of thousands of stanzas, of which a few hundred matter.
+
+use std::io::{self, BufRead};
+
+use serde::{Deserialize, Serialize};
+
+/// One kernel package of an index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexEntry {
+    /// Package name.
+    pub name: String,
+    /// Package version.
+    pub version: String,
+    /// Path below the archive's base URL.
+    pub filename: String,
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+/// Reads an uncompressed Packages index and keeps what can be part of a kernel.
+pub fn read<R: BufRead>(mut reader: R) -> io::Result<Vec<IndexEntry>> {
+    let mut entries = Vec::new();
+    let mut stanza = Stanza::default();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let end = reader.read_until(b'\n', &mut line)? == 0;
+        let text = line.trim_ascii_end();
+        if text.is_empty() {
+            entries.extend(std::mem::take(&mut stanza).finish());
+        } else {
+            stanza.take(text);
+        }
+        if end {
+            return Ok(entries);
+        }
+    }
+}
+
+/// Whether a package can be part of a kernel.
+pub fn is_kernel_package(name: &str) -> bool {
+    ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"]
+        .iter()
+        .filter_map(|prefix| name.strip_prefix(prefix))
+        .any(|rest| {
+            rest.strip_prefix("unsigned-").unwrap_or(rest).starts_with(|c: char| c.is_ascii_digit())
+        })
+        && !name.ends_with("-dbg")
+}
+
+#[derive(Default)]
+struct Stanza {
+    skip: bool,
+    name: String,
+    version: String,
+    filename: String,
+    size: Option<u64>,
+    sha256: String,
+}
+
+impl Stanza {
+    fn take(&mut self, line: &[u8]) {
+        // `Package` comes first, so that nearly all stanzas are over after one comparison.
+        if self.skip {
+            return;
+        }
+        let field = |name: &[u8]| {
+            line.strip_prefix(name)
+                .map(|value| String::from_utf8_lossy(value.trim_ascii()).into_owned())
+        };
+        if let Some(value) = field(b"Package:") {
+            self.skip = !is_kernel_package(&value);
+            self.name = value;
+        } else if let Some(value) = field(b"Version:") {
+            self.version = value;
+        } else if let Some(value) = field(b"Filename:") {
+            self.filename = value;
+        } else if let Some(value) = field(b"Size:") {
+            self.size = value.parse().ok();
+        } else if let Some(value) = field(b"SHA256:") {
+            self.sha256 = value.to_ascii_lowercase();
+        }
+    }
+
+    fn finish(self) -> Option<IndexEntry> {
+        let Self { skip, name, version, filename, size, sha256 } = self;
+        let safe = !filename.is_empty()
+            && !filename.starts_with('/')
+            && !filename.split('/').any(|part| part == "..");
+        let whole = !skip && !name.is_empty() && !version.is_empty() && sha256.len() == 64;
+        (whole && safe).then_some(())?;
+        Some(IndexEntry { name, version, filename, size: size?, sha256 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stanza(name: &str, extra: &str) -> String {
+        format!(
+            "Package: {name}\nVersion: 6.12.57-1\nDescription: x\n Filename: not this\nFilename: pool/{name}.deb\n\
+             Size: 12\nSHA256: {}\n{extra}\n",
+            "ab".repeat(32)
+        )
+    }
+
+    #[test]
+    fn keeps_kernel_packages_only() {
+        let text = [
+            "linux-image-6.12.57+deb12-cloud-amd64",
+            "linux-image-cloud-amd64",
+            "linux-image-6.12.57+deb12-amd64-dbg",
+            "linux-headers-6.12.57+deb12-cloud-amd64",
+            "linux-binary-unsigned-7.2.12+deb14-cloud-amd64",
+            "linux-modules-7.2.12+deb14-cloud-amd64",
+            "bash",
+        ]
+        .map(|name| stanza(name, ""))
+        .join("\n");
+        let names: Vec<_> =
+            read(text.as_bytes()).unwrap().into_iter().map(|entry| entry.name).collect();
+        assert_eq!(
+            names,
+            [
+                "linux-image-6.12.57+deb12-cloud-amd64",
+                "linux-binary-unsigned-7.2.12+deb14-cloud-amd64",
+                "linux-modules-7.2.12+deb14-cloud-amd64"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_last_stanza_needs_no_empty_line_and_paths_stay_inside() {
+        let whole = stanza("linux-image-6.1.0-9-amd64", "");
+        assert_eq!(read(whole.trim_end().as_bytes()).unwrap().len(), 1);
+        assert_eq!(
+            read(whole.trim_end().as_bytes()).unwrap()[0].filename,
+            "pool/linux-image-6.1.0-9-amd64.deb"
+        );
+        for bad in [
+            whole.replace("pool/", "../"),
+            whole.replace("pool/", "/"),
+            whole.replace("Size: 12", "Size: x"),
+        ] {
+            assert_eq!(read(bad.as_bytes()).unwrap(), []);
+        }
+        assert_eq!(read("".as_bytes()).unwrap(), []);
+    }
+}

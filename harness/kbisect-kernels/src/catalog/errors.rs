@@ -1,0 +1,194 @@
+//! What can go wrong when kernels are looked up.
+
+use std::path::PathBuf;
+
+use crate::archive::index::SuiteError;
+use crate::archive::keyring::SignatureError;
+use crate::chain::chain;
+use crate::store::StoreError;
+
+/// Why the catalog could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// No mirror is known.
+    #[error("no Debian mirror is known: none in the host's apt configuration, and none was named")]
+    NoMirror,
+    /// There is no usable keyring.
+    #[error("cannot verify the archive: {reason}")]
+    Keyring {
+        /// What is missing.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The index of a suite cannot be used.
+    #[error("{message}")]
+    Suite {
+        /// Names the suite, the URL and the reason.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// None of the default suites is there.
+    #[error("the archive at `{mirror}` has none of the suites that kbisect looks for")]
+    NothingThere {
+        /// Base URL.
+        mirror: String,
+    },
+    /// The cache cannot be written.
+    #[error("cannot use the cache in `{}`", path.display())]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: SuiteError,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a text names no kernel, or no series.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// The text is neither a version nor anything else that names a kernel.
+    #[error("`{spec}` is neither a kernel version, nor the name or the id of a stored kernel")]
+    NotAVersion {
+        /// What was asked for.
+        spec: String,
+    },
+    /// No such kernel.
+    #[error("no kernel `{spec}` in the archive or the local store; {}", nearest(below, above))]
+    Unknown {
+        /// What was asked for.
+        spec: String,
+        /// Nearest kernel before it.
+        below: Option<String>,
+        /// Nearest kernel after it.
+        above: Option<String>,
+    },
+    /// Several kernels have ids that begin alike.
+    #[error("`{spec}` is the beginning of several ids: {}", found.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        spec: String,
+        /// Short ids with their versions.
+        found: Vec<String>,
+    },
+    /// The range runs backwards.
+    #[error("the range {good}..{bad} is reversed: {good} is newer than {bad}")]
+    Reversed {
+        /// Left end.
+        good: String,
+        /// Right end.
+        bad: String,
+    },
+    /// Both ends are one kernel.
+    #[error("the range {good}..{bad} is empty: both ends are the kernel {kernel}")]
+    SameKernel {
+        /// Left end.
+        good: String,
+        /// Right end.
+        bad: String,
+        /// What both are.
+        kernel: String,
+    },
+}
+
+impl CatalogError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoMirror => Some(
+                "name a Debian mirror with --mirror URL and its keyring with --keyring FILE (or in \
+                 config.toml); --offline uses the local store alone"
+                    .to_owned(),
+            ),
+            Self::Keyring { hint, .. } | Self::Suite { hint, .. } => hint.clone(),
+            Self::NothingThere { .. } => {
+                Some("check --mirror, or name suites with --suite".to_owned())
+            }
+            Self::Cache { .. } => Some("check the directory's permissions and free space".to_owned()),
+            Self::Store(error) => error.hint(),
+        }
+    }
+
+    pub(super) fn of_keyring(error: &SignatureError) -> Self {
+        let hint = match error {
+            SignatureError::Tool(tool) => tool.hint(),
+            SignatureError::NoKeyring => Some(
+                "install the package `debian-archive-keyring`, or name a keyring with --keyring"
+                    .to_owned(),
+            ),
+            SignatureError::Unsigned | SignatureError::Bad { .. } | SignatureError::Io { .. } => {
+                None
+            }
+        };
+        Self::Keyring { reason: chain(error), hint }
+    }
+
+    pub(super) fn of_suite(error: &SuiteError) -> Self {
+        let hint = match error {
+            SuiteError::Absent { .. } => Some("check the name given with --suite".to_owned()),
+            SuiteError::Expired { .. } => Some(
+                "the mirror is out of date; --allow-expired-index accepts such an index".to_owned(),
+            ),
+            SuiteError::Signature { source: SignatureError::Tool(tool), .. } => tool.hint(),
+            SuiteError::Signature { .. } => Some(
+                "name the keyring that signs this archive with --keyring; if the signature is bad, \
+                 the mirror or something on the way is at fault"
+                    .to_owned(),
+            ),
+            SuiteError::Unreachable { .. } => Some(
+                "check the network and the proxy variables, or name another mirror with --mirror; \
+                 --offline uses what is cached and stored"
+                    .to_owned(),
+            ),
+            SuiteError::Io { .. } => Some("check permissions and free space".to_owned()),
+            SuiteError::Http(_) | SuiteError::WrongSuite { .. } => {
+                Some("the mirror may be in the middle of an update: try again later".to_owned())
+            }
+            SuiteError::NoPackages { .. } => None,
+        };
+        Self::Suite { message: chain(error), hint }
+    }
+}
+
+impl ResolveError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotAVersion { .. } => Some(
+                "a version looks like 6.12.57 or 6.12.57-1~bpo12+1; `kbisect kernels list` shows \
+                 what there is"
+                    .to_owned(),
+            ),
+            Self::Unknown { .. } => Some(
+                "`kbisect kernels list` shows what there is, --suite looks into more suites, and \
+                 `kbisect kernels add` takes a kernel of your own"
+                    .to_owned(),
+            ),
+            Self::Ambiguous { .. } => Some("give more digits".to_owned()),
+            Self::Reversed { good, bad } => Some(format!(
+                "write {bad}..{good}; to look for a fix, add --find-fix (the older kernel still \
+                 comes first)"
+            )),
+            Self::SameKernel { .. } => {
+                Some("to test a single kernel, use `kbisect run`".to_owned())
+            }
+        }
+    }
+}
+
+fn nearest(below: &Option<String>, above: &Option<String>) -> String {
+    match (below, above) {
+        (Some(below), Some(above)) => {
+            format!("the nearest are {below} (before) and {above} (after)")
+        }
+        (Some(below), None) => format!("the nearest is {below} (before), and none comes after"),
+        (None, Some(above)) => format!("the nearest is {above} (after), and none comes before"),
+        (None, None) => "there is none at all".to_owned(),
+    }
+}

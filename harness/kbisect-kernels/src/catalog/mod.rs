@@ -1,0 +1,189 @@
+//! What kernels there are, and their order.
+
+mod errors;
+mod load;
+mod resolve;
+mod series;
+
+#[cfg(test)]
+mod tests;
+
+pub use errors::{CatalogError, ResolveError};
+
+use kbisect_core::version::PackageVersion;
+
+use crate::archive::builds::source_version;
+use crate::candidate::{Build, Candidate};
+use crate::progress::Progress;
+use crate::settings::Settings;
+use crate::store::Store;
+
+/// All kernels that the archives and the store hold.
+#[derive(Debug)]
+pub struct Catalog {
+    items: Vec<Item>,
+    warnings: Vec<String>,
+    flavour: String,
+    /// Offline, a build that is in the store is worth more than a better one that is not.
+    prefer_stored: bool,
+}
+
+/// One build of one kernel.
+#[derive(Debug, Clone)]
+struct Item {
+    candidate: Candidate,
+    /// Version that all rebuilds of the source share.
+    source_version: PackageVersion,
+    /// From an archive (now or when it was fetched), so that its rebuilds are the same kernel.
+    archive: bool,
+}
+
+impl Catalog {
+    /// Loads the verified indexes of all suites (from the cache when they are fresh) and merges
+    /// them with what the store holds.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when no mirror is known, a suite that the user named is absent, expired or
+    /// not signed by a key of the keyring, or nothing can be reached and nothing is cached.
+    pub fn load(
+        settings: &Settings,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Self, CatalogError> {
+        load::load(settings, store, progress)
+    }
+
+    /// What the user should know: suites left out, cached indexes used in place of fresh ones. Each
+    /// line was also passed to [`Progress::note`].
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// All kernels of the flavour, in order, those of the store included. Builds of one source
+    /// version are one entry.
+    #[must_use]
+    pub fn all(&self) -> Vec<Candidate> {
+        self.ordered(&Preference::default())
+    }
+
+    /// Finds one kernel: by upstream version, package version, release (`uname -r`), name in the
+    /// store, or the first six or more digits of an id. Of several kernels of one upstream version
+    /// the newest is taken, with a note.
+    ///
+    /// # Errors
+    /// [`ResolveError::Unknown`] with the nearest kernels that exist, or another [`ResolveError`]
+    /// for a text that is no version or an id that is not unique.
+    pub fn resolve(&self, spec: &str) -> Result<Candidate, ResolveError> {
+        resolve::one(self, spec)
+    }
+
+    /// Lists the kernels from `good` to `bad`, both included, in order. Builds of one source
+    /// version for several releases are one candidate.
+    ///
+    /// # Errors
+    /// [`ResolveError`] for an unknown endpoint, a reversed range, or endpoints that are the same.
+    pub fn series(&self, good: &str, bad: &str) -> Result<Vec<Candidate>, ResolveError> {
+        series::between(self, good, bad)
+    }
+
+    /// Puts all kernels in order, one for each source version of the archives; `preference` says
+    /// which build stands for it.
+    fn ordered(&self, preference: &Preference) -> Vec<Candidate> {
+        let mut items: Vec<&Item> = self.items.iter().filter(|item| self.in_series(item)).collect();
+        items.sort_by(|a, b| {
+            let key = |item: &Item| (item.archive, item.candidate.kernel.package_version.clone());
+            a.source_version
+                .cmp(&b.source_version)
+                .then_with(|| key(a).cmp(&key(b)))
+                .then_with(|| a.candidate.kernel.id.cmp(&b.candidate.kernel.id))
+        });
+        items
+            .chunk_by(|a, b| a.archive && b.archive && a.source_version == b.source_version)
+            .map(|group| self.choose(group, preference))
+            .collect()
+    }
+
+    fn in_series(&self, item: &Item) -> bool {
+        let flavour = &item.candidate.kernel.flavour;
+        *flavour == self.flavour || (!item.archive && flavour.is_empty())
+    }
+
+    fn choose(&self, group: &[&Item], preference: &Preference) -> Candidate {
+        let rank = |item: &&&Item| {
+            let kernel = &item.candidate.kernel;
+            let pinned = preference.pinned.contains(&kernel.id.0);
+            let stored = self.prefer_stored && item.is_stored();
+            let testable = item.is_testable();
+            // The first family that is asked for is worth the most.
+            let family = preference.families.iter().rev().position(|f| item.in_family(f));
+            let native = kernel.package_version == item.source_version;
+            (
+                pinned,
+                stored,
+                testable,
+                family.map_or(0, |n| n + 1),
+                native,
+                kernel.package_version.clone(),
+            )
+        };
+        let chosen = group.iter().max_by_key(rank).expect("a group has members");
+        let mut candidate = chosen.candidate.clone();
+        candidate.other_builds = group
+            .iter()
+            .filter(|item| item.candidate.kernel.id != candidate.kernel.id)
+            .map(|item| item.as_build())
+            .collect();
+        candidate
+    }
+}
+
+/// Which build is to stand for a source version.
+#[derive(Debug, Default)]
+struct Preference {
+    /// Ids of builds that were asked for exactly.
+    pinned: Vec<String>,
+    /// Releases (`bookworm`) whose builds are preferred, the best first.
+    families: Vec<String>,
+}
+
+impl Item {
+    fn new(candidate: Candidate) -> Self {
+        let archive = candidate.kernel.source.starts_with("debian:");
+        let version = &candidate.kernel.package_version;
+        let source_version = if archive { source_version(version) } else { version.clone() };
+        Self { candidate, source_version, archive }
+    }
+
+    fn is_stored(&self) -> bool {
+        matches!(self.candidate.state, crate::candidate::CandidateState::Stored)
+    }
+
+    fn is_testable(&self) -> bool {
+        !matches!(self.candidate.state, crate::candidate::CandidateState::Untestable { .. })
+    }
+
+    /// Suites that hold the build, the one in `source` first.
+    fn suites(&self) -> impl Iterator<Item = &str> {
+        let own = self.candidate.kernel.source.strip_prefix("debian:");
+        own.into_iter().chain(self.candidate.also_in.iter().map(String::as_str))
+    }
+
+    /// Whether the build is one for a release, or for its updates or backports.
+    fn in_family(&self, release: &str) -> bool {
+        self.suites().any(|suite| family_of(suite) == release)
+    }
+
+    fn as_build(&self) -> Build {
+        Build {
+            package_version: self.candidate.kernel.package_version.clone(),
+            suites: self.suites().map(str::to_owned).collect(),
+            id: self.candidate.kernel.id.clone(),
+        }
+    }
+}
+
+/// The release that a suite belongs to: `bookworm` for `bookworm-backports`.
+fn family_of(suite: &str) -> &str {
+    suite.split(['-', '/']).next().unwrap_or(suite)
+}

@@ -1,0 +1,287 @@
+use super::*;
+use crate::archive::builds;
+use crate::archive::index::SuiteIndex;
+use crate::archive::packages::IndexEntry;
+use crate::candidate::CandidateState;
+use crate::hash;
+use kbisect_core::kernel::{Kernel, KernelId};
+
+/// Suites as the archive had them in November 2026, shortened.
+fn archive() -> Vec<SuiteIndex> {
+    let image =
+        |tag: &str, version: &str| (format!("linux-image-{tag}-cloud-amd64"), version.to_owned());
+    let backport = |upstream: &str, tag: &str, revision: &str| {
+        image(&format!("{upstream}+{tag}"), &format!("{upstream}-{revision}"))
+    };
+    let bpo = |upstream: &str, revision: &str| {
+        let tag = if revision == "2" { "deb12.1" } else { "deb12" };
+        backport(upstream, tag, &format!("{revision}~bpo12+1"))
+    };
+    let stable = |upstream: &str, revision: &str| {
+        let tag = if revision == "2" { "deb13.1" } else { "deb13" };
+        backport(upstream, tag, revision)
+    };
+    let suite = |name: &str, packages: Vec<(String, String)>| SuiteIndex {
+        suite: name.to_owned(),
+        base_url: "http://mirror.example/debian".to_owned(),
+        entries: packages
+            .into_iter()
+            .map(|(name, version)| IndexEntry {
+                sha256: hash::of_bytes(format!("{name} {version}").as_bytes()),
+                filename: format!("pool/{name}_{version}.deb"),
+                name,
+                version,
+                size: 30_000_000,
+            })
+            .collect(),
+        stale: None,
+    };
+    vec![
+        suite("bullseye", vec![image("5.10.0-30", "5.10.218-1"), image("5.10.0-32", "5.10.223-1")]),
+        suite(
+            "bullseye-security",
+            vec![image("5.10.0-43", "5.10.251-5"), image("6.1.0-0.deb11.48", "6.1.172-1~deb11u1")],
+        ),
+        suite(
+            "bookworm-security",
+            vec![image("6.1.0-48", "6.1.172-1"), image("6.1.0-53", "6.1.187-1")],
+        ),
+        suite(
+            "bookworm-backports",
+            vec![
+                bpo("6.12.43", "1"),
+                bpo("6.12.57", "1"),
+                bpo("6.12.69", "1"),
+                bpo("6.12.90", "1"),
+                bpo("6.12.90", "2"),
+                bpo("6.12.94", "1"),
+            ],
+        ),
+        suite("trixie", vec![stable("6.12.94", "1")]),
+        suite(
+            "trixie-security",
+            vec![
+                stable("6.12.90", "1"),
+                stable("6.12.90", "2"),
+                stable("6.12.94", "1"),
+                stable("6.12.96", "1"),
+            ],
+        ),
+        suite(
+            "trixie-backports",
+            vec![(
+                "linux-binary-6.19.6+deb13-cloud-amd64".to_owned(),
+                "6.19.6-2~bpo13+1".to_owned(),
+            )],
+        ),
+        suite("experimental", vec![image("7.3", "7.3~rc7-1~exp1")]),
+    ]
+}
+
+fn local(version: &str, flavour: &str, name: Option<&str>) -> Item {
+    Item::new(Candidate {
+        kernel: Kernel {
+            version: version.to_owned(),
+            package_version: PackageVersion::parse(version).unwrap(),
+            flavour: flavour.to_owned(),
+            source: "local".to_owned(),
+            id: KernelId(hash::of_bytes(format!("local {version} {flavour}").as_bytes())),
+            release: None,
+            name: name.map(str::to_owned),
+        },
+        packages: Vec::new(),
+        state: CandidateState::Stored,
+        also_in: Vec::new(),
+        other_builds: Vec::new(),
+        notes: Vec::new(),
+    })
+}
+
+fn catalog_with(more: Vec<Item>) -> Catalog {
+    let flavour = "cloud-amd64";
+    let mut items = load::items(builds::find(&archive(), flavour), &[], flavour);
+    items.extend(more);
+    Catalog { items, warnings: Vec::new(), flavour: flavour.to_owned(), prefer_stored: false }
+}
+
+fn catalog() -> Catalog {
+    catalog_with(Vec::new())
+}
+
+fn versions(series: &[Candidate]) -> Vec<String> {
+    series.iter().map(|c| c.kernel.package_version.to_string()).collect()
+}
+
+#[test]
+fn rebuilds_are_one_candidate_and_revisions_are_not() {
+    let series = catalog().series("6.12.43", "6.12.96").unwrap();
+    assert_eq!(
+        versions(&series),
+        [
+            "6.12.43-1~bpo12+1",
+            "6.12.57-1~bpo12+1",
+            "6.12.69-1~bpo12+1",
+            "6.12.90-1",
+            "6.12.90-2",
+            "6.12.94-1",
+            "6.12.96-1"
+        ]
+    );
+    assert_eq!(series[3].other_builds[0].package_version.as_str(), "6.12.90-1~bpo12+1");
+    assert_eq!(series[5].kernel.source, "debian:trixie");
+    assert_eq!(series[5].also_in, ["trixie-security"]);
+}
+
+#[test]
+fn an_exact_endpoint_chooses_the_family_of_the_others() {
+    let series = catalog().series("6.12.43-1~bpo12+1", "6.12.96").unwrap();
+    assert_eq!(
+        versions(&series)[2..],
+        [
+            "6.12.69-1~bpo12+1",
+            "6.12.90-1~bpo12+1",
+            "6.12.90-2~bpo12+1",
+            "6.12.94-1~bpo12+1",
+            "6.12.96-1"
+        ]
+    );
+    let series = catalog().series("6.12.43", "6.12.90-2~bpo12+1").unwrap();
+    assert_eq!(versions(&series).last().unwrap(), "6.12.90-2~bpo12+1");
+    let series = catalog().series("6.12.90-1~bpo12+1", "6.12.90-2").unwrap();
+    assert_eq!(versions(&series), ["6.12.90-1~bpo12+1", "6.12.90-2"]);
+}
+
+#[test]
+fn an_upstream_version_of_several_kernels_takes_in_all_of_them() {
+    let catalog = catalog();
+    assert_eq!(versions(&catalog.series("6.12.90", "6.12.94").unwrap())[0], "6.12.90-1");
+    assert_eq!(
+        versions(&catalog.series("6.12.69", "6.12.90").unwrap()).last().unwrap(),
+        "6.12.90-2"
+    );
+    assert_eq!(
+        versions(&catalog.series("6.12.90", "6.12.90").unwrap()),
+        ["6.12.90-1", "6.12.90-2"]
+    );
+    let one = catalog.resolve("6.12.90").unwrap();
+    assert_eq!(one.kernel.package_version.as_str(), "6.12.90-2");
+    assert!(one.notes[0].contains("6.12.90-1 and 6.12.90-2"), "{:?}", one.notes);
+}
+
+#[test]
+fn kernels_are_found_by_every_name_they_have() {
+    let catalog = catalog_with(vec![local("6.12.57", "", Some("vrf-broken"))]);
+    let found = |spec: &str| catalog.resolve(spec).unwrap().kernel.package_version.to_string();
+    assert_eq!(found("6.12.90-2~bpo12+1"), "6.12.90-2~bpo12+1");
+    assert_eq!(found("6.1.0-48-cloud-amd64"), "6.1.172-1");
+    assert_eq!(found("vrf-broken"), "6.12.57");
+    assert_eq!(found("v6.1.187"), "6.1.187-1");
+    assert_eq!(found("7.3-rc7"), "7.3~rc7-1~exp1");
+    let id = catalog.resolve("6.1.187").unwrap().kernel.id;
+    assert_eq!(found(id.short()), "6.1.187-1");
+    let rebuilt = catalog.resolve("6.12.57-1").unwrap();
+    assert_eq!(rebuilt.kernel.package_version.as_str(), "6.12.57-1~bpo12+1");
+    assert!(rebuilt.notes[0].contains("rebuild"), "{:?}", rebuilt.notes);
+}
+
+#[test]
+fn an_unknown_kernel_names_its_neighbours() {
+    let catalog = catalog();
+    let error = catalog.resolve("5.10.240").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no kernel `5.10.240` in the archive or the local store; the nearest are 5.10.223 (before) \
+         and 5.10.251 (after)"
+    );
+    let error = catalog.series("5.10.40", "5.10.70").unwrap_err();
+    assert!(error.to_string().contains("5.10.218 (after), and none comes before"), "{error}");
+    let error = catalog.resolve("6.12.90-7").unwrap_err();
+    assert!(error.to_string().contains("6.12.90-2 (before) and 6.12.94-1 (after)"), "{error}");
+    for text in ["5.1x", "", "hello", "deadbeef", "6..1"] {
+        let error = catalog.resolve(text).unwrap_err();
+        assert_eq!(error, ResolveError::NotAVersion { spec: text.to_owned() });
+        assert!(error.hint().is_some());
+    }
+}
+
+#[test]
+fn reversed_and_empty_ranges_say_what_to_write() {
+    let catalog = catalog();
+    let error = catalog.series("6.12.96", "6.12.43").unwrap_err();
+    assert!(error.to_string().contains("reversed"), "{error}");
+    assert!(error.hint().unwrap().contains("6.12.43..6.12.96"), "{:?}", error.hint());
+    assert!(error.hint().unwrap().contains("--find-fix"));
+    let error = catalog.series("6.12.57", "6.12.57").unwrap_err();
+    assert!(matches!(error, ResolveError::SameKernel { .. }), "{error}");
+    let error = catalog.series("6.12.57", "6.12.57-1~bpo12+1").unwrap_err();
+    assert!(matches!(error, ResolveError::SameKernel { .. }), "{error}");
+    let next = catalog.series("6.12.57", "6.12.69").unwrap();
+    assert_eq!(next.len(), 2, "nothing in between is fine");
+}
+
+#[test]
+fn two_exact_builds_of_one_source_are_a_range() {
+    let catalog = catalog();
+    let pair = catalog.series("6.12.90-1~bpo12+1", "6.12.90-1").unwrap();
+    assert_eq!(versions(&pair), ["6.12.90-1~bpo12+1", "6.12.90-1"]);
+    let error = catalog.series("6.12.90-1", "6.12.90-1~bpo12+1").unwrap_err();
+    assert!(matches!(error, ResolveError::Reversed { .. }), "{error}");
+}
+
+#[test]
+fn a_kernel_without_its_modules_is_known_and_untestable() {
+    let one = catalog().resolve("6.19.6").unwrap();
+    let CandidateState::Untestable { reason } = one.state else { panic!("{:?}", one.state) };
+    assert!(reason.contains("modules"), "{reason}");
+}
+
+#[test]
+fn kernels_of_ones_own_take_part_in_ranges_unless_of_another_flavour() {
+    let own = vec![
+        local("6.12.60", "", None),
+        local("6.12.61", "amd64", Some("full")),
+        local("6.12.94", "cloud-amd64", None),
+    ];
+    let catalog = catalog_with(own);
+    let series = catalog.series("6.12.57", "6.12.96").unwrap();
+    assert_eq!(
+        versions(&series),
+        [
+            "6.12.57-1~bpo12+1",
+            "6.12.60",
+            "6.12.69-1~bpo12+1",
+            "6.12.90-1",
+            "6.12.90-2",
+            "6.12.94",
+            "6.12.94-1",
+            "6.12.96-1"
+        ]
+    );
+    assert_eq!(
+        versions(&catalog.series("full", "6.12.69").unwrap()),
+        ["6.12.61", "6.12.69-1~bpo12+1"]
+    );
+    let error = catalog.series("6.12.69", "full").unwrap_err();
+    assert!(matches!(error, ResolveError::Reversed { .. }), "{error}");
+}
+
+#[test]
+fn offline_a_stored_build_stands_for_its_source() {
+    let mut catalog = catalog();
+    catalog.prefer_stored = true;
+    for item in &mut catalog.items {
+        if item.candidate.kernel.package_version.as_str() == "6.12.90-1~bpo12+1" {
+            item.candidate.state = CandidateState::Stored;
+        }
+    }
+    let series = catalog.series("6.12.69", "6.12.90").unwrap();
+    assert_eq!(versions(&series)[1..], ["6.12.90-1~bpo12+1", "6.12.90-2"]);
+}
+
+#[test]
+fn the_whole_list_is_in_version_order() {
+    let all = catalog().all();
+    let versions: Vec<_> = all.iter().map(|c| source_version(&c.kernel.package_version)).collect();
+    assert!(versions.is_sorted(), "{versions:?}");
+    assert_eq!(all.len(), 14);
+}

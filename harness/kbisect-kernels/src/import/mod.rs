@@ -1,0 +1,12 @@
+//! Turning packages, trees and bare images into what the store keeps.
+
+pub mod boot;
+pub mod bzimage;
+pub mod cpio;
+pub mod deb;
+pub mod error;
+pub mod prepare;
+pub mod sink;
+pub mod tree;
+
+pub use error::ImportError;

@@ -1,0 +1,228 @@
+//! What can go wrong with the store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::files::free_space;
+use crate::http::HttpError;
+use crate::import::ImportError;
+use crate::import::error::is_disk_full;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file operation failed.
+    #[error("cannot use `{}`", path.display())]
+    Io {
+        /// What it was about.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no room.
+    #[error("no room for kernels in `{}`: {} MiB free", dir.display(), free >> 20)]
+    DiskFull {
+        /// The store's directory.
+        dir: PathBuf,
+        /// Free bytes.
+        free: u64,
+    },
+}
+
+/// Why a kernel could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The kernel is known, but the archive does not have all of it.
+    #[error("kernel {kernel} cannot be tested: {reason}")]
+    Untestable {
+        /// Package version.
+        kernel: String,
+        /// Why.
+        reason: String,
+    },
+    /// The kernel was only in the store, and has gone from there.
+    #[error("kernel {kernel} is no longer in the store, and in no archive")]
+    Gone {
+        /// Package version.
+        kernel: String,
+    },
+    /// It would have to be downloaded.
+    #[error("kernel {kernel} is not in the store, and --offline was given")]
+    Offline {
+        /// Package version.
+        kernel: String,
+    },
+    /// A download failed.
+    #[error("cannot fetch kernel {kernel}")]
+    Download {
+        /// Package version.
+        kernel: String,
+        /// Names the file, and what was expected.
+        source: HttpFailure,
+    },
+    /// The packages, though verified, are no kernel that can be used.
+    #[error("cannot import kernel {kernel}")]
+    Import {
+        /// Package version.
+        kernel: String,
+        /// Why.
+        source: ImportFailure,
+    },
+}
+
+/// Why a download failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct HttpFailure(#[from] pub(crate) HttpError);
+
+/// Why files could not be made into a kernel.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ImportFailure(#[from] pub(crate) ImportError);
+
+/// Why a kernel could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file does not exist.
+    #[error("`{}` does not exist", path.display())]
+    NotThere {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The inputs do not make one kernel.
+    #[error("cannot make one kernel of this: {reason}")]
+    Inputs {
+        /// Why.
+        reason: &'static str,
+    },
+    /// The files are no kernel that can be used.
+    #[error(transparent)]
+    Import(ImportFailure),
+    /// A name that could be taken for something else.
+    #[error("`{name}` cannot be the name of a kernel: {reason}")]
+    Name {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Another kernel has the name.
+    #[error("the name `{name}` belongs to kernel {holder} ({id})")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Version of the other kernel.
+        holder: String,
+        /// Its short id.
+        id: String,
+    },
+    /// The version is none.
+    #[error("cannot tell the kernel's version from `{text}`")]
+    Version {
+        /// What was given, or found in the image.
+        text: String,
+    },
+}
+
+impl StoreError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { .. } => Some("check the directory's permissions".to_owned()),
+            Self::DiskFull { .. } => {
+                Some("free some space, or run `kbisect kernels prune`".to_owned())
+            }
+        }
+    }
+
+    /// Makes an error of a failed file operation; a full file system is one of its own.
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |source| {
+            if is_disk_full(&source) {
+                return Self::disk_full(path.parent().unwrap_or(path));
+            }
+            Self::Io { path: path.to_owned(), source }
+        }
+    }
+
+    pub(crate) fn disk_full(dir: &Path) -> Self {
+        Self::DiskFull { dir: dir.to_owned(), free: free_space(dir).unwrap_or(0) }
+    }
+}
+
+impl FetchError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Untestable { .. } => Some("choose another kernel".to_owned()),
+            Self::Gone { .. } => Some("add it again with `kbisect kernels add`".to_owned()),
+            Self::Offline { .. } => Some(
+                "run without --offline, or fetch it first with `kbisect kernels fetch`".to_owned(),
+            ),
+            Self::Download { source, .. } => match source.0 {
+                HttpError::NotFound { .. } => Some(
+                    "the archive has moved on: run again with --refresh to see what it has now"
+                        .to_owned(),
+                ),
+                HttpError::Mismatch { .. } => Some(
+                    "the mirror or something on the way damages files: try again, or another \
+                     --mirror"
+                        .to_owned(),
+                ),
+                HttpError::Transport { .. } | HttpError::Status { .. } => {
+                    Some("check the network and the proxy variables, then run it again".to_owned())
+                }
+                HttpError::Write { .. } | HttpError::Cancelled { .. } => None,
+            },
+            Self::Import { source, .. } => source.0.hint(),
+        }
+    }
+
+    pub(crate) fn of_download(kernel: &str, dir: &Path, error: HttpError) -> Self {
+        if matches!(&error, HttpError::Write { source, .. } if is_disk_full(source)) {
+            return Self::Store(StoreError::disk_full(dir));
+        }
+        Self::Download { kernel: kernel.to_owned(), source: HttpFailure(error) }
+    }
+
+    pub(crate) fn of_import(kernel: &str, dir: &Path, error: ImportError) -> Self {
+        if error.is_disk_full() {
+            return Self::Store(StoreError::disk_full(dir));
+        }
+        Self::Import { kernel: kernel.to_owned(), source: ImportFailure(error) }
+    }
+}
+
+impl AddError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Import(source) => source.0.hint(),
+            Self::Name { .. } => Some("choose a name such as `my-fix`".to_owned()),
+            Self::NameTaken { .. } => Some("choose another name".to_owned()),
+            Self::Version { .. } => Some("give one with --version, such as 6.12.57".to_owned()),
+            Self::Inputs { .. } => {
+                Some("give one vmlinuz, one directory, or the .deb files of one kernel".to_owned())
+            }
+            Self::NotThere { .. } => None,
+        }
+    }
+
+    pub(crate) fn of_import(dir: &Path, error: ImportError) -> Self {
+        if error.is_disk_full() {
+            return Self::Store(StoreError::disk_full(dir));
+        }
+        Self::Import(ImportFailure(error))
+    }
+}

@@ -1,0 +1,104 @@
+//! What the store writes about a kernel: `meta.json` in its directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kbisect_core::kernel::Kernel;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::candidate::PackageRef;
+use crate::files;
+use crate::import::boot::BootModules;
+use crate::import::prepare::{BOOT, CONFIG, MODULES, SYSTEM_MAP, VMLINUZ};
+use crate::modules::ModuleTree;
+use crate::ready::ReadyKernel;
+
+const SCHEMA: &str = "kbisect.kernel/1";
+const FILE: &str = "meta.json";
+
+/// Metadata of a stored kernel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Meta {
+    schema: String,
+    /// Identity.
+    pub kernel: Kernel,
+    /// Where it was fetched from.
+    #[serde(default)]
+    pub packages: Vec<PackageRef>,
+    /// Release of the image; that of the module tree is the same.
+    pub release: String,
+    /// Boot modules, when there is a module tree.
+    pub modules: Option<MetaModules>,
+    /// Bytes in the store.
+    pub size: u64,
+}
+
+/// What is known of a module tree.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MetaModules {
+    /// File names in the boot archive, in order.
+    pub boot_order: Vec<String>,
+    /// What the kernel lacks for a boot.
+    pub missing: Vec<String>,
+}
+
+impl From<BootModules> for MetaModules {
+    fn from(boot: BootModules) -> Self {
+        Self { boot_order: boot.order, missing: boot.missing }
+    }
+}
+
+impl Meta {
+    /// Describes a kernel; its size is filled in when it is put into the store.
+    pub fn new(
+        kernel: Kernel,
+        packages: Vec<PackageRef>,
+        release: String,
+        modules: Option<BootModules>,
+    ) -> Self {
+        let modules = modules.map(MetaModules::from);
+        Self { schema: SCHEMA.to_owned(), kernel, packages, release, modules, size: 0 }
+    }
+
+    /// Reads the metadata of a directory; `None` when it holds no whole kernel.
+    pub fn read(dir: &Path) -> Option<Self> {
+        let meta: Self = serde_json::from_slice(&fs::read(dir.join(FILE)).ok()?).ok()?;
+        let whole = meta.schema == SCHEMA
+            && dir.file_name().is_some_and(|name| *name == *meta.kernel.id.0)
+            && dir.join(VMLINUZ).is_file()
+            && (meta.modules.is_none() || dir.join(MODULES).is_file());
+        whole.then_some(meta)
+    }
+
+    /// Writes the metadata in one step.
+    pub fn write(&self, dir: &Path) -> Result<(), StoreError> {
+        let path = dir.join(FILE);
+        let mut json = serde_json::to_vec_pretty(self).expect("plain texts and numbers");
+        json.push(b'\n');
+        files::write_atomically(&path, &json).map_err(StoreError::at(&path))
+    }
+
+    /// Makes a value for callers, without a lease.
+    pub fn into_ready(self, dir: PathBuf) -> ReadyKernel {
+        let existing = |name: &str| Some(dir.join(name)).filter(|path| path.is_file());
+        ReadyKernel {
+            vmlinuz: dir.join(VMLINUZ),
+            config: existing(CONFIG),
+            system_map: existing(SYSTEM_MAP),
+            modules: self.modules.map(|modules| ModuleTree {
+                release: self.release,
+                image: dir.join(MODULES),
+                boot_archive: dir.join(BOOT),
+                boot_order: modules.boot_order,
+                missing: modules.missing,
+                index: dir.clone(),
+                lookup: Default::default(),
+            }),
+            size: self.size,
+            lease: None,
+            kernel: self.kernel,
+            dir,
+        }
+    }
+}

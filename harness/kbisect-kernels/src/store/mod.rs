@@ -1,0 +1,241 @@
+//! The local store: `CACHE/kernels/v1`.
+//!
+//! ```text
+//! <id>/          one kernel; complete, since it is moved here in one step
+//! tmp/<id>/      being made, by the holder of locks/<id>.lock
+//! locks/<id>.lock   held while the kernel is fetched, added or removed
+//! locks/<id>.use    shared by all who use the kernel; its time is that of the last use
+//! ```
+
+mod add;
+mod ensure;
+mod errors;
+mod lock;
+mod meta;
+mod prune;
+
+#[cfg(test)]
+mod tests;
+
+pub use add::AddRequest;
+pub use errors::{AddError, FetchError, HttpFailure, ImportFailure, StoreError};
+pub use prune::{PruneReport, PruneRule};
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kbisect_core::kernel::KernelId;
+
+use crate::candidate::Candidate;
+use crate::files;
+use crate::progress::Progress;
+use crate::ready::ReadyKernel;
+use crate::settings::Settings;
+use lock::Lock;
+use meta::Meta;
+
+/// The local store: one directory a kernel, named by its content hash. Several kbisects may use it
+/// at once, and one may be killed while it writes.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens the store below `cache_dir`, makes it when it is not there, and clears away what a
+    /// killed process left.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the directory cannot be made or written.
+    pub fn open(cache_dir: &Path) -> Result<Self, StoreError> {
+        let store = Self { root: cache_dir.join("kernels/v1") };
+        for dir in [store.tmp_dir(), store.locks_dir()] {
+            fs::create_dir_all(&dir).map_err(StoreError::at(&dir))?;
+        }
+        store.clear_leftovers()?;
+        Ok(store)
+    }
+
+    /// Lists all kernels, ordered by version.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn list(&self) -> Result<Vec<ReadyKernel>, StoreError> {
+        let entries = fs::read_dir(&self.root).map_err(StoreError::at(&self.root))?;
+        let mut kernels: Vec<ReadyKernel> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| is_id(name))
+            .filter_map(|name| self.read(&KernelId(name)))
+            .collect();
+        kernels.sort_by(|a, b| {
+            let key = |ready: &ReadyKernel| {
+                (ready.kernel.package_version.clone(), ready.kernel.id.clone())
+            };
+            key(a).cmp(&key(b))
+        });
+        Ok(kernels)
+    }
+
+    /// Finds one kernel. It stays safe from [`Store::prune`] while the returned value (or a clone)
+    /// lives.
+    #[must_use]
+    pub fn get(&self, id: &KernelId) -> Option<ReadyKernel> {
+        if !is_id(&id.0) || !self.dir_of(id).is_dir() {
+            return None;
+        }
+        let lease = Lock::share(&self.use_lock(id)).ok()?;
+        let ready = self.read(id)?;
+        Some(ReadyKernel { lease: Some(Arc::new(lease)), ..ready })
+    }
+
+    /// Downloads, verifies and imports a kernel unless the store has it. Two processes (or threads)
+    /// that want the same kernel wait for each other.
+    ///
+    /// # Errors
+    /// [`FetchError`]; nothing of the kernel is kept then.
+    pub fn ensure(
+        &self,
+        candidate: &Candidate,
+        settings: &Settings,
+        progress: &dyn Progress,
+    ) -> Result<ReadyKernel, FetchError> {
+        ensure::ensure(self, candidate, settings, progress)
+    }
+
+    /// Adds a kernel from files. The same content twice is one kernel.
+    ///
+    /// # Errors
+    /// [`AddError`] when the files are no kernel, or the store cannot take it.
+    pub fn add(
+        &self,
+        request: &AddRequest,
+        progress: &dyn Progress,
+    ) -> Result<ReadyKernel, AddError> {
+        add::add(self, request, progress)
+    }
+
+    /// Removes kernels by `rule`, but none that is in use.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read or a directory cannot be removed.
+    pub fn prune(&self, rule: &PruneRule) -> Result<PruneReport, StoreError> {
+        prune::prune(self, rule)
+    }
+
+    /// The store's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.root
+    }
+
+    fn read(&self, id: &KernelId) -> Option<ReadyKernel> {
+        let dir = self.dir_of(id);
+        Some(Meta::read(&dir)?.into_ready(dir))
+    }
+
+    /// Removes unfinished kernels whose makers are gone: nobody holds their lock.
+    fn clear_leftovers(&self) -> Result<(), StoreError> {
+        let tmp = self.tmp_dir();
+        for entry in fs::read_dir(&tmp).map_err(StoreError::at(&tmp))?.flatten() {
+            let Ok(id) = entry.file_name().into_string() else { continue };
+            if !is_id(&id) {
+                continue;
+            }
+            let id = KernelId(id);
+            let path = self.lock_of(&id);
+            if Lock::try_now(&path).map_err(StoreError::at(&path))?.is_some() {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `make` in an empty scratch directory and moves what it leaves in `out` there into the
+    /// store. The caller holds the kernel's lock. On an error nothing is left.
+    fn put<E: From<StoreError>>(
+        &self,
+        id: &KernelId,
+        make: impl FnOnce(&Path, &Path) -> Result<Meta, E>,
+    ) -> Result<ReadyKernel, E> {
+        let work = self.tmp_dir().join(&id.0);
+        let result = self.put_inner(id, &work, make);
+        // Also after a success: the packages are of no more use.
+        let removed = remove(&work);
+        let ready = result?;
+        removed?;
+        Ok(ready)
+    }
+
+    fn put_inner<E: From<StoreError>>(
+        &self,
+        id: &KernelId,
+        work: &Path,
+        make: impl FnOnce(&Path, &Path) -> Result<Meta, E>,
+    ) -> Result<ReadyKernel, E> {
+        remove(work)?;
+        let out = work.join("out");
+        fs::create_dir_all(&out).map_err(StoreError::at(&out))?;
+        let mut meta = make(work, &out)?;
+        meta.size = files::tree_size(&out);
+        seal(&out, &meta)?;
+        let target = self.dir_of(id);
+        // What is there cannot be read, or the kernel would not be made anew.
+        remove(&target)?;
+        fs::rename(&out, &target).map_err(StoreError::at(&target))?;
+        files::sync_dir(&self.root).map_err(StoreError::at(&self.root))?;
+        self.get(id).ok_or_else(|| {
+            let source = std::io::Error::other("it cannot be read back");
+            StoreError::Io { path: target, source }.into()
+        })
+    }
+
+    fn dir_of(&self, id: &KernelId) -> PathBuf {
+        self.root.join(&id.0)
+    }
+
+    fn tmp_dir(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    fn locks_dir(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
+    fn lock_of(&self, id: &KernelId) -> PathBuf {
+        self.locks_dir().join(format!("{id}.lock"))
+    }
+
+    fn use_lock(&self, id: &KernelId) -> PathBuf {
+        self.locks_dir().join(format!("{id}.use"))
+    }
+}
+
+/// Makes a kernel's files durable and read-only, and writes its metadata.
+fn seal(out: &Path, meta: &Meta) -> Result<(), StoreError> {
+    meta.write(out)?;
+    for entry in fs::read_dir(out).map_err(StoreError::at(out))?.flatten() {
+        let path = entry.path();
+        let file = fs::File::open(&path).map_err(StoreError::at(&path))?;
+        file.sync_all().map_err(StoreError::at(&path))?;
+        let mut permissions = file.metadata().map_err(StoreError::at(&path))?.permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions).map_err(StoreError::at(&path))?;
+    }
+    files::sync_dir(out).map_err(StoreError::at(out))
+}
+
+/// Removes a directory; one that is not there is fine.
+fn remove(dir: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::at(dir)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}

@@ -1,0 +1,107 @@
+//! The few programs that kbisect starts, and what to install when one is missing.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// A program of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// Verifies signatures.
+    Gpgv,
+    /// Writes the module dependency files.
+    Depmod,
+    /// Makes squashfs images.
+    Mksquashfs,
+}
+
+/// A program could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// It is not installed.
+    #[error("`{program}` is not installed")]
+    Missing {
+        /// Program name.
+        program: &'static str,
+        /// Debian package that holds it.
+        package: &'static str,
+    },
+    /// It could not be started.
+    #[error("cannot start `{program}`")]
+    Start {
+        /// Program name.
+        program: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// It failed.
+    #[error("`{program}` failed: {detail}")]
+    Failed {
+        /// Program name.
+        program: &'static str,
+        /// Its last words.
+        detail: String,
+    },
+}
+
+impl ToolError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { package, .. } => Some(format!("install the package `{package}`")),
+            Self::Start { .. } | Self::Failed { .. } => None,
+        }
+    }
+}
+
+impl Tool {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Gpgv => "gpgv",
+            Self::Depmod => "depmod",
+            Self::Mksquashfs => "mksquashfs",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Gpgv => "gpgv",
+            Self::Depmod => "kmod",
+            Self::Mksquashfs => "squashfs-tools",
+        }
+    }
+
+    /// Runs the program to its end and gives its output, whatever its exit status.
+    pub fn output<S: AsRef<OsStr>>(self, args: &[S]) -> Result<Output, ToolError> {
+        let program = self.program();
+        let path = self.find().ok_or(ToolError::Missing { program, package: self.package() })?;
+        Command::new(path)
+            .args(args)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| ToolError::Start { program, source })
+    }
+
+    /// Runs the program and fails unless it succeeds.
+    pub fn run<S: AsRef<OsStr>>(self, args: &[S]) -> Result<Output, ToolError> {
+        let output = self.output(args)?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        let detail = last.map_or_else(|| output.status.to_string(), |line| line.trim().to_owned());
+        Err(ToolError::Failed { program: self.program(), detail })
+    }
+
+    /// depmod lives in /sbin, which an ordinary user's PATH need not have.
+    fn find(self) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+            .map(|dir| dir.join(self.program()))
+            .find(|file| file.is_file())
+    }
+}
