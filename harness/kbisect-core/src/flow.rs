@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 
@@ -9,6 +10,10 @@ use crate::trial::SymptomKind;
 
 /// Most directed flows that are kept; a scan must not eat the harness's memory.
 const MAX_FLOWS: usize = 4096;
+
+/// A SYN this long after the SYN-ACK cannot have crossed it on the way. Less than the first
+/// retransmission time-out of TCP, 1 s (RFC 6298).
+const WELL_AFTER: Duration = Duration::from_millis(500);
 
 /// Transport protocol of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +77,10 @@ pub struct Counts {
     pub bytes: u64,
     /// Sequence number of the first SYN.
     isn: Option<u32>,
+    /// When the first frame was seen, since the recording began.
+    first: Duration,
+    /// When the last one was.
+    last: Duration,
 }
 
 /// Counts frames per flow and hop.
@@ -83,7 +92,9 @@ pub struct FlowTable {
 
 impl FlowTable {
     /// Takes note of one Ethernet frame. Anything that is not TCP or UDP over IP is passed over.
-    pub fn observe(&mut self, hop: &Hop, frame: &[u8]) {
+    ///
+    /// `at` is the time since the recording began.
+    pub fn observe(&mut self, hop: &Hop, frame: &[u8], at: Duration) {
         let Some((direction, seen)) = dissect(frame) else { return };
         if self.flows.len() >= MAX_FLOWS && !self.flows.contains_key(&direction) {
             self.dropped += 1;
@@ -94,6 +105,10 @@ impl FlowTable {
             Some(counts) => counts,
             None => hops.entry(hop.clone()).or_default(),
         };
+        if counts.frames == 0 {
+            counts.first = at;
+        }
+        counts.last = at;
         counts.frames += 1;
         counts.syn += seen.syn;
         counts.rst += seen.rst;
@@ -131,6 +146,39 @@ impl FlowTable {
     /// Finds a flow by its sender and receiver address when the sender's port is not known.
     pub fn from_to(&self, from: IpAddr, to: SocketAddr) -> impl Iterator<Item = Direction> + '_ {
         self.flows.keys().copied().filter(move |flow| flow.from.ip() == from && flow.to == to)
+    }
+
+    /// Says whether a connection attempt is lost for certain although its deadline has not passed.
+    ///
+    /// That is so when a SYN-ACK was delivered to the suspect, and the suspect sent a SYN (its own
+    /// again, or one that it forwards) well after that without ever letting the handshake go on: it
+    /// was alive, it had the answer, and it did not use it. Waiting longer would change nothing.
+    #[must_use]
+    pub fn hopeless(&self, from: IpAddr, to: SocketAddr, ends: &Ends<'_>) -> Option<Direction> {
+        self.from_to(from, to).filter(|flow| flow.transport == Transport::Tcp).find(|forward| {
+            let mut delivered: Option<Duration> = None;
+            let mut sent_again: Option<Duration> = None;
+            for direction in self.aliases(*forward) {
+                for (hop, counts) in self.hops(direction).into_iter().flatten() {
+                    if counts.frames > counts.syn {
+                        return false;
+                    }
+                    if hop.from == ends.suspect {
+                        sent_again = sent_again.max(Some(counts.last));
+                    }
+                }
+                for (hop, counts) in self.hops(direction.reversed()).into_iter().flatten() {
+                    let from_suspect = hop.from == ends.suspect;
+                    if from_suspect || counts.frames > counts.syn {
+                        return false;
+                    }
+                    if ends.touches_suspect(&hop.wire) {
+                        delivered = Some(delivered.map_or(counts.first, |at| at.min(counts.first)));
+                    }
+                }
+            }
+            matches!((delivered, sent_again), (Some(answer), Some(again)) if again > answer + WELL_AFTER)
+        })
     }
 
     /// Says what happened to a connection at the node under suspicion.
@@ -334,6 +382,8 @@ mod tests {
     use super::*;
     use etherparse::PacketBuilder;
 
+    const NOW: Duration = Duration::ZERO;
+
     fn hop(wire: &str, from: &str) -> Hop {
         Hop { wire: wire.to_owned(), from: from.to_owned() }
     }
@@ -387,8 +437,8 @@ mod tests {
         for _ in 0..2 {
             let syn = frame(&Tcp { from: CLIENT, to: SERVER, seq: 7, kind: "syn" });
             let answer = frame(&Tcp { from: SERVER, to: CLIENT, seq: 9, kind: "syn-ack" });
-            table.observe(&hop("lan", "client"), &syn);
-            table.observe(&hop("lan", "server"), &answer);
+            table.observe(&hop("lan", "client"), &syn, NOW);
+            table.observe(&hop("lan", "server"), &answer, NOW);
         }
         let wires = wires(&[("lan", &["client", "server"])]);
         let ends = Ends { client: "client", suspect: "client", wires: &wires };
@@ -402,10 +452,10 @@ mod tests {
     fn replies_lost_behind_nat_are_found_through_the_translated_flow() {
         let mut table = FlowTable::default();
         let syn = |from| frame(&Tcp { from, to: SERVER, seq: 77, kind: "syn" });
-        table.observe(&hop("lan", "vm"), &syn(CLIENT));
-        table.observe(&hop("wan", "gw"), &syn(NAT));
+        table.observe(&hop("lan", "vm"), &syn(CLIENT), NOW);
+        table.observe(&hop("wan", "gw"), &syn(NAT), NOW);
         let answer = frame(&Tcp { from: SERVER, to: NAT, seq: 9, kind: "syn-ack" });
-        table.observe(&hop("wan", "server"), &answer);
+        table.observe(&hop("wan", "server"), &answer, NOW);
         let wires = wires(&[("lan", &["vm", "gw"]), ("wan", &["gw", "server"])]);
         let ends = Ends { client: "vm", suspect: "gw", wires: &wires };
         let account = table.account(forward(), &ends);
@@ -417,9 +467,9 @@ mod tests {
     fn a_refusal_by_the_server_is_nobodys_loss() {
         let mut table = FlowTable::default();
         let syn = frame(&Tcp { from: CLIENT, to: SERVER, seq: 7, kind: "syn" });
-        table.observe(&hop("lan", "client"), &syn);
+        table.observe(&hop("lan", "client"), &syn, NOW);
         let reset = frame(&Tcp { from: SERVER, to: CLIENT, seq: 0, kind: "rst" });
-        table.observe(&hop("lan", "server"), &reset);
+        table.observe(&hop("lan", "server"), &reset, NOW);
         let wires = wires(&[("lan", &["client", "server"])]);
         let ends = Ends { client: "client", suspect: "client", wires: &wires };
         assert_eq!(table.account(forward(), &ends).loss, None);
@@ -429,7 +479,7 @@ mod tests {
     fn requests_that_a_router_swallows_are_lost_inside_it() {
         let mut table = FlowTable::default();
         let syn = frame(&Tcp { from: CLIENT, to: SERVER, seq: 7, kind: "syn" });
-        table.observe(&hop("lan", "vm"), &syn);
+        table.observe(&hop("lan", "vm"), &syn, NOW);
         let wires = wires(&[("lan", &["vm", "gw"]), ("wan", &["gw", "server"])]);
         let ends = Ends { client: "vm", suspect: "gw", wires: &wires };
         let loss = table.account(forward(), &ends).loss.unwrap();
@@ -437,10 +487,43 @@ mod tests {
     }
 
     #[test]
+    fn a_syn_sent_again_after_its_answer_arrived_makes_the_attempt_hopeless() {
+        let wires = wires(&[("lan", &["client", "server"])]);
+        let ends = Ends { client: "client", suspect: "client", wires: &wires };
+        let millis = Duration::from_millis;
+        let syn = frame(&Tcp { from: CLIENT, to: SERVER, seq: 7, kind: "syn" });
+        let answer = frame(&Tcp { from: SERVER, to: CLIENT, seq: 9, kind: "syn-ack" });
+        let verdict = |table: &FlowTable| {
+            table.hopeless(IpAddr::from(CLIENT.0), forward().to, &ends).is_some()
+        };
+        let mut table = FlowTable::default();
+        table.observe(&hop("lan", "client"), &syn, millis(0));
+        table.observe(&hop("lan", "server"), &answer, millis(5));
+        assert!(!verdict(&table), "the answer may still be taken");
+        table.observe(&hop("lan", "client"), &syn, millis(1005));
+        assert!(verdict(&table));
+        let ack = frame(&Tcp { from: CLIENT, to: SERVER, seq: 8, kind: "ack" });
+        table.observe(&hop("lan", "client"), &ack, millis(1010));
+        assert!(!verdict(&table), "the handshake went on after all");
+    }
+
+    #[test]
+    fn an_answer_that_never_arrived_says_nothing_of_the_suspect() {
+        let wires = wires(&[("lan", &["client", "server"])]);
+        let ends = Ends { client: "client", suspect: "client", wires: &wires };
+        let mut table = FlowTable::default();
+        let syn = frame(&Tcp { from: CLIENT, to: SERVER, seq: 7, kind: "syn" });
+        for second in 0..3 {
+            table.observe(&hop("lan", "client"), &syn, Duration::from_secs(second));
+        }
+        assert_eq!(table.hopeless(IpAddr::from(CLIENT.0), forward().to, &ends), None);
+    }
+
+    #[test]
     fn garbage_is_passed_over() {
         let mut table = FlowTable::default();
         for length in 0..80 {
-            table.observe(&hop("lan", "x"), &vec![0xff; length]);
+            table.observe(&hop("lan", "x"), &vec![0xff; length], NOW);
         }
         assert!(table.flows.is_empty());
     }

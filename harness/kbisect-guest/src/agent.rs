@@ -53,6 +53,8 @@ pub fn run(booted: &Booted) -> ! {
     if let Some(error) = &booted.root_error {
         outbox.send(&Event::Failed { id: 0, error: error.clone() });
     }
+    // The harness files console reports before this line under the boot.
+    println!("kbisect-guest: user space is up");
     outbox.send(&Event::Hello {
         protocol: PROTOCOL,
         release: text(name.as_ref().map(|name| name.release())),
@@ -97,8 +99,9 @@ pub fn run(booted: &Booted) -> ! {
 
 fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &Outbox) {
     match request {
-        Request::Prepare { id, nodes, files } => {
+        Request::Prepare { id, modules, nodes, files } => {
             merge_files(&mut state.files, files);
+            load(&modules);
             answer(outbox, id, prepare(state, &nodes));
         }
         Request::Files { id, files } => {
@@ -149,6 +152,18 @@ fn answer(outbox: &Outbox, id: RequestId, result: Result<(), String>) {
         Ok(()) => Event::Done { id },
         Err(error) => Event::Failed { id, error },
     });
+}
+
+/// Loads modules by name with their dependencies. What fails to load shows where it is needed.
+fn load(modules: &[String]) {
+    if modules.is_empty() {
+        return;
+    }
+    let _ = std::process::Command::new("modprobe")
+        .args(["-q", "-a", "--"])
+        .args(modules)
+        .env("PATH", exec::PATH)
+        .status();
 }
 
 fn prepare(state: &mut State, setups: &[NodeSetup]) -> Result<(), String> {

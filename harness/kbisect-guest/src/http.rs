@@ -6,11 +6,14 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use kbisect_proto::{HttpAttempt, HttpError, HttpRequest};
+use kbisect_proto::{BODY_SENT_BACK, HttpAttempt, HttpError, HttpRequest};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::node::Node;
+
+/// Most bytes of a body that is compared: the format allows no larger one.
+const MAX_COMPARED: usize = 64 << 20;
 
 /// Makes the connections, one after the other, up to the first failure.
 pub fn run(node: &Node, request: &HttpRequest) -> Result<Vec<HttpAttempt>, String> {
@@ -35,10 +38,13 @@ fn one(request: &HttpRequest) -> HttpAttempt {
         bytes: 0,
         announced: None,
         body: Vec::new(),
+        body_matches: false,
         error: None,
         millis: 0,
     };
     attempt.error = exchange(request, &mut attempt, start).err();
+    attempt.body_matches = matches(request, &attempt.body);
+    attempt.body.truncate(BODY_SENT_BACK);
     attempt.millis = start.elapsed().as_millis() as u64;
     attempt
 }
@@ -158,8 +164,21 @@ fn read_head(head: &[u8], attempt: &mut HttpAttempt) -> Result<(), HttpError> {
 
 fn take_body(request: &HttpRequest, attempt: &mut HttpAttempt, part: &[u8]) {
     attempt.bytes += part.len() as u64;
-    let room = (request.keep as usize).saturating_sub(attempt.body.len());
+    let compared = request.equals.is_some() || request.contains.is_some();
+    let keep = if compared { MAX_COMPARED } else { BODY_SENT_BACK };
+    let room = keep.saturating_sub(attempt.body.len());
     attempt.body.extend_from_slice(&part[..room.min(part.len())]);
+}
+
+fn matches(request: &HttpRequest, body: &[u8]) -> bool {
+    let equals = request
+        .equals
+        .as_ref()
+        .is_none_or(|wanted| String::from_utf8_lossy(body).trim() == wanted.trim());
+    let contains = request.contains.as_ref().is_none_or(|wanted| {
+        wanted.is_empty() || body.windows(wanted.len()).any(|part| part == wanted.as_bytes())
+    });
+    equals && contains
 }
 
 /// Waits until the socket is ready; false at the deadline.

@@ -14,6 +14,8 @@ pub enum Request {
     Prepare {
         /// Number of this request.
         id: RequestId,
+        /// Modules to load first; one that does not exist is passed over.
+        modules: Vec<String>,
         /// The nodes of this machine.
         nodes: Vec<NodeSetup>,
         /// Files for [`crate::ASSETS_DIR`] of every node.
@@ -182,9 +184,15 @@ pub struct HttpRequest {
     pub connections: u32,
     /// Milliseconds for each connection, from `connect` to the last byte.
     pub timeout_ms: u64,
-    /// How many bytes of each body are sent back; the rest is counted and dropped.
-    pub keep: u32,
+    /// What the whole body must be, after trimming white space at both ends.
+    pub equals: Option<String>,
+    /// What the body must contain.
+    pub contains: Option<String>,
 }
+
+/// How many bytes of a body travel back to the harness: for people to read. It is compared in the
+/// guest, so that large bodies need not fit into a message.
+pub const BODY_SENT_BACK: usize = 512;
 
 /// How one connection went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -197,8 +205,10 @@ pub struct HttpAttempt {
     pub bytes: u64,
     /// `Content-Length`, when the server sent one.
     pub announced: Option<u64>,
-    /// The first bytes of the body.
+    /// The first bytes of the body, at most [`BODY_SENT_BACK`].
     pub body: Vec<u8>,
+    /// Whether the body is what was asked for; true when nothing was.
+    pub body_matches: bool,
     /// Why it failed, if it did.
     pub error: Option<HttpError>,
     /// Milliseconds from `connect` to the end.

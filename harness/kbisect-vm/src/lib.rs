@@ -1,3 +1,16 @@
-//! TODO
+//! QEMU, QMP, machines, wires, the guest channel, and the trial that is made of them.
+//!
+//! The only asynchronous crate. One task owns one machine; every wait has a deadline and an owner.
 
+pub mod accel;
+pub mod guest;
 pub mod image;
+pub mod initramfs;
+pub mod lab;
+pub mod machine;
+pub mod network;
+pub mod process;
+pub mod qemu;
+pub mod qmp;
+pub mod trial;
+pub mod wire;

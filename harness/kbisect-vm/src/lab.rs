@@ -1,0 +1,330 @@
+//! The lab: what stays up between trials. The peer machine, the wires, the root image.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kbisect_core::scenario::{MachineOptions, Scenario};
+use kbisect_core::trial::Phase;
+use kbisect_proto::{Event, FileContent, NodeSetup, Request};
+
+use crate::accel::Accelerator;
+use crate::guest;
+use crate::initramfs;
+use crate::machine::{CallError, Machine, MachineSpec, StartError};
+use crate::network::{MachinePlan, NetworkPlan, Placement};
+use crate::qemu::Qemu;
+use crate::wire::Wires;
+
+/// Largest part of a file that goes into one message, in bytes.
+const FILE_PART: usize = 256 << 10;
+
+/// The files that a kernel is booted from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootFiles {
+    /// Kernel image.
+    pub vmlinuz: PathBuf,
+    /// Archive with the modules that are needed to reach the root image.
+    pub boot_modules: Option<PathBuf>,
+    /// Image with the whole module tree.
+    pub modules: Option<PathBuf>,
+}
+
+/// What a lab is made of.
+#[derive(Clone, Debug)]
+pub struct LabSettings {
+    /// QEMU.
+    pub qemu: Qemu,
+    /// Accelerator.
+    pub accelerator: Accelerator,
+    /// Root image.
+    pub root: PathBuf,
+    /// The kernel of the reference nodes.
+    pub reference: BootFiles,
+    /// The scenario.
+    pub scenario: Arc<Scenario>,
+    /// Where nodes are put.
+    pub placement: Placement,
+    /// Folder for what is not a trial's: the peer machine's logs.
+    pub directory: PathBuf,
+}
+
+/// Why the lab does not work. Always our own or the host's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// QEMU did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Files.
+    #[error("cannot write {path}")]
+    Write {
+        /// Path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The peer machine did not come up.
+    #[error("the peer machine did not come up under {accelerator}: {reason}")]
+    PeerBoot {
+        /// Accelerator.
+        accelerator: Accelerator,
+        /// Why.
+        reason: String,
+    },
+    /// A machine that runs the reference kernel did not do what it was asked.
+    #[error("the {machine} machine failed: {reason}")]
+    Failed {
+        /// Its name.
+        machine: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The lab. One trial at a time.
+pub struct Lab {
+    settings: LabSettings,
+    plan: NetworkPlan,
+    wires: Wires,
+    peer: Option<Machine>,
+    peers_started: u32,
+}
+
+impl Lab {
+    /// Plans the lab; machines are started by the first trial.
+    #[must_use]
+    pub fn new(settings: LabSettings) -> Self {
+        let plan = NetworkPlan::new(&settings.scenario, settings.placement);
+        let wires = Wires::new(plan.links.clone());
+        Self { settings, plan, wires, peer: None, peers_started: 0 }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &LabSettings {
+        &self.settings
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn plan(&self) -> &NetworkPlan {
+        &self.plan
+    }
+
+    /// The wires.
+    #[must_use]
+    pub fn wires(&self) -> &Wires {
+        &self.wires
+    }
+
+    /// The peer machine, once it is up.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Machine> {
+        self.peer.as_ref()
+    }
+
+    /// The scenario.
+    #[must_use]
+    pub fn scenario(&self) -> &Arc<Scenario> {
+        &self.settings.scenario
+    }
+
+    /// Multiplies a duration by the slowness of the accelerator.
+    #[must_use]
+    pub fn patience(&self, base: Duration) -> Duration {
+        base.mul_f64(self.settings.accelerator.slowness())
+    }
+
+    /// Starts the candidate machine with its logs in `directory`.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub fn start_candidate(
+        &self,
+        kernel: &BootFiles,
+        directory: &Path,
+    ) -> Result<Machine, LabError> {
+        let options = &self.settings.scenario.candidate;
+        self.start_machine("candidate", kernel, options, &self.plan.candidate, directory)
+    }
+
+    /// Makes the peer machine ready for a new trial: starts it, or resets it when it is up. Its
+    /// nodes are made and its files are there afterwards.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub async fn ready_peer(&mut self) -> Result<(), LabError> {
+        let Some(plan) = self.plan.peer.clone() else { return Ok(()) };
+        if let Some(peer) = self.peer.take()
+            && !peer.is_down()
+            && self.reset(&peer).await.is_ok()
+        {
+            self.peer = Some(peer);
+        }
+        if self.peer.is_none() {
+            self.peer = Some(self.start_peer(&plan).await?);
+        }
+        let Some(peer) = &self.peer else { return Ok(()) };
+        self.prepare(peer, &plan.nodes).await.map_err(|reason| failed("peer", reason))
+    }
+
+    async fn start_peer(&mut self, plan: &MachinePlan) -> Result<Machine, LabError> {
+        self.peers_started += 1;
+        let directory = self.settings.directory.join(format!("peer-{}", self.peers_started));
+        let options = &self.settings.scenario.peer;
+        let peer =
+            self.start_machine("peer", &self.settings.reference, options, plan, &directory)?;
+        let deadline = self.patience(Duration::from_secs(15));
+        match peer.hello(deadline).await {
+            Ok(_) => {
+                peer.set_phase(Phase::Setup);
+                Ok(peer)
+            }
+            Err(error) => {
+                let state = peer.stop().await;
+                let said =
+                    state.boot_error.or_else(|| state.reports.first().map(|r| r.title.clone()));
+                let reason = match (error, said, state.end) {
+                    (_, Some(said), _) => said,
+                    (CallError::Deadline, ..) => {
+                        format!("no sign of life within {} s", deadline.as_secs())
+                    }
+                    (
+                        CallError::Down,
+                        None,
+                        Some(kbisect_core::judge::MachineEnd::QemuEnded(why)),
+                    ) => why,
+                    (CallError::Down, None, end) => format!("{end:?}"),
+                };
+                Err(LabError::PeerBoot { accelerator: self.settings.accelerator, reason })
+            }
+        }
+    }
+
+    fn start_machine(
+        &self,
+        name: &str,
+        kernel: &BootFiles,
+        options: &MachineOptions,
+        plan: &MachinePlan,
+        directory: &Path,
+    ) -> Result<Machine, LabError> {
+        let write = |path: &Path, source| LabError::Write { path: path.to_owned(), source };
+        std::fs::create_dir_all(directory).map_err(|error| write(directory, error))?;
+        let initramfs = directory.join("initramfs");
+        initramfs::compose(&initramfs, kernel.boot_modules.as_deref(), guest::PROGRAM)
+            .map_err(|error| write(&initramfs, error))?;
+        let mut machine = Machine::start(&MachineSpec {
+            name: name.to_owned(),
+            qemu: self.settings.qemu.clone(),
+            accelerator: self.settings.accelerator,
+            kernel: kernel.vmlinuz.clone(),
+            initramfs,
+            root: self.settings.root.clone(),
+            modules: kernel.modules.clone(),
+            memory_mib: options.memory_mib,
+            cpus: options.cpus,
+            cmdline: options.cmdline.clone(),
+            macs: plan.plugs.iter().map(|plug| plug.mac).collect(),
+            directory: directory.to_owned(),
+        })?;
+        for (plug, socket) in plan.plugs.iter().zip(machine.sockets.drain(..)) {
+            self.wires
+                .attach(plug.link, plug.port, socket)
+                .map_err(|error| write(directory, error))?;
+        }
+        Ok(machine)
+    }
+
+    async fn reset(&self, peer: &Machine) -> Result<(), String> {
+        let id = peer.next_id();
+        let deadline = self.patience(Duration::from_secs(10));
+        done(peer.call(id, &Request::Reset { id }, deadline).await)
+    }
+
+    /// Sends the scenario's files and makes the nodes of a machine.
+    ///
+    /// # Errors
+    /// What the guest said, or that it did not answer.
+    pub async fn prepare(&self, machine: &Machine, nodes: &[NodeSetup]) -> Result<(), String> {
+        let deadline = self.patience(Duration::from_secs(15));
+        for files in batches(&self.settings.scenario.assets) {
+            let id = machine.next_id();
+            done(machine.call(id, &Request::Files { id, files }, deadline).await)?;
+        }
+        let requires = &self.settings.scenario.requires;
+        let modules = requires.modules.iter().chain(&requires.optional_modules).cloned().collect();
+        let id = machine.next_id();
+        let request = Request::Prepare { id, modules, nodes: nodes.to_vec(), files: Vec::new() };
+        done(machine.call(id, &request, deadline).await)
+    }
+
+    /// Switches everything off.
+    pub async fn close(self) {
+        if let Some(peer) = self.peer {
+            peer.stop().await;
+        }
+    }
+}
+
+fn failed(machine: &str, reason: String) -> LabError {
+    LabError::Failed { machine: machine.to_owned(), reason }
+}
+
+fn done(answer: Result<Event, CallError>) -> Result<(), String> {
+    match answer {
+        Ok(Event::Done { .. }) => Ok(()),
+        Ok(Event::Failed { error, .. }) => Err(error),
+        Ok(other) => Err(format!("an answer that makes no sense: {other:?}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Cuts files into parts and puts parts together into messages.
+fn batches(assets: &BTreeMap<String, Vec<u8>>) -> Vec<Vec<FileContent>> {
+    let mut batches = Vec::new();
+    let mut batch: Vec<FileContent> = Vec::new();
+    let mut size = 0;
+    for (path, data) in assets {
+        let mut parts: Vec<&[u8]> = data.chunks(FILE_PART).collect();
+        if parts.is_empty() {
+            parts.push(&[]);
+        }
+        for part in parts {
+            if size + part.len() > FILE_PART && !batch.is_empty() {
+                batches.push(std::mem::take(&mut batch));
+                size = 0;
+            }
+            size += part.len();
+            batch.push(FileContent { path: path.clone(), data: part.to_vec() });
+        }
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_any_size_travel_in_messages_that_fit() {
+        let assets = BTreeMap::from([
+            ("empty".to_owned(), Vec::new()),
+            ("large".to_owned(), (0..700_000u32).map(|i| i as u8).collect::<Vec<u8>>()),
+            ("small".to_owned(), b"x".to_vec()),
+        ]);
+        let mut merged: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for files in batches(&assets) {
+            let request = Request::Files { id: 1, files: files.clone() };
+            assert!(kbisect_proto::frame::encode(&request).is_ok());
+            for file in files {
+                merged.entry(file.path).or_default().extend(file.data);
+            }
+        }
+        assert_eq!(merged, assets);
+    }
+}

@@ -1,0 +1,748 @@
+//! A machine: one QEMU process with its console, QMP and guest channel, owned by one task.
+//!
+//! The task watches all signals and decides when the machine is *down*: it ended, it crashed and
+//! the trace is out, or it no longer answers. Everybody who waits for an answer is told at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use kbisect_core::console::{self, MilestoneKind, ReportKind, Scanner};
+use kbisect_core::judge::MachineEnd;
+use kbisect_core::trial::{ConsoleReport, Phase, SymptomKind};
+use kbisect_proto::frame::{Decoder, encode};
+use kbisect_proto::{Event, Exit, PROTOCOL, Request, RequestId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::process::{Child, Command};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::accel::Accelerator;
+use crate::guest::MARKER;
+use crate::process::{Inherited, die_with_us, inherit};
+use crate::qemu::{CommandLine, NicSpec, Qemu};
+use crate::qmp::{self, QmpEvent, QmpReader};
+
+/// Most bytes of console that are kept in the log.
+const MAX_CONSOLE: u64 = 64 << 20;
+/// A trace counts as complete when nothing was printed for this long.
+const QUIET: Duration = Duration::from_millis(700);
+/// How often the task looks at its timers.
+const TICK: Duration = Duration::from_millis(100);
+/// Without a sign of life for this long (times the slowness) a machine counts as hung. Longer than
+/// the kernel's own soft lock-up watchdog needs (2 x watchdog_thresh = 20 s, then some), so that the
+/// kernel can say what it is.
+const SILENCE: Duration = Duration::from_secs(32);
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct MachineSpec {
+    /// `candidate` or `peer`.
+    pub name: String,
+    /// QEMU.
+    pub qemu: Qemu,
+    /// Accelerator.
+    pub accelerator: Accelerator,
+    /// Kernel image.
+    pub kernel: PathBuf,
+    /// Initramfs.
+    pub initramfs: PathBuf,
+    /// Root image.
+    pub root: PathBuf,
+    /// Module image.
+    pub modules: Option<PathBuf>,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Words added to the kernel command line.
+    pub cmdline: Vec<String>,
+    /// Hardware addresses of its interfaces.
+    pub macs: Vec<[u8; 6]>,
+    /// Folder for console.log, qemu.log and qemu.cmdline.
+    pub directory: PathBuf,
+}
+
+/// Why a machine could not be started. Always our own or the host's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Files or sockets.
+    #[error("cannot prepare the {machine} machine")]
+    Prepare {
+        /// Its name.
+        machine: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The process.
+    #[error("cannot start {path}")]
+    Spawn {
+        /// QEMU.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why there is no answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The machine is down; its state says why.
+    #[error("the machine is down")]
+    Down,
+    /// No answer in time, though the machine lives.
+    #[error("no answer in time")]
+    Deadline,
+}
+
+/// What the guest said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// `uname -r`.
+    pub release: String,
+    /// Boot modules that did not load.
+    pub failed_modules: Vec<String>,
+    /// Seconds from the start of QEMU to this message.
+    pub after: Duration,
+}
+
+/// Everything known about a machine.
+#[derive(Clone, Debug)]
+pub struct MachineState {
+    /// Set once user space is up.
+    pub hello: Option<Hello>,
+    /// What user space said when it could not come up.
+    pub boot_error: Option<String>,
+    /// Reports on the console.
+    pub reports: Vec<ConsoleReport>,
+    /// Set when the machine is down.
+    pub end: Option<MachineEnd>,
+    /// Services that ended.
+    pub services: BTreeMap<RequestId, Exit>,
+    /// The last lines that services printed.
+    pub service_lines: BTreeMap<RequestId, Vec<String>>,
+    /// Whether the guest said through pvpanic that it panicked.
+    pub panicked: bool,
+    /// Last sign of life on the guest channel.
+    pub heard: Instant,
+    phase: Phase,
+    crashed: bool,
+}
+
+/// A running machine. Dropping it kills it.
+pub struct Machine {
+    shared: Arc<Shared>,
+    outgoing: mpsc::Sender<Vec<u8>>,
+    quit: mpsc::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+    pid: u32,
+    started: Instant,
+    /// Our ends of the interfaces' sockets, in the order of the addresses.
+    pub sockets: Vec<std::os::unix::net::UnixStream>,
+}
+
+struct Shared {
+    state: Mutex<MachineState>,
+    pending: Mutex<HashMap<RequestId, oneshot::Sender<Event>>>,
+    terminals: Mutex<HashMap<RequestId, mpsc::UnboundedSender<Vec<u8>>>>,
+    changed: Notify,
+    next_id: AtomicU32,
+}
+
+impl Machine {
+    /// Starts QEMU. Returns as soon as the process runs.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(spec: &MachineSpec) -> Result<Self, StartError> {
+        let prepare = |source| StartError::Prepare { machine: spec.name.clone(), source };
+        std::fs::create_dir_all(&spec.directory).map_err(prepare)?;
+        let pairs = (0..3 + spec.macs.len())
+            .map(|_| Inherited::new())
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(prepare)?;
+        let nics: Vec<NicSpec> = spec
+            .macs
+            .iter()
+            .zip(&pairs[3..])
+            .map(|(mac, pair)| NicSpec { mac: *mac, socket: pair.number() })
+            .collect();
+        let arguments = CommandLine {
+            name: &spec.name,
+            accelerator: spec.accelerator,
+            kernel: &spec.kernel,
+            initramfs: &spec.initramfs,
+            root: &spec.root,
+            modules: spec.modules.as_deref(),
+            memory_mib: spec.memory_mib,
+            cpus: spec.cpus,
+            cmdline: &spec.cmdline,
+            console: pairs[0].number(),
+            qmp: pairs[1].number(),
+            channel: pairs[2].number(),
+            nics: &nics,
+        }
+        .arguments();
+        record_command_line(&spec.directory, &spec.qemu.path, &arguments).map_err(prepare)?;
+        let log = File::create(spec.directory.join("qemu.log")).map_err(prepare)?;
+        let mut command = std::process::Command::new(&spec.qemu.path);
+        command.args(&arguments).stdin(Stdio::null());
+        command.stdout(log.try_clone().map_err(prepare)?).stderr(log);
+        die_with_us(&mut command);
+        inherit(&mut command, pairs.iter().map(Inherited::number).collect());
+        let mut command = Command::from(command);
+        command.kill_on_drop(true);
+        let child = command
+            .spawn()
+            .map_err(|source| StartError::Spawn { path: spec.qemu.path.clone(), source })?;
+        let pid = child.id().unwrap_or_default();
+        let mut sockets: Vec<_> = pairs.into_iter().map(|pair| pair.ours).collect();
+        let nic_sockets = sockets.split_off(3);
+        let console_log = File::create(spec.directory.join("console.log")).map_err(prepare)?;
+        let mut streams = sockets.into_iter().map(|socket| {
+            socket.set_nonblocking(true)?;
+            UnixStream::from_std(socket)
+        });
+        let mut next = || streams.next().unwrap_or_else(|| Err(io::Error::other("no socket")));
+        let (console, qmp, channel) =
+            (next().map_err(prepare)?, next().map_err(prepare)?, next().map_err(prepare)?);
+        let started = Instant::now();
+        let shared = Arc::new(Shared {
+            state: Mutex::new(MachineState {
+                hello: None,
+                boot_error: None,
+                reports: Vec::new(),
+                end: None,
+                services: BTreeMap::new(),
+                service_lines: BTreeMap::new(),
+                panicked: false,
+                heard: started,
+                phase: Phase::Boot,
+                crashed: false,
+            }),
+            pending: Mutex::default(),
+            terminals: Mutex::default(),
+            changed: Notify::new(),
+            next_id: AtomicU32::new(1),
+        });
+        let (outgoing, to_guest) = mpsc::channel(64);
+        let (quit, quit_asked) = mpsc::channel(1);
+        let (channel_reader, channel_writer) = channel.into_split();
+        tokio::spawn(write_channel(channel_writer, to_guest));
+        let (qmp_reader, qmp_writer) = qmp.into_split();
+        let watch = Watch {
+            shared: Arc::clone(&shared),
+            child,
+            console: Some(console),
+            channel: Some(channel_reader),
+            qmp: Some(qmp_reader),
+            qmp_writer,
+            quit_asked,
+            log: Log { file: console_log, written: 0, marker: None, tail: Vec::new() },
+            scanner: Scanner::new(),
+            decoder: Decoder::new(),
+            qmp_lines: QmpReader::default(),
+            banners: 0,
+            shutdown: None,
+            quitting: false,
+            last_console: started,
+            last_tick: started,
+            silence: SILENCE.mul_f64(spec.accelerator.slowness().sqrt()),
+            started,
+            qemu_log: spec.directory.join("qemu.log"),
+        };
+        let task = tokio::spawn(watch.run());
+        Ok(Self { shared, outgoing, quit, task, pid, started, sockets: nic_sockets })
+    }
+
+    /// A copy of what is known.
+    #[must_use]
+    pub fn state(&self) -> MachineState {
+        lock(&self.shared.state).clone()
+    }
+
+    /// Looks at what is known without copying it.
+    pub fn look<T>(&self, look: impl FnOnce(&MachineState) -> T) -> T {
+        look(&lock(&self.shared.state))
+    }
+
+    /// Whether it is down.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.look(|state| state.end.is_some())
+    }
+
+    /// Process id of QEMU.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// When QEMU was started.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Says which phase the trial is in: console reports are filed under it.
+    pub fn set_phase(&self, phase: Phase) {
+        lock(&self.shared.state).phase = phase;
+    }
+
+    /// Waits until user space says hello.
+    ///
+    /// # Errors
+    /// [`CallError::Down`] when the machine ended before, [`CallError::Deadline`].
+    pub async fn hello(&self, deadline: Duration) -> Result<Hello, CallError> {
+        let wait = self.until(|state| match (&state.hello, &state.end) {
+            (_, Some(_)) => Some(Err(CallError::Down)),
+            (Some(hello), None) if state.boot_error.is_none() => Some(Ok(hello.clone())),
+            (Some(_), None) => Some(Err(CallError::Down)),
+            (None, None) => None,
+        });
+        tokio::time::timeout(deadline, wait).await.unwrap_or(Err(CallError::Deadline))
+    }
+
+    /// Waits until the machine is down.
+    pub async fn down(&self) {
+        self.until(|state| state.end.is_some().then_some(())).await;
+    }
+
+    /// Waits until `test` finds something. Cancel-safe.
+    pub async fn until<T>(&self, test: impl Fn(&MachineState) -> Option<T>) -> T {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(found) = self.look(&test) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// A number for the next request.
+    #[must_use]
+    pub fn next_id(&self) -> RequestId {
+        self.shared.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call(
+        &self,
+        id: RequestId,
+        request: &Request,
+        deadline: Duration,
+    ) -> Result<Event, CallError> {
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.shared.pending).insert(id, sender);
+        let answer = async {
+            self.send(request).await?;
+            tokio::select! {
+                answer = receiver => answer.map_err(|_| CallError::Down),
+                () = self.down() => Err(CallError::Down),
+            }
+        };
+        let result =
+            tokio::time::timeout(deadline, answer).await.unwrap_or(Err(CallError::Deadline));
+        lock(&self.shared.pending).remove(&id);
+        result
+    }
+
+    /// Sends a request without waiting for an answer.
+    ///
+    /// # Errors
+    /// [`CallError::Down`].
+    pub async fn send(&self, request: &Request) -> Result<(), CallError> {
+        let frame = encode(request).map_err(|_| CallError::Down)?;
+        self.outgoing.send(frame).await.map_err(|_| CallError::Down)
+    }
+
+    /// Receives the output of a terminal.
+    #[must_use]
+    pub fn terminal(&self, id: RequestId) -> mpsc::UnboundedReceiver<Vec<u8>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        lock(&self.shared.terminals).insert(id, sender);
+        receiver
+    }
+
+    /// Switches the machine off and waits until its process is gone. Whatever was printed until
+    /// then has been classified.
+    pub async fn stop(mut self) -> MachineState {
+        let _ = self.quit.send(()).await;
+        let grace = Duration::from_secs(3);
+        if tokio::time::timeout(grace, &mut self.task).await.is_err() {
+            crate::process::kill_group(self.pid);
+            let _ = tokio::time::timeout(grace, &mut self.task).await;
+        }
+        self.state()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if !self.task.is_finished() {
+            self.task.abort();
+        }
+    }
+}
+
+/// Writes the exact command, one argument a line: evidence, and what `--help` of nothing can tell.
+fn record_command_line(directory: &Path, qemu: &Path, arguments: &[String]) -> io::Result<()> {
+    let mut text = format!("{}\n", qemu.display());
+    for argument in arguments {
+        text += argument;
+        text.push('\n');
+    }
+    std::fs::write(directory.join("qemu.cmdline"), text)
+}
+
+async fn write_channel(mut writer: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>) {
+    while let Some(frame) = frames.recv().await {
+        if writer.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Log {
+    file: File,
+    written: u64,
+    /// Offset of the marker that user space is up.
+    marker: Option<u64>,
+    tail: Vec<u8>,
+}
+
+impl Log {
+    fn push(&mut self, bytes: &[u8]) {
+        if self.marker.is_none() {
+            self.find_marker(bytes);
+        }
+        if self.written < MAX_CONSOLE {
+            let _ = self.file.write_all(bytes);
+        }
+        self.written += bytes.len() as u64;
+    }
+
+    fn find_marker(&mut self, bytes: &[u8]) {
+        let kept = self.tail.len();
+        self.tail.extend_from_slice(bytes);
+        if let Some(at) = self.tail.windows(MARKER.len()).position(|window| window == MARKER) {
+            self.marker = Some((self.written + at as u64).saturating_sub(kept as u64));
+        }
+        let keep = self.tail.len().min(MARKER.len());
+        self.tail.drain(..self.tail.len() - keep);
+    }
+}
+
+struct Watch {
+    shared: Arc<Shared>,
+    child: Child,
+    console: Option<UnixStream>,
+    channel: Option<tokio::net::unix::OwnedReadHalf>,
+    qmp: Option<tokio::net::unix::OwnedReadHalf>,
+    qmp_writer: OwnedWriteHalf,
+    quit_asked: mpsc::Receiver<()>,
+    log: Log,
+    scanner: Scanner,
+    decoder: Decoder,
+    qmp_lines: QmpReader,
+    banners: u32,
+    shutdown: Option<(bool, String)>,
+    quitting: bool,
+    last_console: Instant,
+    last_tick: Instant,
+    silence: Duration,
+    started: Instant,
+    qemu_log: PathBuf,
+}
+
+impl Watch {
+    /// Every arm is cancel-safe: reads of single chunks, a channel, a timer, the child's end.
+    async fn run(mut self) {
+        let mut console = vec![0; 1 << 16];
+        let mut channel = vec![0; 1 << 16];
+        let mut qmp = vec![0; 1 << 12];
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                read = read_some(&mut self.console, &mut console) => self.on_console(&console[..read]),
+                read = read_some(&mut self.channel, &mut channel) => self.on_channel(&channel[..read]),
+                read = read_some(&mut self.qmp, &mut qmp) => self.on_qmp(&qmp[..read]).await,
+                status = self.child.wait() => {
+                    self.drain().await;
+                    self.on_exit(status);
+                    return;
+                }
+                Some(()) = self.quit_asked.recv() => {
+                    self.quitting = true;
+                    let _ = self.qmp_writer.write_all(qmp::QUIT).await;
+                }
+                _ = tick.tick() => self.on_tick(),
+            }
+        }
+    }
+
+    fn on_console(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.last_console = Instant::now();
+        self.log.push(bytes);
+        let events = self.scanner.push(bytes);
+        self.on_scanned(events);
+    }
+
+    fn on_scanned(&mut self, events: Vec<console::Event>) {
+        for event in events {
+            match event {
+                console::Event::Opened { kind, .. } => {
+                    if matches!(kind, ReportKind::Panic | ReportKind::Oops) {
+                        lock(&self.shared.state).crashed = true;
+                    }
+                }
+                console::Event::Report(report) => self.on_report(*report),
+                console::Event::Milestone(milestone) => match milestone.kind {
+                    MilestoneKind::LinuxBanner { .. } => {
+                        self.banners += 1;
+                        if self.banners > 1 {
+                            self.down(MachineEnd::Restarted);
+                        }
+                    }
+                    MilestoneKind::Panic => lock(&self.shared.state).crashed = true,
+                    MilestoneKind::Restarting
+                    | MilestoneKind::PowerDown
+                    | MilestoneKind::Halted => {}
+                },
+            }
+        }
+    }
+
+    fn on_report(&mut self, report: console::Report) {
+        if report.suppressed {
+            return;
+        }
+        let before_user_space = self.log.marker.is_none_or(|marker| report.offset < marker);
+        let mut state = lock(&self.shared.state);
+        let phase = if before_user_space { Phase::Boot } else { state.phase.max(Phase::Setup) };
+        state.reports.push(ConsoleReport {
+            kind: symptom_kind(report.kind),
+            title: report.title,
+            phase,
+            fatal: report.fatal,
+            line: report.line,
+            alt_titles: report.alt_titles,
+            frames: report.frames,
+            text: report.text,
+        });
+        drop(state);
+        self.shared.changed.notify_waiters();
+    }
+
+    fn on_channel(&mut self, bytes: &[u8]) {
+        self.decoder.push(bytes);
+        loop {
+            match self.decoder.next_message::<Event>() {
+                Ok(Some(event)) => self.on_event(event),
+                Ok(None) => return,
+                Err(error) => {
+                    self.channel = None;
+                    self.down(MachineEnd::ChannelBroken(error.to_string()));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let mut state = lock(&self.shared.state);
+        state.heard = Instant::now();
+        match event {
+            Event::Hello { protocol, .. } if protocol != PROTOCOL => {
+                state.boot_error =
+                    Some(format!("the guest speaks protocol {protocol}, not {PROTOCOL}"));
+            }
+            Event::Hello { release, failed_modules, .. } => {
+                let after = self.started.elapsed();
+                state.hello.get_or_insert(Hello { release, failed_modules, after });
+            }
+            Event::Heartbeat { .. } => {}
+            Event::Failed { id: 0, error } => state.boot_error = Some(error),
+            Event::ServiceOutput { id, line } => {
+                let lines = state.service_lines.entry(id).or_default();
+                // The last lines are enough to say why a service ended.
+                if lines.len() >= 200 {
+                    lines.remove(0);
+                }
+                lines.push(String::from_utf8_lossy(&line).into_owned());
+            }
+            Event::ServiceExited { id, exit } => {
+                state.services.insert(id, exit);
+            }
+            Event::Terminal { id, data } => {
+                if let Some(terminal) = lock(&self.shared.terminals).get(&id) {
+                    let _ = terminal.send(data);
+                }
+            }
+            Event::Done { id }
+            | Event::Failed { id, .. }
+            | Event::Exited { id, .. }
+            | Event::Ready { id }
+            | Event::HttpDone { id, .. } => {
+                if let Event::Exited { .. } = event {
+                    lock(&self.shared.terminals).remove(&id);
+                }
+                if let Some(waiting) = lock(&self.shared.pending).remove(&id) {
+                    let _ = waiting.send(event);
+                }
+            }
+        }
+        drop(state);
+        self.shared.changed.notify_waiters();
+    }
+
+    async fn on_qmp(&mut self, bytes: &[u8]) {
+        for event in self.qmp_lines.push(bytes) {
+            match event {
+                QmpEvent::Greeting => {
+                    let _ = self.qmp_writer.write_all(qmp::CAPABILITIES).await;
+                }
+                QmpEvent::Shutdown { guest, reason } => self.shutdown = Some((guest, reason)),
+                QmpEvent::GuestPanicked => lock(&self.shared.state).panicked = true,
+                QmpEvent::Stopped => {}
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let now = Instant::now();
+        let late = now.duration_since(self.last_tick);
+        self.last_tick = now;
+        let quiet = now.duration_since(self.last_console) > QUIET;
+        let mut state = lock(&self.shared.state);
+        if late > Duration::from_secs(2) {
+            // The host was starved or suspended: that is no silence of the guest's.
+            state.heard = now;
+            return;
+        }
+        if state.end.is_some() || self.quitting {
+            return;
+        }
+        if state.crashed && quiet {
+            drop(state);
+            let events = self.scanner.finish();
+            self.scanner = Scanner::new();
+            self.on_scanned(events);
+            self.down(MachineEnd::Running);
+            return;
+        }
+        let silent = now.duration_since(state.heard);
+        let hang_reported = state
+            .reports
+            .iter()
+            .any(|report| report.kind == SymptomKind::Hang && report.phase > Phase::Boot);
+        let limit = if hang_reported { self.silence / 8 } else { self.silence };
+        if state.hello.is_some() && silent > limit && quiet {
+            drop(state);
+            self.down(MachineEnd::Silent { seconds: silent.as_secs() as u32 });
+        }
+    }
+
+    /// Reads what the console still holds after the process ended.
+    async fn drain(&mut self) {
+        let mut buffer = vec![0; 1 << 16];
+        while self.console.is_some() {
+            let read = read_some(&mut self.console, &mut buffer);
+            match tokio::time::timeout(Duration::from_millis(200), read).await {
+                Ok(count) => self.on_console(&buffer[..count]),
+                Err(_) => break,
+            }
+        }
+        while self.qmp.is_some() {
+            let read = read_some(&mut self.qmp, &mut buffer);
+            match tokio::time::timeout(Duration::from_millis(50), read).await {
+                Ok(count) => {
+                    let bytes = buffer[..count].to_vec();
+                    self.on_qmp(&bytes).await;
+                }
+                Err(_) => break,
+            }
+        }
+        let events = self.scanner.finish();
+        self.on_scanned(events);
+    }
+
+    fn on_exit(&mut self, status: io::Result<std::process::ExitStatus>) {
+        let end = match (&self.shutdown, self.quitting) {
+            (_, true) => MachineEnd::Running,
+            (Some((true, reason)), _) if reason == "guest-shutdown" => MachineEnd::PoweredOff,
+            (Some((true, _)), _) => MachineEnd::Restarted,
+            (Some((false, reason)), _) => {
+                MachineEnd::QemuEnded(format!("QEMU was ended from outside: {reason}"))
+            }
+            (None, false) => MachineEnd::QemuEnded(self.why_it_ended(status)),
+        };
+        self.down(end);
+    }
+
+    fn why_it_ended(&self, status: io::Result<std::process::ExitStatus>) -> String {
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let log = std::fs::read(&self.qemu_log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let said =
+            text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
+        format!("QEMU ended by itself ({status}): {said}")
+    }
+
+    /// The first reason stays.
+    fn down(&mut self, end: MachineEnd) {
+        let mut state = lock(&self.shared.state);
+        if state.end.is_none() {
+            state.end = Some(end);
+        }
+        drop(state);
+        lock(&self.shared.pending).clear();
+        lock(&self.shared.terminals).clear();
+        self.shared.changed.notify_waiters();
+    }
+}
+
+/// Reads a chunk; a stream that ended is put aside and never becomes ready again. Cancel-safe.
+async fn read_some<R: tokio::io::AsyncRead + Unpin>(
+    stream: &mut Option<R>,
+    buffer: &mut [u8],
+) -> usize {
+    let Some(open) = stream else { return std::future::pending().await };
+    match open.read(buffer).await {
+        Ok(0) | Err(_) => {
+            *stream = None;
+            0
+        }
+        Ok(count) => count,
+    }
+}
+
+fn symptom_kind(kind: ReportKind) -> SymptomKind {
+    match kind {
+        ReportKind::Panic => SymptomKind::Panic,
+        ReportKind::Oops => SymptomKind::Oops,
+        ReportKind::Warning => SymptomKind::Warning,
+        ReportKind::Hang => SymptomKind::Hang,
+        ReportKind::Reboot => SymptomKind::Reboot,
+        ReportKind::BootFailed => SymptomKind::BootFailed,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,107 @@
+//! A small QMP client (QEMU docs/interop/qmp-spec.rst): the greeting, a few commands without
+//! answers that matter, and the events that say how a machine ended.
+
+use serde_json::Value;
+
+/// An event that kbisect looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QmpEvent {
+    /// QEMU said hello and takes commands.
+    Greeting,
+    /// The machine goes down; the text is QEMU's `ShutdownCause`.
+    Shutdown {
+        /// Whether the guest asked for it.
+        guest: bool,
+        /// `guest-reset`, `guest-shutdown`, `guest-panic`, `host-qmp-quit`, ...
+        reason: String,
+    },
+    /// The guest's kernel said through pvpanic that it panicked.
+    GuestPanicked,
+    /// The virtual CPUs stopped.
+    Stopped,
+}
+
+/// Bytes that end the negotiation; sent once the greeting is there.
+pub const CAPABILITIES: &[u8] = b"{\"execute\":\"qmp_capabilities\"}\n";
+/// Ends QEMU.
+pub const QUIT: &[u8] = b"{\"execute\":\"quit\"}\n";
+
+/// Longest line that is kept. QEMU's own lines are short; ours is the only client.
+const MAX_LINE: usize = 1 << 16;
+
+/// Reads lines of QMP.
+#[derive(Debug, Default)]
+pub struct QmpReader {
+    line: Vec<u8>,
+}
+
+impl QmpReader {
+    /// Takes bytes as they arrive and gives the events in them. What is not understood is passed
+    /// over: an unknown event must not end the session.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<QmpEvent> {
+        let mut events = Vec::new();
+        for byte in bytes {
+            if *byte == b'\n' {
+                events.extend(parse(&self.line));
+                self.line.clear();
+            } else if self.line.len() < MAX_LINE {
+                self.line.push(*byte);
+            }
+        }
+        events
+    }
+}
+
+fn parse(line: &[u8]) -> Option<QmpEvent> {
+    let value: Value = serde_json::from_slice(line).ok()?;
+    if value.get("QMP").is_some() {
+        return Some(QmpEvent::Greeting);
+    }
+    match value.get("event")?.as_str()? {
+        "SHUTDOWN" => {
+            let data = value.get("data")?;
+            Some(QmpEvent::Shutdown {
+                guest: data.get("guest").and_then(Value::as_bool).unwrap_or(false),
+                reason: data.get("reason").and_then(Value::as_str).unwrap_or("unknown").to_owned(),
+            })
+        }
+        "GUEST_PANICKED" => Some(QmpEvent::GuestPanicked),
+        "STOP" => Some(QmpEvent::Stopped),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_from_any_split() {
+        let text = concat!(
+            "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n",
+            "{\"return\": {}}\r\n",
+            "{\"event\": \"NEW_THING\", \"data\": 5}\r\n",
+            "not json\r\n",
+            "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-reset\"}}\r\n",
+        );
+        let wanted = [
+            QmpEvent::Greeting,
+            QmpEvent::Shutdown { guest: true, reason: "guest-reset".to_owned() },
+        ];
+        for step in [1, 13, text.len()] {
+            let mut reader = QmpReader::default();
+            let got: Vec<QmpEvent> =
+                text.as_bytes().chunks(step).flat_map(|part| reader.push(part)).collect();
+            assert_eq!(got, wanted);
+        }
+    }
+
+    #[test]
+    fn an_endless_line_does_not_eat_memory() {
+        let mut reader = QmpReader::default();
+        for _ in 0..100 {
+            reader.push(&[b'x'; 10_000]);
+        }
+        assert!(reader.line.len() <= MAX_LINE);
+    }
+}

@@ -1,0 +1,451 @@
+//! Wires: the links between machines, carried in user space.
+//!
+//! Each port is a stream socket that QEMU's `-netdev stream` writes frames to, with a 4-byte
+//! big-endian length before each (QEMU docs, net/stream.c). The harness reads every frame, writes
+//! it to a pcapng file, counts it and passes it on. A stream has back-pressure, so a slow guest
+//! makes the sender wait instead of losing frames: a loss on a wire can only be one where the other
+//! end is gone, and that is counted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use kbisect_core::flow::{FlowTable, Hop};
+use kbisect_core::pcapng;
+use kbisect_core::trial::WireCount;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+
+/// Largest frame that is taken: 64 KiB of payload plus headers, as virtio-net's largest.
+const MAX_FRAME: usize = 65_536 + 256;
+/// Batches that may wait for a port.
+const QUEUE: usize = 64;
+/// How long a sender waits for a port that does not take frames.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of one capture; later frames are counted but not written.
+const MAX_CAPTURE: u64 = 256 << 20;
+
+/// A link and the nodes on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkPlan {
+    /// Name.
+    pub name: String,
+    /// Nodes, in port order.
+    pub members: Vec<String>,
+}
+
+/// All wires of a lab.
+#[derive(Clone)]
+pub struct Wires(Arc<Inner>);
+
+struct Inner {
+    links: Vec<Link>,
+    recording: Mutex<Option<Recorder>>,
+}
+
+struct Link {
+    plan: LinkPlan,
+    hops: Vec<Hop>,
+    ports: Mutex<Vec<Option<mpsc::Sender<Vec<u8>>>>>,
+    learned: Mutex<HashMap<[u8; 6], usize>>,
+}
+
+/// What was recorded in one trial.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// Frames per flow and hop.
+    pub flows: FlowTable,
+    /// Frames per wire and sender.
+    pub counts: Vec<WireCount>,
+    /// Why a capture is not complete, if so.
+    pub trouble: Vec<String>,
+}
+
+struct Recorder {
+    flows: FlowTable,
+    counts: BTreeMap<Hop, WireCount>,
+    captures: Vec<Capture>,
+    trouble: Vec<String>,
+    began: Instant,
+}
+
+struct Capture {
+    file: File,
+    written: u64,
+    full: bool,
+}
+
+impl Wires {
+    /// Makes the wires; nothing is attached yet.
+    #[must_use]
+    pub fn new(plans: Vec<LinkPlan>) -> Self {
+        let links = plans
+            .into_iter()
+            .map(|plan| Link {
+                hops: plan
+                    .members
+                    .iter()
+                    .map(|member| Hop { wire: plan.name.clone(), from: member.clone() })
+                    .collect(),
+                ports: Mutex::new(vec![None; plan.members.len()]),
+                learned: Mutex::default(),
+                plan,
+            })
+            .collect();
+        Self(Arc::new(Inner { links, recording: Mutex::new(None) }))
+    }
+
+    /// Member nodes by wire name.
+    #[must_use]
+    pub fn members(&self) -> BTreeMap<String, Vec<String>> {
+        let of = |link: &Link| (link.plan.name.clone(), link.plan.members.clone());
+        self.0.links.iter().map(of).collect()
+    }
+
+    /// Plugs a machine's socket into a port; what was there before is unplugged.
+    ///
+    /// # Errors
+    /// Those of making the socket asynchronous.
+    pub fn attach(
+        &self,
+        link: usize,
+        port: usize,
+        socket: std::os::unix::net::UnixStream,
+    ) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        let (reader, writer) = UnixStream::from_std(socket)?.into_split();
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        lock(&self.0.links[link].ports)[port] = Some(sender);
+        tokio::spawn(write_frames(writer, receiver));
+        tokio::spawn(Arc::clone(&self.0).read_frames(link, port, reader));
+        Ok(())
+    }
+
+    /// Starts to record, one pcapng file a wire in `directory`.
+    ///
+    /// # Errors
+    /// Those of creating the files.
+    pub fn start_recording(&self, directory: &Path) -> io::Result<()> {
+        let captures = self
+            .0
+            .links
+            .iter()
+            .map(|link| {
+                let path = directory.join(format!("{}.pcapng", link.plan.name));
+                let mut file = File::create(path)?;
+                let names: Vec<String> =
+                    link.plan.members.iter().map(|node| format!("sent by {node}")).collect();
+                file.write_all(&pcapng::header(
+                    &names.iter().map(String::as_str).collect::<Vec<_>>(),
+                ))?;
+                Ok(Capture { file, written: 0, full: false })
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        let counts = self
+            .0
+            .links
+            .iter()
+            .flat_map(|link| &link.hops)
+            .map(|hop| {
+                let count = WireCount {
+                    wire: hop.wire.clone(),
+                    from: hop.from.clone(),
+                    ..WireCount::default()
+                };
+                (hop.clone(), count)
+            })
+            .collect();
+        *lock(&self.0.recording) = Some(Recorder {
+            flows: FlowTable::default(),
+            counts,
+            captures,
+            trouble: Vec::new(),
+            began: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// Looks at the flows recorded so far.
+    pub fn with_flows<T>(&self, look: impl FnOnce(&FlowTable) -> T) -> Option<T> {
+        lock(&self.0.recording).as_ref().map(|recorder| look(&recorder.flows))
+    }
+
+    /// Ends the recording and hands it over.
+    #[must_use]
+    pub fn stop_recording(&self) -> Recording {
+        let Some(recorder) = lock(&self.0.recording).take() else { return Recording::default() };
+        Recording {
+            flows: recorder.flows,
+            counts: recorder.counts.into_values().collect(),
+            trouble: recorder.trouble,
+        }
+    }
+}
+
+impl Inner {
+    async fn read_frames(self: Arc<Self>, link: usize, port: usize, mut reader: OwnedReadHalf) {
+        let mut buffer = Vec::with_capacity(1 << 16);
+        while let Ok(1..) = reader.read_buf(&mut buffer).await {
+            let Some(used) = whole_frames(&buffer) else { break };
+            if used == 0 {
+                continue;
+            }
+            self.carry(link, port, &buffer[..used]).await;
+            buffer.drain(..used);
+        }
+        // The machine is gone; whoever sends here from now on finds the port empty. A machine that
+        // took the port over meanwhile has another sender there, which is closed only with it.
+        let mut ports = lock(&self.links[link].ports);
+        if ports[port].as_ref().is_some_and(mpsc::Sender::is_closed) {
+            ports[port] = None;
+        }
+    }
+
+    /// Records a batch of whole frames and passes it on.
+    async fn carry(&self, link: usize, port: usize, batch: &[u8]) {
+        let wire = &self.links[link];
+        let frames = || Frames(batch);
+        if let Some(recorder) = lock(&self.recording).as_mut() {
+            recorder.take(link, port as u32, &wire.hops[port], frames());
+        }
+        let mut outgoing: Vec<Vec<u8>> = vec![Vec::new(); wire.plan.members.len()];
+        if wire.plan.members.len() == 2 {
+            outgoing[1 - port] = batch.to_vec();
+        } else {
+            let mut learned = lock(&wire.learned);
+            for (raw, frame) in frames() {
+                let (to, from) = addresses(frame);
+                learned.insert(from, port);
+                match learned.get(&to) {
+                    Some(target) if *target != port => outgoing[*target].extend(raw),
+                    Some(_) => {}
+                    None => {
+                        for target in (0..outgoing.len()).filter(|target| *target != port) {
+                            outgoing[target].extend(raw);
+                        }
+                    }
+                }
+            }
+        }
+        for (target, batch) in
+            outgoing.into_iter().enumerate().filter(|(_, batch)| !batch.is_empty())
+        {
+            let count = Frames(&batch).count() as u64;
+            let sender = lock(&wire.ports)[target].clone();
+            let delivered = match sender {
+                Some(sender) => {
+                    matches!(tokio::time::timeout(PATIENCE, sender.send(batch)).await, Ok(Ok(())))
+                }
+                None => false,
+            };
+            if !delivered && let Some(recorder) = lock(&self.recording).as_mut() {
+                recorder.undelivered(&wire.hops[port], count);
+            }
+        }
+    }
+}
+
+impl Recorder {
+    fn take(&mut self, link: usize, interface: u32, hop: &Hop, frames: Frames<'_>) {
+        let nanos =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        let at = self.began.elapsed();
+        let mut bytes = Vec::new();
+        if let Some(count) = self.counts.get_mut(hop) {
+            for (_, frame) in frames {
+                count.frames += 1;
+                count.bytes += frame.len() as u64;
+                self.flows.observe(hop, frame, at);
+                pcapng::packet(&mut bytes, interface, nanos, frame);
+            }
+        }
+        let capture = &mut self.captures[link];
+        if capture.full {
+            return;
+        }
+        let result = capture.file.write_all(&bytes);
+        capture.written += bytes.len() as u64;
+        let trouble = match result {
+            Err(error) => format!("the capture of wire {} ends early: {error}", hop.wire),
+            Ok(()) if capture.written > MAX_CAPTURE => {
+                format!("the capture of wire {} ends at {} MiB", hop.wire, MAX_CAPTURE >> 20)
+            }
+            Ok(()) => return,
+        };
+        capture.full = true;
+        self.trouble.push(trouble);
+    }
+
+    fn undelivered(&mut self, hop: &Hop, frames: u64) {
+        if let Some(count) = self.counts.get_mut(hop) {
+            count.undelivered += frames;
+        }
+    }
+}
+
+async fn write_frames(mut writer: OwnedWriteHalf, mut receiver: mpsc::Receiver<Vec<u8>>) {
+    while let Some(batch) = receiver.recv().await {
+        if writer.write_all(&batch).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The frames of a batch: each with and without its length.
+#[derive(Clone, Copy)]
+struct Frames<'a>(&'a [u8]);
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+    fn next(&mut self) -> Option<Self::Item> {
+        let length = frame_length(self.0)?;
+        let (raw, rest) = self.0.split_at_checked(4 + length)?;
+        self.0 = rest;
+        Some((raw, &raw[4..]))
+    }
+}
+
+fn frame_length(bytes: &[u8]) -> Option<usize> {
+    let head: [u8; 4] = bytes.get(..4)?.try_into().ok()?;
+    Some(u32::from_be_bytes(head) as usize)
+}
+
+/// How many bytes are whole frames; `None` if the stream makes no sense.
+fn whole_frames(bytes: &[u8]) -> Option<usize> {
+    let mut used = 0;
+    while let Some(length) = frame_length(&bytes[used..]) {
+        if length > MAX_FRAME {
+            return None;
+        }
+        if bytes.len() < used + 4 + length {
+            break;
+        }
+        used += 4 + length;
+    }
+    Some(used)
+}
+
+fn addresses(frame: &[u8]) -> ([u8; 6], [u8; 6]) {
+    let at = |from: usize| {
+        frame.get(from..from + 6).and_then(|part| part.try_into().ok()).unwrap_or([0xff; 6])
+    };
+    (at(0), at(6))
+}
+
+/// A panic elsewhere must not turn into silence here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream as StdStream;
+
+    fn frame(to: u8, from: u8, fill: u8) -> Vec<u8> {
+        let mut frame = vec![fill; 60];
+        frame[..6].fill(to);
+        frame[6..12].fill(from);
+        frame
+    }
+
+    fn with_length(frame: &[u8]) -> Vec<u8> {
+        let mut out = (frame.len() as u32).to_be_bytes().to_vec();
+        out.extend(frame);
+        out
+    }
+
+    fn plan(members: &[&str]) -> Vec<LinkPlan> {
+        let members = members.iter().map(|member| (*member).to_owned()).collect();
+        vec![LinkPlan { name: "lan".to_owned(), members }]
+    }
+
+    async fn receive(socket: &StdStream, length: usize) -> Vec<u8> {
+        let mut socket = socket.try_clone().unwrap();
+        tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; length];
+            socket.read_exact(&mut bytes).unwrap();
+            bytes
+        })
+        .await
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn frames_pass_between_two_ports_and_are_recorded() {
+        let directory = tempfile::tempdir().unwrap();
+        let wires = Wires::new(plan(&["client", "server"]));
+        let (mut client, a) = StdStream::pair().unwrap();
+        let (server, b) = StdStream::pair().unwrap();
+        wires.attach(0, 0, a).unwrap();
+        wires.attach(0, 1, b).unwrap();
+        wires.start_recording(directory.path()).unwrap();
+        let sent = with_length(&frame(2, 1, 9));
+        // In two parts, to show that frames are put together again.
+        client.write_all(&sent[..10]).unwrap();
+        client.write_all(&sent[10..]).unwrap();
+        assert_eq!(receive(&server, sent.len()).await, sent);
+        let recording = wires.stop_recording();
+        let counts: Vec<(String, u64)> =
+            recording.counts.iter().map(|count| (count.from.clone(), count.frames)).collect();
+        assert_eq!(counts, [("client".to_owned(), 1), ("server".to_owned(), 0)]);
+        let capture = std::fs::read(directory.path().join("lan.pcapng")).unwrap();
+        assert!(capture.windows(60).any(|window| window == frame(2, 1, 9)));
+    }
+
+    #[tokio::test]
+    async fn a_frame_for_a_machine_that_is_gone_counts_as_undelivered() {
+        let directory = tempfile::tempdir().unwrap();
+        let wires = Wires::new(plan(&["client", "server"]));
+        let (mut client, a) = StdStream::pair().unwrap();
+        wires.attach(0, 0, a).unwrap();
+        wires.start_recording(directory.path()).unwrap();
+        client.write_all(&with_length(&frame(2, 1, 9))).unwrap();
+        let undelivered = async {
+            loop {
+                let seen = lock(&wires.0.recording).as_ref().map(|recorder| {
+                    recorder.counts.values().map(|count| count.undelivered).sum::<u64>()
+                });
+                if seen == Some(1) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), undelivered).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn three_ports_learn_where_addresses_are() {
+        let wires = Wires::new(plan(&["a", "b", "c"]));
+        let mut ends = Vec::new();
+        for port in 0..3 {
+            let (ours, theirs) = StdStream::pair().unwrap();
+            wires.attach(0, port, theirs).unwrap();
+            ends.push(ours);
+        }
+        let unknown = with_length(&frame(2, 1, 7));
+        ends[0].write_all(&unknown).unwrap();
+        assert_eq!(receive(&ends[1], unknown.len()).await, unknown);
+        assert_eq!(receive(&ends[2], unknown.len()).await, unknown);
+        // b answers a: c must not see it, so the next thing that c gets is the broadcast after it.
+        ends[1].write_all(&with_length(&frame(1, 2, 8))).unwrap();
+        assert_eq!(receive(&ends[0], unknown.len()).await, with_length(&frame(1, 2, 8)));
+        let broadcast = with_length(&frame(0xff, 2, 3));
+        ends[1].write_all(&broadcast).unwrap();
+        assert_eq!(receive(&ends[2], broadcast.len()).await, broadcast);
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_ends_the_stream() {
+        assert_eq!(whole_frames(&[0xff; 8]), None);
+        assert_eq!(whole_frames(&[0, 0, 0, 2, 1]), Some(0));
+        assert_eq!(whole_frames(&[0, 0, 0, 2, 1, 2, 0]), Some(6));
+    }
+}
