@@ -9,6 +9,7 @@ pub mod flow;
 pub mod judge;
 pub mod kernel;
 pub mod pcapng;
+pub mod run;
 pub mod scenario;
 pub mod search;
 pub mod trial;

@@ -1,0 +1,442 @@
+//! A run: its plan, its events, and the result that follows from them.
+//!
+//! The journal is the list of events. Everything that a report says is a function of it, so that a
+//! report made again later is the same, byte by byte.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Kernel;
+use crate::search::{Direction, Mark, Outcome, Role};
+use crate::trial::{CheckResult, Phase, Symptom, TrialRecord};
+
+/// What will be done. Serialisable, so that `--dry-run` prints it and a resumed run has no choice
+/// left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// `kbisect.plan/1`.
+    pub schema: String,
+    /// Run id: folder name below the results folder.
+    pub run_id: String,
+    /// kbisect's version.
+    pub tool_version: String,
+    /// The command as typed.
+    pub command: Vec<String>,
+    /// Scenario name.
+    pub scenario: String,
+    /// Scenario summary.
+    pub scenario_summary: String,
+    /// SHA-256 over the scenario's files.
+    pub scenario_sha256: String,
+    /// What is looked for.
+    pub direction: Direction,
+    /// The older end, as typed.
+    pub old_end: String,
+    /// The newer end, as typed.
+    pub new_end: String,
+    /// The candidates, oldest first.
+    pub series: Vec<PlannedKernel>,
+    /// The kernel of the reference nodes.
+    pub reference: Kernel,
+    /// Where and with what it runs.
+    pub environment: Environment,
+    /// Choices that change what is tried.
+    pub options: PlanOptions,
+    /// What the user must know before believing the answer.
+    pub warnings: Vec<String>,
+}
+
+/// A candidate of the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedKernel {
+    /// Identity.
+    pub kernel: Kernel,
+    /// Why it cannot be tested, when that is known beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untestable: Option<String>,
+    /// Bytes to download.
+    #[serde(default)]
+    pub download_bytes: u64,
+}
+
+/// Where a run takes place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// QEMU version.
+    pub qemu: String,
+    /// `kvm` or `tcg`.
+    pub accelerator: String,
+    /// Why not KVM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accelerator_reason: Option<String>,
+    /// Key of the root image.
+    pub image: String,
+    /// `uname -sr` of the host.
+    pub host: String,
+    /// Processors of the host.
+    pub cpus: usize,
+    /// `split` or `single`.
+    pub placement: String,
+}
+
+/// Choices that change what is tried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlanOptions {
+    /// The old end is taken for granted.
+    pub assume_old: bool,
+    /// The new end is taken for granted.
+    pub assume_new: bool,
+    /// How often a trial that failed for our own reasons is repeated.
+    pub infra_retries: u32,
+}
+
+/// One event of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum RunEvent {
+    /// The run begins.
+    Began {
+        /// Its plan.
+        plan: Box<Plan>,
+    },
+    /// The run goes on after an interruption.
+    Resumed,
+    /// A trial begins.
+    TrialBegan {
+        /// Number, from 1.
+        number: u32,
+        /// Position in the series.
+        index: usize,
+        /// Why this kernel.
+        role: Role,
+        /// Trials still to come with this one, if none is skipped.
+        estimated_left: usize,
+    },
+    /// A phase of a trial begins.
+    PhaseBegan {
+        /// Trial.
+        number: u32,
+        /// Phase.
+        phase: Phase,
+    },
+    /// A check ended.
+    Checked {
+        /// Trial.
+        number: u32,
+        /// Result.
+        result: CheckResult,
+    },
+    /// A trial ended.
+    TrialEnded {
+        /// Position in the series.
+        index: usize,
+        /// Everything about it.
+        record: Box<TrialRecord>,
+        /// What it tells the search; nothing when it was our own failure.
+        mark: Option<Mark>,
+    },
+    /// Something the user should know.
+    Note {
+        /// One line.
+        text: String,
+    },
+    /// The run was stopped by the user; it can be resumed.
+    Interrupted,
+    /// The run cannot go on; it can be resumed when the cause is gone.
+    Failed {
+        /// Why.
+        error: String,
+    },
+    /// The search is over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JournalLine {
+    /// Milliseconds since 1970-01-01 UTC.
+    pub at_ms: u64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: RunEvent,
+}
+
+/// The word for how a bisection ended. The contract's closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutcomeWord {
+    /// One kernel brought the change.
+    Found,
+    /// The same, though kernels elsewhere gave no answer.
+    FoundDespiteSkips,
+    /// Kernels without an answer lie between: one of several.
+    Range,
+    /// The bad end is good.
+    NotReproduced,
+    /// The good end is bad.
+    GoodFails,
+    /// No answer.
+    Aborted,
+}
+
+/// How sure the answer is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Confidence {
+    /// `unconfirmed` (each version was tried once) or `none`.
+    pub level: String,
+    /// In words.
+    pub statement: String,
+}
+
+/// One kernel of the series and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeriesEntry {
+    /// Identity.
+    pub kernel: Kernel,
+    /// `good`, `bad`, `skip`, `infra`, `untestable`, or `untested`.
+    pub verdict: String,
+    /// Why, for skips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The result of a bisection: the document `kbisect.bisect/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BisectResult {
+    /// `kbisect.bisect/1`.
+    pub schema: String,
+    /// How it ended.
+    pub outcome: OutcomeWord,
+    /// Newest good kernel below the first bad one (not with `--find-fix`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<Kernel>,
+    /// First bad kernel (not with `--find-fix`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad: Option<Kernel>,
+    /// Newest bad kernel below the first good one (with `--find-fix`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_bad: Option<Kernel>,
+    /// First good kernel (with `--find-fix`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_good: Option<Kernel>,
+    /// Kernels that can have brought the change; one when found.
+    pub candidates: Vec<Kernel>,
+    /// The symptom that was looked for.
+    pub symptom: Option<Symptom>,
+    /// How sure the answer is.
+    pub confidence: Confidence,
+    /// Why there is no answer, when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// All trials in order.
+    pub trials: Vec<TrialRecord>,
+    /// The series with what became of each kernel.
+    pub series: Vec<SeriesEntry>,
+    /// What the user must know before believing the answer.
+    pub warnings: Vec<String>,
+    /// Scenario name.
+    pub scenario: String,
+    /// Regression or fix.
+    pub direction: Direction,
+    /// The kernel of the reference nodes.
+    pub reference: Kernel,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Seconds that the run took, without the time between an interruption and its resumption.
+    pub wall_s: f64,
+    /// Folder of the run.
+    pub run_dir: String,
+    /// Command that repeats the trial of the first bad kernel, or of the bad end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<String>,
+    /// kbisect's version.
+    pub tool_version: String,
+}
+
+/// The result of one trial: the document `kbisect.run/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// `kbisect.run/1`.
+    pub schema: String,
+    /// Scenario name.
+    pub scenario: String,
+    /// The trial: its verdict, symptom, checks and timings are members of this document.
+    #[serde(flatten)]
+    pub trial: TrialRecord,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Folder of the run.
+    pub run_dir: String,
+    /// kbisect's version.
+    pub tool_version: String,
+}
+
+/// The symptom that the search looks for: that of the first bad trial of the bad end, or, when that
+/// end is taken for granted, of the first bad trial at all.
+#[must_use]
+pub fn target_symptom(events: &[RunEvent]) -> Option<&Symptom> {
+    events.iter().find_map(|event| match event {
+        RunEvent::TrialEnded { record, mark: Some(Mark::Bad), .. } => record.symptom.as_ref(),
+        _ => None,
+    })
+}
+
+impl BisectResult {
+    /// Makes the result from a journal; `None` when the journal has no plan.
+    #[must_use]
+    pub fn from_journal(lines: &[JournalLine], run_dir: &str) -> Option<Self> {
+        let events: Vec<RunEvent> = lines.iter().map(|line| line.event.clone()).collect();
+        let plan = events.iter().find_map(|event| match event {
+            RunEvent::Began { plan } => Some(plan.as_ref().clone()),
+            _ => None,
+        })?;
+        let outcome = events.iter().rev().find_map(|event| match event {
+            RunEvent::Ended { outcome } => Some(outcome.clone()),
+            _ => None,
+        });
+        let trials: Vec<(usize, TrialRecord)> = events
+            .iter()
+            .filter_map(|event| match event {
+                RunEvent::TrialEnded { index, record, .. } => {
+                    Some((*index, record.as_ref().clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        let kernel = |index: usize| plan.series.get(index).map(|planned| planned.kernel.clone());
+        let mut result = Self {
+            schema: "kbisect.bisect/1".to_owned(),
+            outcome: OutcomeWord::Aborted,
+            last_good: None,
+            first_bad: None,
+            last_bad: None,
+            first_good: None,
+            candidates: Vec::new(),
+            symptom: target_symptom(&events).cloned(),
+            confidence: Confidence { level: "none".to_owned(), statement: "no answer".to_owned() },
+            reason: None,
+            series: series_of(&plan, &trials),
+            warnings: plan.warnings.clone(),
+            scenario: plan.scenario.clone(),
+            direction: plan.direction,
+            reference: plan.reference.clone(),
+            environment: plan.environment.clone(),
+            wall_s: wall_seconds(lines),
+            run_dir: run_dir.to_owned(),
+            repeat: None,
+            tool_version: plan.tool_version.clone(),
+            trials: trials.iter().map(|(_, record)| record.clone()).collect(),
+        };
+        let ends = result.conclude(outcome, &events, &kernel);
+        if let Some((old, new)) = ends {
+            match plan.direction {
+                Direction::Regression => {
+                    (result.last_good, result.first_bad) = (kernel(old), kernel(new))
+                }
+                Direction::Fix => (result.last_bad, result.first_good) = (kernel(old), kernel(new)),
+            }
+        }
+        let shown = match plan.direction {
+            Direction::Regression => result.first_bad.as_ref(),
+            Direction::Fix => result.last_bad.as_ref(),
+        };
+        let told = |id| {
+            trials.iter().map(|(_, record)| record).find(|record| Some(&record.kernel.id) == id)
+        };
+        let bad = trials.iter().map(|(_, record)| record).find(|record| record.verdict == "bad");
+        result.repeat =
+            told(shown.map(|kernel| &kernel.id)).or(bad).map(|record| record.repeat.clone());
+        Some(result)
+    }
+
+    /// Fills in what the outcome says; gives the positions around the change.
+    fn conclude(
+        &mut self,
+        outcome: Option<Outcome>,
+        events: &[RunEvent],
+        kernel: &dyn Fn(usize) -> Option<Kernel>,
+    ) -> Option<(usize, usize)> {
+        let once = |statement: &str| Confidence {
+            level: "unconfirmed".to_owned(),
+            statement: statement.to_owned(),
+        };
+        match outcome {
+            Some(Outcome::Found { last_old, first_new }) => {
+                self.outcome = OutcomeWord::Found;
+                self.candidates = kernel(first_new).into_iter().collect();
+                self.confidence =
+                    once("each version was tried once; both neighbours of the change were tried");
+                Some((last_old, first_new))
+            }
+            Some(Outcome::FoundDespiteSkips { last_old, first_new, .. }) => {
+                self.outcome = OutcomeWord::FoundDespiteSkips;
+                self.candidates = kernel(first_new).into_iter().collect();
+                self.confidence = once(
+                    "each version was tried once; both neighbours of the change were tried, other versions \
+                     gave no answer",
+                );
+                Some((last_old, first_new))
+            }
+            Some(Outcome::Range { last_old, first_new, possible, .. }) => {
+                self.outcome = OutcomeWord::Range;
+                self.candidates = possible.into_iter().filter_map(kernel).collect();
+                self.confidence = once(
+                    "versions between the two gave no answer: the change came with one of them",
+                );
+                Some((last_old, first_new))
+            }
+            Some(Outcome::NotReproduced) => {
+                self.outcome = OutcomeWord::NotReproduced;
+                self.reason = Some("the end that should be bad is good".to_owned());
+                None
+            }
+            Some(Outcome::GoodFails) => {
+                self.outcome = OutcomeWord::GoodFails;
+                self.reason = Some("the end that should be good fails as well".to_owned());
+                None
+            }
+            Some(Outcome::EndSkipped { which }) => {
+                let end = if which == Role::BadEnd { "bad" } else { "good" };
+                self.reason = Some(format!("the {end} end of the range gives no answer"));
+                None
+            }
+            None => {
+                self.reason = events.iter().rev().find_map(|event| match event {
+                    RunEvent::Failed { error } => Some(error.clone()),
+                    RunEvent::Interrupted => Some("interrupted".to_owned()),
+                    _ => None,
+                });
+                None
+            }
+        }
+    }
+}
+
+fn series_of(plan: &Plan, trials: &[(usize, TrialRecord)]) -> Vec<SeriesEntry> {
+    plan.series
+        .iter()
+        .enumerate()
+        .map(|(index, planned)| {
+            let last = trials.iter().rev().find(|(at, _)| *at == index).map(|(_, record)| record);
+            let (verdict, reason) = match (last, &planned.untestable) {
+                (Some(record), _) => (record.verdict.clone(), record.reason.clone()),
+                (None, Some(reason)) => ("untestable".to_owned(), Some(reason.clone())),
+                (None, None) => ("untested".to_owned(), None),
+            };
+            SeriesEntry { kernel: planned.kernel.clone(), verdict, reason }
+        })
+        .collect()
+}
+
+/// Sums the time between events, leaving out the gap before each resumption.
+fn wall_seconds(lines: &[JournalLine]) -> f64 {
+    let millis: u64 = lines
+        .windows(2)
+        .filter(|pair| pair[1].event != RunEvent::Resumed)
+        .map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms))
+        .sum();
+    millis as f64 / 1000.0
+}
