@@ -225,6 +225,8 @@ impl Scanner {
 
     fn message(&mut self, line: Line<'_>, offset: u64, candidate: bool) {
         if candidate {
+            // Here too, so that it does not matter how the log was cut into pieces.
+            self.let_go();
             self.milestone(line.body, offset);
             if let Some(rule) = rules::start_of(line.body)
                 && !self.absorbed(rule, line)
@@ -253,9 +255,7 @@ impl Scanner {
             if !rules::is_consequence(reason) {
                 return false;
             }
-            let Some(open) = self.open.iter_mut().rfind(|open| now - open.line < 2 * LINGER) else {
-                return false;
-            };
+            let Some(open) = self.open.last_mut() else { return false };
             open.fatal = true;
             if !open.ended {
                 open.add(line);
