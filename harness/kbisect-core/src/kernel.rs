@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::version::PackageVersion;
 
 /// Names one kernel by its content: lower-case hexadecimal SHA-256 over what it is made of (the
 /// packages of an archive kernel, the files of one that was added by hand).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct KernelId(pub String);
 
@@ -27,7 +30,7 @@ impl fmt::Display for KernelId {
 }
 
 /// One bootable candidate: version + flavour + source + content hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Kernel {
     /// Upstream version, as people name it: `6.12.57`.
     pub version: String,

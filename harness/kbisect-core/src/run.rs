@@ -3,6 +3,7 @@
 //! The journal is the list of events. Everything that a report says is a function of it, so that a
 //! report made again later is the same, byte by byte.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Kernel;
@@ -11,7 +12,7 @@ use crate::trial::{CheckResult, Phase, Symptom, TrialRecord};
 
 /// What will be done. Serialisable, so that `--dry-run` prints it and a resumed run has no choice
 /// left.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// `kbisect.plan/1`.
     pub schema: String,
@@ -46,7 +47,7 @@ pub struct Plan {
 }
 
 /// A candidate of the plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedKernel {
     /// Identity.
     pub kernel: Kernel,
@@ -59,7 +60,7 @@ pub struct PlannedKernel {
 }
 
 /// Where a run takes place.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
     /// QEMU version.
     pub qemu: String,
@@ -79,7 +80,7 @@ pub struct Environment {
 }
 
 /// Choices that change what is tried.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PlanOptions {
     /// The old end is taken for granted.
@@ -91,7 +92,7 @@ pub struct PlanOptions {
 }
 
 /// One event of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum RunEvent {
     /// The run begins.
@@ -155,7 +156,7 @@ pub enum RunEvent {
 }
 
 /// One line of the journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalLine {
     /// Milliseconds since 1970-01-01 UTC.
     pub at_ms: u64,
@@ -165,7 +166,7 @@ pub struct JournalLine {
 }
 
 /// The word for how a bisection ended. The contract's closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutcomeWord {
     /// One kernel brought the change.
@@ -183,7 +184,7 @@ pub enum OutcomeWord {
 }
 
 /// How sure the answer is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Confidence {
     /// `unconfirmed` (each version was tried once) or `none`.
     pub level: String,
@@ -192,7 +193,7 @@ pub struct Confidence {
 }
 
 /// One kernel of the series and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesEntry {
     /// Identity.
     pub kernel: Kernel,
@@ -204,7 +205,7 @@ pub struct SeriesEntry {
 }
 
 /// The result of a bisection: the document `kbisect.bisect/1`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BisectResult {
     /// `kbisect.bisect/1`.
     pub schema: String,
@@ -257,7 +258,7 @@ pub struct BisectResult {
 }
 
 /// The result of one trial: the document `kbisect.run/1`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResult {
     /// `kbisect.run/1`.
     pub schema: String,

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the run looks for: which end of the series is expected to be bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// The old end is good, the new end is bad: find what broke it.
@@ -19,7 +20,7 @@ pub enum Direction {
 }
 
 /// What a kernel answered. A failure of the harness or the host is no answer and never gets here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
     /// The scenario passed.
@@ -31,7 +32,7 @@ pub enum Mark {
 }
 
 /// Why a kernel is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// The end that must show the symptom; tried first, since nothing can be found without it.
@@ -61,7 +62,7 @@ pub enum Step {
 /// How a search ended. Positions are those of the series: `last_old` is older than `first_new`.
 /// Under [`Direction::Regression`] that is last good and first bad, under [`Direction::Fix`] last
 /// bad and first good.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Outcome {
     /// The change came with `first_new`.

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Kernel;
 
 /// The phases of a trial, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// QEMU starts, the kernel boots, user space says hello.
@@ -55,7 +58,9 @@ impl fmt::Display for Phase {
 }
 
 /// How a kernel failed, in classes that can be compared. The contract's closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum SymptomKind {
     /// The kernel stopped itself.
@@ -101,7 +106,7 @@ impl fmt::Display for SymptomKind {
 }
 
 /// How a kernel failed, comparable between kernels: kind + title + where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Symptom {
     /// Class.
     pub kind: SymptomKind,
@@ -253,7 +258,7 @@ impl fmt::Display for Verdict {
 }
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckStatus {
     /// As expected.
@@ -267,7 +272,7 @@ pub enum CheckStatus {
 }
 
 /// One check's result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckResult {
     /// Name.
     pub name: String,
@@ -281,7 +286,7 @@ pub struct CheckResult {
 }
 
 /// A kernel report that was found on a console, in the record of a trial.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsoleReport {
     /// Class.
     pub kind: SymptomKind,
@@ -304,7 +309,7 @@ pub struct ConsoleReport {
 }
 
 /// Frames of one wire, as the harness carried them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WireCount {
     /// Wire name, as in the scenario's `links`.
     pub wire: String,
@@ -319,7 +324,7 @@ pub struct WireCount {
 }
 
 /// Everything that a trial leaves behind, beside its files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialRecord {
     /// Number within the run, from 1.
     pub number: u32,

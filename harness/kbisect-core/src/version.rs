@@ -3,11 +3,12 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A Debian package version (`[epoch:]upstream[-revision]`), ordered as dpkg orders them
 /// (Debian Policy §5.6.12). A plain upstream version such as `6.12.57` is one without a revision.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct PackageVersion(String);
 

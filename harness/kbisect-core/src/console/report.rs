@@ -1,9 +1,10 @@
 //! What the classifier says.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One failure found on a console.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Coarse kind: that of the result contract.
     pub kind: ReportKind,
@@ -51,7 +52,9 @@ impl Report {
 }
 
 /// Coarse kind of a failure, as in the result contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReportKind {
     /// The kernel gave up by itself.
@@ -69,7 +72,9 @@ pub enum ReportKind {
 }
 
 /// What detected a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// `panic()`.

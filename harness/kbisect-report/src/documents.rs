@@ -1,0 +1,213 @@
+//! The JSON documents that are not the result of a run: what `detect`, `doctor`, `kernels list` and
+//! `scenario list` print with `--json`.
+
+use kbisect_core::console::{Report, ReportKind};
+use kbisect_core::kernel::Kernel;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Failures found in one console log: the document `kbisect.detect/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DetectDocument {
+    /// `kbisect.detect/1`.
+    pub schema: String,
+    /// The failures, in the order of the log.
+    pub reports: Vec<DetectedReport>,
+}
+
+impl DetectDocument {
+    /// Makes the document from what the classifier found.
+    #[must_use]
+    pub fn new(reports: &[Report]) -> Self {
+        Self {
+            schema: "kbisect.detect/1".to_owned(),
+            reports: reports.iter().map(DetectedReport::from).collect(),
+        }
+    }
+}
+
+/// One failure found in a console log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DetectedReport {
+    /// Class.
+    pub kind: ReportKind,
+    /// Stable title: nothing in it changes with the build.
+    pub title: String,
+    /// The function to blame, without suffixes and offsets.
+    pub function: Option<String>,
+    /// The module that holds the function.
+    pub module: Option<String>,
+    /// The trace is missing, cut off or mixed with another one.
+    pub corrupted: bool,
+    /// 1-based line of the log at which the report starts.
+    pub line: usize,
+    /// The report as printed, cleaned of control sequences, bounded.
+    pub text: String,
+    /// The kernel did not go on.
+    pub fatal: bool,
+    /// Not about the kernel: user space gave up.
+    pub suppressed: bool,
+    /// Other titles for the same failure.
+    pub alt_titles: Vec<String>,
+    /// Functions of the trace, innermost first.
+    pub frames: Vec<String>,
+}
+
+impl From<&Report> for DetectedReport {
+    fn from(report: &Report) -> Self {
+        Self {
+            kind: report.kind,
+            title: report.title.clone(),
+            function: report.function.clone(),
+            module: report.module.clone(),
+            corrupted: report.corrupted,
+            line: report.line,
+            text: report.text.clone(),
+            fatal: report.fatal,
+            suppressed: report.suppressed,
+            alt_titles: report.alt_titles.clone(),
+            frames: report.frames.clone(),
+        }
+    }
+}
+
+/// Whether this host can run trials: the document `kbisect.doctor/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DoctorDocument {
+    /// `kbisect.doctor/1`.
+    pub schema: String,
+    /// What was looked at, in the order of the terminal's list.
+    pub checks: Vec<DoctorCheck>,
+    /// How guests will run.
+    pub accelerator: DoctorAccelerator,
+    /// Seconds that a trial is expected to take; nothing when it could not be measured.
+    pub expected_trial_s: Option<f64>,
+    /// Whether a trial can run: no check failed.
+    pub ready: bool,
+}
+
+impl DoctorDocument {
+    /// Makes the document; it is ready when no check failed.
+    #[must_use]
+    pub fn new(
+        checks: Vec<DoctorCheck>,
+        accelerator: DoctorAccelerator,
+        expected_trial_s: Option<f64>,
+    ) -> Self {
+        let ready = checks.iter().all(|check| check.status != DoctorStatus::Fail);
+        let schema = "kbisect.doctor/1".to_owned();
+        Self { schema, checks, accelerator, expected_trial_s, ready }
+    }
+}
+
+/// One thing that the doctor looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DoctorCheck {
+    /// Short stable name: `qemu`, `kvm`, `memory`.
+    pub name: String,
+    /// Whether it will do.
+    pub status: DoctorStatus,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// Whether something will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DoctorStatus {
+    /// As needed.
+    Ok,
+    /// Trials run, but slower or with less.
+    Warn,
+    /// No trial can run.
+    Fail,
+}
+
+/// How guests run, as the doctor found it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DoctorAccelerator {
+    /// `kvm` or `tcg`.
+    pub accelerator: String,
+    /// Why not KVM.
+    pub reason: Option<String>,
+}
+
+/// The kernels that are known: the document `kbisect.kernels/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KernelsDocument {
+    /// `kbisect.kernels/1`.
+    pub schema: String,
+    /// The kernels, oldest first.
+    pub kernels: Vec<ListedKernel>,
+}
+
+impl KernelsDocument {
+    /// Makes the document.
+    #[must_use]
+    pub fn new(kernels: Vec<ListedKernel>) -> Self {
+        Self { schema: "kbisect.kernels/1".to_owned(), kernels }
+    }
+}
+
+/// One kernel that is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedKernel {
+    /// Identity.
+    pub kernel: Kernel,
+    /// Whether it can be booted.
+    pub state: ListedState,
+    /// Why it cannot be tested.
+    pub reason: Option<String>,
+    /// Bytes to download before it can be booted; 0 when stored.
+    pub bytes: u64,
+    /// Suites that hold it; empty for a kernel that was added by hand.
+    pub suites: Vec<String>,
+    /// Name given by the user.
+    pub name: Option<String>,
+}
+
+/// Whether a listed kernel can be booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListedState {
+    /// In the local store, ready.
+    Stored,
+    /// In an archive.
+    Downloadable,
+    /// Known, but it cannot be tested.
+    Untestable,
+}
+
+/// The scenarios that are known: the document `kbisect.scenarios/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScenariosDocument {
+    /// `kbisect.scenarios/1`.
+    pub schema: String,
+    /// The scenarios, by name.
+    pub scenarios: Vec<ListedScenario>,
+}
+
+impl ScenariosDocument {
+    /// Makes the document.
+    #[must_use]
+    pub fn new(scenarios: Vec<ListedScenario>) -> Self {
+        Self { schema: "kbisect.scenarios/1".to_owned(), scenarios }
+    }
+}
+
+/// One scenario that is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedScenario {
+    /// Name.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// Its folder; nothing for one that is part of the program.
+    pub path: Option<String>,
+    /// Names of its nodes.
+    pub nodes: Vec<String>,
+    /// Names of its checks, in order.
+    pub checks: Vec<String>,
+}
