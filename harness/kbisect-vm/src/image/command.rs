@@ -105,7 +105,8 @@ pub(super) fn sqfstar(compression: Compression, privilege: Privilege, output: &P
     };
     command.args(["-quiet", "-no-progress", "-no-xattrs", "-b", "128K", "-root-mode", "0755"]);
     command.args(match compression {
-        Compression::Lz4 => &["-comp", "lz4", "-Xhc"][..],
+        // Not -Xhc: a sixth smaller and no faster to read, but a third of the whole build's time.
+        Compression::Lz4 => &["-comp", "lz4"][..],
         Compression::Zstd => &["-comp", "zstd"],
         Compression::None => &["-noI", "-noId", "-noD", "-noF", "-noX"],
     });

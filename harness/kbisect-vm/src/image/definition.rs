@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Part of every key: raised when the builder makes something else of the same definition.
-const BUILDER_VERSION: u32 = 1;
+const BUILDER_VERSION: u32 = 2;
 /// Debian's name for the one architecture that is supported.
 pub(super) const ARCHITECTURE: &str = "amd64";
 /// File that defines an image, in the image's folder.
