@@ -205,7 +205,7 @@ pub enum MilestoneKind {
     },
     /// `Kernel panic - not syncing`.
     Panic,
-    /// `reboot: Restarting system`.
+    /// `reboot: Restarting system`, `sysrq: Resetting`.
     Restarting,
     /// `reboot: Power down`.
     PowerDown,

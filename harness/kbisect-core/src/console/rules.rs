@@ -105,6 +105,7 @@ pub(super) const HINTS: &[&str] = &[
     "fatal error: ",
     "Linux version ",
     "reboot: ",
+    "sysrq: Resetting",
     "soft lockup",
     "memory leak",
 ];
@@ -204,7 +205,10 @@ fn bug(rest: &str) -> Rule {
         rule(Title::Tool, Class::Kfence, TraceOrFirstLine)
     } else if starts("KCSAN: ") {
         rule(Title::Kcsan, Class::Kcsan, Nobody)
-    } else if starts("unable to handle kernel NULL") || starts("kernel NULL pointer deref") {
+    } else if starts("unable to handle kernel NULL")
+        || starts("kernel NULL pointer deref")
+        || starts("Kernel NULL pointer deref")
+    {
         herald("BUG: unable to handle kernel NULL pointer dereference", Class::BadAccess)
     } else if starts("unable to handle") || starts("Unable to handle") {
         herald("BUG: unable to handle kernel paging request", Class::BadAccess)
@@ -230,6 +234,10 @@ fn bug(rest: &str) -> Rule {
         .filter(|text| rest.contains(text))
     {
         rule(UpTo(text), Class::Lockdep, Trace)
+    } else if starts("Bad rss-counter state") {
+        rule(Text("BUG: Bad rss-counter state"), Class::Memory, Nobody)
+    } else if starts("Dentry ") && rest.contains(" still in use ") {
+        rule(Text("BUG: Dentry still in use"), Class::Memory, Nobody)
     } else if starts("Bad ") {
         rule(UpTo(" in process"), Class::Memory, Nobody)
     } else if starts("workqueue leaked") || starts("workqueue leaked atomic") {
@@ -319,7 +327,7 @@ fn lockdep(rest: &str) -> Option<Rule> {
     } else if starts(&["suspicious RCU usage", "suspicious rcu_dereference"]) {
         (Level("suspicious RCU usage"), Trace)
     } else if starts(&["MAX_LOCK"]) {
-        (Title::UpTo(" too low"), Blame::Nobody)
+        (Title::Line, Blame::Nobody)
     } else {
         return None;
     };
@@ -346,56 +354,65 @@ fn panic_rule(reason: &str) -> Rule {
 
 /// Headers that `die()` prints: `TEXT: CODE [#COUNT] CONFIG`.
 fn die(text: &str) -> Option<Rule> {
-    let (head, count) = text.split_once(" [#")?;
+    let (full, count) = text.split_once(" [#")?;
     if !count.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    let head = head.strip_prefix("Oops: ").unwrap_or(head);
-    let trap = |title| rule(Title::Text(title), Class::Trap, Blame::Trap);
+    let head = full.strip_prefix("Oops: ").unwrap_or(full);
+    // riscv prints no code.
+    let (what, code) = head.rsplit_once(": ").unwrap_or((head, ""));
+    let coded = is_code(code);
     let starts = |start: &str| head.starts_with(start);
-    let rule = if head.contains("general protection fault") {
+    let rule = if coded && what.contains("general protection fault") {
         trap("general protection fault")
-    } else if starts("stack guard page") || starts("kernel stack overflow") {
+    } else if coded && (starts("stack guard page") || starts("kernel stack overflow")) {
         let rule = herald("BUG: stack guard page was hit", Class::StackOverflow);
         Rule { blame: Blame::Entry, heralds: false, ..rule }
-    } else if starts("Internal error: Oops - BUG") || starts("Kernel BUG") {
+    } else if starts("Internal error: Oops - BUG") || full == "Kernel BUG" {
         rule(Title::Text("kernel BUG"), Class::Bug, Blame::Trap)
-    } else if starts("Internal error: Oops") || starts("Oops") || is_code(head) {
-        rule(Title::Text("Oops"), Class::BadAccess, Blame::Trap)
-    } else if starts("Internal error") {
-        trap("Internal error")
-    } else if let Some(name) = [
-        "divide error",
-        "invalid opcode",
-        "stack segment",
-        "double fault",
-        "alignment check",
-        "int3",
-        "debug",
-        "bounds",
-        "coprocessor error",
-        "simd exception",
-        "machine check",
-        "Bad pagetable",
-        "segment not present",
-        "invalid TSS",
-        "control protection fault",
-        "unhandled instruction",
-        "Fatal exception",
-    ]
-    .iter()
-    .find(|name| starts(name))
-    {
+    } else if coded && what == "stack segment" {
+        trap("stack segment fault")
+    } else if let Some(name) = EXCEPTIONS.iter().find(|name| coded && what.starts_with(*name)) {
         trap(name)
+    } else if starts("Internal error: Oops")
+        || ["Oops: ", "Oops - "].iter().any(|oops| full.starts_with(oops))
+        || full == "Oops"
+    {
+        rule(Title::Text("Oops"), Class::BadAccess, Blame::Trap)
+    } else if starts("Internal error: ") {
+        trap("Internal error")
     } else {
         return None;
     };
     Some(Rule { die: true, ..rule })
 }
 
-/// Whether it is what is left of `Oops: 0002`.
-fn is_code(head: &str) -> bool {
-    !head.is_empty() && head.bytes().all(|b| b.is_ascii_hexdigit())
+const fn trap(title: &'static str) -> Rule {
+    rule(Title::Text(title), Class::Trap, Blame::Trap)
+}
+
+/// Exceptions as `die()` names them.
+const EXCEPTIONS: &[&str] = &[
+    "divide error",
+    "invalid opcode",
+    "double fault",
+    "alignment check",
+    "int3",
+    "debug",
+    "bounds",
+    "coprocessor error",
+    "simd exception",
+    "machine check",
+    "Bad pagetable",
+    "segment not present",
+    "invalid TSS",
+    "control protection fault",
+    "unhandled instruction",
+];
+
+/// Whether it is the error code of an exception.
+fn is_code(code: &str) -> bool {
+    !code.is_empty() && code.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn other(text: &str) -> Option<Rule> {
@@ -407,6 +424,8 @@ fn other(text: &str) -> Option<Rule> {
         Some(Rule { title: Title::Unable, ..herald("", Class::BadAccess) })
     } else if starts("Unhandled fault: ") {
         Some(herald("Unhandled fault", Class::BadAccess))
+    } else if starts("Alignment trap: not handling") {
+        Some(herald("Alignment trap", Class::Trap))
     } else if starts("UBSAN: ") {
         Some(rule(Title::Ubsan, Class::Ubsan, Blame::Trace))
     } else if starts("list_add corruption") || starts("list_del corruption") || starts("list_add d")
@@ -468,6 +487,8 @@ mod tests {
             "EXT4-fs: Warning: mounting with an experimental mount option",
             "INFO: task list [#1] of the day",
             "make: *** [#2] error",
+            "debug build [#3]",
+            "invalid opcode table [#3]",
             "GitHub issue [#12] is fixed",
             "debugfs: Directory 'x' already present",
         ] {

@@ -57,11 +57,25 @@ pub struct Scanner {
     events: Vec<Event>,
 }
 
+/// Where lines come from: those of one report have the same source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Source {
+    caller: Caller,
+    /// In a log with time stamps, lines without one are user space's.
+    stamped: bool,
+}
+
+impl Source {
+    fn of(line: Line<'_>) -> Self {
+        Self { caller: line.caller, stamped: line.stamped }
+    }
+}
+
 /// A report that is being collected.
 #[derive(Debug)]
 struct Open {
     rule: Rule,
-    caller: Caller,
+    source: Source,
     line: usize,
     offset: u64,
     text: String,
@@ -227,7 +241,9 @@ impl Scanner {
         if candidate {
             // Here too, so that it does not matter how the log was cut into pieces.
             self.let_go();
-            self.milestone(line.body, offset);
+            if line.stamped || !self.stamped {
+                self.milestone(line.body, offset);
+            }
             if let Some(rule) = rules::start_of(line.body)
                 && !self.absorbed(rule, line)
             {
@@ -235,7 +251,7 @@ impl Scanner {
                 return;
             }
         }
-        let Some(i) = self.collector(line.caller) else { return };
+        let Some(i) = self.collector(Source::of(line)) else { return };
         let done = self.open[i].add(line);
         if done && self.open[i].ended && self.open[i].fatal {
             let open = self.open.remove(i);
@@ -243,9 +259,9 @@ impl Scanner {
         }
     }
 
-    /// The report that a line by this caller belongs to.
-    fn collector(&self, caller: Caller) -> Option<usize> {
-        self.open.iter().rposition(|open| !open.ended && open.caller == caller)
+    /// The report that a line from there belongs to.
+    fn collector(&self, source: Source) -> Option<usize> {
+        self.open.iter().rposition(|open| !open.ended && open.source == source)
     }
 
     /// Whether a first line only continues a report that is open.
@@ -255,14 +271,18 @@ impl Scanner {
             if !rules::is_consequence(reason) {
                 return false;
             }
-            let Some(open) = self.open.last_mut() else { return false };
+            let stamped = line.stamped;
+            let Some(open) = self.open.iter_mut().rfind(|open| open.source.stamped == stamped)
+            else {
+                return false;
+            };
             open.fatal = true;
             if !open.ended {
                 open.add(line);
             }
             return true;
         }
-        let Some(open) = self.open.iter_mut().rfind(|open| open.caller == line.caller) else {
+        let Some(open) = self.open.iter_mut().rfind(|open| open.source == Source::of(line)) else {
             return false;
         };
         let near = !open.ended && now - open.line < 60;
@@ -288,7 +308,7 @@ impl Scanner {
     }
 
     fn begin(&mut self, rule: Rule, line: Line<'_>, offset: u64) {
-        if let Some(i) = self.open.iter().position(|open| open.caller == line.caller) {
+        if let Some(i) = self.open.iter().position(|open| open.source == Source::of(line)) {
             let mut before = self.open.remove(i);
             before.interrupted = !before.traced;
             self.close(before);
@@ -299,7 +319,7 @@ impl Scanner {
         }
         let doubtful = self.stamped && !line.stamped && rule.class != Class::Leak
             || rule.class == Class::UserSpace;
-        let mut open = Open::new(rule, line.caller, self.lines, offset);
+        let mut open = Open::new(rule, Source::of(line), self.lines, offset);
         open.doubtful = doubtful;
         open.add(line);
         if rule.blame == Blame::Nobody && rules::panic_reason(line.body).is_none() {
@@ -358,6 +378,9 @@ impl Scanner {
                 }
                 _ => return,
             }
+        } else if body.starts_with("sysrq: Resetting") {
+            self.restart_known = true;
+            MilestoneKind::Restarting
         } else if rules::panic_reason(body).is_some() {
             self.restart_known = true;
             MilestoneKind::Panic
@@ -394,10 +417,10 @@ impl Scanner {
 }
 
 impl Open {
-    fn new(rule: Rule, caller: Caller, line: usize, offset: u64) -> Self {
+    fn new(rule: Rule, source: Source, line: usize, offset: u64) -> Self {
         Self {
             rule,
-            caller,
+            source,
             line,
             offset,
             text: String::new(),

@@ -190,7 +190,10 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
         }
         Title::Tool => {
             let rest = first.strip_prefix("BUG: ").unwrap_or(first);
-            rest.split_once(" in ").map_or(rest, |(head, _)| head).to_owned()
+            let head = rest.split_once(" in ").map_or(rest, |(head, _)| head);
+            // KFENCE: whether it was a read or a write is a detail.
+            let head = head.strip_suffix(" read").or(head.strip_suffix(" write")).unwrap_or(head);
+            head.to_owned()
         }
         Title::Kcsan => kcsan(first),
         Title::Ubsan => {
@@ -206,7 +209,7 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
         Title::Panic => {
             let reason = rules::panic_reason(first).unwrap_or(first);
             let reason = reason.split_once(" exitcode").map_or(reason, |(reason, _)| reason);
-            format!("kernel panic: {}", equalise(reason))
+            format!("kernel panic: {}", equalise(reason.trim_end_matches("...")))
         }
         Title::Unable => unable(first),
         Title::Preemptible => {
@@ -217,7 +220,9 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             let head = first.split_once(" at ").map_or(first, |(head, _)| head);
             format!("{head} has bad value")
         }
-        Title::UpTo(text) => first.split_once(text).map_or(first, |(head, _)| head).to_owned(),
+        Title::UpTo(text) => {
+            first.split_once(text).map_or_else(|| equalise(first), |(head, _)| head.to_owned())
+        }
         Title::Line => equalise(first),
         Title::RustPanic => bodies
             .iter()
@@ -279,6 +284,14 @@ fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class) {
         ("WARNING: locking bug", Class::Lockdep)
     } else if file.ends_with("lib/list_debug.c") {
         ("BUG: corrupted list", Class::List)
+    } else if file.ends_with("lib/kobject.c") {
+        ("WARNING: kobject bug", Class::Warning)
+    } else if function.starts_with("proc_register") {
+        ("WARNING: proc registration bug", Class::Warning)
+    } else if function == "usercopy_warn" {
+        ("WARNING: bad usercopy", Class::Warning)
+    } else if file.ends_with("mm/vmalloc.c") && function.starts_with("__vmalloc_node_range") {
+        ("WARNING: zero-size vmalloc", Class::Warning)
     } else if ["kmalloc", "kvmalloc", "__kmalloc", "__kvmalloc"]
         .iter()
         .any(|f| function.starts_with(f))
