@@ -84,21 +84,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Scans about 256 MiB made of copies, in pieces as a serial port delivers them.
+/// Scans copies of a log, in pieces as a serial port delivers them; the best of five rounds, since
+/// other processes share the cores.
 fn throughput(what: &str, log: &[u8]) {
-    let mut scanner = Scanner::new();
-    let (mut bytes, mut reports) = (0usize, 0usize);
-    let start = Instant::now();
-    while bytes < 256 << 20 {
-        for piece in log.chunks(64 << 10) {
-            reports += scanner.push(piece).len();
-            bytes += piece.len();
+    let mut best: f64 = 0.0;
+    for _ in 0..5 {
+        let mut bytes = 0usize;
+        let start = Instant::now();
+        while bytes < 64 << 20 {
+            // A fresh one: a scanner stops reporting after a bounded number of reports.
+            let mut scanner = Scanner::new();
+            for piece in log.chunks(64 << 10) {
+                scanner.push(piece);
+                bytes += piece.len();
+            }
+            scanner.finish();
         }
-        // A fresh one: a scanner stops reporting after a bounded number of reports.
-        scanner = Scanner::new();
+        best = best.max(bytes as f64 / 1e6 / start.elapsed().as_secs_f64());
     }
-    let seconds = start.elapsed().as_secs_f64();
-    println!("{what}: {:.0} MB/s, {reports} events", bytes as f64 / 1e6 / seconds);
+    println!("{what}: {best:.0} MB/s");
 }
 
 fn healthy_boot() -> Vec<u8> {

@@ -527,6 +527,19 @@ fn an_oom_kill_is_a_report() {
 }
 
 #[test]
+fn the_json_form_is_the_contract() {
+    let log = stamped(&oops("divide error: 0000 [#1] SMP", "nft_eval", &["ip_rcv"]));
+    let json = serde_json::to_value(one(&log)).unwrap();
+    assert_eq!(json["kind"], "oops");
+    assert_eq!(json["title"], "divide error in nft_eval");
+    assert_eq!(json["function"], "nft_eval");
+    assert_eq!(json["module"], serde_json::Value::Null);
+    assert_eq!(json["corrupted"], false);
+    assert_eq!(json["line"], 1);
+    assert!(json["text"].as_str().unwrap().contains("RIP: 0010:nft_eval+0x1c/0x90"));
+}
+
+#[test]
 fn several_reports_come_in_order() {
     let log = stamped(BOOT)
         + &stamped(&oops(

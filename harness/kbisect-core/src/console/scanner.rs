@@ -486,16 +486,15 @@ impl Open {
         if self.doubtful && !title::has_trace(&bodies) {
             return None;
         }
-        let text = self.text.clone();
-        Some(title::report(Collected {
+        let report = title::report(Collected {
             rule: self.rule,
             bodies: &bodies,
-            text,
             line: self.line,
             offset: self.offset,
             interrupted: self.interrupted,
             fatal: self.fatal,
-        }))
+        });
+        Some(Report { text: self.text, ..report })
     }
 }
 

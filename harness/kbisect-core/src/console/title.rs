@@ -12,8 +12,6 @@ pub(super) struct Collected<'a> {
     pub rule: Rule,
     /// Messages, the first line first, without prefixes.
     pub bodies: &'a [&'a str],
-    /// Everything, for people.
-    pub text: String,
     /// 1-based line.
     pub line: usize,
     /// Byte offset of the first line.
@@ -31,9 +29,9 @@ const TITLE_MAX: usize = 160;
 /// Functions kept of a trace.
 const FRAMES_MAX: usize = 64;
 
-/// Makes the report.
+/// Makes the report; its text is left to the caller.
 pub(super) fn report(collected: Collected<'_>) -> Report {
-    let Collected { rule, bodies, text, line, offset, interrupted, fatal } = collected;
+    let Collected { rule, bodies, line, offset, interrupted, fatal } = collected;
     let first = rules::untagged(bodies.first().copied().unwrap_or_default());
     let traces = trace::collect(bodies.iter().copied());
     let (culprit, damaged) = blame_for(rule.blame, rule.class, first, bodies, &traces);
@@ -62,7 +60,7 @@ pub(super) fn report(collected: Collected<'_>) -> Report {
             || access_missing
             || reason.is_some_and(|r| rules::is_consequence(r) && !r.starts_with("Attempted")),
         line,
-        text,
+        text: String::new(),
         class,
         fatal: fatal || reason.is_some(),
         suppressed: class == Class::UserSpace

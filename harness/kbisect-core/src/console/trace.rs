@@ -214,7 +214,10 @@ fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
         return;
     }
     // arm: `[<80de0078>] (callee) from [<80de0574>] (caller+0x28/0x2c)`, `callee from caller+..`
-    if let Some((_, caller)) = text.split_once(" from ") {
+    if text.starts_with(|c: char| c == '(' || c.is_ascii_lowercase() || c == '_')
+        && memchr::memchr(b'+', text.as_bytes()).is_some()
+        && let Some((_, caller)) = text.split_once(" from ")
+    {
         let caller = caller.trim_start();
         let caller = strip_address(caller).unwrap_or(caller);
         if let Some((name, module)) = symbol(caller.trim_start_matches('(')) {
@@ -223,7 +226,8 @@ fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
         return;
     }
     // Symbolised: `func file.c:12 [inline]`, `func (file.c:12 (discriminator 1))`.
-    if let Some((name, place)) = text.split_once(' ')
+    if text.ends_with([']', ')'])
+        && let Some((name, place)) = text.split_once(' ')
         && is_name(name)
         && (place.ends_with("[inline]") || place.starts_with('(') && place.ends_with(')'))
         && place.split_once(':').is_some_and(|(path, line)| {
