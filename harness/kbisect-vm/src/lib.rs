@@ -12,5 +12,7 @@ pub mod network;
 pub mod process;
 pub mod qemu;
 pub mod qmp;
+pub mod session;
+pub mod shell;
 pub mod trial;
 pub mod wire;

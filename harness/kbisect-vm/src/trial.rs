@@ -11,11 +11,12 @@ use kbisect_core::judge::{MachineEnd, Observation, Refused, ServiceDown, judge};
 use kbisect_core::scenario::{
     Action, Check, HttpProbe, Probe, Ready, Refusal, Scenario, Service, Step,
 };
-use kbisect_core::trial::{CheckResult, CheckStatus, Phase, SymptomKind, Verdict, WireCount};
+use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Verdict, WireCount};
 use kbisect_proto::{
     ASSETS_DIR, Command, Event, Exit, HttpAttempt, HttpError, HttpRequest, Readiness, Request,
 };
 
+use crate::accel::Accelerator;
 use crate::lab::{BootFiles, Lab, LabError};
 use crate::machine::{CallError, Machine, MachineState};
 
@@ -49,6 +50,8 @@ pub struct TrialResult {
     pub wires: Vec<WireCount>,
     /// Hop by hop, for failed checks.
     pub hops: Vec<String>,
+    /// Whether the peer machine, which runs a kernel that is known to work, did not boot under KVM.
+    pub kvm_suspect: bool,
 }
 
 /// A trial under way.
@@ -57,6 +60,7 @@ pub struct Trial<'a> {
     candidate: Option<Machine>,
     seen: Observation,
     notes: Vec<String>,
+    kvm_suspect: bool,
     /// Connections of failed checks.
     failed_flows: Vec<(String, String, Direction)>,
     timings: BTreeMap<String, f64>,
@@ -84,6 +88,7 @@ impl<'a> Trial<'a> {
             candidate: None,
             seen: Observation::default(),
             notes: Vec::new(),
+            kvm_suspect: false,
             failed_flows: Vec::new(),
             timings: BTreeMap::new(),
             started: now,
@@ -108,6 +113,12 @@ impl<'a> Trial<'a> {
             self.lab.peer()
         };
         machine.filter(|machine| !machine.is_down())
+    }
+
+    /// The node that a shell is opened in when none is named.
+    #[must_use]
+    pub fn first_candidate_node(&self) -> Option<String> {
+        self.lab.plan().candidate.nodes.first().map(|node| node.name.clone())
     }
 
     /// The verdict as it stands.
@@ -160,6 +171,7 @@ impl<'a> Trial<'a> {
             notes: self.notes,
             wires: recording.counts,
             hops,
+            kvm_suspect: self.kvm_suspect,
         }
     }
 
@@ -242,15 +254,24 @@ impl<'a> Trial<'a> {
         for module in failed_modules.into_iter().flatten() {
             self.notes.push(format!("boot module did not load: {module}"));
         }
+        // A peer that does not come up is named first: the candidate was given no chance.
+        if let Err(error) = peer {
+            self.kvm_suspect |=
+                matches!(error, LabError::PeerBoot { accelerator: Accelerator::Kvm, .. });
+            self.seen.hello = booted.is_ok();
+            return Err(self.infra(with_source(&error)));
+        }
         match booted {
-            Ok(_) => self.seen.hello = true,
+            Ok(_) => {
+                self.seen.hello = true;
+                Ok(())
+            }
             Err(CallError::Deadline) => {
                 self.seen.boot_timeout = true;
-                return Err(Stop);
+                Err(Stop)
             }
-            Err(CallError::Down) => return Err(Stop),
+            Err(CallError::Down) => Err(Stop),
         }
-        peer.map_err(|error: LabError| self.infra(with_source(&error)))
     }
 
     async fn make_nodes(&mut self) -> Result<(), Stop> {
@@ -744,10 +765,4 @@ fn with_source(error: &dyn std::error::Error) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
-}
-
-/// The kinds of symptom that lost packets can have.
-#[must_use]
-pub fn is_loss(kind: SymptomKind) -> bool {
-    matches!(kind, SymptomKind::LostIngress | SymptomKind::LostEgress)
 }

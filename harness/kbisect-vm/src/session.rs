@@ -1,0 +1,114 @@
+//! The blocking face of this crate: trials one after the other in one lab.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::lab::{BootFiles, Lab, LabSettings};
+use crate::shell;
+use crate::trial::{Notice, Trial, TrialResult};
+
+/// Set when the user wants to stop; whoever waits looks at it.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(pub Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Whether the user wants to stop.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    async fn wait(&self) {
+        while !self.is_set() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The user stopped it. No machine of the trial runs any more.
+    #[error("interrupted")]
+    Interrupted,
+    /// No runtime.
+    #[error("cannot start the runtime")]
+    Runtime(#[from] io::Error),
+}
+
+/// When a trial is held for a shell before it is taken down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShellRequest {
+    /// Node to open the shell in; the first candidate node when not given.
+    pub node: Option<String>,
+    /// Also when the verdict is good.
+    pub always: bool,
+}
+
+/// A lab with its runtime. Machines are started on the calling thread, which must live as long as
+/// they do: their death signal is tied to it.
+pub struct Session {
+    runtime: tokio::runtime::Runtime,
+    lab: Option<Lab>,
+    interrupt: Interrupt,
+}
+
+impl Session {
+    /// Makes a lab; machines are started by the first trial.
+    ///
+    /// # Errors
+    /// [`SessionError::Runtime`].
+    pub fn new(settings: LabSettings, interrupt: Interrupt) -> Result<Self, SessionError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, lab: Some(Lab::new(settings)), interrupt })
+    }
+
+    /// Runs one trial with its files in `directory`.
+    ///
+    /// # Errors
+    /// [`SessionError::Interrupted`]; everything else is part of the result.
+    pub fn trial(
+        &mut self,
+        kernel: &BootFiles,
+        directory: &Path,
+        shell: Option<&ShellRequest>,
+        notify: &mut dyn FnMut(Notice),
+    ) -> Result<TrialResult, SessionError> {
+        let Some(lab) = self.lab.as_mut() else { return Err(SessionError::Interrupted) };
+        let interrupt = self.interrupt.clone();
+        let result = self.runtime.block_on(async {
+            let trial = async {
+                let trial = Trial::run(lab, kernel, directory, notify).await;
+                if let Some(shell) = shell {
+                    shell::offer(&trial, shell).await;
+                }
+                trial.finish().await
+            };
+            tokio::select! {
+                result = trial => Ok(result),
+                () = interrupt.wait() => Err(SessionError::Interrupted),
+            }
+        });
+        if result.is_err() {
+            // Dropping the machines kills them; let the runtime reap what it holds.
+            self.close();
+        }
+        result
+    }
+
+    /// Switches everything off.
+    pub fn close(&mut self) {
+        if let Some(lab) = self.lab.take() {
+            self.runtime.block_on(lab.close());
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

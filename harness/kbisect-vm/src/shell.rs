@@ -1,0 +1,112 @@
+//! An interactive shell in a guest, over the guest channel.
+
+use std::io::{IsTerminal, Read, Write};
+use std::time::Duration;
+
+use kbisect_proto::Request;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::sync::mpsc;
+
+use crate::machine::Machine;
+use crate::session::ShellRequest;
+use crate::trial::Trial;
+
+/// Longest time that a shell is kept open without being asked to end.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Opens a shell if the trial's verdict asks for one, and waits until it ends.
+pub async fn offer(trial: &Trial<'_>, request: &ShellRequest) {
+    let verdict = trial.verdict();
+    if verdict.word() == "good" && !request.always {
+        eprintln!("the verdict is good: no shell (--shell-on always opens one all the same)");
+        return;
+    }
+    let node = request.node.clone().or_else(|| trial.first_candidate_node());
+    let Some(node) = node else { return };
+    let Some(machine) = trial.machine_of(&node) else {
+        eprintln!("no shell: the machine of {node} is down ({verdict})");
+        return;
+    };
+    eprintln!("verdict so far: {verdict}");
+    eprintln!("shell in {node}; other nodes: --shell NODE; `exit` ends the trial");
+    if let Err(error) = interact(machine, &node).await {
+        eprintln!("the shell ended: {error}");
+    }
+}
+
+async fn interact(machine: &Machine, node: &str) -> Result<(), String> {
+    let id = machine.next_id();
+    let mut output = machine.terminal(id);
+    let (rows, columns) = size();
+    let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
+    let _raw = RawMode::enter();
+    let (typed, mut input) = mpsc::channel::<Vec<u8>>(16);
+    // Reading a terminal cannot be cancelled, so the thread is left behind when the shell ends.
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1024];
+        while let Ok(count @ 1..) = std::io::stdin().read(&mut buffer) {
+            if typed.blocking_send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    let request = Request::Shell { id, node: node.to_owned(), rows, columns, term };
+    let ended = machine.call(id, &request, DAY);
+    tokio::pin!(ended);
+    let mut size_now = (rows, columns);
+    let mut look = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        tokio::select! {
+            answer = &mut ended => {
+                while let Ok(data) = output.try_recv() {
+                    show(&data);
+                }
+                return answer.map(|_| ()).map_err(|error| error.to_string());
+            }
+            Some(data) = output.recv() => show(&data),
+            Some(data) = input.recv() => {
+                machine.send(&Request::Terminal { id, data }).await.map_err(|error| error.to_string())?;
+            }
+            _ = look.tick() => {
+                if size() != size_now {
+                    size_now = size();
+                    let (rows, columns) = size_now;
+                    let _ = machine.send(&Request::Resize { id, rows, columns }).await;
+                }
+            }
+        }
+    }
+}
+
+fn show(data: &[u8]) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(data).and_then(|()| out.flush());
+}
+
+fn size() -> (u16, u16) {
+    tcgetwinsize(std::io::stdout())
+        .map_or((24, 80), |size| (size.ws_row.max(1), size.ws_col.max(1)))
+}
+
+/// The user's terminal passes every key on; it is put back when this is dropped.
+struct RawMode(Termios);
+
+impl RawMode {
+    fn enter() -> Option<Self> {
+        let input = std::io::stdin();
+        if !input.is_terminal() {
+            return None;
+        }
+        let before = tcgetattr(&input).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(&input, OptionalActions::Now, &raw).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
+}
