@@ -1,0 +1,364 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::{KernelsArgs, Range, words};
+
+/// Find which kernel version broke a network service.
+#[derive(Parser, Debug)]
+#[command(
+    name = "kbisect",
+    version,
+    about = "Find which kernel version broke a network service",
+    long_about = "Find which kernel version broke a network service\n\n\
+        kbisect boots candidate kernels in QEMU, starts the real application, replays the rules, sends \
+        real traffic, and bisects. It needs no root rights and does not touch the host's network.",
+    override_usage = "kbisect GOOD..BAD --scenario NAME [OPTIONS]\n       kbisect COMMAND [OPTIONS]",
+    after_help = words::AFTER_HELP,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command; none asks for the next useful step.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Find the kernel of GOOD..BAD that broke a scenario (the word itself can be left out)
+    #[command(
+        long_about = words::BISECT,
+        after_help = words::BISECT_AFTER,
+        override_usage = "kbisect GOOD..BAD --scenario NAME [OPTIONS]"
+    )]
+    Bisect(BisectArgs),
+    /// Run one trial: one kernel, one scenario
+    #[command(long_about = words::RUN, after_help = words::RUN_AFTER)]
+    Run(RunArgs),
+    /// Go on with a run that was interrupted
+    Resume(ResumeArgs),
+    /// List, fetch, add and remove kernels
+    Kernels(KernelsArgs),
+    /// List, check and show scenarios
+    Scenario(ScenarioArgs),
+    /// Build, list and remove root images
+    Image(ImageArgs),
+    /// Find kernel failures in a console log
+    #[command(after_help = words::DETECT_AFTER)]
+    Detect(DetectArgs),
+    /// Print the report of a run again
+    Report(ReportArgs),
+    /// Print the JSON Schema of a document
+    Schema(SchemaArgs),
+    /// Say whether this machine is ready, and how fast a trial will be
+    Doctor(DoctorArgs),
+}
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// Print exactly one JSON document on standard output
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Say more; twice: everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// Say only what is asked for, and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub color: Color,
+    /// Suite of the archive to look into, in place of the default ones; may be repeated
+    #[arg(long = "suite", global = true, value_name = "SUITE", help_heading = "Kernel archives")]
+    pub suites: Vec<String>,
+    /// Debian mirror, in place of the one in apt's configuration
+    #[arg(long, global = true, value_name = "URL", help_heading = "Kernel archives")]
+    pub mirror: Option<String>,
+    /// Mirror of the security archive
+    #[arg(long, global = true, value_name = "URL", help_heading = "Kernel archives")]
+    pub security_mirror: Option<String>,
+    /// Keyring that signs the archive; may be repeated
+    #[arg(long = "keyring", global = true, value_name = "FILE", help_heading = "Kernel archives")]
+    pub keyrings: Vec<PathBuf>,
+    /// Kernel flavour [default: cloud-amd64]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Kernel archives")]
+    pub flavour: Option<String>,
+    /// Accept an archive index after its end of validity
+    #[arg(long, global = true, help_heading = "Kernel archives")]
+    pub allow_expired_index: bool,
+    /// Use no network: cached indexes and stored kernels only
+    #[arg(long, global = true, conflicts_with = "refresh", help_heading = "Kernel archives")]
+    pub offline: bool,
+    /// Fetch the archive indexes again, even when they are fresh
+    #[arg(long, global = true, help_heading = "Kernel archives")]
+    pub refresh: bool,
+    /// Cache directory [default: $XDG_CACHE_HOME/kbisect]
+    #[arg(long = "cache", global = true, value_name = "DIR", help_heading = "Kernel archives")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Arguments of a bisection.
+#[derive(Args, Clone, Debug)]
+pub struct BisectArgs {
+    /// The kernels: the older end, two dots, the newer end
+    #[arg(value_name = "GOOD..BAD")]
+    pub range: Range,
+    /// What decides.
+    #[command(flatten)]
+    pub trial: TrialArgs,
+    /// Look for the kernel that heals: the range is BAD..GOOD
+    #[arg(long)]
+    pub find_fix: bool,
+    /// Print what would be tried and downloaded, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take this end for granted instead of trying it first; may be repeated
+    #[arg(long, value_enum, value_name = "END")]
+    pub skip_endpoint: Vec<Endpoint>,
+    /// Where it runs.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// Arguments of a single trial.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// The kernel: a version, a release, or the name or id of a stored kernel
+    #[arg(value_name = "KERNEL")]
+    pub kernel: String,
+    /// What decides.
+    #[command(flatten)]
+    pub trial: TrialArgs,
+    /// Open a shell in a node at the point of failure [default: the first candidate node]
+    #[arg(long, value_name = "NODE", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "absent, present, present with a node")]
+    pub shell: Option<Option<String>>,
+    /// When to open the shell
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, requires = "shell")]
+    pub shell_on: ShellOn,
+    /// Where it runs.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// What a trial is made of, beside its kernel.
+#[derive(Args, Clone, Debug)]
+pub struct TrialArgs {
+    /// Scenario: a name (see `kbisect scenario list`) or a folder
+    #[arg(short, long, value_name = "NAME")]
+    pub scenario: String,
+    /// Kernel of the reference nodes [default: chosen from what is there]
+    #[arg(long, value_name = "VERSION")]
+    pub reference: Option<String>,
+    /// Machines: `split` (candidate and peer) or `single` (all nodes in one; needs less memory)
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub placement: Placement,
+    /// Folder that runs are written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+}
+
+/// Where trials run.
+#[derive(Args, Clone, Debug, Default)]
+pub struct MachineArgs {
+    /// How QEMU runs the guests; `auto` tries KVM with a real start
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "Machines")]
+    pub accel: AccelChoice,
+    /// QEMU, in place of qemu-system-x86_64 in PATH
+    #[arg(long, value_name = "PATH", help_heading = "Machines")]
+    pub qemu: Option<PathBuf>,
+    /// Folder with the definition of the root image, in place of the built-in one
+    #[arg(long, value_name = "DIR", help_heading = "Machines")]
+    pub image: Option<PathBuf>,
+}
+
+/// How QEMU is to run guests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AccelChoice {
+    /// KVM when it really works, else TCG
+    #[default]
+    Auto,
+    /// Hardware virtualisation
+    Kvm,
+    /// Emulation
+    Tcg,
+}
+
+/// An end of the range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Endpoint {
+    /// The end that passes
+    Good,
+    /// The end that fails
+    Bad,
+}
+
+/// How nodes are put on machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Placement {
+    /// Candidate nodes on one machine, reference nodes on another
+    #[default]
+    Split,
+    /// All nodes on the candidate machine
+    Single,
+}
+
+/// When `--shell` opens a shell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ShellOn {
+    /// When the kernel is not good
+    #[default]
+    Fail,
+    /// After every trial
+    Always,
+}
+
+/// Arguments of `kbisect resume`.
+#[derive(Args, Clone, Debug)]
+pub struct ResumeArgs {
+    /// The run: its folder, or its name below the results folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Folder that runs are written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+    /// QEMU, in place of qemu-system-x86_64 in PATH
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+}
+
+/// Arguments of `kbisect scenario`.
+#[derive(Args, Debug)]
+pub struct ScenarioArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ScenarioCommand,
+}
+
+/// What can be done with scenarios.
+#[derive(Subcommand, Debug)]
+pub enum ScenarioCommand {
+    /// List the scenarios that can be named
+    List,
+    /// Check scenarios without a machine: errors point at file, line and key
+    Check {
+        /// Names, folders or scenario.toml files
+        #[arg(required = true, value_name = "NAME|PATH")]
+        scenarios: Vec<String>,
+    },
+    /// Show what a scenario builds, runs and checks
+    Show {
+        /// Name, folder or scenario.toml file
+        #[arg(value_name = "NAME|PATH")]
+        scenario: String,
+    },
+}
+
+/// Arguments of `kbisect image`.
+#[derive(Args, Debug)]
+pub struct ImageArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ImageCommand,
+}
+
+/// What can be done with root images.
+#[derive(Subcommand, Debug)]
+pub enum ImageCommand {
+    /// Build the root image unless it is there
+    Build {
+        /// Folder with the image's definition, in place of the built-in one
+        #[arg(long, value_name = "DIR")]
+        image: Option<PathBuf>,
+    },
+    /// List the root images in the cache
+    List,
+    /// Remove root images that the built-in definition does not name
+    Prune {
+        /// Remove that one too
+        #[arg(long)]
+        all: bool,
+        /// Only say what would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Arguments of `kbisect detect`.
+#[derive(Args, Debug)]
+pub struct DetectArgs {
+    /// Console log; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// Arguments of `kbisect report`.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// The run: its folder, or its name below the results folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Form of the report [default: md, or json with --json]
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub format: Option<ReportFormat>,
+    /// Folder that runs are written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+}
+
+/// Forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// Markdown
+    Md,
+    /// The result document
+    Json,
+}
+
+/// Arguments of `kbisect schema`.
+#[derive(Args, Debug)]
+pub struct SchemaArgs {
+    /// Document, such as `bisect`; without it the names are listed
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// Arguments of `kbisect doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Probe KVM again instead of taking the remembered answer
+    #[arg(long)]
+    pub again: bool,
+    /// Folder that runs would be written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+    /// Where trials would run.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}

@@ -1,0 +1,118 @@
+//! `kbisect kernels`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Range, words};
+
+/// Arguments of `kbisect kernels`.
+#[derive(Args, Debug)]
+pub struct KernelsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KernelsCommand,
+}
+
+/// What can be done with kernels.
+#[derive(Subcommand, Debug)]
+pub enum KernelsCommand {
+    /// List what the archives and the local store hold
+    List(ListArgs),
+    /// Download kernels into the local store
+    Fetch(FetchArgs),
+    /// Add a kernel of one's own to the local store
+    Add(AddArgs),
+    /// Remove kernels from the local store
+    Prune(PruneArgs),
+}
+
+/// Arguments of `kbisect kernels list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// Only the kernels from GOOD to BAD
+    #[arg(value_name = "GOOD..BAD")]
+    pub range: Option<Range>,
+    /// Only the kernels in the local store; needs no archive
+    #[arg(long, conflicts_with = "range")]
+    pub stored: bool,
+}
+
+/// Arguments of `kbisect kernels fetch`.
+#[derive(Args, Debug)]
+pub struct FetchArgs {
+    /// Versions or ranges GOOD..BAD
+    #[arg(required = true, value_name = "VERSION|GOOD..BAD")]
+    pub kernels: Vec<String>,
+}
+
+/// Arguments of `kbisect kernels add`.
+#[derive(Args, Debug)]
+#[command(after_help = words::ADD_AFTER)]
+pub struct AddArgs {
+    /// A kernel image, .deb packages, or a directory
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Module tree of a kernel image: lib/modules/RELEASE, or a directory that holds it
+    #[arg(long, value_name = "DIR")]
+    pub modules: Option<PathBuf>,
+    /// Name to find the kernel by
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Version, in place of the one in the image: it is the kernel's place in a range
+    #[arg(long = "version", value_name = "VERSION")]
+    pub kernel_version: Option<String>,
+}
+
+/// Arguments of `kbisect kernels prune`: a kernel goes when any rule says so.
+#[derive(Args, Debug)]
+#[group(id = "rule", required = true, multiple = true)]
+pub struct PruneArgs {
+    /// Keep the N most recently used kernels
+    #[arg(long, value_name = "N", group = "rule")]
+    pub keep: Option<usize>,
+    /// Remove kernels that were not used for so many days
+    #[arg(long, value_name = "DAYS", group = "rule")]
+    pub older_than: Option<u64>,
+    /// Keep at most so much, such as 500M or 2G
+    #[arg(long, value_name = "SIZE", group = "rule", value_parser = size)]
+    pub max_size: Option<u64>,
+    /// Remove all kernels
+    #[arg(long, group = "rule")]
+    pub all: bool,
+    /// Only say what would go
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Reads a size in bytes, with an optional unit of 1024: `K`, `M`, `G`, `T`.
+fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text[digits.len()..].trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "K" | "KB" | "KIB" => 1 << 10,
+        "M" | "MB" | "MIB" => 1 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
+        "T" | "TB" | "TIB" => 1_u64 << 40,
+        _ => return Err("a size is a number with K, M, G or T, such as 500M".to_owned()),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| "a size is a whole number, such as 500M".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "the size is too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_of_1024() {
+        assert_eq!(size("500M"), Ok(500 << 20));
+        assert_eq!(size("2 GiB"), Ok(2 << 30));
+        assert_eq!(size("17"), Ok(17));
+        for bad in ["", "M", "1.5G", "-1", "3X", "99999999999T"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+}

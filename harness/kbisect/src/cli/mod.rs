@@ -1,0 +1,16 @@
+//! The command line: what can be typed, and what it means.
+
+mod args;
+mod form;
+mod kernels;
+mod range;
+mod words;
+
+pub use args::{
+    AccelChoice, BisectArgs, Cli, Color, Command, DetectArgs, DoctorArgs, Endpoint, Global,
+    ImageArgs, ImageCommand, MachineArgs, Placement, ReportArgs, ReportFormat, ResumeArgs, RunArgs,
+    ScenarioArgs, ScenarioCommand, SchemaArgs, ShellOn, TrialArgs,
+};
+pub use form::{Form, Refusal, parse};
+pub use kernels::{AddArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs};
+pub use range::Range;

@@ -1,0 +1,70 @@
+//! The longer texts of `--help`.
+
+pub const AFTER_HELP: &str = "\
+Examples:
+  kbisect doctor                                   is this machine ready?
+  kbisect 6.12.43..6.12.96 --scenario connlimit    which version broke it?
+  kbisect 6.12.69..6.12.101 --scenario connlimit --find-fix
+                                                   which version fixed it?
+  kbisect run 6.12.69 --scenario connlimit --shell one trial, and a look at the failure
+  kbisect detect console.log                       what crashed in this log?
+
+Exit codes:
+    0  found (run: good; other commands: done)
+    1  ended without a culprit (run: bad)
+    2  the command line, a scenario or a version cannot be used (run: 200)
+   69  kbisect or the host failed, no answer (run: 201)
+  125  run only: the kernel cannot answer
+  130  interrupted; `kbisect resume RUN` goes on
+  `git bisect run kbisect run ...` is safe: no failure of kbisect counts as bad or skip.
+
+With --json, standard output is exactly one JSON document, errors included; `kbisect schema` lists
+the schemas. Settings of one's own: $XDG_CONFIG_HOME/kbisect/config.toml.";
+
+pub const BISECT: &str = "\
+Find the kernel of GOOD..BAD that broke a scenario
+
+Both ends are tried first, then the range is cut in half until one kernel is left. A kernel that
+cannot answer is skipped; when skipped kernels lie around the change, all that are left are named.
+The left end is always the older kernel; with --find-fix it is the bad one.
+
+An end is an upstream version (6.12.57), a package version (6.12.90-2~bpo12+1), a release as
+`uname -r` says it, or the name or id of a kernel that was added to the store.";
+
+pub const BISECT_AFTER: &str = "\
+Examples:
+  kbisect 6.12.43..6.12.96 --scenario connlimit
+  kbisect 6.12.43..6.12.96 --scenario connlimit --dry-run      what would be tried and downloaded
+  kbisect 6.12.69..6.12.101 --scenario connlimit --find-fix    the first kernel that heals it
+  kbisect 5.10.40..mine --scenario ./our-gateway --json        own kernel, own scenario
+
+Exit codes: 0 found, 1 ended without a culprit, 2 usage, 69 kbisect or the host failed,
+130 interrupted (kbisect resume RUN goes on).";
+
+pub const RUN: &str = "\
+Run one trial: one boot of one kernel through one scenario
+
+The kernel is named as in a range. With --shell a shell is opened in the guest at the point of
+failure, with everything as the failure left it.";
+
+pub const RUN_AFTER: &str = "\
+Examples:
+  kbisect run 6.12.69 --scenario connlimit
+  kbisect run 6.12.69 --scenario connlimit --shell             a shell where it failed
+  kbisect run 6.12.57 --scenario connlimit --shell=server --shell-on always
+  git bisect run sh -c 'make -j8 bzImage || exit 125
+      kbisect kernels add arch/x86/boot/bzImage --as mine && kbisect run mine --scenario smoke'
+
+Exit codes: 0 good, 1 bad, 125 the kernel cannot answer (skip), 130 interrupted, 200 usage,
+201 kbisect or the host failed.";
+
+pub const DETECT_AFTER: &str = "\
+Examples:
+  kbisect detect /var/log/console.log
+  journalctl -k -o cat | kbisect detect - --json";
+
+pub const ADD_AFTER: &str = "\
+Examples:
+  kbisect kernels add linux-image-6.12.0_amd64.deb
+  kbisect kernels add arch/x86/boot/bzImage --modules /tmp/mods/lib/modules/6.12.0 --as mine
+  kbisect kernels add /srv/kernels/6.12.57       a directory with vmlinuz, config, lib/modules";

@@ -1,0 +1,157 @@
+//! How errors are told: one line, what to do about it, and the class for the exit code.
+
+use std::error::Error;
+
+use kbisect_core::scenario::ScenarioError;
+use kbisect_core::version::VersionError;
+use kbisect_kernels::{
+    AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError,
+};
+use kbisect_vm::image::{DefinitionError, ImageError};
+use kbisect_vm::qemu::QemuError;
+use serde::Serialize;
+
+use crate::exit::Class;
+use crate::output;
+
+/// An error of this binary's own.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    class: Class,
+    message: String,
+    hint: Option<String>,
+}
+
+/// What was asked for makes no sense: exit code 2.
+pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    Failure { class: Class::Usage, message: message.into(), hint: Some(hint.into()) }.into()
+}
+
+/// kbisect or the host failed: exit code 69.
+pub fn infrastructure(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+    Failure { class: Class::Infrastructure, message: message.into(), hint: Some(hint.into()) }
+        .into()
+}
+
+/// The user stopped the command: exit code 130.
+pub fn interrupted(message: impl Into<String>, hint: Option<String>) -> anyhow::Error {
+    Failure { class: Class::Interrupted, message: message.into(), hint }.into()
+}
+
+/// The document that `--json` prints in place of a result.
+#[derive(Debug, Serialize)]
+struct ErrorDocument {
+    schema: &'static str,
+    error: String,
+    hint: Option<String>,
+}
+
+/// Tells an error: on standard error for people, on standard output as JSON when that was asked for.
+pub fn report(error: &anyhow::Error, json: bool) {
+    tell(&message(error), hint(error), json);
+}
+
+fn tell(message: &str, hint: Option<String>, json: bool) {
+    for line in message.lines() {
+        eprintln!("error: {}", output::clean(line));
+    }
+    if let Some(hint) = &hint {
+        eprintln!("hint: {}", output::clean(hint));
+    }
+    if json {
+        document(message, hint);
+    }
+}
+
+/// Prints an error as the one JSON document of standard output.
+pub fn document(message: &str, hint: Option<String>) {
+    let document = ErrorDocument { schema: "kbisect.error/1", error: message.to_owned(), hint };
+    // Nobody is left to be told when this fails as well.
+    let _ = output::json(&document);
+}
+
+/// The error with its causes in one line; a cause that the message holds already is left out.
+#[must_use]
+pub fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// What to do about an error: the first hint in its chain.
+#[must_use]
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(hint_of)
+}
+
+fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.hint.clone();
+    }
+    macro_rules! ask {
+        ($($type:ty),+) => {
+            $(if let Some(error) = error.downcast_ref::<$type>() { return error.hint(); })+
+        };
+    }
+    ask!(AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError);
+    ask!(ImageError, QemuError, ScenarioError);
+    None
+}
+
+/// The class of an error: that of the first error in its chain that is known to have one.
+#[must_use]
+pub fn class(error: &anyhow::Error) -> Class {
+    error.chain().find_map(class_of).unwrap_or(Class::Infrastructure)
+}
+
+fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return Some(failure.class);
+    }
+    if let Some(error) = error.downcast_ref::<AddError>() {
+        return Some(match error {
+            AddError::Store(_) => Class::Infrastructure,
+            _ => Class::Usage,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<SettingsError>() {
+        return Some(match error {
+            SettingsError::NoCacheDir | SettingsError::Read { .. } => Class::Infrastructure,
+            _ => Class::Usage,
+        });
+    }
+    let usage = error.is::<ResolveError>()
+        || error.is::<ScenarioError>()
+        || error.is::<DefinitionError>()
+        || error.is::<VersionError>();
+    usage.then_some(Class::Usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_joined_and_not_repeated() {
+        let error = anyhow::Error::msg("no such file").context("cannot read `x`");
+        assert_eq!(message(&error), "cannot read `x`: no such file");
+        let told = anyhow::Error::msg("no such file").context("cannot read `x`: no such file");
+        assert_eq!(message(&told), "cannot read `x`: no such file");
+    }
+
+    #[test]
+    fn an_error_keeps_its_class_and_hint_under_context() {
+        let error = usage("no range", "give GOOD..BAD").context("cannot plan");
+        assert_eq!(class(&error), Class::Usage);
+        assert_eq!(hint(&error).as_deref(), Some("give GOOD..BAD"));
+        assert_eq!(class(&anyhow::Error::msg("disk on fire")), Class::Infrastructure);
+    }
+}

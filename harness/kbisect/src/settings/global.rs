@@ -1,0 +1,192 @@
+//! From options to settings.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kbisect_kernels::{Options, Settings, Store};
+use kbisect_vm::image::{ImageDefinition, ImageSources};
+use kbisect_vm::qemu::in_path;
+
+use crate::cli::{Global, MachineArgs};
+use crate::errors;
+
+impl Global {
+    /// Where to look for kernels: apt's configuration, kbisect's own file, then the options.
+    ///
+    /// # Errors
+    /// [`kbisect_kernels::SettingsError`].
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let options = Options {
+            cache_dir: self.cache_dir.as_deref().map(absolute),
+            suites: self.suites.clone(),
+            mirror: self.mirror.clone(),
+            security_mirror: self.security_mirror.clone(),
+            keyrings: self.keyrings.clone(),
+            flavour: self.flavour.clone(),
+            allow_expired: self.allow_expired_index,
+            offline: self.offline,
+            refresh: self.refresh,
+            ..Options::default()
+        };
+        Ok(Settings::discover(&options)?)
+    }
+
+    /// Opens the kernel store in the cache directory of `settings`.
+    ///
+    /// # Errors
+    /// [`kbisect_kernels::StoreError`].
+    pub fn store(&self, settings: &Settings) -> anyhow::Result<Store> {
+        Ok(Store::open(&settings.cache_dir)?)
+    }
+}
+
+impl MachineArgs {
+    /// The definition of the root image.
+    ///
+    /// # Errors
+    /// [`kbisect_vm::image::DefinitionError`].
+    pub fn image_definition(&self) -> anyhow::Result<ImageDefinition> {
+        image_definition(self.image.as_deref())
+    }
+}
+
+/// Reads the definition in a folder; without one, the built-in definition.
+///
+/// # Errors
+/// [`kbisect_vm::image::DefinitionError`].
+pub fn image_definition(folder: Option<&Path>) -> anyhow::Result<ImageDefinition> {
+    match folder {
+        Some(folder) => Ok(ImageDefinition::load(folder)?),
+        None => Ok(ImageDefinition::built_in()),
+    }
+}
+
+/// Where the packages of the root image come from.
+///
+/// # Errors
+/// When no mirror or no keyring is known.
+pub fn image_sources(settings: &Settings) -> anyhow::Result<ImageSources> {
+    let mirrors = settings.mirrors.as_ref().ok_or_else(|| {
+        errors::infrastructure(
+            "no Debian mirror is known to build the root image from",
+            "name one with --mirror URL (or in config.toml), and its keyring with --keyring FILE",
+        )
+    })?;
+    let keyring = settings.keyrings.first().ok_or_else(|| {
+        errors::infrastructure(
+            "no keyring is known to verify the root image's packages with",
+            "install the package `debian-archive-keyring`, or name a keyring with --keyring",
+        )
+    })?;
+    if settings.offline {
+        return Err(errors::infrastructure(
+            "the root image is not built, and --offline was given",
+            "run `kbisect image build` without --offline first",
+        ));
+    }
+    let mut apt_options = host_apt_options();
+    if settings.allow_expired {
+        apt_options.push("Acquire::Check-Valid-Until \"false\"".to_owned());
+    }
+    Ok(ImageSources {
+        mirror_url: mirrors.main.clone(),
+        security_url: Some(mirrors.security.clone()),
+        keyring: keyring.clone(),
+        apt_options,
+    })
+}
+
+/// The host's apt settings that decide whether a mirror can be reached: proxies.
+fn host_apt_options() -> Vec<String> {
+    let Some(apt_config) = in_path("apt-config") else { return Vec::new() };
+    let Ok(output) = Command::new(apt_config).args(["dump", "Acquire"]).output() else {
+        return Vec::new();
+    };
+    proxies(&String::from_utf8_lossy(&output.stdout))
+}
+
+fn proxies(dump: &str) -> Vec<String> {
+    dump.lines()
+        .filter_map(|line| line.strip_suffix(';'))
+        .filter(|line| {
+            let Some((name, value)) = line.split_once(' ') else { return false };
+            let name = name.to_ascii_lowercase();
+            let proxy = name.starts_with("acquire::http::proxy")
+                || name.starts_with("acquire::https::proxy");
+            // An empty value turns a proxy on or off in apt as in none; it says nothing here.
+            proxy && !name.ends_with("::") && value != "\"\""
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A path that stays good when a child runs in another directory.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Finds the folder of a run that was named: a folder, or a name below the results folder.
+///
+/// # Errors
+/// When there is no such folder, or it holds no run.
+pub fn run_folder(name: &Path, results: &Path) -> anyhow::Result<PathBuf> {
+    let below = results.join(name);
+    let folder = [name, below.as_path()].into_iter().find(|folder| folder.is_dir());
+    folder.map(absolute).ok_or_else(|| {
+        let known = runs(results);
+        let hint = match known.as_slice() {
+            [] => format!(
+                "there are no runs in `{}`; --results names another folder",
+                results.display()
+            ),
+            [.., newest] => format!(
+                "the newest run in `{}` is {newest}; --results names another folder",
+                results.display()
+            ),
+        };
+        errors::usage(format!("no run `{}`", name.display()), hint)
+    })
+}
+
+/// Names of the runs in a results folder, oldest first: run ids begin with the time.
+#[must_use]
+pub fn runs(results: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(results).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_of_apt_are_kept_and_nothing_else() {
+        let dump = "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://p:3128\";\n\
+                    Acquire::https::Proxy \"\";\nAcquire::Retries \"3\";\n\
+                    Acquire::http::Proxy::mirror.example \"DIRECT\";\n";
+        assert_eq!(
+            proxies(dump),
+            [
+                "Acquire::http::Proxy \"http://p:3128\"",
+                "Acquire::http::Proxy::mirror.example \"DIRECT\""
+            ]
+        );
+    }
+
+    #[test]
+    fn a_run_is_found_by_folder_or_name() {
+        let results = tempfile::tempdir().unwrap();
+        std::fs::create_dir(results.path().join("r1")).unwrap();
+        let found = run_folder(Path::new("r1"), results.path()).unwrap();
+        assert_eq!(found, results.path().join("r1"));
+        assert_eq!(run_folder(&found, Path::new("/nowhere")).unwrap(), found);
+        let error = run_folder(Path::new("r2"), results.path()).unwrap_err();
+        assert!(errors::hint(&error).unwrap().contains("r1"));
+    }
+}
