@@ -162,10 +162,11 @@ fn strip_stamp(text: &str) -> Option<&str> {
         let rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
         return (fraction.len() - rest.len() >= 3).then(|| rest.strip_prefix(']')).flatten();
     }
+    if !["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "].contains(&inner.get(..4)?) {
+        return None;
+    }
     let (date, rest) = inner.split_once(']')?;
-    let day =
-        matches!(date.get(..4)?, "Mon " | "Tue " | "Wed " | "Thu " | "Fri " | "Sat " | "Sun ");
-    (day && date.contains(':') && date.len() < 40).then_some(rest)
+    (date.contains(':') && date.len() < 40).then_some(rest)
 }
 
 fn strip_caller(text: &str) -> Option<(Caller, &str)> {

@@ -22,6 +22,8 @@ const TRACELESS_MAX: usize = 160;
 const QUIET_MAX: usize = 40;
 /// A report that ended waits that many lines of log for the panic that may follow.
 const LINGER: usize = 400;
+/// No report reaches over more lines of log, whoever printed them.
+const SPAN_MAX: usize = 2 * LINES_MAX;
 /// Reports that are collected side by side (one for each caller).
 const OPEN_MAX: usize = 8;
 /// Further reports of one log are only counted.
@@ -169,7 +171,7 @@ impl Scanner {
     /// Says whether the trace of a report is still coming in.
     #[must_use]
     pub fn is_collecting(&self) -> bool {
-        self.open.iter().any(|open| !open.ended)
+        self.open.iter().any(|open| !open.doubtful && open.is_growing(self.lines))
     }
 
     /// Reports that were left out because there were too many of them.
@@ -207,7 +209,7 @@ impl Scanner {
             if hit < at {
                 hit = find(at);
             }
-            if !self.is_collecting() && self.stamped {
+            if !self.needs_lines() && self.stamped {
                 // Nothing to collect: jump to the next line that can matter.
                 let start = memchr::memrchr(b'\n', &bytes[at..hit]).map_or(at, |end| at + end + 1);
                 self.lines += memchr::memchr_iter(b'\n', &bytes[at..start]).count();
@@ -227,7 +229,7 @@ impl Scanner {
 
     fn line(&mut self, raw: &[u8], offset: u64, candidate: bool) {
         let text: Cow<'_, str> = line::clean(raw);
-        if !candidate && !self.is_collecting() {
+        if !candidate && !self.needs_lines() {
             self.stamped |= line::parse(&text).stamped;
             return;
         }
@@ -261,7 +263,13 @@ impl Scanner {
 
     /// The report that a line from there belongs to.
     fn collector(&self, source: Source) -> Option<usize> {
-        self.open.iter().rposition(|open| !open.ended && open.source == source)
+        let now = self.lines;
+        self.open.iter().rposition(|open| open.is_growing(now) && open.source == source)
+    }
+
+    /// Whether some report takes lines.
+    fn needs_lines(&self) -> bool {
+        self.open.iter().any(|open| open.is_growing(self.lines))
     }
 
     /// Whether a first line only continues a report that is open.
@@ -285,7 +293,7 @@ impl Scanner {
         let Some(open) = self.open.iter_mut().rfind(|open| open.source == Source::of(line)) else {
             return false;
         };
-        let near = !open.ended && now - open.line < 60;
+        let near = open.is_growing(now) && now - open.line < 60;
         if rule.die && open.rule.heralds && !open.died && near {
             open.died = true;
         } else if near && !open.died && open.takes(rule) {
@@ -337,7 +345,7 @@ impl Scanner {
     fn let_go(&mut self) {
         while let Some(i) = self.open.iter().position(|open| {
             let waited = self.lines - open.line;
-            open.ended && waited > open.bodies.len() + LINGER
+            !open.is_growing(self.lines) && waited > open.bodies.len() + LINGER
         }) {
             let open = self.open.remove(i);
             self.close(open);
@@ -433,6 +441,11 @@ impl Open {
             traced: false,
             quiet: 0,
         }
+    }
+
+    /// Whether lines that are printed now can belong to it.
+    fn is_growing(&self, now: usize) -> bool {
+        !self.ended && now - self.line <= SPAN_MAX
     }
 
     /// Adds a line; returns whether the report ended with it.

@@ -1,0 +1,5 @@
+//! Console logs in the kernel's formats, written for these tests, and what must be read in them.
+
+mod logs;
+mod reports;
+mod stream;
