@@ -5,8 +5,23 @@
 //! network, so a report made again later is the same, byte by byte.
 
 mod documents;
+mod extra;
+mod journal;
+mod markdown;
+mod schema;
+mod story;
+mod terminal;
+mod text;
 
 pub use documents::{
     DetectDocument, DetectedReport, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus,
     KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument,
 };
+pub use extra::Extra;
+pub use journal::{
+    JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line, read_journal,
+    read_journal_of,
+};
+pub use markdown::{markdown, markdown_run};
+pub use schema::{SCHEMA_NAMES, schema};
+pub use terminal::{terminal_summary, terminal_summary_run};

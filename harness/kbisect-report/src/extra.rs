@@ -1,0 +1,47 @@
+//! What a report says beyond the result: how the run was asked for, and what happened around it.
+
+use kbisect_core::run::{JournalLine, Plan, RunEvent};
+
+/// What a report says beyond the result. Everything is optional: without it the report is shorter.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extra {
+    /// The command as typed.
+    pub command: Vec<String>,
+    /// One line about the scenario.
+    pub scenario_summary: String,
+    /// SHA-256 over the scenario's files.
+    pub scenario_sha256: String,
+    /// The older end, as typed.
+    pub old_end: String,
+    /// The newer end, as typed.
+    pub new_end: String,
+    /// Notes that were given while it ran, in order.
+    pub notes: Vec<String>,
+    /// How often the run was resumed.
+    pub resumed: usize,
+}
+
+impl Extra {
+    /// Takes it from a journal, so that a report made later says the same.
+    #[must_use]
+    pub fn from_journal(lines: &[JournalLine]) -> Self {
+        let mut extra = Self::default();
+        for line in lines {
+            match &line.event {
+                RunEvent::Began { plan } => extra.take_plan(plan),
+                RunEvent::Note { text } => extra.notes.push(text.clone()),
+                RunEvent::Resumed => extra.resumed += 1,
+                _ => {}
+            }
+        }
+        extra
+    }
+
+    fn take_plan(&mut self, plan: &Plan) {
+        self.command.clone_from(&plan.command);
+        self.scenario_summary.clone_from(&plan.scenario_summary);
+        self.scenario_sha256.clone_from(&plan.scenario_sha256);
+        self.old_end.clone_from(&plan.old_end);
+        self.new_end.clone_from(&plan.new_end);
+    }
+}

@@ -1,0 +1,52 @@
+//! The JSON Schemas of everything that kbisect prints with `--json`, writes, or reads.
+//!
+//! They are made from the types by a test and checked in, so that a change of a document shows up
+//! as a change of its schema.
+
+/// Names that [`schema`] knows, in the order for lists.
+pub const SCHEMA_NAMES: [&str; 9] =
+    ["bisect", "run", "plan", "journal", "detect", "doctor", "kernels", "scenarios", "scenario"];
+
+/// Gives the JSON Schema (draft 2020-12) of a document by its name: `bisect`, or `kbisect.bisect/1`
+/// as in the document's `schema` member.
+///
+/// `journal` is one line of `journal.jsonl`; `scenario` is the file `scenario.toml`, read as if it
+/// were JSON; `scenarios` is the list of them.
+#[must_use]
+pub fn schema(name: &str) -> Option<&'static str> {
+    let short = name.strip_prefix("kbisect.").and_then(|rest| rest.strip_suffix("/1"));
+    Some(match short.unwrap_or(name) {
+        "bisect" => include_str!("../schemas/bisect.json"),
+        "run" => include_str!("../schemas/run.json"),
+        "plan" => include_str!("../schemas/plan.json"),
+        "journal" => include_str!("../schemas/journal.json"),
+        "detect" => include_str!("../schemas/detect.json"),
+        "doctor" => include_str!("../schemas/doctor.json"),
+        "kernels" => include_str!("../schemas/kernels.json"),
+        "scenarios" => include_str!("../schemas/scenarios.json"),
+        "scenario" => include_str!("../schemas/scenario.json"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_schema_under_both_spellings() {
+        for name in SCHEMA_NAMES {
+            let text = schema(name).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(schema(&format!("kbisect.{name}/1")), Some(text));
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(value["$id"], format!("kbisect.{name}/1"));
+        }
+    }
+
+    #[test]
+    fn unknown_names_and_versions_have_none() {
+        for name in ["", "bisect/1", "kbisect.bisect/2", "kbisect.bisect", "Bisect"] {
+            assert_eq!(schema(name), None, "{name}");
+        }
+    }
+}

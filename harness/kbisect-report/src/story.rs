@@ -1,0 +1,397 @@
+//! What a result says, in sentences and in the order in which people ask.
+
+use std::collections::BTreeSet;
+
+use kbisect_core::kernel::Kernel;
+use kbisect_core::run::{BisectResult, OutcomeWord, SeriesEntry};
+use kbisect_core::search::Direction;
+use kbisect_core::trial::TrialRecord;
+
+/// A result with the questions that a report asks of it.
+pub(crate) struct Story<'a> {
+    pub(crate) result: &'a BisectResult,
+}
+
+/// How a run without an answer can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It is complete, with or without a culprit.
+    Complete,
+    /// An end gave no answer: trying again would give none either.
+    EndSkipped,
+    /// The user stopped it.
+    Interrupted,
+    /// It failed, or was killed.
+    Failed,
+}
+
+/// One side of the change.
+pub(crate) struct Side<'a> {
+    /// `last good`, `first bad`, `last bad`, `first good`.
+    pub(crate) label: &'static str,
+    /// Whether it is good.
+    pub(crate) good: bool,
+    /// The kernel.
+    pub(crate) kernel: &'a Kernel,
+}
+
+impl<'a> Story<'a> {
+    /// Whether one kernel was found.
+    pub(crate) fn found(&self) -> bool {
+        matches!(self.result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips)
+    }
+
+    /// How it ended.
+    pub(crate) fn ending(&self) -> Ending {
+        match (self.result.outcome, self.result.reason.as_deref()) {
+            (OutcomeWord::Aborted, Some("interrupted")) => Ending::Interrupted,
+            (OutcomeWord::Aborted, Some(reason))
+                if reason.ends_with("end of the range gives no answer") =>
+            {
+                Ending::EndSkipped
+            }
+            (OutcomeWord::Aborted, _) => Ending::Failed,
+            _ => Ending::Complete,
+        }
+    }
+
+    /// The command that goes on with a run that is not complete.
+    pub(crate) fn resume(&self) -> Option<String> {
+        matches!(self.ending(), Ending::Interrupted | Ending::Failed)
+            .then(|| format!("kbisect resume {}", crate::text::shell_word(&self.result.run_dir)))
+    }
+
+    /// Both sides of the change, the older one first; empty when they are not known.
+    pub(crate) fn sides(&self) -> Vec<Side<'a>> {
+        let result = self.result;
+        let side = |label, good, kernel: &'a Option<Kernel>| {
+            kernel.as_ref().map(|kernel| Side { label, good, kernel })
+        };
+        let sides = match result.direction {
+            Direction::Regression => [
+                side("last good", true, &result.last_good),
+                side("first bad", false, &result.first_bad),
+            ],
+            Direction::Fix => [
+                side("last bad", false, &result.last_bad),
+                side("first good", true, &result.first_good),
+            ],
+        };
+        sides.into_iter().flatten().collect()
+    }
+
+    /// The end that was expected to be bad (or, `good`, to be good).
+    fn end(&self, good: bool) -> Option<&'a SeriesEntry> {
+        match (self.result.direction, good) {
+            (Direction::Regression, true) | (Direction::Fix, false) => self.result.series.first(),
+            (Direction::Regression, false) | (Direction::Fix, true) => self.result.series.last(),
+        }
+    }
+
+    /// The trial of a kernel that led to its verdict: the last one.
+    pub(crate) fn trial_of(&self, kernel: &Kernel) -> Option<&'a TrialRecord> {
+        self.result.trials.iter().rev().find(|trial| trial.kernel.id == kernel.id)
+    }
+
+    /// The trial that shows the failure best: that of the bad kernel next to the change, else the
+    /// first one with the symptom that was looked for, else the first bad one.
+    pub(crate) fn shown_trial(&self) -> Option<&'a TrialRecord> {
+        let beside = self.sides().into_iter().find(|side| !side.good);
+        let beside = beside.and_then(|side| self.trial_of(side.kernel));
+        let bad = || self.result.trials.iter().filter(|trial| trial.verdict == "bad");
+        beside
+            .filter(|trial| trial.verdict == "bad")
+            .or_else(|| bad().find(|trial| trial.reason.is_none()))
+            .or_else(|| bad().next())
+    }
+
+    /// The trial to compare it with: that of the good kernel next to the change.
+    pub(crate) fn good_trial(&self) -> Option<&'a TrialRecord> {
+        let beside = self.sides().into_iter().find(|side| side.good)?;
+        self.trial_of(beside.kernel).filter(|trial| trial.verdict == "good")
+    }
+
+    /// What to call a kernel: its name or upstream version; the package version where another
+    /// kernel of the series has the same.
+    pub(crate) fn label(&self, kernel: &Kernel) -> String {
+        let same = |other: &Kernel| other.label() == kernel.label() && other.id != kernel.id;
+        if self.result.series.iter().any(|entry| same(&entry.kernel)) {
+            kernel.package_version.to_string()
+        } else {
+            kernel.label().to_owned()
+        }
+    }
+
+    /// `Debian cloud-amd64 kernels`, if they all are.
+    fn family(&self) -> String {
+        let kernels = || self.result.series.iter().map(|entry| &entry.kernel);
+        let debian = kernels().all(|kernel| kernel.source.starts_with("debian"));
+        let flavours: BTreeSet<_> = kernels().map(|kernel| kernel.flavour.as_str()).collect();
+        let flavour = match (flavours.len(), flavours.first()) {
+            (1, Some(flavour)) if !flavour.is_empty() => Some(*flavour),
+            _ => None,
+        };
+        match (debian && !self.result.series.is_empty(), flavour) {
+            (true, Some(flavour)) => format!("Debian {flavour} kernels"),
+            (true, None) => "Debian kernels".to_owned(),
+            (false, Some(flavour)) => format!("the {flavour} kernels of this series"),
+            (false, None) => "the kernels of this series".to_owned(),
+        }
+    }
+
+    /// A few words for headings: `lost-ingress since 6.12.69`.
+    pub(crate) fn heading(&self) -> String {
+        let kind =
+            self.result.symptom.as_ref().map_or("failure".to_owned(), |s| s.kind.to_string());
+        let labels: Vec<String> = self.sides().iter().map(|side| self.label(side.kernel)).collect();
+        match (self.result.outcome, labels.as_slice(), self.result.direction) {
+            (
+                OutcomeWord::Found | OutcomeWord::FoundDespiteSkips,
+                [_, new],
+                Direction::Regression,
+            ) => {
+                format!("{kind} since {new}")
+            }
+            (OutcomeWord::Found | OutcomeWord::FoundDespiteSkips, [_, new], Direction::Fix) => {
+                format!("{kind} fixed in {new}")
+            }
+            (OutcomeWord::Range, [old, new], Direction::Regression) => {
+                format!("{kind} since a version after {old}, up to {new}")
+            }
+            (OutcomeWord::Range, [old, new], Direction::Fix) => {
+                format!("{kind} fixed in a version after {old}, up to {new}")
+            }
+            (OutcomeWord::NotReproduced, ..) => "not reproduced".to_owned(),
+            (OutcomeWord::GoodFails, ..) => "the good end fails too".to_owned(),
+            _ => match self.ending() {
+                Ending::Interrupted => "interrupted".to_owned(),
+                Ending::EndSkipped => "an end gives no answer".to_owned(),
+                _ => "stopped".to_owned(),
+            },
+        }
+    }
+
+    /// The verdict in one sentence, without the symptom.
+    pub(crate) fn verdict(&self) -> String {
+        let (family, scenario) = (self.family(), &self.result.scenario);
+        let labels: Vec<String> = self.sides().iter().map(|side| self.label(side.kernel)).collect();
+        let fix = self.result.direction == Direction::Fix;
+        match (self.result.outcome, labels.as_slice()) {
+            (OutcomeWord::Found | OutcomeWord::FoundDespiteSkips, [old, new]) if fix => format!(
+                "On {family}, scenario {scenario} passes from {new} on; {old} is the last bad one."
+            ),
+            (OutcomeWord::Found | OutcomeWord::FoundDespiteSkips, [old, new]) => format!(
+                "On {family}, scenario {scenario} fails from {new} on; {old} is the last good one."
+            ),
+            (OutcomeWord::Range, [old, new]) => {
+                let (states, verb) = if fix {
+                    (("bad", "good"), "was fixed by")
+                } else {
+                    (("good", "bad"), "was broken by")
+                };
+                format!(
+                    "On {family}, scenario {scenario} {verb} one of {} versions: {old} is {}, {new} is {}, \
+                     and those between gave no answer.",
+                    self.result.candidates.len(),
+                    states.0,
+                    states.1
+                )
+            }
+            (OutcomeWord::NotReproduced, _) => format!(
+                "On {family}, the failure was not reproduced: scenario {scenario} passes on {}, the end \
+                 that should be bad.",
+                self.end_label(false)
+            ),
+            (OutcomeWord::GoodFails, _) => format!(
+                "On {family}, scenario {scenario} fails on {} as well, the end that should be good.",
+                self.end_label(true)
+            ),
+            _ => self.unfinished(),
+        }
+    }
+
+    /// The verdict of a run without one.
+    fn unfinished(&self) -> String {
+        let (scenario, reason) = (&self.result.scenario, self.result.reason.as_deref());
+        let trials = count(self.result.trials.len(), "trial");
+        match self.ending() {
+            Ending::Interrupted => {
+                format!(
+                    "The bisection of scenario {scenario} was interrupted after {trials}: no verdict yet."
+                )
+            }
+            Ending::EndSkipped => {
+                let good = reason.is_some_and(|reason| reason.contains("the good end"));
+                let word = if good { "good" } else { "bad" };
+                let why = self.end(good).and_then(|entry| entry.reason.clone());
+                let why = why.unwrap_or_else(|| "it gives no answer".to_owned());
+                format!(
+                    "No verdict for scenario {scenario}: {}, the end that should be {word}, cannot be \
+                     judged: {why}.",
+                    self.end_label(good)
+                )
+            }
+            _ => format!(
+                "The bisection of scenario {scenario} stopped after {trials}, without a verdict: {}.",
+                reason.unwrap_or("it was killed")
+            ),
+        }
+    }
+
+    fn end_label(&self, good: bool) -> String {
+        self.end(good).map_or("an end".to_owned(), |entry| self.label(&entry.kernel))
+    }
+
+    /// What follows from the verdict beyond its sentence: one entry a paragraph.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let sides = self.sides();
+        if let [old, new] = sides.as_slice() {
+            if self.found() {
+                remarks.extend(self.releases_between(old.kernel, new.kernel));
+            }
+            if self.found() || self.result.outcome == OutcomeWord::Range {
+                remarks.extend(self.series_crossed(old.kernel, new.kernel));
+            }
+            for side in sides.iter().filter(|side| self.trial_of(side.kernel).is_none()) {
+                let word = if side.good { "good" } else { "bad" };
+                let label = self.label(side.kernel);
+                remarks.push(format!("{label} was not tried: it was taken for {word}."));
+            }
+        }
+        match self.result.outcome {
+            OutcomeWord::NotReproduced => remarks.push(
+                "Either the failure needs something that the scenario does not have, or it shows only \
+                 sometimes, or it is not in these kernels."
+                    .to_owned(),
+            ),
+            OutcomeWord::GoodFails if self.result.direction == Direction::Regression => remarks.push(
+                "Either the change is older than the range (try an older good end), or it is not the \
+                 kernel that brings the failure."
+                    .to_owned(),
+            ),
+            OutcomeWord::GoodFails => remarks.push(
+                "Either the fix is newer than the range (try a newer good end), or it is not in the kernel."
+                    .to_owned(),
+            ),
+            OutcomeWord::Aborted => remarks.extend(self.known_so_far()),
+            _ => {}
+        }
+        remarks
+    }
+
+    /// Releases that were published between two neighbours but that the series does not hold.
+    fn releases_between(&self, old: &Kernel, new: &Kernel) -> Option<String> {
+        let patch = |kernel: &Kernel| -> Option<u32> {
+            let mut parts = kernel.package_version.upstream().split('.');
+            let patch = parts.nth(2)?.parse().ok()?;
+            parts.next().is_none().then_some(patch)
+        };
+        let named = old.name.is_some() || new.name.is_some();
+        let (from, to) = (patch(old)? + 1, patch(new)?);
+        if named || old.series() != new.series() || from >= to {
+            return None;
+        }
+        let series = new.series();
+        Some(format!(
+            "The series holds nothing between the two: the change came with one of the upstream releases \
+             {series}.{from} to {series}.{to}, or with the packaging of {}.",
+            self.label(new)
+        ))
+    }
+
+    fn series_crossed(&self, old: &Kernel, new: &Kernel) -> Option<String> {
+        (old.series() != new.series()).then(|| {
+            format!(
+                "{} and {} are of different stable series: the order is that of version numbers, not of \
+                 history, and either may hold changes that the other never had.",
+                self.label(old),
+                self.label(new)
+            )
+        })
+    }
+
+    /// The interval that an unfinished run has reached.
+    fn known_so_far(&self) -> Option<String> {
+        let series = &self.result.series;
+        let (old_word, new_word) = match self.result.direction {
+            Direction::Regression => ("good", "bad"),
+            Direction::Fix => ("bad", "good"),
+        };
+        // A failure of another kind says nothing about the one that is looked for.
+        let is = |entry: &&SeriesEntry, word: &str| {
+            entry.verdict == word && (word != "bad" || entry.reason.is_none())
+        };
+        let old = series.iter().rev().find(|entry| is(entry, old_word));
+        let new = series.iter().find(|entry| is(entry, new_word));
+        match (old, new) {
+            (Some(old), Some(new)) => Some(format!(
+                "Known so far: {} is {old_word}, {} is {new_word}.",
+                self.label(&old.kernel),
+                self.label(&new.kernel)
+            )),
+            (Some(one), None) => {
+                Some(format!("Known so far: {} is {old_word}.", self.label(&one.kernel)))
+            }
+            (None, Some(one)) => {
+                Some(format!("Known so far: {} is {new_word}.", self.label(&one.kernel)))
+            }
+            (None, None) => None,
+        }
+    }
+
+    /// Kernels that were tried, or known, to give no answer.
+    pub(crate) fn without_answer(&self) -> Vec<&'a SeriesEntry> {
+        self.result
+            .series
+            .iter()
+            .filter(|entry| match entry.verdict.as_str() {
+                "skip" | "infra" | "untestable" => true,
+                "bad" => entry.reason.is_some(),
+                _ => false,
+            })
+            .collect()
+    }
+
+    /// Kernels that nobody tried because their answer follows.
+    pub(crate) fn untested(&self) -> usize {
+        self.result.series.iter().filter(|entry| entry.verdict == "untested").count()
+    }
+}
+
+/// A number with its noun: `1 trial`, `4 trials`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{s}")
+}
+
+/// Seconds for people: `0.4 s`, `42 s`, `3 min 5 s`, `1 h 2 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_for_people() {
+        for (seconds, text) in [
+            (0.04, "0.0 s"),
+            (9.44, "9.4 s"),
+            (41.6, "42 s"),
+            (185.0, "3 min 5 s"),
+            (3725.0, "1 h 2 min"),
+            (f64::NAN, "NaN s"),
+        ] {
+            assert_eq!(duration(seconds), text);
+        }
+        assert_eq!((count(1, "trial"), count(0, "trial")), ("1 trial".into(), "0 trials".into()));
+    }
+}

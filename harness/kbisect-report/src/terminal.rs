@@ -1,0 +1,174 @@
+//! The short verdict at the end of a run, for the terminal.
+
+use kbisect_core::kernel::Kernel;
+use kbisect_core::run::{BisectResult, OutcomeWord, RunResult};
+use kbisect_core::trial::{CheckStatus, Symptom, TrialRecord, Verdict};
+
+use crate::story::{Story, count, duration};
+use crate::text::line;
+
+/// Widest text of a line, in characters: long enough for commands and sentences, short enough that
+/// a hostile text cannot fill the screen.
+const WIDTH: usize = 400;
+/// Most culprits that a line names.
+const CULPRITS: usize = 8;
+
+/// Colours of a terminal (ECMA-48).
+#[derive(Clone, Copy)]
+enum Colour {
+    Red,
+    Green,
+    Yellow,
+}
+
+/// Lines of a summary, a label and a text each.
+struct Lines {
+    color: bool,
+    text: String,
+}
+
+impl Lines {
+    fn new(color: bool, verdict: &str, colour: Colour) -> Self {
+        let verdict = line(verdict, WIDTH);
+        let text = if color {
+            let code = match colour {
+                Colour::Red => 31,
+                Colour::Green => 32,
+                Colour::Yellow => 33,
+            };
+            format!("\u{1b}[1;{code}m{verdict}\u{1b}[0m\n")
+        } else {
+            format!("{verdict}\n")
+        };
+        Self { color, text }
+    }
+
+    fn push(&mut self, label: &str, text: &str) {
+        let text = line(text, WIDTH);
+        if text.is_empty() {
+            return;
+        }
+        let label = format!("{label:<11}");
+        let label = if self.color { format!("\u{1b}[2m{label}\u{1b}[0m") } else { label };
+        self.text.push_str(&format!("  {label} {text}\n"));
+    }
+}
+
+/// Sums up a bisection in at most 12 lines, each ended by a line break.
+///
+/// Text from guests has its control characters spelled out, with `color` or without.
+#[must_use]
+pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
+    let story = Story { result };
+    let colour = if story.found() { Colour::Green } else { Colour::Yellow };
+    let mut lines = Lines::new(color, &story.verdict(), colour);
+    for side in story.sides() {
+        lines.push(side.label, &identity(side.kernel));
+    }
+    if result.outcome == OutcomeWord::Range {
+        let labels: Vec<String> =
+            result.candidates.iter().take(CULPRITS).map(|kernel| story.label(kernel)).collect();
+        let more = result.candidates.len().saturating_sub(CULPRITS);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        lines.push("one of", &format!("{}{more}", labels.join(", ")));
+    }
+    if let Some(symptom) = &result.symptom {
+        lines.push("symptom", &symptom.to_string());
+    }
+    if let Some(symptom) = story.shown_trial().and_then(|trial| trial.symptom.as_ref()) {
+        lines.push("seen", &seen(symptom));
+    }
+    if result.confidence.level != "none" {
+        let confidence = &result.confidence;
+        lines.push("confidence", &format!("{}: {}", confidence.level, confidence.statement));
+    }
+    let accelerator = result.environment.accelerator.to_uppercase();
+    let accelerator =
+        if accelerator.is_empty() { String::new() } else { format!(" ({accelerator})") };
+    let trials = count(result.trials.len(), "trial");
+    lines.push("trials", &format!("{trials} in {}{accelerator}", duration(result.wall_s)));
+    match result.warnings.as_slice() {
+        [] => {}
+        [one] => lines.push("warning", one),
+        many => lines.push("warnings", &format!("{} (see the report): {}", many.len(), many[0])),
+    }
+    lines.push("report", &format!("{}/report.md", result.run_dir));
+    match (story.resume(), &result.repeat) {
+        (Some(resume), _) => lines.push("go on", &resume),
+        (None, Some(repeat)) => lines.push("repeat", repeat),
+        (None, None) => {}
+    }
+    lines.text
+}
+
+/// Sums up one trial in at most 12 lines, each ended by a line break.
+///
+/// Text from guests has its control characters spelled out, with `color` or without.
+#[must_use]
+pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
+    let trial = &result.trial;
+    let (scenario, label) = (&result.scenario, trial.kernel.label());
+    let (verdict, colour) = match trial.verdict() {
+        Verdict::Good => (format!("good: scenario {scenario} passes on {label}."), Colour::Green),
+        Verdict::Bad(_) => (format!("bad: scenario {scenario} fails on {label}."), Colour::Red),
+        Verdict::Skip(reason) => {
+            (format!("skip: {label} cannot answer: {reason}."), Colour::Yellow)
+        }
+        Verdict::Infra(reason) => {
+            (format!("no verdict: kbisect or the host failed: {reason}."), Colour::Yellow)
+        }
+    };
+    let mut lines = Lines::new(color, &verdict, colour);
+    lines.push("kernel", &identity(&trial.kernel));
+    if let Some(symptom) = &trial.symptom {
+        lines.push("symptom", &symptom.to_string());
+        lines.push("seen", &seen(symptom));
+    }
+    lines.push("checks", &checks(trial));
+    let accelerator = trial.accelerator.to_uppercase();
+    let boot = trial.timings_s.get("boot").map(|boot| format!(", {} of it boot", duration(*boot)));
+    let boot = boot.unwrap_or_default();
+    lines.push("time", &format!("{}{boot} ({accelerator})", duration(trial.wall_s)));
+    if let Some(note) = trial.notes.first() {
+        lines.push("note", note);
+    }
+    lines.push("report", &format!("{}/report.md", result.run_dir));
+    lines.push("repeat", &trial.repeat);
+    lines.text
+}
+
+/// `6.12.57 (6.12.57-1, cloud-amd64, debian:trixie)`.
+fn identity(kernel: &Kernel) -> String {
+    let package = kernel.package_version.as_str();
+    let parts = [package, kernel.flavour.as_str(), kernel.source.as_str()];
+    let parts: Vec<&str> =
+        parts.into_iter().filter(|part| !part.is_empty() && *part != kernel.label()).collect();
+    format!("{:<9} ({})", kernel.label(), parts.join(", "))
+}
+
+/// What was seen, if it says more than the title.
+fn seen(symptom: &Symptom) -> String {
+    if symptom.detail == symptom.title { String::new() } else { line(&symptom.detail, 240) }
+}
+
+fn checks(trial: &TrialRecord) -> String {
+    let with = |status| trial.checks.iter().filter(move |check| check.status == status);
+    let passed = with(CheckStatus::Pass).count();
+    let names =
+        |status| with(status).map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut text = match trial.checks.len() {
+        0 => return String::new(),
+        all => format!("{passed} of {all} passed"),
+    };
+    for (status, word) in [
+        (CheckStatus::Fail, "failed"),
+        (CheckStatus::Recorded, "failed, only recorded"),
+        (CheckStatus::NotRun, "not run"),
+    ] {
+        let names = names(status);
+        if !names.is_empty() {
+            text.push_str(&format!("; {word}: {names}"));
+        }
+    }
+    text
+}
