@@ -58,6 +58,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => catalog.all().iter().for_each(show),
     }
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    status.lines().filter(|line| line.starts_with("VmHWM")).for_each(|line| println!("{line}"));
     Ok(())
 }
 

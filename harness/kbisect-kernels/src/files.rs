@@ -1,13 +1,16 @@
 //! Small file helpers.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Writes a file so that others see the old content or the new one, never a part of it.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    let mut temp = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+    // Others may read the cache; tempfile's own default is for secrets.
+    let mode = Permissions::from_mode(0o644);
+    let mut temp = tempfile::Builder::new().prefix(".new-").permissions(mode).tempfile_in(dir)?;
     temp.write_all(bytes)?;
     temp.as_file().sync_data()?;
     temp.persist(path).map_err(|error| error.error)?;
