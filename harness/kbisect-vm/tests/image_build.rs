@@ -9,12 +9,12 @@ use kbisect_vm::image::{
 
 fn definition() -> ImageDefinition {
     let text = "suite = \"bookworm\"\ncompression = \"lz4\"\npackages = [\"busybox\"]\n";
-    ImageDefinition::parse(text, "image.toml").unwrap()
+    ImageDefinition::parse(text, "image.toml").expect("the definition is valid")
 }
 
 fn sources(directory: &Path) -> ImageSources {
     let keyring = directory.join("keyring.gpg");
-    std::fs::write(&keyring, b"").unwrap();
+    std::fs::write(&keyring, b"").expect("the test directory is writable");
     ImageSources {
         // Port 9 of the loop-back address: refused at once, whatever the network is like.
         mirror_url: "http://127.0.0.1:9/debian".to_owned(),
