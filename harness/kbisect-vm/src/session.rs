@@ -81,8 +81,9 @@ impl Session {
         let interrupt = self.interrupt.clone();
         let result = self.runtime.block_on(async {
             let trial = async {
-                let trial = Trial::run(lab, kernel, directory, notify).await;
+                let mut trial = Trial::run(lab, kernel, directory, notify).await;
                 if let Some(shell) = shell {
+                    trial.tell(Notice::ShellBegins);
                     shell::offer(&trial, shell).await;
                 }
                 trial.finish().await

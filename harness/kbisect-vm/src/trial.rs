@@ -29,6 +29,8 @@ pub enum Notice {
     Doing(String),
     /// A check ended.
     Check(CheckResult),
+    /// The terminal is needed for a shell.
+    ShellBegins,
 }
 
 /// What a trial found.
@@ -113,6 +115,11 @@ impl<'a> Trial<'a> {
             self.lab.peer()
         };
         machine.filter(|machine| !machine.is_down())
+    }
+
+    /// Tells whoever watches.
+    pub fn tell(&mut self, notice: Notice) {
+        (self.notify)(notice);
     }
 
     /// The node that a shell is opened in when none is named.

@@ -1,20 +1,31 @@
 //! Bisections and single trials.
+//!
+//! Plan, then execute: [`plan`] makes every choice, [`bisect`] and [`one`] carry them out, the
+//! journal records what happened, and all that is printed or written follows from it.
 
-use std::process::ExitCode;
+mod bisect;
+mod context;
+mod files;
+mod journal;
+mod kernels;
+mod one;
+mod plan;
+mod prefetch;
+mod preflight;
+mod trial;
 
-use crate::cli::{BisectArgs, Global, ResumeArgs, RunArgs};
+pub use bisect::{bisect, resume};
+pub use one::run_one;
 
-/// Bisects a range.
-pub fn bisect(_args: &BisectArgs, _global: &Global) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("this build cannot run trials")
-}
+use std::io::IsTerminal;
 
-/// Runs one trial.
-pub fn run_one(_args: &RunArgs, _global: &Global) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("this build cannot run trials")
-}
+use crate::cli::{Color, Global};
 
-/// Goes on with an interrupted run.
-pub fn resume(_args: &ResumeArgs, _global: &Global) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("this build cannot run trials")
+/// Whether the summary on standard output may have colours.
+fn colors(global: &Global) -> bool {
+    match global.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    }
 }

@@ -1,0 +1,316 @@
+//! The bisection: the search is asked, a trial answers, the journal remembers.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, target_symptom};
+use kbisect_core::search::{Mark, Role, Search, Step};
+use kbisect_core::trial::{Match, TrialRecord, Verdict};
+use kbisect_kernels::Candidate;
+use kbisect_report::Extra;
+
+use super::context::{Base, Context, existing_run};
+use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
+use super::journal::Journal;
+use super::kernels;
+use super::plan::{check_testable, plan, show};
+use super::prefetch::Prefetch;
+use super::trial::{Place, Trials};
+use crate::cli::{self, BisectArgs, Global, MachineArgs, ResumeArgs};
+use crate::exit::Class;
+use crate::settings::scenario::LoadedScenario;
+use crate::{errors, exit, output, settings};
+
+/// Kernels that are fetched ahead.
+const AHEAD: usize = 2;
+
+/// Bisects a range.
+///
+/// # Errors
+/// Bad arguments, the host's failures, an interruption.
+pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let loaded = settings::scenario::load(&args.trial.scenario)?;
+    let base = Base::new(global)?;
+    for warning in &loaded.warnings {
+        base.ui.note(&format!("warning: {warning}"));
+    }
+    let series = base.catalog.series(&args.range.old, &args.range.new)?;
+    for end in [series.first(), series.last()].into_iter().flatten() {
+        check_testable(end)?;
+    }
+    let reference = kernels::reference(&base, args.trial.reference.as_deref())?;
+    let name = args.trial.scenario.clone();
+    let context =
+        Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?;
+    if args.dry_run {
+        let plan = plan(args, &context, "(not begun)", &series);
+        context.base.ui.finish();
+        return show(&plan, global).map(|()| exit::code(exit::OK));
+    }
+    let what = format!("{}-{}", context.scenario.name, args.range);
+    let (run_id, folder) = new_run(&args.trial.results, &what)?;
+    let plan = plan(args, &context, &run_id, &series);
+    keep_scenario(&folder, &context.scenario)?;
+    let mut journal = Journal::create(&folder, &context.base.ui)?;
+    journal.append(RunEvent::Began { plan: Box::new(plan.clone()) })?;
+    Bisection { context: &context, plan, series, folder: &folder, journal }.finish(global)
+}
+
+/// Goes on with an interrupted run.
+///
+/// # Errors
+/// As [`bisect`]; a journal that is damaged or in use.
+pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let folder = existing_run(&args.run, &args.results)?;
+    let base = Base::new(global)?;
+    let mut journal = Journal::resume(&folder, &base.ui)?;
+    let Some(plan) = journal.events().find_map(|event| match event {
+        RunEvent::Began { plan } => Some(plan.as_ref().clone()),
+        _ => None,
+    }) else {
+        return Err(errors::usage(
+            format!(
+                "the journal of {} has no plan: the run was stopped before it began",
+                folder.display()
+            ),
+            "begin a new run",
+        ));
+    };
+    if let Some(ended) = journal.events().position(|event| matches!(event, RunEvent::Ended { .. }))
+    {
+        // Nothing is left to try; the reports are written again.
+        debug_assert!(ended > 0);
+        base.ui.finish();
+        return conclude(&journal, &folder, global);
+    }
+    let series = again(&base, &plan)?;
+    let scenario = kept_scenario(&folder)?;
+    let machine = MachineArgs { qemu: args.qemu.clone(), ..MachineArgs::default() };
+    let placement = match plan.environment.placement.as_str() {
+        "single" => cli::Placement::Single,
+        _ => cli::Placement::Split,
+    };
+    let reference = kernels::reference(&base, Some(plan.reference.package_version.as_str()))?;
+    let loaded = LoadedScenario {
+        scenario,
+        sha256: plan.scenario_sha256.clone(),
+        origin: folder.display().to_string(),
+        warnings: Vec::new(),
+    };
+    let context = Context::new(base, &machine, loaded, &plan.scenario, reference, placement)?;
+    if context.image.key != plan.environment.image {
+        return Err(errors::infrastructure(
+            "the root image is not the one that the run began with",
+            "user space must be the same in all trials of a run: use the same kbisect, or begin anew",
+        ));
+    }
+    journal.append(RunEvent::Resumed)?;
+    Bisection { context: &context, plan, series, folder: &folder, journal }.finish(global)
+}
+
+/// Finds the planned kernels again.
+fn again(base: &Base, plan: &Plan) -> anyhow::Result<Vec<Candidate>> {
+    let known = base.catalog.series(&plan.old_end, &plan.new_end).unwrap_or_default();
+    plan.series
+        .iter()
+        .map(|planned| {
+            let id = &planned.kernel.id;
+            if let Some(candidate) = known.iter().find(|candidate| candidate.kernel.id == *id) {
+                return Ok(candidate.clone());
+            }
+            let spec = planned.kernel.package_version.as_str();
+            let found = base.catalog.resolve(&id.0).or_else(|_| base.catalog.resolve(spec));
+            let found = found.with_context(|| {
+                format!(
+                    "kernel {} of the run is neither in the store nor in the archive",
+                    planned.kernel.version
+                )
+            })?;
+            Ok(found)
+        })
+        .collect()
+}
+
+struct Bisection<'a> {
+    context: &'a Context,
+    plan: Plan,
+    series: Vec<Candidate>,
+    folder: &'a Path,
+    journal: Journal,
+}
+
+impl Bisection<'_> {
+    /// Runs to the end, and tells how it ended.
+    fn finish(mut self, global: &Global) -> anyhow::Result<ExitCode> {
+        for warning in &self.plan.warnings {
+            self.context.base.ui.note(&format!("warning: {warning}"));
+        }
+        let result = self.drive();
+        self.context.base.ui.finish();
+        match result {
+            Ok(()) => conclude(&self.journal, self.folder, global),
+            Err(error) => {
+                let class = errors::class(&error);
+                let event = match class {
+                    Class::Interrupted => RunEvent::Interrupted,
+                    Class::Usage | Class::Infrastructure => {
+                        RunEvent::Failed { error: errors::message(&error) }
+                    }
+                };
+                let resume = format!("kbisect resume {}", shown(self.folder));
+                let hint = match (class, errors::hint(&error)) {
+                    (Class::Interrupted, _) => format!("go on with: {resume}"),
+                    (_, Some(hint)) => format!("{hint}; then go on with: {resume}"),
+                    (_, None) => format!("when the cause is gone, go on with: {resume}"),
+                };
+                // The disk may be the very thing that failed.
+                let _ = self.journal.append(event);
+                let _ = write_results(&self.journal, self.folder);
+                if class == Class::Interrupted {
+                    return Err(errors::interrupted("interrupted", Some(hint)));
+                }
+                Err(errors::infrastructure(errors::message(&error), hint))
+            }
+        }
+    }
+
+    fn drive(&mut self) -> anyhow::Result<()> {
+        let mut search = self.search_so_far()?;
+        let base = &self.context.base;
+        let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
+        let mut trials = Trials::new(self.context, self.folder);
+        loop {
+            let (index, role, estimated_left) = match search.next() {
+                Step::Done(outcome) => {
+                    self.journal.append(RunEvent::Ended { outcome })?;
+                    return Ok(());
+                }
+                Step::Test { index, role, estimated_left } => (index, role, estimated_left),
+            };
+            let kernel = kernels::ensure(&self.context.base, &self.series[index])?;
+            prefetch
+                .ask(search.likely_next(AHEAD).into_iter().map(|next| self.series[next].clone()));
+            let mark = self.trial(&mut trials, index, role, estimated_left, &kernel)?;
+            search.record(index, mark)?;
+        }
+    }
+
+    /// Replays the journal into a fresh search.
+    fn search_so_far(&self) -> anyhow::Result<Search> {
+        let untestable: Vec<usize> = self
+            .plan
+            .series
+            .iter()
+            .enumerate()
+            .filter(|(_, planned)| planned.untestable.is_some())
+            .map(|(index, _)| index)
+            .collect();
+        let mut search = Search::new(self.series.len(), self.plan.direction, &untestable)?;
+        if self.plan.options.assume_old {
+            search = search.assume_old();
+        }
+        if self.plan.options.assume_new {
+            search = search.assume_new();
+        }
+        for event in self.journal.events() {
+            if let RunEvent::TrialEnded { index, mark: Some(mark), .. } = event {
+                search.record(*index, *mark)?;
+            }
+        }
+        Ok(search)
+    }
+
+    /// Tries one kernel until it gives an answer of its own, within the plan's number of retries.
+    fn trial(
+        &mut self,
+        trials: &mut Trials<'_>,
+        index: usize,
+        role: Role,
+        estimated_left: usize,
+        kernel: &kbisect_kernels::ReadyKernel,
+    ) -> anyhow::Result<Mark> {
+        for attempt in 0..=self.plan.options.infra_retries {
+            let ended = self
+                .journal
+                .events()
+                .filter(|event| matches!(event, RunEvent::TrialEnded { .. }))
+                .count();
+            let number = ended as u32 + 1;
+            self.journal.append(RunEvent::TrialBegan { number, index, role, estimated_left })?;
+            let place = Place { number, kernel: self.plan.series[index].kernel.clone() };
+            let journal = &mut self.journal;
+            let mut record =
+                trials.run(&place, kernel, None, &mut |event| journal.append(event))?;
+            let mark = self.mark(&mut record);
+            let error = record.reason.clone().unwrap_or_default();
+            self.journal.append(RunEvent::TrialEnded { index, record: Box::new(record), mark })?;
+            match mark {
+                Some(mark) => return Ok(mark),
+                None if attempt < self.plan.options.infra_retries => {
+                    self.journal
+                        .append(RunEvent::Note { text: format!("tried again: {error}") })?;
+                }
+                None => {
+                    return Err(errors::infrastructure(
+                        format!(
+                            "trial of {} failed for reasons of this host: {error}",
+                            place.kernel.version
+                        ),
+                        "see the trial's folder, and `kbisect doctor`",
+                    ));
+                }
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// What a trial tells the search: a failure with another symptom than the target's is no answer.
+    fn mark(&self, record: &mut TrialRecord) -> Option<Mark> {
+        match record.verdict() {
+            Verdict::Good => Some(Mark::Good),
+            Verdict::Skip(_) => Some(Mark::Skip),
+            Verdict::Infra(_) => None,
+            Verdict::Bad(symptom) => {
+                let events: Vec<RunEvent> = self.journal.events().cloned().collect();
+                match target_symptom(&events).map(|target| (target, target.compare(&symptom))) {
+                    Some((target, Match::Different)) => {
+                        record.reason =
+                            Some(format!("other symptom than `{target}`, so no answer"));
+                        Some(Mark::Skip)
+                    }
+                    _ => Some(Mark::Bad),
+                }
+            }
+        }
+    }
+}
+
+/// Writes the reports and prints the summary.
+fn conclude(journal: &Journal, folder: &Path, global: &Global) -> anyhow::Result<ExitCode> {
+    let result = write_results(journal, folder)?;
+    if global.json {
+        output::json(&result)?;
+    } else {
+        output::print(&kbisect_report::terminal_summary(&result, super::colors(global)))?;
+    }
+    let found = matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips);
+    Ok(exit::code(if found { exit::OK } else { exit::NO_CULPRIT }))
+}
+
+fn write_results(journal: &Journal, folder: &Path) -> anyhow::Result<BisectResult> {
+    let result = BisectResult::from_journal(&journal.lines, &folder.display().to_string())
+        .context("the journal has no plan")?;
+    write_json(&folder.join("result.json"), &result)?;
+    write_whole(
+        &folder.join("report.md"),
+        kbisect_report::markdown(&result, &Extra::from_journal(&journal.lines)).as_bytes(),
+    )?;
+    Ok(result)
+}
+
+/// The shortest way to name a run folder: its name alone when it is where runs are looked for.
+fn shown(folder: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    folder.strip_prefix(here).unwrap_or(folder).display().to_string()
+}

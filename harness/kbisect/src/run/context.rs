@@ -1,0 +1,218 @@
+//! Everything that trials need and that does not change between them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kbisect_core::run::Environment;
+use kbisect_kernels::{Catalog, Progress, ReadyKernel, Settings, Store};
+use kbisect_vm::accel::{self, Accelerator, Probe};
+use kbisect_vm::image::{self, Image, ImageProgress};
+use kbisect_vm::network::Placement;
+use kbisect_vm::qemu::Qemu;
+use kbisect_vm::session::Interrupt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::cli::{self, AccelChoice, Global, MachineArgs};
+use crate::errors;
+use crate::settings::global::{image_sources, run_folder};
+use crate::settings::scenario::LoadedScenario;
+use crate::ui::Ui;
+
+/// What every command that runs trials begins with.
+pub struct Base {
+    /// Where to look for kernels.
+    pub settings: Settings,
+    /// The local store.
+    pub store: Store,
+    /// What there is.
+    pub catalog: Catalog,
+    /// The display.
+    pub ui: Ui,
+    /// Set by Ctrl-C and SIGTERM.
+    pub interrupt: Interrupt,
+}
+
+/// The base plus the machines' part: QEMU, accelerator, image, scenario.
+pub struct Context {
+    /// The base.
+    pub base: Base,
+    /// QEMU.
+    pub qemu: Qemu,
+    /// Accelerator.
+    pub probe: Probe,
+    /// Root image.
+    pub image: Image,
+    /// Scenario.
+    pub scenario: Arc<kbisect_core::scenario::Scenario>,
+    /// Its checksum.
+    pub scenario_sha256: String,
+    /// Name or path that finds the scenario again, for commands that are printed.
+    pub scenario_name: String,
+    /// The kernel of the reference nodes.
+    pub reference: ReadyKernel,
+    /// Where nodes are put.
+    pub placement: Placement,
+}
+
+impl Base {
+    /// Opens the store, loads the catalog, listens for signals.
+    ///
+    /// # Errors
+    /// Those of the settings, the store and the catalog.
+    pub fn new(global: &Global) -> anyhow::Result<Self> {
+        let ui = Ui::new(global);
+        let interrupt = listen(&ui)?;
+        let settings = global.settings()?;
+        let store = global.store(&settings)?;
+        let progress = ui.progress();
+        let catalog = Catalog::load(&settings, &store, progress.as_ref())?;
+        Ok(Self { settings, store, catalog, ui, interrupt })
+    }
+
+    /// Where downloads tell how far they are.
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        self.ui.progress()
+    }
+
+    /// Fails if the user wants to stop.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        if self.interrupt.is_set() {
+            return Err(errors::interrupted("interrupted", None));
+        }
+        Ok(())
+    }
+}
+
+/// Sets the display's flag at Ctrl-C and SIGTERM. A second Ctrl-C ends the process at once; the
+/// machines die with it.
+fn listen(ui: &Ui) -> anyhow::Result<Interrupt> {
+    let flag = ui.stop_flag();
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&flag))?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(Interrupt(flag))
+}
+
+/// Finds QEMU and the accelerator that works.
+///
+/// # Errors
+/// QEMU missing, too old, or KVM asked for and not usable.
+pub fn machines(base: &Base, args: &MachineArgs) -> anyhow::Result<(Qemu, Probe)> {
+    let qemu = Qemu::find(args.qemu.as_deref())?;
+    let forced = |accelerator, reason: Option<&str>| Probe {
+        accelerator,
+        reason: reason.map(str::to_owned),
+    };
+    let probe = match args.accel {
+        AccelChoice::Auto => accel::probe(&qemu.path, &base.settings.cache_dir, false),
+        AccelChoice::Tcg => forced(Accelerator::Tcg, Some("asked for on the command line")),
+        AccelChoice::Kvm => {
+            let found = accel::probe(&qemu.path, &base.settings.cache_dir, true);
+            if let Some(reason) = found.reason {
+                return Err(errors::infrastructure(
+                    format!("KVM is not usable: {reason}"),
+                    "leave --accel out to use emulation, or see `kbisect doctor`",
+                ));
+            }
+            found
+        }
+    };
+    if let (Accelerator::Tcg, Some(reason)) = (probe.accelerator, &probe.reason) {
+        base.ui.note(&format!("machines are emulated (TCG): {reason}"));
+    }
+    Ok((qemu, probe))
+}
+
+/// Finds the root image, or builds it.
+///
+/// # Errors
+/// Those of the definition and the build.
+pub fn root_image(base: &Base, args: &MachineArgs) -> anyhow::Result<Image> {
+    let definition = args.image_definition()?;
+    let cache = &base.settings.cache_dir;
+    if let Some(found) = image::find_image(&definition, cache) {
+        return Ok(found);
+    }
+    base.ui.note("the root image is not there yet: it is built now, once (a minute or so)");
+    let sources = image_sources(&base.settings)?;
+    let ui = base.ui.clone();
+    let mut tell =
+        move |progress: ImageProgress| ui.doing(&format!("root image: {}", describe(&progress)));
+    let image = image::ensure_image(&definition, cache, &sources, &mut tell)?;
+    base.go_on()?;
+    Ok(image)
+}
+
+fn describe(progress: &ImageProgress) -> String {
+    match progress {
+        ImageProgress::Waiting => "waiting for another kbisect that builds it".to_owned(),
+        ImageProgress::Step(step) => (*step).to_string(),
+        ImageProgress::Packed { size_bytes } => format!("packed, {} MiB", size_bytes >> 20),
+    }
+}
+
+impl Context {
+    /// Completes a base for a scenario.
+    ///
+    /// # Errors
+    /// Whatever is missing: QEMU, the image, the reference kernel.
+    pub fn new(
+        base: Base,
+        args: &MachineArgs,
+        loaded: LoadedScenario,
+        name: &str,
+        reference: ReadyKernel,
+        placement: cli::Placement,
+    ) -> anyhow::Result<Self> {
+        let (qemu, probe) = machines(&base, args)?;
+        let image = root_image(&base, args)?;
+        Ok(Self {
+            base,
+            qemu,
+            probe,
+            image,
+            scenario: Arc::new(loaded.scenario),
+            scenario_sha256: loaded.sha256,
+            scenario_name: name.to_owned(),
+            reference,
+            placement: match placement {
+                cli::Placement::Split => Placement::Split,
+                cli::Placement::Single => Placement::Single,
+            },
+        })
+    }
+
+    /// Where and with what trials run, for the record.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        let host = rustix::system::uname();
+        Environment {
+            qemu: self.qemu.version.clone(),
+            accelerator: self.probe.accelerator.to_string(),
+            accelerator_reason: self.probe.reason.clone(),
+            image: self.image.key.clone(),
+            host: format!(
+                "{} {}",
+                host.sysname().to_string_lossy(),
+                host.release().to_string_lossy()
+            ),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            placement: match self.placement {
+                Placement::Split => "split".to_owned(),
+                Placement::Single => "single".to_owned(),
+            },
+        }
+    }
+}
+
+/// Finds the folder of a run.
+///
+/// # Errors
+/// When there is none.
+pub fn existing_run(name: &std::path::Path, results: &std::path::Path) -> anyhow::Result<PathBuf> {
+    run_folder(name, results)
+}

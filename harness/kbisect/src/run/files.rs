@@ -1,0 +1,146 @@
+//! Files of a run: written whole or not at all.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use kbisect_core::scenario::Scenario;
+use serde::Serialize;
+
+/// Milliseconds since 1970-01-01 UTC.
+#[must_use]
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Makes a folder for a new run: `<time>-<what>` below the results folder.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn new_run(results: &Path, what: &str) -> anyhow::Result<(String, PathBuf)> {
+    fs::create_dir_all(results)
+        .with_context(|| format!("cannot make the folder {}", results.display()))?;
+    let results = std::path::absolute(results)?;
+    let what: String = what
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || ".-_+~".contains(c) { c } else { '-' })
+        .collect();
+    let time = jiff::Timestamp::from_millisecond(now_ms() as i64)?.strftime("%Y%m%d-%H%M%S");
+    for round in 1.. {
+        let suffix = if round == 1 { String::new() } else { format!("-{round}") };
+        let id = format!("{time}-{what}{suffix}");
+        let folder = results.join(&id);
+        // Two runs that begin in the same second must not share a folder.
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok((id, folder)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot make the folder {}", folder.display()));
+            }
+        }
+    }
+    unreachable!("the loop ends with a return")
+}
+
+/// Writes a file in one go: a reader sees the old content or the new, never a part.
+///
+/// # Errors
+/// Those of writing, with the path.
+pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(content)?;
+        // Temporary files are private; what is written here is to be passed on.
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a document as JSON, as [`write_whole`] does.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(document)?;
+    text.push('\n');
+    write_whole(path, text.as_bytes())
+}
+
+/// Keeps a copy of the scenario with the run: evidence, and what a resumed run reads.
+///
+/// # Errors
+/// Those of writing.
+pub fn keep_scenario(folder: &Path, scenario: &Scenario) -> anyhow::Result<()> {
+    for (path, content) in &scenario.assets {
+        let target = folder.join("scenario").join(path);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make {}", parent.display()))?;
+        }
+        write_whole(&target, content)?;
+    }
+    fs::create_dir_all(folder.join("scenario"))?;
+    write_json(&folder.join("scenario/scenario.json"), scenario)
+}
+
+/// Reads the copy again.
+///
+/// # Errors
+/// When it is not there or damaged.
+pub fn kept_scenario(folder: &Path) -> anyhow::Result<Scenario> {
+    let base = folder.join("scenario");
+    let path = base.join("scenario.json");
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut scenario: Scenario = serde_json::from_slice(&text)
+        .with_context(|| format!("`{}` is damaged", path.display()))?;
+    collect(&base, &base, &mut scenario)?;
+    Ok(scenario)
+}
+
+fn collect(base: &Path, folder: &Path, scenario: &mut Scenario) -> anyhow::Result<()> {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(base, &path, scenario)?;
+        } else if let Some(name) = path.strip_prefix(base).ok().and_then(Path::to_str)
+            && name != "scenario.json"
+        {
+            scenario.assets.insert(name.to_owned(), fs::read(&path)?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_begin_together_get_folders_of_their_own() {
+        let results = tempfile::tempdir().unwrap();
+        let first = new_run(results.path(), "connlimit 6.12..6.13/x").unwrap();
+        let second = new_run(results.path(), "connlimit 6.12..6.13/x").unwrap();
+        assert_ne!(first.1, second.1);
+        assert!(first.0.ends_with("connlimit-6.12..6.13-x"), "{}", first.0);
+    }
+
+    #[test]
+    fn a_kept_scenario_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = include_str!("../../../../scenarios/connlimit/scenario.toml");
+        let parsed = Scenario::parse("connlimit", "x", text).unwrap();
+        let mut scenario = parsed.scenario().clone();
+        scenario.assets.insert("sub/rules.v4".to_owned(), b"*filter\n".to_vec());
+        keep_scenario(folder.path(), &scenario).unwrap();
+        assert_eq!(kept_scenario(folder.path()).unwrap(), scenario);
+    }
+}

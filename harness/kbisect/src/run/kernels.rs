@@ -1,0 +1,63 @@
+//! Kernels for trials: the reference, and the candidates as they are needed.
+
+use kbisect_kernels::{Candidate, CandidateState, ReadyKernel};
+use kbisect_vm::lab::BootFiles;
+
+use super::context::Base;
+use crate::errors;
+
+/// The stable series that the reference kernel is taken from: that of the Debian release which the
+/// root image is pinned to. Old enough to boot quickly, and maintained.
+const REFERENCE_SERIES: &str = "6.1";
+
+/// The files that a kernel is booted from.
+#[must_use]
+pub fn boot_files(kernel: &ReadyKernel) -> BootFiles {
+    BootFiles {
+        vmlinuz: kernel.vmlinuz.clone(),
+        boot_modules: kernel.modules.as_ref().map(|tree| tree.boot_archive.clone()),
+        modules: kernel.modules.as_ref().map(|tree| tree.image.clone()),
+    }
+}
+
+/// Fetches a kernel unless it is in the store.
+///
+/// # Errors
+/// Those of the download; an interruption.
+pub fn ensure(base: &Base, candidate: &Candidate) -> anyhow::Result<ReadyKernel> {
+    let progress = base.progress();
+    let ready = base.store.ensure(candidate, &base.settings, progress.as_ref());
+    base.go_on()?;
+    Ok(ready?)
+}
+
+/// Chooses and fetches the kernel of the reference nodes: the one named, else the newest of the
+/// root image's own series, else the newest that is in the store.
+///
+/// # Errors
+/// When there is none, or the download fails.
+pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel> {
+    if let Some(spec) = named {
+        return ensure(base, &base.catalog.resolve(spec)?);
+    }
+    let all = base.catalog.all();
+    let stored = |candidate: &&Candidate| candidate.state == CandidateState::Stored;
+    let fetchable = |candidate: &&Candidate| {
+        !base.settings.offline && matches!(candidate.state, CandidateState::Downloadable { .. })
+    };
+    // A kernel that somebody added by hand is under suspicion, not a reference.
+    let of_archive = || all.iter().rev().filter(|candidate| candidate.kernel.name.is_none());
+    let of_series =
+        || of_archive().filter(|candidate| candidate.kernel.series() == REFERENCE_SERIES);
+    let choice = of_series()
+        .find(|candidate| stored(candidate) || fetchable(candidate))
+        .or_else(|| of_archive().find(stored))
+        .or_else(|| all.iter().rev().find(stored));
+    match choice {
+        Some(candidate) => ensure(base, candidate),
+        None => Err(errors::infrastructure(
+            "there is no kernel for the reference nodes",
+            "name one with --reference, or fetch one with `kbisect kernels fetch`",
+        )),
+    }
+}

@@ -1,0 +1,76 @@
+//! `kbisect run`: one trial.
+
+use std::process::ExitCode;
+
+use kbisect_core::run::{RunEvent, RunResult};
+use kbisect_core::trial::Verdict;
+use kbisect_vm::session::ShellRequest;
+
+use super::context::{Base, Context};
+use super::files::{keep_scenario, new_run, write_json, write_whole};
+use super::trial::{Place, Trials};
+use super::{kernels, plan};
+use crate::cli::{Global, RunArgs, ShellOn};
+use crate::{exit, output, settings};
+
+/// Runs one trial.
+///
+/// # Errors
+/// Bad arguments, the host's failures, an interruption.
+pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let loaded = settings::scenario::load(&args.trial.scenario)?;
+    let base = Base::new(global)?;
+    for warning in &loaded.warnings {
+        base.ui.note(&format!("warning: {warning}"));
+    }
+    let candidate = base.catalog.resolve(&args.kernel)?;
+    for note in &candidate.notes {
+        base.ui.note(note);
+    }
+    plan::check_testable(&candidate)?;
+    let reference = kernels::reference(&base, args.trial.reference.as_deref())?;
+    let kernel = kernels::ensure(&base, &candidate)?;
+    let name = args.trial.scenario.clone();
+    let context =
+        Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?;
+    let what = format!("{}-{}", context.scenario.name, candidate.kernel.label());
+    let (_, folder) = new_run(&args.trial.results, &what)?;
+    keep_scenario(&folder, &context.scenario)?;
+    let shell = args
+        .shell
+        .as_ref()
+        .map(|node| ShellRequest { node: node.clone(), always: args.shell_on == ShellOn::Always });
+    let ui = context.base.ui.clone();
+    let place = Place { number: 1, kernel: candidate.kernel.clone() };
+    let mut trials = Trials::new(&context, &folder);
+    let trial = trials.run(&place, &kernel, shell.as_ref(), &mut |event| {
+        ui.event(&event);
+        Ok(())
+    })?;
+    drop(trials);
+    let ended = RunEvent::TrialEnded { index: 0, record: Box::new(trial.clone()), mark: None };
+    ui.event(&ended);
+    ui.finish();
+    let verdict = trial.verdict();
+    let result = RunResult {
+        schema: "kbisect.run/1".to_owned(),
+        scenario: context.scenario_name.clone(),
+        trial,
+        environment: context.environment(),
+        run_dir: folder.display().to_string(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    write_json(&folder.join("result.json"), &result)?;
+    write_whole(&folder.join("report.md"), kbisect_report::markdown_run(&result).as_bytes())?;
+    if global.json {
+        output::json(&result)?;
+    } else {
+        output::print(&kbisect_report::terminal_summary_run(&result, super::colors(global)))?;
+    }
+    Ok(exit::code(match verdict {
+        Verdict::Good => exit::OK,
+        Verdict::Bad(_) => exit::BAD,
+        Verdict::Skip(_) => exit::SKIP,
+        Verdict::Infra(_) => exit::RUN_INFRASTRUCTURE,
+    }))
+}

@@ -1,0 +1,148 @@
+//! From arguments to a plan: every choice is made here.
+
+use kbisect_core::run::{Plan, PlanOptions, PlannedKernel};
+use kbisect_core::search::Direction;
+use kbisect_kernels::{Candidate, CandidateState};
+
+use super::context::Context;
+use super::preflight;
+use crate::cli::{BisectArgs, Endpoint, Global};
+use crate::{errors, output};
+
+/// How often a trial that failed for our own reasons is repeated.
+const INFRA_RETRIES: u32 = 2;
+
+/// Makes the plan of a bisection.
+#[must_use]
+pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candidate]) -> Plan {
+    let direction = if args.find_fix { Direction::Fix } else { Direction::Regression };
+    let skips = |end| args.skip_endpoint.contains(&end);
+    let (old, new) = match direction {
+        Direction::Regression => (Endpoint::Good, Endpoint::Bad),
+        Direction::Fix => (Endpoint::Bad, Endpoint::Good),
+    };
+    Plan {
+        schema: "kbisect.plan/1".to_owned(),
+        run_id: run_id.to_owned(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: std::env::args().collect(),
+        scenario: context.scenario_name.clone(),
+        scenario_summary: context.scenario.summary.clone(),
+        scenario_sha256: context.scenario_sha256.clone(),
+        direction,
+        old_end: args.range.old.clone(),
+        new_end: args.range.new.clone(),
+        series: series.iter().map(|candidate| planned(candidate, context)).collect(),
+        reference: context.reference.kernel.clone(),
+        environment: context.environment(),
+        options: PlanOptions {
+            assume_old: skips(old),
+            assume_new: skips(new),
+            infra_retries: INFRA_RETRIES,
+        },
+        warnings: warnings(series),
+    }
+}
+
+fn planned(candidate: &Candidate, context: &Context) -> PlannedKernel {
+    let untestable = match &candidate.state {
+        CandidateState::Untestable { reason } => Some(reason.clone()),
+        // What is in the store can be looked at now; the rest is when it is there.
+        CandidateState::Stored => context
+            .base
+            .store
+            .get(&candidate.kernel.id)
+            .and_then(|ready| preflight::missing(&ready, &context.scenario.requires)),
+        CandidateState::Downloadable { .. } => None,
+    };
+    PlannedKernel {
+        kernel: candidate.kernel.clone(),
+        untestable,
+        download_bytes: candidate.download_bytes(),
+    }
+}
+
+/// What the user must know before believing the answer.
+fn warnings(series: &[Candidate]) -> Vec<String> {
+    let mut names: Vec<String> = series.iter().map(|candidate| candidate.kernel.series()).collect();
+    names.dedup();
+    let mut warnings = Vec::new();
+    if names.len() > 1 {
+        warnings.push(format!(
+            "the range crosses stable series ({}): versions are ordered, not history; each series takes and \
+             heals a fault at a point of its own, so there may be more than one change",
+            names.join(", ")
+        ));
+    }
+    warnings.extend(series.iter().flat_map(|candidate| candidate.notes.clone()));
+    warnings
+}
+
+/// Refuses a kernel that is known to be untestable where one is named outright.
+///
+/// # Errors
+/// Says why it cannot be tested.
+pub fn check_testable(candidate: &Candidate) -> anyhow::Result<()> {
+    match &candidate.state {
+        CandidateState::Untestable { reason } => Err(errors::usage(
+            format!("kernel {} cannot be tested: {reason}", candidate.kernel.package_version),
+            "name another one; `kbisect kernels list` says which can be tested",
+        )),
+        CandidateState::Stored | CandidateState::Downloadable { .. } => Ok(()),
+    }
+}
+
+/// Prints a plan for `--dry-run`.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
+    if global.json {
+        return output::json(plan);
+    }
+    let testable = plan.series.iter().filter(|planned| planned.untestable.is_none()).count();
+    let bytes: u64 = plan.series.iter().map(|planned| planned.download_bytes).sum();
+    let cuts = testable.saturating_sub(1).next_power_of_two().trailing_zeros();
+    let mut text = format!(
+        "{} kernels from {} to {}, scenario {}: {} trials at most (two ends and {cuts} cuts)\n",
+        plan.series.len(),
+        plan.old_end,
+        plan.new_end,
+        plan.scenario,
+        cuts + 2,
+    );
+    let environment = &plan.environment;
+    text += &format!(
+        "reference nodes run {}; QEMU {} with {}\n",
+        plan.reference.package_version, environment.qemu, environment.accelerator
+    );
+    for warning in &plan.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    let rows: Vec<Vec<String>> = plan
+        .series
+        .iter()
+        .map(|planned| {
+            let state = match (&planned.untestable, planned.download_bytes) {
+                (Some(reason), _) => format!("skip: {reason}"),
+                (None, 0) => "in the store".to_owned(),
+                (None, bytes) => format!("to download: {}", output::bytes(bytes)),
+            };
+            let kernel = &planned.kernel;
+            vec![
+                kernel.label().to_owned(),
+                kernel.package_version.to_string(),
+                kernel.source.clone(),
+                state,
+            ]
+        })
+        .collect();
+    text += &output::table(&rows);
+    if bytes > 0 {
+        text += &format!(
+            "to download for all: {}; only what is tried is fetched\n",
+            output::bytes(bytes)
+        );
+    }
+    output::print(&text)
+}

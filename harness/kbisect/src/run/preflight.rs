@@ -1,0 +1,28 @@
+//! What a kernel must offer before it is worth a boot.
+
+use kbisect_core::scenario::Requires;
+use kbisect_kernels::{Provided, ReadyKernel};
+
+/// Says why a kernel cannot be tested with a scenario; `None` when nothing speaks against it.
+#[must_use]
+pub fn missing(kernel: &ReadyKernel, requires: &Requires) -> Option<String> {
+    let for_boot = kernel.missing_for_boot();
+    if !for_boot.is_empty() {
+        return Some(format!("the kernel cannot boot here: it lacks {}", for_boot.join(", ")));
+    }
+    let modules = requires
+        .modules
+        .iter()
+        .filter(|module| kernel.provides(module, None) == Some(Provided::Missing))
+        .cloned();
+    let config_known = kernel.config.is_some();
+    let options = requires
+        .config
+        .iter()
+        .filter(|option| {
+            config_known && !matches!(kernel.config_value(option).as_deref(), Some("y" | "m"))
+        })
+        .cloned();
+    let missing: Vec<String> = modules.chain(options).collect();
+    if missing.is_empty() { None } else { Some(format!("the kernel lacks {}", missing.join(", "))) }
+}

@@ -1,0 +1,212 @@
+//! One trial of a run: from a kernel to a record.
+
+use std::path::{Path, PathBuf};
+
+use kbisect_core::kernel::Kernel;
+use kbisect_core::run::RunEvent;
+use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_kernels::ReadyKernel;
+use kbisect_vm::accel::{self, Accelerator, Probe};
+use kbisect_vm::lab::LabSettings;
+use kbisect_vm::session::{Session, SessionError, ShellRequest};
+use kbisect_vm::trial::{Notice, TrialResult};
+
+use super::context::Context;
+use super::files::write_json;
+use super::kernels::boot_files;
+use super::preflight;
+use crate::errors;
+
+/// Runs trials in one lab; the lab is made with the first one.
+pub struct Trials<'a> {
+    context: &'a Context,
+    run_folder: PathBuf,
+    session: Option<Session>,
+    probe: Probe,
+}
+
+/// Where a trial belongs.
+pub struct Place {
+    /// Number within the run, from 1.
+    pub number: u32,
+    /// The kernel's identity, as planned.
+    pub kernel: Kernel,
+}
+
+impl<'a> Trials<'a> {
+    /// Prepares trials whose files go below `run_folder`.
+    #[must_use]
+    pub fn new(context: &'a Context, run_folder: &Path) -> Self {
+        let run_folder = run_folder.to_owned();
+        Self { context, run_folder, session: None, probe: context.probe.clone() }
+    }
+
+    /// Runs one trial, and writes its record. What it does is told as events.
+    ///
+    /// # Errors
+    /// An interruption, or files that cannot be written. Everything else is a verdict.
+    pub fn run(
+        &mut self,
+        place: &Place,
+        kernel: &ReadyKernel,
+        shell: Option<&ShellRequest>,
+        tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
+    ) -> anyhow::Result<TrialRecord> {
+        let name = format!("{:03}-{}", place.number, file_name(&place.kernel));
+        let relative = format!("trials/{name}");
+        let folder = self.run_folder.join(&relative);
+        // An earlier try at this number was cut off; half of its files would mislead.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder)?;
+        let result = match preflight::missing(kernel, &self.context.scenario.requires) {
+            Some(reason) => untested(Verdict::Skip(reason)),
+            None => self.in_lab(kernel, &folder, shell, place.number, tell)?,
+        };
+        let record = self.record(place, relative, result);
+        write_json(&folder.join("trial.json"), &record)?;
+        Ok(record)
+    }
+
+    fn in_lab(
+        &mut self,
+        kernel: &ReadyKernel,
+        folder: &Path,
+        shell: Option<&ShellRequest>,
+        number: u32,
+        tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
+    ) -> anyhow::Result<TrialResult> {
+        let mut trouble = None;
+        let ui = self.context.base.ui.clone();
+        let held = shell.is_some();
+        let session = self.session()?;
+        let outcome = session.trial(&boot_files(kernel), folder, shell, &mut |notice| {
+            let told = match notice {
+                Notice::Phase(phase) => tell(RunEvent::PhaseBegan { number, phase }),
+                Notice::Check(result) => tell(RunEvent::Checked { number, result }),
+                Notice::Doing(what) => {
+                    ui.doing(&what);
+                    Ok(())
+                }
+                Notice::ShellBegins => {
+                    ui.finish();
+                    Ok(())
+                }
+            };
+            if let Err(error) = told {
+                trouble.get_or_insert(error);
+            }
+        });
+        if held {
+            ui.doing("");
+        }
+        if let Some(error) = trouble {
+            return Err(error);
+        }
+        let result = match outcome {
+            Ok(result) => result,
+            Err(SessionError::Interrupted) => return Err(errors::interrupted("interrupted", None)),
+            Err(error @ SessionError::Runtime(_)) => return Err(error.into()),
+        };
+        if result.kvm_suspect {
+            self.give_up_kvm(&result);
+        }
+        Ok(result)
+    }
+
+    fn session(&mut self) -> anyhow::Result<&mut Session> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => {
+                let context = self.context;
+                let settings = LabSettings {
+                    qemu: context.qemu.clone(),
+                    accelerator: self.probe.accelerator,
+                    root: context.image.path.clone(),
+                    reference: boot_files(&context.reference),
+                    scenario: context.scenario.clone(),
+                    placement: context.placement,
+                    directory: self.run_folder.join("lab"),
+                };
+                Session::new(settings, context.base.interrupt.clone())?
+            }
+        };
+        Ok(self.session.insert(session))
+    }
+
+    /// KVM passed the probe, but a kernel that is known to work did not boot under it.
+    fn give_up_kvm(&mut self, result: &TrialResult) {
+        let reason = match &result.verdict {
+            Verdict::Infra(reason) => reason.clone(),
+            other => other.to_string(),
+        };
+        self.context
+            .base
+            .ui
+            .note(&format!("KVM does not work here, going on with emulation: {reason}"));
+        let cache = &self.context.base.settings.cache_dir;
+        self.probe = accel::distrust_kvm(&self.context.qemu.path, cache, &reason);
+        self.session = None;
+    }
+
+    fn record(&self, place: &Place, directory: String, result: TrialResult) -> TrialRecord {
+        let reason = match &result.verdict {
+            Verdict::Skip(reason) | Verdict::Infra(reason) => Some(reason.clone()),
+            Verdict::Good | Verdict::Bad(_) => None,
+        };
+        TrialRecord {
+            number: place.number,
+            kernel: place.kernel.clone(),
+            verdict: result.verdict.word().to_owned(),
+            symptom: result.verdict.symptom().cloned(),
+            reason,
+            checks: result.observation.checks,
+            timings_s: result.timings_s,
+            wall_s: result.wall_s,
+            reports: result.observation.reports,
+            notes: result.notes,
+            wires: result.wires,
+            hops: result.hops,
+            directory,
+            accelerator: self.probe.accelerator.to_string(),
+            release: result.release,
+            repeat: self.repeat(&place.kernel),
+        }
+    }
+
+    fn repeat(&self, kernel: &Kernel) -> String {
+        let context = self.context;
+        let spec = kernel.name.clone().unwrap_or_else(|| kernel.package_version.to_string());
+        let mut command = format!("kbisect run {spec} --scenario {}", context.scenario_name);
+        if context.placement == kbisect_vm::network::Placement::Single {
+            command += " --placement single";
+        }
+        if self.probe.accelerator == Accelerator::Tcg
+            && context.probe.accelerator == Accelerator::Kvm
+        {
+            command += " --accel tcg";
+        }
+        command
+    }
+}
+
+fn untested(verdict: Verdict) -> TrialResult {
+    TrialResult {
+        verdict,
+        observation: kbisect_core::judge::Observation::default(),
+        timings_s: std::collections::BTreeMap::new(),
+        wall_s: 0.0,
+        release: None,
+        notes: Vec::new(),
+        wires: Vec::new(),
+        hops: Vec::new(),
+        kvm_suspect: false,
+    }
+}
+
+fn file_name(kernel: &Kernel) -> String {
+    let label = kernel.name.clone().unwrap_or_else(|| kernel.package_version.to_string());
+    label
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || ".-_+~".contains(c) { c } else { '-' })
+        .collect()
+}
