@@ -1,0 +1,149 @@
+//! Events as lines: what stays on the screen, and all there is when it is no terminal.
+
+use std::time::Duration;
+
+use kbisect_core::run::RunEvent;
+use kbisect_core::trial::CheckStatus;
+
+use super::paint::{Ink, Paint};
+use super::view::View;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// What stays: results and notes.
+    Results,
+    /// Phases too, where nothing else shows them.
+    Phases,
+    /// Checks and steps too.
+    All,
+}
+
+/// The line for an event, if there is anything to say. `view` has taken the event already.
+#[must_use]
+pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Option<String> {
+    match event {
+        RunEvent::Began { plan } => {
+            let count = plan.series.len();
+            let bytes: u64 = plan.series.iter().map(|planned| planned.download_bytes).sum();
+            let mut text = format!(
+                "{}: {}..{}, {count} kernels, {}",
+                paint.ink(Ink::Bright, &plan.scenario),
+                plan.old_end,
+                plan.new_end,
+                plan.environment.accelerator
+            );
+            if bytes > 0 {
+                text.push_str(", of which some are to be downloaded");
+            }
+            for warning in &plan.warnings {
+                text.push_str(&format!("\n{} {warning}", paint.ink(Ink::Warning, "warning:")));
+            }
+            Some(text)
+        }
+        RunEvent::Resumed => Some("going on where the run was interrupted".to_owned()),
+        RunEvent::TrialBegan { .. } if detail == Detail::Results => None,
+        RunEvent::TrialBegan { number, index, estimated_left, .. } => {
+            let kernel = view.label(*index).unwrap_or("the kernel");
+            Some(format!("trial {} {kernel}", count(*number, *estimated_left)))
+        }
+        RunEvent::PhaseBegan { .. } if detail == Detail::Results => None,
+        RunEvent::PhaseBegan { number, phase } => {
+            let index = view.current().map(|current| current.index);
+            let kernel = index.and_then(|index| view.label(index)).unwrap_or("");
+            let space = if kernel.is_empty() { "" } else { " " };
+            Some(format!("trial {number}{space}{kernel}: {phase}"))
+        }
+        RunEvent::Checked { result, .. } => {
+            if detail < Detail::All && result.status != CheckStatus::Fail {
+                return None;
+            }
+            let word = match result.status {
+                CheckStatus::Pass => "passed",
+                CheckStatus::Fail => "failed",
+                CheckStatus::Recorded => "failed (recorded only)",
+                CheckStatus::NotRun => "not made",
+            };
+            let separator = if result.detail.is_empty() { "" } else { ": " };
+            Some(format!("  check {} {word}{separator}{}", result.name, result.detail))
+        }
+        RunEvent::TrialEnded { record, mark, .. } => {
+            let mut text = format!(
+                "{:<10} {:<5} {:>5.1} s",
+                record.kernel.label(),
+                record.verdict,
+                record.wall_s
+            );
+            // The word is padded before it is coloured: escape codes have no width.
+            text = text.replacen(
+                &format!(" {} ", record.verdict),
+                &format!(" {} ", paint.verdict(&record.verdict)),
+                1,
+            );
+            if let Some(symptom) = &record.symptom {
+                text.push_str(&format!("  {}: {}", symptom.kind, symptom.title));
+            }
+            if let Some(reason) = &record.reason {
+                text.push_str(&format!("  {reason}"));
+            }
+            if record.verdict == "bad" && *mark != Some(kbisect_core::search::Mark::Bad) {
+                text.push_str(" (not the symptom looked for)");
+            }
+            Some(text)
+        }
+        RunEvent::Note { text } => Some(format!("note: {text}")),
+        RunEvent::Interrupted => Some("interrupted".to_owned()),
+        RunEvent::Failed { .. } | RunEvent::Ended { .. } => None,
+    }
+}
+
+/// `3 of about 6`.
+#[must_use]
+pub fn count(number: u32, estimated_left: usize) -> String {
+    format!("{number} of about {}", (number as usize + estimated_left).saturating_sub(1))
+}
+
+/// A time for people: `7 s`, `2:05 min`.
+#[must_use]
+pub fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..100 => format!("{seconds} s"),
+        100..6000 => format!("{}:{:02} min", seconds / 60, seconds % 60),
+        _ => format!("{}:{:02} h", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kbisect_core::search::{Direction, Mark};
+
+    use super::super::view::tests::{began, ended, trial};
+    use super::*;
+
+    #[test]
+    fn a_trial_on_one_line() {
+        let view = View::default();
+        let event = ended(3, 7, Some(Mark::Bad), 6.24);
+        let line = line(&event, &view, Detail::Results, Paint::new(false)).unwrap();
+        assert_eq!(line, "6.12.7     bad     6.2 s");
+    }
+
+    #[test]
+    fn phases_are_for_those_who_see_no_bars() {
+        let mut view = View::default();
+        view.take(&began(Direction::Regression, 9), Duration::ZERO);
+        let event = trial(3, 4, 4);
+        view.take(&event, Duration::ZERO);
+        let said = |detail| line(&event, &view, detail, Paint::new(false));
+        assert_eq!(said(Detail::Results), None);
+        assert_eq!(said(Detail::Phases).unwrap(), "trial 3 of about 6 6.12.4");
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(time(Duration::from_secs(7)), "7 s");
+        assert_eq!(time(Duration::from_secs(125)), "2:05 min");
+        assert_eq!(time(Duration::from_secs(7265)), "2:01 h");
+    }
+}

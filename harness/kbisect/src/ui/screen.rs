@@ -1,0 +1,279 @@
+//! The one consumer of the event stream that draws.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use kbisect_core::run::RunEvent;
+use kbisect_kernels::Progress;
+
+use super::lines::{self, Detail};
+use super::paint::{Paint, is_dumb};
+use super::progress::Items;
+use super::terminal::Terminal;
+use super::view::View;
+use crate::cli::Global;
+use crate::output;
+
+/// How often the clock on a terminal goes on.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Draws what goes on: bars on a terminal, else lines. Clones draw on the same place.
+#[derive(Clone, Debug)]
+pub struct Ui {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    began: Instant,
+    paint: Paint,
+    detail: Detail,
+    pub(super) stop: Arc<AtomicBool>,
+    screen: Mutex<Screen>,
+}
+
+#[derive(Debug)]
+pub(super) struct Screen {
+    view: View,
+    doing: String,
+    pub(super) place: Place,
+    /// Lines that came while something else had the terminal.
+    held: Option<Vec<String>>,
+}
+
+/// Where it is drawn.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Nowhere: `--quiet`.
+    Nowhere,
+    /// Lines with the time in front.
+    Lines,
+    /// Bars.
+    Terminal(Terminal),
+}
+
+impl Ui {
+    /// A display on standard error: bars when it is a terminal and nobody's CI, else lines, with
+    /// `--quiet` nothing.
+    #[must_use]
+    pub fn new(global: &Global) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let paint = Paint::choose(global.color, terminal);
+        let live = terminal && !is_dumb() && std::env::var_os("CI").is_none();
+        let (place, detail) = match (global.quiet, live) {
+            (true, _) => (Place::Nowhere, Detail::Results),
+            (false, true) => (Place::Terminal(Terminal::new(paint)), Detail::Results),
+            (false, false) => (Place::Lines, Detail::Phases),
+        };
+        let detail = if global.verbose > 0 { Detail::All } else { detail };
+        let screen = Screen { view: View::default(), doing: String::new(), place, held: None };
+        let ticking = matches!(screen.place, Place::Terminal(_));
+        let inner = Arc::new(Inner {
+            began: Instant::now(),
+            paint,
+            detail,
+            stop: Arc::default(),
+            screen: Mutex::new(screen),
+        });
+        if ticking {
+            tick(Arc::downgrade(&inner));
+        }
+        Self { inner }
+    }
+
+    /// Takes an event of a run.
+    pub fn event(&self, event: &RunEvent) {
+        let mut screen = self.inner.screen();
+        let now = self.inner.began.elapsed();
+        screen.view.take(event, now);
+        screen.doing.clear();
+        if let Some(text) = lines::line(event, &screen.view, self.inner.detail, self.inner.paint) {
+            self.inner.print(&mut screen, &text);
+        }
+        screen.draw(now);
+    }
+
+    /// Takes an event of the past of a run that goes on: it is not told again.
+    pub fn replay(&self, event: &RunEvent) {
+        let mut screen = self.inner.screen();
+        let now = self.inner.began.elapsed();
+        screen.view.take(event, now);
+        screen.draw(now);
+    }
+
+    /// Says what the current step does; the next event or call replaces it.
+    pub fn doing(&self, text: &str) {
+        let text = output::clean(text);
+        let mut screen = self.inner.screen();
+        if screen.doing == text {
+            return;
+        }
+        if matches!(screen.place, Place::Lines)
+            && !text.is_empty()
+            && (screen.view.current().is_none() || self.inner.detail == Detail::All)
+        {
+            self.inner.print(&mut screen, &text);
+        }
+        screen.doing = text;
+        screen.draw(self.inner.began.elapsed());
+    }
+
+    /// Where downloads and builds tell how far they are.
+    #[must_use]
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        Arc::new(Items::new(Arc::clone(&self.inner)))
+    }
+
+    /// Prints one line that stays, unless `--quiet` was given.
+    pub fn note(&self, line: &str) {
+        self.inner.print(&mut self.inner.screen(), &output::clean(line));
+    }
+
+    /// The flag that ends downloads when it is set.
+    #[must_use]
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.inner.stop)
+    }
+
+    /// Leaves the terminal to `work`, a shell for example. Lines that come meanwhile are printed
+    /// afterwards.
+    pub fn suspend<T>(&self, work: impl FnOnce() -> T) -> T {
+        {
+            let mut screen = self.inner.screen();
+            screen.held = Some(Vec::new());
+            if let Place::Terminal(terminal) = &screen.place {
+                terminal.hide(true);
+            }
+        }
+        let result = work();
+        let mut screen = self.inner.screen();
+        if let Place::Terminal(terminal) = &screen.place {
+            terminal.hide(false);
+        }
+        for line in screen.held.take().unwrap_or_default() {
+            self.inner.print(&mut screen, &line);
+        }
+        result
+    }
+
+    /// Ends the display: what moves goes, what was printed stays. Later lines are still printed.
+    pub fn finish(&self) {
+        let mut screen = self.inner.screen();
+        screen.doing.clear();
+        if let Place::Terminal(terminal) = &mut screen.place {
+            terminal.end();
+            screen.place = Place::Lines;
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn screen(&self) -> MutexGuard<'_, Screen> {
+        // A thread that panicked while it drew leaves a bad picture, no bad data.
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints lines; text from outside was cleaned by the caller or is cleaned here but for colours.
+    pub(super) fn print(&self, screen: &mut Screen, text: &str) {
+        for line in text.split('\n') {
+            let line = without_controls(line);
+            match (&mut screen.held, &screen.place) {
+                (_, Place::Nowhere) => {}
+                (Some(held), _) => held.push(line),
+                (None, Place::Terminal(terminal)) => terminal.print(&line),
+                (None, Place::Lines) => {
+                    let at = self.began.elapsed().as_secs_f64();
+                    // Nobody is left to be told when this fails.
+                    let _ = writeln!(std::io::stderr(), "[{at:6.1}s] {line}");
+                }
+            }
+        }
+    }
+}
+
+impl Screen {
+    fn draw(&mut self, now: Duration) {
+        if self.held.is_some() {
+            return;
+        }
+        if let Place::Terminal(terminal) = &mut self.place {
+            terminal.draw(&self.view, &self.doing, now);
+        }
+    }
+}
+
+/// Keeps colours (`ESC [ digits ; m`), replaces every other control character.
+fn without_controls(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find('\u{1b}') {
+        text.push_str(&output::clean(&rest[..at]));
+        rest = &rest[at..];
+        let length = colour_length(rest);
+        let (escape, after) = rest.split_at(length.unwrap_or(1));
+        text.push_str(if length.is_some() { escape } else { "\u{fffd}" });
+        rest = after;
+    }
+    text.push_str(&output::clean(rest));
+    text
+}
+
+fn colour_length(text: &str) -> Option<usize> {
+    let digits = text.strip_prefix("\u{1b}[")?;
+    let end = digits.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    digits[end..].starts_with('m').then_some(2 + end + 1)
+}
+
+/// Draws the clock until the display is gone.
+fn tick(inner: Weak<Inner>) {
+    let go_on = move || {
+        while let Some(inner) = inner.upgrade() {
+            let now = inner.began.elapsed();
+            let mut screen = inner.screen();
+            if screen.view.current().is_some() {
+                screen.draw(now);
+            }
+            drop(screen);
+            drop(inner);
+            std::thread::sleep(TICK);
+        }
+    };
+    // Without the thread the clock stands still between events, nothing else.
+    let _ = std::thread::Builder::new().name("clock".to_owned()).spawn(go_on);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_stay_and_other_sequences_go() {
+        assert_eq!(without_controls("a\u{1b}[1;36mb\u{1b}[0m"), "a\u{1b}[1;36mb\u{1b}[0m");
+        assert_eq!(without_controls("a\u{1b}[2Jb\u{7}"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(without_controls("\u{1b}"), "\u{fffd}");
+        assert_eq!(without_controls("\u{1b}]0;title\u{7}"), "\u{fffd}]0;title\u{fffd}");
+    }
+
+    #[test]
+    fn a_quiet_display_takes_everything_and_says_nothing() {
+        let ui = Ui::new(&Global { quiet: true, ..Global::default() });
+        ui.note("x");
+        ui.doing("y");
+        ui.progress().begin("z", Some(10)).set(5);
+        assert_eq!(ui.suspend(|| 7), 7);
+        ui.finish();
+    }
+
+    #[test]
+    fn lines_that_come_during_a_shell_are_held_back() {
+        let ui = Ui::new(&Global::default());
+        let held = ui.suspend(|| {
+            ui.note("later");
+            ui.inner.screen().held.clone()
+        });
+        assert_eq!(held, Some(vec!["later".to_owned()]));
+        assert_eq!(ui.inner.screen().held, None);
+    }
+}

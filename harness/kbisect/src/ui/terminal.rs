@@ -1,0 +1,158 @@
+//! The live display: the series, the trial that runs, downloads.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::lines::{count, time};
+use super::paint::{Ink, Paint};
+use super::ruler;
+use super::view::View;
+
+/// How often a line that moves by itself is drawn anew.
+const TICK: Duration = Duration::from_millis(250);
+/// Columns when the terminal does not tell.
+const COLUMNS: usize = 80;
+
+/// The bars of a terminal. The series and the trial come first, downloads below.
+#[derive(Debug)]
+pub struct Terminal {
+    bars: MultiProgress,
+    series: Line,
+    trial: Line,
+    paint: Paint,
+}
+
+/// One line that can come and go.
+#[derive(Debug)]
+struct Line {
+    position: usize,
+    bar: Option<ProgressBar>,
+}
+
+impl Terminal {
+    /// A display on standard error.
+    pub fn new(paint: Paint) -> Self {
+        let bars = MultiProgress::with_draw_target(target());
+        let line = |position| Line { position, bar: None };
+        Self { bars, series: line(0), trial: line(1), paint }
+    }
+
+    /// Draws the state of the run at `now`, since the display began; `doing` is what the current
+    /// step does.
+    pub fn draw(&mut self, view: &View, doing: &str, now: Duration) {
+        let series = self.series_text(view);
+        self.series.show(&self.bars, series);
+        let trial = self.trial_text(view, doing, now);
+        self.trial.show(&self.bars, trial);
+    }
+
+    /// Prints a line above the bars.
+    pub fn print(&self, line: &str) {
+        // A terminal that is gone ends the program by other means.
+        let _ = self.bars.println(line);
+    }
+
+    /// A bar for an item of work.
+    pub fn item(&self, what: &str, total: Option<u64>) -> ProgressBar {
+        let bar = match total {
+            Some(total) => {
+                let template =
+                    "  {prefix:34!} {bar:20} {bytes:>10} of {total_bytes:10} {bytes_per_sec}";
+                ProgressBar::new(total).with_style(style(template).progress_chars("=> "))
+            }
+            None => ProgressBar::new_spinner().with_style(style("  {prefix} {spinner}")),
+        };
+        let bar = self.bars.add(bar.with_prefix(what.to_owned()));
+        // A bar is drawn when it moves; what has no size moves by itself.
+        match total {
+            Some(_) => bar.tick(),
+            None => bar.enable_steady_tick(TICK),
+        }
+        bar
+    }
+
+    /// Takes everything off the terminal, or puts it back.
+    pub fn hide(&self, hidden: bool) {
+        if hidden {
+            let _ = self.bars.clear();
+            self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        } else {
+            self.bars.set_draw_target(target());
+        }
+    }
+
+    /// Takes the lines of the run off the terminal for good.
+    pub fn end(&mut self) {
+        self.series.show(&self.bars, None);
+        self.trial.show(&self.bars, None);
+        let _ = self.bars.clear();
+    }
+
+    fn series_text(&self, view: &View) -> Option<String> {
+        let plan = view.plan()?;
+        let (first, last) =
+            (plan.series.first()?.kernel.label(), plan.series.last()?.kernel.label());
+        let known = view.known().unwrap_or_default();
+        let beside = first.len() + last.len() + known.len() + 6;
+        let width = columns().saturating_sub(beside).clamp(10, 60);
+        let marks = ruler::draw(&view.cells(), width, self.paint);
+        Some(format!("{first} {marks} {last}   {}", self.paint.ink(Ink::Faint, &known)))
+    }
+
+    fn trial_text(&self, view: &View, doing: &str, now: Duration) -> Option<String> {
+        let Some(current) = view.current() else {
+            return (!doing.is_empty()).then(|| doing.to_owned());
+        };
+        let mut text = format!("trial {}", count(current.number, current.estimated_left));
+        if let Some(label) = view.label(current.index) {
+            text.push_str(&format!("  {}", self.paint.ink(Ink::Bright, label)));
+        }
+        if let Some(phase) = current.phase {
+            text.push_str(&format!("  {phase}"));
+        }
+        if !doing.is_empty() {
+            text.push_str(&format!(": {doing}"));
+        }
+        let mut clock = format!("  {}", time(now.saturating_sub(current.began)));
+        if let Some(left) = view.left(now) {
+            clock.push_str(&format!(", about {} left", time(left)));
+        }
+        text.push_str(&self.paint.ink(Ink::Faint, &clock));
+        Some(text)
+    }
+}
+
+impl Line {
+    fn show(&mut self, bars: &MultiProgress, text: Option<String>) {
+        match (text, &self.bar) {
+            (Some(text), Some(bar)) => bar.set_message(text),
+            (Some(text), None) => {
+                let bar = ProgressBar::new_spinner().with_style(style("{wide_msg}"));
+                // Until the first line is there the second one is at its place.
+                let bar = bars.insert(self.position, bar);
+                bar.set_message(text);
+                self.bar = Some(bar);
+            }
+            (None, Some(bar)) => {
+                bar.finish_and_clear();
+                bars.remove(bar);
+                self.bar = None;
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn target() -> ProgressDrawTarget {
+    ProgressDrawTarget::stderr_with_hz(8)
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is constant")
+}
+
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    size.map(|size| usize::from(size.ws_col)).ok().filter(|columns| *columns > 0).unwrap_or(COLUMNS)
+}

@@ -1,0 +1,319 @@
+//! What is known about a run while it goes on: a function of its events.
+
+use std::time::Duration;
+
+use kbisect_core::run::{Plan, RunEvent};
+use kbisect_core::search::{Direction, Mark};
+use kbisect_core::trial::Phase;
+
+use super::ruler::Cell;
+
+/// The state of a run as far as the display needs it.
+#[derive(Debug, Default)]
+pub struct View {
+    plan: Option<Box<Plan>>,
+    marks: Vec<Option<Mark>>,
+    current: Option<Current>,
+    /// Seconds of the trials so far; those that failed for our own reasons cost time as well.
+    walls: Vec<f64>,
+}
+
+/// The trial that runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Current {
+    /// Its number.
+    pub number: u32,
+    /// Its position in the series.
+    pub index: usize,
+    /// Trials still to come with this one.
+    pub estimated_left: usize,
+    /// Its phase.
+    pub phase: Option<Phase>,
+    /// When it began, since the display began.
+    pub began: Duration,
+}
+
+impl View {
+    /// Takes an event; `now` is the time since the display began.
+    pub fn take(&mut self, event: &RunEvent, now: Duration) {
+        match event {
+            RunEvent::Began { plan } => {
+                self.marks = vec![None; plan.series.len()];
+                self.plan = Some(plan.clone());
+            }
+            RunEvent::TrialBegan { number, index, estimated_left, .. } => {
+                self.current = Some(Current {
+                    number: *number,
+                    index: *index,
+                    estimated_left: *estimated_left,
+                    phase: None,
+                    began: now,
+                });
+            }
+            RunEvent::PhaseBegan { phase, .. } => {
+                if let Some(current) = &mut self.current {
+                    current.phase = Some(*phase);
+                }
+            }
+            RunEvent::TrialEnded { index, record, mark } => {
+                if let (Some(slot), Some(mark)) = (self.marks.get_mut(*index), mark) {
+                    *slot = Some(*mark);
+                }
+                self.walls.push(record.wall_s);
+                self.current = None;
+            }
+            RunEvent::Resumed
+            | RunEvent::Interrupted
+            | RunEvent::Failed { .. }
+            | RunEvent::Ended { .. } => self.current = None,
+            RunEvent::Checked { .. } | RunEvent::Note { .. } => {}
+        }
+    }
+
+    /// The trial that runs.
+    #[must_use]
+    pub fn current(&self) -> Option<&Current> {
+        self.current.as_ref()
+    }
+
+    /// The plan, once the run began.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_deref()
+    }
+
+    /// What people call a kernel of the series.
+    #[must_use]
+    pub fn label(&self, index: usize) -> Option<&str> {
+        Some(self.plan()?.series.get(index)?.kernel.label())
+    }
+
+    /// Time left, from the mean of the trials so far; nothing before the first one ended.
+    #[must_use]
+    pub fn left(&self, now: Duration) -> Option<Duration> {
+        let current = self.current.as_ref()?;
+        let mean = self.walls.iter().sum::<f64>() / self.walls.len() as f64;
+        let whole = mean * current.estimated_left as f64;
+        let spent = now.saturating_sub(current.began).as_secs_f64().min(mean);
+        Duration::try_from_secs_f64(whole - spent).ok()
+    }
+
+    /// Every kernel of the series as one cell.
+    #[must_use]
+    pub fn cells(&self) -> Vec<Cell> {
+        let (old, new) = self.interval();
+        let running = self.current.as_ref().map(|current| current.index);
+        let untestable =
+            |index: usize| self.plan().is_some_and(|plan| plan.series[index].untestable.is_some());
+        self.marks
+            .iter()
+            .enumerate()
+            .map(|(index, mark)| match mark {
+                _ if running == Some(index) => Cell::Running,
+                Some(Mark::Good) => Cell::Good,
+                Some(Mark::Bad) => Cell::Bad,
+                Some(Mark::Skip) => Cell::Skipped,
+                None if old.is_some_and(|old| index < old) => Cell::Excluded,
+                None if new.is_some_and(|new| index > new) => Cell::Excluded,
+                None if untestable(index) => Cell::Skipped,
+                None => Cell::Open,
+            })
+            .collect()
+    }
+
+    /// What is known in one sentence: `6.12.57 good, 6.12.69 bad, 3 between`.
+    #[must_use]
+    pub fn known(&self) -> Option<String> {
+        let plan = self.plan()?;
+        let (old_word, new_word) = match plan.direction {
+            Direction::Regression => ("good", "bad"),
+            Direction::Fix => ("bad", "good"),
+        };
+        let end =
+            |index: Option<usize>, word: &str| Some(format!("{} {word}", self.label(index?)?));
+        match (self.interval(), plan.series.len()) {
+            ((None, None), _) => None,
+            ((Some(old), Some(new)), _) => Some(format!(
+                "{}, {}, {} between",
+                end(Some(old), old_word)?,
+                end(Some(new), new_word)?,
+                new.saturating_sub(old + 1)
+            )),
+            ((old, new), _) => end(old, old_word).or_else(|| end(new, new_word)),
+        }
+    }
+
+    /// The newest kernel known to be like the old end, and the oldest known to be like the new one.
+    fn interval(&self) -> (Option<usize>, Option<usize>) {
+        let Some(plan) = self.plan() else { return (None, None) };
+        let (old_mark, new_mark) = match plan.direction {
+            Direction::Regression => (Mark::Good, Mark::Bad),
+            Direction::Fix => (Mark::Bad, Mark::Good),
+        };
+        let assumed = |yes: bool, index: usize| yes.then_some(index);
+        let new = self
+            .marks
+            .iter()
+            .position(|mark| *mark == Some(new_mark))
+            .or(assumed(plan.options.assume_new, self.marks.len().saturating_sub(1)));
+        let below = &self.marks[..new.unwrap_or(self.marks.len())];
+        let old = below
+            .iter()
+            .rposition(|mark| *mark == Some(old_mark))
+            .or(assumed(plan.options.assume_old, 0));
+        (old, new)
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::collections::BTreeMap;
+
+    use kbisect_core::kernel::{Kernel, KernelId};
+    use kbisect_core::run::{Environment, PlanOptions, PlannedKernel};
+    use kbisect_core::search::Role;
+    use kbisect_core::trial::TrialRecord;
+    use kbisect_core::version::PackageVersion;
+
+    use super::*;
+
+    pub fn kernel(version: &str) -> Kernel {
+        Kernel {
+            version: version.to_owned(),
+            package_version: PackageVersion::parse(version).unwrap(),
+            flavour: "cloud-amd64".to_owned(),
+            source: "local".to_owned(),
+            id: KernelId(version.to_owned()),
+            release: None,
+            name: None,
+        }
+    }
+
+    pub fn began(direction: Direction, count: usize) -> RunEvent {
+        let series: Vec<PlannedKernel> = (0..count)
+            .map(|n| PlannedKernel {
+                kernel: kernel(&format!("6.12.{n}")),
+                untestable: None,
+                download_bytes: 0,
+            })
+            .collect();
+        RunEvent::Began {
+            plan: Box::new(Plan {
+                schema: "kbisect.plan/1".to_owned(),
+                run_id: "r".to_owned(),
+                tool_version: "0".to_owned(),
+                command: Vec::new(),
+                scenario: "connlimit".to_owned(),
+                scenario_summary: String::new(),
+                scenario_sha256: String::new(),
+                direction,
+                old_end: "6.12.0".to_owned(),
+                new_end: format!("6.12.{}", count - 1),
+                series,
+                reference: kernel("6.1.1"),
+                environment: Environment::default(),
+                options: PlanOptions::default(),
+                warnings: Vec::new(),
+            }),
+        }
+    }
+
+    pub fn trial(number: u32, index: usize, estimated_left: usize) -> RunEvent {
+        RunEvent::TrialBegan { number, index, role: Role::Bisect, estimated_left }
+    }
+
+    pub fn ended(number: u32, index: usize, mark: Option<Mark>, wall_s: f64) -> RunEvent {
+        RunEvent::TrialEnded {
+            index,
+            record: Box::new(TrialRecord {
+                number,
+                kernel: kernel(&format!("6.12.{index}")),
+                verdict: match mark {
+                    Some(Mark::Good) => "good",
+                    Some(Mark::Bad) => "bad",
+                    Some(Mark::Skip) => "skip",
+                    None => "infra",
+                }
+                .to_owned(),
+                symptom: None,
+                reason: None,
+                checks: Vec::new(),
+                timings_s: BTreeMap::new(),
+                wall_s,
+                reports: Vec::new(),
+                notes: Vec::new(),
+                wires: Vec::new(),
+                hops: Vec::new(),
+                directory: String::new(),
+                accelerator: "tcg".to_owned(),
+                release: None,
+                repeat: String::new(),
+            }),
+            mark,
+        }
+    }
+
+    fn view(events: &[RunEvent]) -> View {
+        let mut view = View::default();
+        for event in events {
+            view.take(event, Duration::ZERO);
+        }
+        view
+    }
+
+    fn drawn(view: &View) -> String {
+        view.cells().into_iter().map(|cell| cell.letter()).collect()
+    }
+
+    #[test]
+    fn the_range_shrinks_from_both_sides() {
+        let mut events = vec![began(Direction::Regression, 9)];
+        assert_eq!(drawn(&view(&events)), ".........");
+        events.push(ended(1, 8, Some(Mark::Bad), 2.0));
+        events.push(ended(2, 0, Some(Mark::Good), 2.0));
+        events.push(ended(3, 4, Some(Mark::Skip), 2.0));
+        events.push(ended(4, 5, Some(Mark::Bad), 2.0));
+        events.push(trial(5, 2, 2));
+        assert_eq!(drawn(&view(&events)), "o.?.sx--x");
+        assert_eq!(view(&events).known().unwrap(), "6.12.0 good, 6.12.5 bad, 4 between");
+    }
+
+    #[test]
+    fn with_find_fix_the_old_end_is_bad() {
+        let view = view(&[
+            began(Direction::Fix, 5),
+            ended(1, 0, Some(Mark::Bad), 1.0),
+            ended(2, 4, Some(Mark::Good), 1.0),
+            ended(3, 2, Some(Mark::Bad), 1.0),
+        ]);
+        assert_eq!(drawn(&view), "x-x.o");
+        assert_eq!(view.known().unwrap(), "6.12.2 bad, 6.12.4 good, 1 between");
+    }
+
+    #[test]
+    fn a_failure_of_our_own_marks_nothing() {
+        let view = view(&[began(Direction::Regression, 3), ended(1, 2, None, 1.0)]);
+        assert_eq!(drawn(&view), "...");
+        assert_eq!(view.known(), None);
+    }
+
+    #[test]
+    fn time_left_is_the_mean_times_the_trials_left() {
+        let mut view = view(&[
+            began(Direction::Regression, 9),
+            ended(1, 8, Some(Mark::Bad), 4.0),
+            ended(2, 0, Some(Mark::Good), 8.0),
+        ]);
+        assert_eq!(view.left(Duration::ZERO), None, "nothing runs");
+        view.take(&trial(3, 4, 3), Duration::from_secs(12));
+        assert_eq!(view.left(Duration::from_secs(14)), Some(Duration::from_secs(16)));
+        // A trial that takes longer than the mean does not eat the time of those to come.
+        assert_eq!(view.left(Duration::from_secs(99)), Some(Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn no_time_is_promised_before_the_first_trial_ended() {
+        let view = view(&[began(Direction::Regression, 9), trial(1, 8, 5)]);
+        assert_eq!(view.left(Duration::from_secs(3)), None);
+    }
+}
