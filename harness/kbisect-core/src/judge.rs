@@ -7,6 +7,9 @@ use crate::flow::Loss;
 use crate::scenario::WarningPolicy;
 use crate::trial::{CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Verdict};
 
+/// Most functions of a stack that a symptom keeps.
+const MAX_FRAMES: usize = 32;
+
 /// How the candidate machine ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum MachineEnd {

@@ -1,10 +1,29 @@
 //! The JSON documents that are not the result of a run: what `detect`, `doctor`, `kernels list` and
-//! `scenario list` print with `--json`.
+//! `scenario list` print with `--json`, and what any command prints when it fails.
 
 use kbisect_core::console::{Report, ReportKind};
 use kbisect_core::kernel::Kernel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Why a command failed: the document `kbisect.error/1`, printed in place of a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorDocument {
+    /// `kbisect.error/1`.
+    pub schema: String,
+    /// Why, with its causes in one line.
+    pub error: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl ErrorDocument {
+    /// Makes the document.
+    #[must_use]
+    pub fn new(error: impl Into<String>, hint: Option<String>) -> Self {
+        Self { schema: "kbisect.error/1".to_owned(), error: error.into(), hint }
+    }
+}
 
 /// Failures found in one console log: the document `kbisect.detect/1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

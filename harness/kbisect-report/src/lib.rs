@@ -15,7 +15,7 @@ mod text;
 
 pub use documents::{
     DetectDocument, DetectedReport, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus,
-    KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument,
+    ErrorDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument,
 };
 pub use extra::Extra;
 pub use journal::{

@@ -4,8 +4,18 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 9] =
-    ["bisect", "run", "plan", "journal", "detect", "doctor", "kernels", "scenarios", "scenario"];
+pub const SCHEMA_NAMES: [&str; 10] = [
+    "bisect",
+    "run",
+    "plan",
+    "journal",
+    "detect",
+    "doctor",
+    "kernels",
+    "scenarios",
+    "error",
+    "scenario",
+];
 
 /// Gives the JSON Schema (draft 2020-12) of a document by its name: `bisect`, or `kbisect.bisect/1`
 /// as in the document's `schema` member.
@@ -24,6 +34,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "doctor" => include_str!("../schemas/doctor.json"),
         "kernels" => include_str!("../schemas/kernels.json"),
         "scenarios" => include_str!("../schemas/scenarios.json"),
+        "error" => include_str!("../schemas/error.json"),
         "scenario" => include_str!("../schemas/scenario.json"),
         _ => return None,
     })

@@ -111,6 +111,12 @@ impl<'a> Story<'a> {
         self.trial_of(beside.kernel).filter(|trial| trial.verdict == "good")
     }
 
+    /// The command that repeats the most telling trial: the one that fails, else the last one.
+    pub(crate) fn repeat(&self) -> Option<&'a str> {
+        let shown = self.shown_trial().or(self.result.trials.last());
+        shown.map(|trial| trial.repeat.as_str()).or(self.result.repeat.as_deref())
+    }
+
     /// What to call a kernel: its name or upstream version; the package version where another
     /// kernel of the series has the same.
     pub(crate) fn label(&self, kernel: &Kernel) -> String {
@@ -233,7 +239,7 @@ impl<'a> Story<'a> {
             }
             _ => format!(
                 "The bisection of scenario {scenario} stopped after {trials}, without a verdict: {}.",
-                reason.unwrap_or("it was killed")
+                reason.unwrap_or("it was killed, or still runs").trim_end_matches('.')
             ),
         }
     }

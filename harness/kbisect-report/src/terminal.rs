@@ -63,7 +63,7 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
     let colour = if story.found() { Colour::Green } else { Colour::Yellow };
     let mut lines = Lines::new(color, &story.verdict(), colour);
     for side in story.sides() {
-        lines.push(side.label, &identity(side.kernel));
+        lines.push(side.label, &identity(side.kernel, &story.label(side.kernel)));
     }
     if result.outcome == OutcomeWord::Range {
         let labels: Vec<String> =
@@ -93,10 +93,9 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
         many => lines.push("warnings", &format!("{} (see the report): {}", many.len(), many[0])),
     }
     lines.push("report", &format!("{}/report.md", result.run_dir));
-    match (story.resume(), &result.repeat) {
-        (Some(resume), _) => lines.push("go on", &resume),
-        (None, Some(repeat)) => lines.push("repeat", repeat),
-        (None, None) => {}
+    match story.resume() {
+        Some(resume) => lines.push("go on", &resume),
+        None => lines.push("repeat", story.repeat().unwrap_or_default()),
     }
     lines.text
 }
@@ -119,7 +118,7 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
         }
     };
     let mut lines = Lines::new(color, &verdict, colour);
-    lines.push("kernel", &identity(&trial.kernel));
+    lines.push("kernel", &identity(&trial.kernel, label));
     if let Some(symptom) = &trial.symptom {
         lines.push("symptom", &symptom.to_string());
         lines.push("seen", &seen(symptom));
@@ -138,12 +137,12 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
 }
 
 /// `6.12.57 (6.12.57-1, cloud-amd64, debian:trixie)`.
-fn identity(kernel: &Kernel) -> String {
+fn identity(kernel: &Kernel, label: &str) -> String {
     let package = kernel.package_version.as_str();
     let parts = [package, kernel.flavour.as_str(), kernel.source.as_str()];
     let parts: Vec<&str> =
-        parts.into_iter().filter(|part| !part.is_empty() && *part != kernel.label()).collect();
-    format!("{:<9} ({})", kernel.label(), parts.join(", "))
+        parts.into_iter().filter(|part| !part.is_empty() && *part != label).collect();
+    format!("{label:<9} ({})", parts.join(", "))
 }
 
 /// What was seen, if it says more than the title.

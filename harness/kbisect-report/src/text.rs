@@ -32,7 +32,9 @@ pub(crate) fn prose(text: &str, max: usize) -> String {
         let (before, after) = (near(at.checked_sub(1)), near(Some(at + 1)));
         let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let acts = match c {
-            '\\' | '`' | '*' | '<' | '>' | '[' | ']' | '|' | '#' | '&' | '~' | '@' | '$' => true,
+            '\\' | '`' | '*' | '<' | '[' | ']' | '|' | '#' | '&' | '~' | '@' | '$' => true,
+            // Quotations, lists and underlines begin with a line only.
+            '>' | '-' | '+' | '=' => at == 0,
             // `nf_conntrack` needs none: inside a word an underscore means nothing.
             '_' => !(inside(before) && inside(after)),
             // Addresses must not become links.
@@ -139,8 +141,10 @@ mod tests {
     #[test]
     fn prose_does_not_act() {
         assert_eq!(prose("nf_conntrack: __list_add", 80), "nf_conntrack: \\_\\_list_add");
-        assert_eq!(prose("<img src=x>", 80), "\\<img src=x\\>");
+        assert_eq!(prose("<img src=x>", 80), "\\<img src=x>");
         assert_eq!(prose("[a](http://b) | @me #1", 80), "\\[a\\](http\\://b) \\| \\@me \\#1");
+        assert_eq!(prose("> a -> b", 80), "\\> a -> b");
+        assert_eq!(prose("- a - b", 80), "\\- a - b");
         assert_eq!(prose("see www.evil.example", 80), "see www\\.evil.example");
         assert_eq!(prose("\\` **x**", 80), "\\\\\\` \\*\\*x\\*\\*");
     }

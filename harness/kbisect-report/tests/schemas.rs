@@ -7,7 +7,8 @@ use std::path::Path;
 
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_report::{
-    DetectDocument, DoctorDocument, KernelsDocument, SCHEMA_NAMES, ScenariosDocument, schema,
+    DetectDocument, DoctorDocument, ErrorDocument, KernelsDocument, SCHEMA_NAMES,
+    ScenariosDocument, schema,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -25,6 +26,7 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("doctor", of::<DoctorDocument>("doctor", "Whether this host can run trials.")),
         ("kernels", of::<KernelsDocument>("kernels", "The kernels that are known.")),
         ("scenarios", of::<ScenariosDocument>("scenarios", "The scenarios that are known.")),
+        ("error", of::<ErrorDocument>("error", "Why a command failed.")),
     ]
 }
 

@@ -33,6 +33,9 @@ use crate::qmp::{self, QmpEvent, QmpReader};
 const MAX_CONSOLE: u64 = 64 << 20;
 /// A trace counts as complete when nothing was printed for this long.
 const QUIET: Duration = Duration::from_millis(700);
+/// As [`QUIET`], while the trace is visibly not complete: the end of a panic is slow to come on an
+/// emulated machine, and without it nobody knows that it was one.
+const QUIET_IN_TRACE: Duration = Duration::from_secs(5);
 /// How often the task looks at its timers.
 const TICK: Duration = Duration::from_millis(100);
 /// Without a sign of life for this long (times the slowness) a machine counts as hung. Longer than
@@ -628,7 +631,8 @@ impl Watch {
         let now = Instant::now();
         let late = now.duration_since(self.last_tick);
         self.last_tick = now;
-        let quiet = now.duration_since(self.last_console) > QUIET;
+        let patience = if self.scanner.is_collecting() { QUIET_IN_TRACE } else { QUIET };
+        let quiet = now.duration_since(self.last_console) > patience;
         let mut state = lock(&self.shared.state);
         if late > Duration::from_secs(2) {
             // The host was starved or suspended: that is no silence of the guest's.

@@ -250,12 +250,14 @@ fn environment(to: &mut String, story: &Story<'_>, extra: &Extra) {
 }
 
 fn repeat(to: &mut String, story: &Story<'_>, extra: &Extra) {
-    let result = story.result;
-    let bad = story.shown_trial();
     put!(to, "## How to repeat");
     put!(to);
-    if let Some(repeat) = bad.map(|trial| &trial.repeat).or(result.repeat.as_ref()) {
-        parts::command(to, "The trial that fails:", repeat);
+    let fails = story.shown_trial().is_some();
+    if let Some(repeat) = story.repeat() {
+        let what = if fails { "The trial that fails:" } else { "The last trial:" };
+        parts::command(to, what, repeat);
+    }
+    if let Some(repeat) = story.repeat().filter(|_| fails) {
         parts::command(
             to,
             "The same with a shell at the point of failure:",
