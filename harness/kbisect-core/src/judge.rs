@@ -245,7 +245,14 @@ fn failed_check(seen: &Observation, failed: &CheckResult) -> Symptom {
 }
 
 fn crash(first: &ConsoleReport, fatal: &ConsoleReport) -> Symptom {
-    let frames = if first.frames.is_empty() { fatal.frames.clone() } else { first.frames.clone() };
+    let told = if first.frames.is_empty() { &fatal.frames } else { &first.frames };
+    // A recursion repeats its frames until the stack is full; each function once is enough.
+    let mut frames: Vec<String> = Vec::new();
+    for frame in told {
+        if frames.len() < MAX_FRAMES && !frames.contains(frame) {
+            frames.push(frame.clone());
+        }
+    }
     let mut alt_titles = first.alt_titles.clone();
     if fatal.title != first.title && !alt_titles.contains(&fatal.title) {
         alt_titles.push(fatal.title.clone());
