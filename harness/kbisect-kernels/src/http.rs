@@ -102,8 +102,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client; `tls` says whether an https mirror is to be expected.
-    pub fn new(tls: bool) -> Self {
+    /// Makes a client for these URLs.
+    pub fn new(urls: &[&str]) -> Self {
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("kbisect/", env!("CARGO_PKG_VERSION")))
@@ -111,8 +111,14 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(20)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .timeout_per_read(Some(Duration::from_secs(30)));
+        // Reading the host's certificates takes longer than a start from the cache.
+        let tls = urls.iter().any(|url| url.starts_with("https:"));
         if tls && let Some(roots) = host_roots() {
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        }
+        // A mirror on this very host is behind no proxy, whatever the environment says.
+        if urls.iter().all(|url| is_loopback(url)) {
+            config = config.proxy(None);
         }
         Self { agent: config.build().new_agent(), pause: Duration::from_millis(500) }
     }
@@ -303,6 +309,12 @@ impl Transfer<'_> {
 fn range_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
     let text = response.headers().get("content-range")?.to_str().ok()?;
     text.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
+}
+
+fn is_loopback(url: &str) -> bool {
+    let authority = url.split('/').nth(2).unwrap_or("");
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 fn host_roots() -> Option<RootCerts> {

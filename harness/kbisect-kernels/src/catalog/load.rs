@@ -116,8 +116,8 @@ fn load_suites(
     let keyring =
         Keyring::prepare(&settings.keyrings).map_err(|error| CatalogError::of_keyring(&error))?;
     let names = settings.suites.names();
-    let tls = [&mirrors.main, &mirrors.security].iter().any(|url| url.starts_with("https:"));
-    let loader = Loader::new(settings, Client::new(tls), &keyring, progress)
+    let client = Client::new(&[&mirrors.main, &mirrors.security]);
+    let loader = Loader::new(settings, client, &keyring, progress)
         .map_err(|source| CatalogError::Cache { path: settings.cache_dir.clone(), source })?;
     let results =
         in_parallel(names.len(), |n| loader.load(settings.base_url(mirrors, &names[n]), &names[n]));

@@ -85,8 +85,8 @@ fn download(
 ) -> Result<Vec<PathBuf>, FetchError> {
     let dir = work.join("packages");
     fs::create_dir_all(&dir).map_err(StoreError::at(&dir))?;
-    let tls = candidate.packages.iter().any(|package| package.url.starts_with("https:"));
-    let client = Client::new(tls);
+    let urls: Vec<&str> = candidate.packages.iter().map(|package| package.url.as_str()).collect();
+    let client = Client::new(&urls);
     let mut debs = Vec::new();
     for (n, package) in candidate.packages.iter().enumerate() {
         // Its real name is in the message of any error; on disk a number is safer.
