@@ -184,11 +184,18 @@ fn an_unreachable_mirror_leaves_what_is_cached() {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(dir.path(), archive.options(&["trixie"]));
     load(&settings).unwrap();
-    // A port that nobody listens on; the cache is keyed by URL, so that its file is moved there.
-    let dead = "http://127.0.0.1:1".to_owned();
+    for _ in 0..20 {
+        archive.server.fault("InRelease", Fault::CutAfter(0));
+    }
+    let refreshing = Settings { refresh: true, ..settings.clone() };
+    let (_, catalog) = load(&refreshing).unwrap();
+    assert_eq!(catalog.all().len(), 1);
+    let warning = &catalog.warnings()[0];
+    assert!(warning.contains("cannot be reached") && warning.contains("trixie"), "{warning}");
+    // Nothing is cached of this one, and nobody listens there.
     let mut elsewhere = settings.clone();
     let mirrors = elsewhere.mirrors.as_mut().unwrap();
-    (mirrors.main, mirrors.security) = (dead.clone(), dead.clone());
+    mirrors.main = "http://127.0.0.1:1".to_owned();
     let error = load(&elsewhere).unwrap_err();
     assert!(error.contains("http://127.0.0.1:1/dists/trixie/InRelease"), "{error}");
     assert!(error.contains("--offline"), "{error}");

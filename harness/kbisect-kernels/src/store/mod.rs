@@ -14,9 +14,6 @@ mod lock;
 mod meta;
 mod prune;
 
-#[cfg(test)]
-mod tests;
-
 pub use add::AddRequest;
 pub use errors::{AddError, FetchError, HttpFailure, ImportFailure, StoreError};
 pub use prune::{PruneReport, PruneRule};
