@@ -359,9 +359,16 @@ impl<'a> Story<'a> {
             .collect()
     }
 
-    /// Kernels that nobody tried because their answer follows.
+    /// How many kernels nobody tried because their answer follows from others.
     pub(crate) fn untested(&self) -> usize {
-        self.result.series.iter().filter(|entry| entry.verdict == "untested").count()
+        let sides = self.sides();
+        let assumed =
+            |entry: &SeriesEntry| sides.iter().any(|side| side.kernel.id == entry.kernel.id);
+        self.result
+            .series
+            .iter()
+            .filter(|entry| entry.verdict == "untested" && !assumed(entry))
+            .count()
     }
 }
 

@@ -3,6 +3,8 @@
 //! To write them anew after a change of a document:
 //! `KBISECT_UPDATE_SCHEMAS=1 cargo test -p kbisect-report --test schemas`
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};

@@ -1,5 +1,6 @@
 //! Sections that the reports share.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use kbisect_core::kernel::Kernel;
@@ -153,8 +154,7 @@ pub(super) fn trial_files(trial: &TrialRecord, whose: &str) -> Vec<Vec<String>> 
     let path = |name: &str| code_cell(&format!("{}/{name}", trial.directory));
     let mut rows =
         vec![vec![path("candidate/console.log"), format!("console of the {whose} kernel")]];
-    let mut wires: Vec<&str> = trial.wires.iter().map(|count| count.wire.as_str()).collect();
-    wires.dedup();
+    let wires: BTreeSet<&str> = trial.wires.iter().map(|count| count.wire.as_str()).collect();
     for wire in wires {
         let what = format!("every frame on wire {}, {whose} kernel", prose(wire, CELL));
         rows.push(vec![path(&format!("wires/{wire}.pcapng")), what]);

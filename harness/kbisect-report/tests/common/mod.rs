@@ -1,0 +1,306 @@
+//! Bisections played without machines: a plan, the real search, and made-up trials.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::BTreeMap;
+
+use kbisect_core::kernel::{Kernel, KernelId};
+use kbisect_core::run::{
+    BisectResult, Environment, JournalLine, Plan, PlanOptions, PlannedKernel, RunEvent, RunResult,
+};
+use kbisect_core::search::{Direction, Mark, Search, Step};
+use kbisect_core::trial::{
+    CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, TrialRecord, WireCount,
+};
+use kbisect_core::version::PackageVersion;
+
+/// What a kernel does in the played scenario.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Does {
+    Pass,
+    Lose,
+    Panic,
+    PanicAtBoot,
+    OurFault,
+}
+
+/// How a played run ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stop {
+    Never,
+    Interrupted(usize),
+    Failed(usize),
+    Killed(usize),
+}
+
+pub struct Play {
+    pub direction: Direction,
+    pub kernels: Vec<(&'static str, Does)>,
+    pub untestable: Vec<usize>,
+    pub assume_old: bool,
+    pub stop: Stop,
+    pub warnings: Vec<String>,
+}
+
+impl Play {
+    pub fn new(kernels: &[(&'static str, Does)]) -> Self {
+        Self {
+            direction: Direction::Regression,
+            kernels: kernels.to_vec(),
+            untestable: Vec::new(),
+            assume_old: false,
+            stop: Stop::Never,
+            warnings: Vec::new(),
+        }
+    }
+
+    pub fn result(&self) -> BisectResult {
+        BisectResult::from_journal(&self.journal(), "results/sample").unwrap()
+    }
+
+    pub fn journal(&self) -> Vec<JournalLine> {
+        let mut events = vec![RunEvent::Began { plan: Box::new(self.plan()) }];
+        let mut search = Search::new(self.kernels.len(), self.direction, &self.untestable).unwrap();
+        if self.assume_old {
+            search = search.assume_old();
+        }
+        let mut target: Option<Symptom> = None;
+        let mut number = 0;
+        loop {
+            let done = number as usize;
+            match self.stop {
+                Stop::Interrupted(after) if after == done => {
+                    events.push(RunEvent::Interrupted);
+                    break;
+                }
+                Stop::Failed(after) if after == done => {
+                    events.push(RunEvent::Failed { error: "no space left on device".to_owned() });
+                    break;
+                }
+                Stop::Killed(after) if after == done => break,
+                _ => {}
+            }
+            let (index, role, estimated_left) = match search.next() {
+                Step::Done(outcome) => {
+                    events.push(RunEvent::Ended { outcome });
+                    break;
+                }
+                Step::Test { index, role, estimated_left } => (index, role, estimated_left),
+            };
+            number += 1;
+            events.push(RunEvent::TrialBegan { number, index, role, estimated_left });
+            let mut record = self.trial(number, index);
+            let mark = match (record.verdict.as_str(), &record.symptom) {
+                ("good", _) => Some(Mark::Good),
+                ("bad", Some(symptom)) => {
+                    let other = target.as_ref().filter(|target| *target != symptom);
+                    if let Some(other) = other {
+                        record.reason = Some(format!("another failure than {other}"));
+                        Some(Mark::Skip)
+                    } else {
+                        target = Some(symptom.clone());
+                        Some(Mark::Bad)
+                    }
+                }
+                ("infra", _) => None,
+                _ => Some(Mark::Skip),
+            };
+            if let Some(mark) = mark {
+                search.record(index, mark).unwrap();
+            }
+            events.push(RunEvent::TrialEnded { index, record: Box::new(record), mark });
+            if mark.is_none() {
+                events.push(RunEvent::Failed { error: "QEMU could not be started".to_owned() });
+                break;
+            }
+        }
+        let line = |(at, event)| JournalLine { at_ms: 1_000_000 + 9_000 * at as u64, event };
+        events.into_iter().enumerate().map(line).collect()
+    }
+
+    pub fn plan(&self) -> Plan {
+        let end = |index: usize| self.kernels[index].0.split('-').next().unwrap().to_owned();
+        let (old_end, new_end) = (end(0), end(self.kernels.len() - 1));
+        Plan {
+            schema: "kbisect.plan/1".to_owned(),
+            run_id: "sample".to_owned(),
+            tool_version: "0.1.0".to_owned(),
+            command: ["kbisect", &format!("{old_end}..{new_end}"), "--scenario", "connlimit"]
+                .map(str::to_owned)
+                .to_vec(),
+            scenario: "connlimit".to_owned(),
+            scenario_summary: "outgoing TCP connections of a host behind a rule".to_owned(),
+            scenario_sha256: "5".repeat(64),
+            direction: self.direction,
+            old_end,
+            new_end,
+            series: (0..self.kernels.len())
+                .map(|index| PlannedKernel {
+                    kernel: self.kernel(index),
+                    untestable: self
+                        .untestable
+                        .contains(&index)
+                        .then(|| "the archive holds no modules for it".to_owned()),
+                    download_bytes: 100_000_000,
+                })
+                .collect(),
+            reference: kernel("6.1.170-1", "debian:bookworm", 99),
+            environment: environment(),
+            options: PlanOptions { assume_old: self.assume_old, ..PlanOptions::default() },
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn kernel(&self, index: usize) -> Kernel {
+        let version = self.kernels[index].0;
+        let source =
+            if version.contains("bpo") { "debian:trixie-backports" } else { "debian:trixie" };
+        kernel(version, source, index)
+    }
+
+    pub fn trial(&self, number: u32, index: usize) -> TrialRecord {
+        let does = self.kernels[index].1;
+        let failed = |status, detail: &str| CheckResult {
+            name: "payload".to_owned(),
+            status,
+            detail: detail.to_owned(),
+            wall_s: 1.5,
+        };
+        let kernel = self.kernel(index);
+        let mut record = TrialRecord {
+            number,
+            verdict: "good".to_owned(),
+            symptom: None,
+            reason: None,
+            checks: vec![failed(CheckStatus::Pass, "5 connections, 65536 bytes each")],
+            timings_s: BTreeMap::from([
+                ("boot".to_owned(), 5.25),
+                ("setup".to_owned(), 0.5),
+                ("checks".to_owned(), 1.6),
+            ]),
+            wall_s: 8.75,
+            reports: Vec::new(),
+            notes: Vec::new(),
+            wires: vec![wire("client", 40), wire("server", 60)],
+            hops: Vec::new(),
+            directory: format!("trials/{number:02}-{}", kernel.version),
+            accelerator: "tcg".to_owned(),
+            release: Some(format!("{}-cloud-amd64", kernel.version)),
+            repeat: format!("kbisect run {} --scenario connlimit", kernel.package_version),
+            kernel,
+        };
+        match does {
+            Does::Pass => {}
+            Does::Lose => {
+                record.verdict = "bad".to_owned();
+                record.checks =
+                    vec![failed(CheckStatus::Fail, "connection 2 of 5: no answer in 6 s")];
+                record.wires = vec![wire("client", 9), wire("server", 4)];
+                record.hops = vec![
+                    "request tcp 192.0.2.10:40002 -> 192.0.2.1:80: 2 frames (0 with payload, 0 reset) \
+                     from client on wire lan"
+                        .to_owned(),
+                    "reply tcp 192.0.2.1:80 -> 192.0.2.10:40002: 3 frames (0 with payload, 0 reset) \
+                     from server on wire lan"
+                        .to_owned(),
+                ];
+                record.symptom = Some(Symptom {
+                    kind: SymptomKind::LostIngress,
+                    title: "replies lost inside client".to_owned(),
+                    detail:
+                        "replies to tcp 192.0.2.10:40002 -> 192.0.2.1:80 reached client (3 frames) \
+                             and were lost inside it"
+                            .to_owned(),
+                    place: None,
+                    alt_titles: Vec::new(),
+                    frames: Vec::new(),
+                });
+            }
+            Does::Panic => {
+                record.verdict = "bad".to_owned();
+                record.checks = vec![failed(CheckStatus::NotRun, "")];
+                record.reports = vec![console_report()];
+                record.symptom = Some(Symptom {
+                    kind: SymptomKind::Panic,
+                    title: "Oops: stack guard page in nft_synproxy_do_eval".to_owned(),
+                    detail: "Oops: stack guard page: 0000 [#1] PREEMPT SMP NOPTI".to_owned(),
+                    place: None,
+                    alt_titles: vec!["panic in interrupt".to_owned()],
+                    frames: vec!["nft_synproxy_do_eval".to_owned(), "nft_do_chain".to_owned()],
+                });
+            }
+            Does::PanicAtBoot => {
+                record.verdict = "skip".to_owned();
+                record.checks = Vec::new();
+                record.reason = Some("did not reach user space: panic in acpi_init".to_owned());
+            }
+            Does::OurFault => {
+                record.verdict = "infra".to_owned();
+                record.checks = Vec::new();
+                record.reason = Some("QEMU could not be started".to_owned());
+            }
+        }
+        record
+    }
+}
+
+pub fn run_result(does: Does) -> RunResult {
+    RunResult {
+        schema: "kbisect.run/1".to_owned(),
+        scenario: "connlimit".to_owned(),
+        trial: Play::new(&[("6.12.69-1", does)]).trial(1, 0),
+        environment: environment(),
+        run_dir: "results/sample".to_owned(),
+        tool_version: "0.1.0".to_owned(),
+    }
+}
+
+pub fn kernel(version: &str, source: &str, index: usize) -> Kernel {
+    let package_version = PackageVersion::parse(version).unwrap();
+    Kernel {
+        version: package_version.upstream().to_owned(),
+        package_version,
+        flavour: "cloud-amd64".to_owned(),
+        source: source.to_owned(),
+        id: KernelId(format!("{index:02x}").repeat(32)),
+        release: None,
+        name: None,
+    }
+}
+
+pub fn console_report() -> ConsoleReport {
+    ConsoleReport {
+        kind: SymptomKind::Panic,
+        title: "Oops: stack guard page in nft_synproxy_do_eval".to_owned(),
+        phase: Phase::Checks,
+        fatal: true,
+        line: 412,
+        alt_titles: vec!["panic in interrupt".to_owned()],
+        frames: vec!["nft_synproxy_do_eval".to_owned(), "nft_do_chain".to_owned()],
+        text: "Oops: stack guard page: 0000 [#1] PREEMPT SMP NOPTI\nCall Trace:\n <IRQ>\n \
+               nft_do_chain+0x1a2/0x700 [nf_tables]\n </IRQ>\nKernel panic - not syncing"
+            .to_owned(),
+    }
+}
+
+fn environment() -> Environment {
+    Environment {
+        qemu: "10.0.2".to_owned(),
+        accelerator: "tcg".to_owned(),
+        accelerator_reason: Some("/dev/kvm cannot be opened: permission denied".to_owned()),
+        image: "default-0123456789ab".to_owned(),
+        host: "Linux 6.12.57-amd64".to_owned(),
+        cpus: 2,
+        placement: "split".to_owned(),
+    }
+}
+
+fn wire(from: &str, frames: u64) -> WireCount {
+    WireCount {
+        wire: "lan".to_owned(),
+        from: from.to_owned(),
+        frames,
+        bytes: frames * 100,
+        undelivered: 0,
+    }
+}
