@@ -15,6 +15,7 @@ use crate::initramfs;
 use crate::machine::{CallError, Machine, MachineSpec, StartError};
 use crate::network::{MachinePlan, NetworkPlan, Placement};
 use crate::qemu::Qemu;
+use crate::timing::Timing;
 use crate::wire::Wires;
 
 /// Largest part of a file that goes into one message, in bytes.
@@ -48,6 +49,8 @@ pub struct LabSettings {
     pub placement: Placement,
     /// Folder for what is not a trial's: the peer machine's logs.
     pub directory: PathBuf,
+    /// Limits.
+    pub timing: Timing,
 }
 
 /// Why the lab does not work. Always our own or the host's failure.
@@ -175,7 +178,7 @@ impl Lab {
         let options = &self.settings.scenario.peer;
         let peer =
             self.start_machine("peer", &self.settings.reference, options, plan, &directory)?;
-        let deadline = self.patience(Duration::from_secs(15));
+        let deadline = self.patience(self.settings.timing.boot);
         match peer.hello(deadline).await {
             Ok(_) => {
                 peer.set_phase(Phase::Setup);
@@ -228,6 +231,7 @@ impl Lab {
             cmdline: options.cmdline.clone(),
             macs: plan.plugs.iter().map(|plug| plug.mac).collect(),
             directory: directory.to_owned(),
+            timing: self.settings.timing,
         })?;
         for (plug, socket) in plan.plugs.iter().zip(machine.sockets.drain(..)) {
             self.wires

@@ -14,5 +14,6 @@ pub mod qemu;
 pub mod qmp;
 pub mod session;
 pub mod shell;
+pub mod timing;
 pub mod trial;
 pub mod wire;

@@ -28,20 +28,14 @@ use crate::guest::MARKER;
 use crate::process::{Inherited, die_with_us, inherit};
 use crate::qemu::{CommandLine, NicSpec, Qemu};
 use crate::qmp::{self, QmpEvent, QmpReader};
+use crate::timing::Timing;
 
 /// Most bytes of console that are kept in the log.
 const MAX_CONSOLE: u64 = 64 << 20;
-/// A trace counts as complete when nothing was printed for this long.
-const QUIET: Duration = Duration::from_millis(700);
-/// As [`QUIET`], while the trace is visibly not complete: the end of a panic is slow to come on an
-/// emulated machine, and without it nobody knows that it was one.
-const QUIET_IN_TRACE: Duration = Duration::from_secs(5);
+/// Most bytes of QMP that are kept in the log.
+const MAX_QMP_LOG: usize = 1 << 20;
 /// How often the task looks at its timers.
 const TICK: Duration = Duration::from_millis(100);
-/// Without a sign of life for this long (times the slowness) a machine counts as hung. Longer than
-/// the kernel's own soft lock-up watchdog needs (2 x watchdog_thresh = 20 s, then some), so that the
-/// kernel can say what it is.
-const SILENCE: Duration = Duration::from_secs(32);
 
 /// What a machine is made of.
 #[derive(Clone, Debug)]
@@ -70,6 +64,8 @@ pub struct MachineSpec {
     pub macs: Vec<[u8; 6]>,
     /// Folder for console.log, qemu.log and qemu.cmdline.
     pub directory: PathBuf,
+    /// Limits.
+    pub timing: Timing,
 }
 
 /// Why a machine could not be started. Always our own or the host's failure.
@@ -208,6 +204,7 @@ impl Machine {
         let mut sockets: Vec<_> = pairs.into_iter().map(|pair| pair.ours).collect();
         let nic_sockets = sockets.split_off(3);
         let console_log = File::create(spec.directory.join("console.log")).map_err(prepare)?;
+        let qmp_log = File::create(spec.directory.join("qmp.log")).map_err(prepare)?;
         let mut streams = sockets.into_iter().map(|socket| {
             socket.set_nonblocking(true)?;
             UnixStream::from_std(socket)
@@ -256,9 +253,12 @@ impl Machine {
             quitting: false,
             last_console: started,
             last_tick: started,
-            silence: SILENCE.mul_f64(spec.accelerator.slowness().sqrt()),
+            timing: spec.timing,
+            silence: spec.timing.silence.mul_f64(spec.accelerator.slowness().sqrt()),
             started,
             qemu_log: spec.directory.join("qemu.log"),
+            qmp_log,
+            qmp_written: 0,
         };
         let task = tokio::spawn(watch.run());
         Ok(Self { shared, outgoing, quit, task, pid, started, sockets: nic_sockets })
@@ -464,9 +464,12 @@ struct Watch {
     quitting: bool,
     last_console: Instant,
     last_tick: Instant,
+    timing: Timing,
     silence: Duration,
     started: Instant,
     qemu_log: PathBuf,
+    qmp_log: File,
+    qmp_written: usize,
 }
 
 impl Watch {
@@ -615,6 +618,11 @@ impl Watch {
     }
 
     async fn on_qmp(&mut self, bytes: &[u8]) {
+        // What QEMU said is evidence when a machine ends without a word.
+        if self.qmp_written < MAX_QMP_LOG {
+            self.qmp_written += bytes.len();
+            let _ = self.qmp_log.write_all(bytes);
+        }
         for event in self.qmp_lines.push(bytes) {
             match event {
                 QmpEvent::Greeting => {
@@ -631,7 +639,8 @@ impl Watch {
         let now = Instant::now();
         let late = now.duration_since(self.last_tick);
         self.last_tick = now;
-        let patience = if self.scanner.is_collecting() { QUIET_IN_TRACE } else { QUIET };
+        let Timing { quiet, quiet_in_trace, .. } = self.timing;
+        let patience = if self.scanner.is_collecting() { quiet_in_trace } else { quiet };
         let quiet = now.duration_since(self.last_console) > patience;
         let mut state = lock(&self.shared.state);
         if late > Duration::from_secs(2) {

@@ -253,7 +253,7 @@ impl<'a> Trial<'a> {
             Ok(candidate) => candidate,
             Err(error) => return Err(self.infra(with_source(&error))),
         };
-        let deadline = self.lab.patience(Duration::from_secs(15));
+        let deadline = self.lab.patience(self.lab.settings().timing.boot);
         let (booted, peer) = tokio::join!(candidate.hello(deadline), self.lab.ready_peer());
         let failed_modules =
             candidate.look(|state| state.hello.as_ref().map(|hello| hello.failed_modules.clone()));
@@ -346,6 +346,8 @@ impl<'a> Trial<'a> {
     }
 
     async fn exec(&mut self, node: &str, command: Command, timeout: Duration) -> Result<Ran, Stop> {
+        // The guest enforces the deadline; if it does not even answer, the machine hangs.
+        let limit = timeout + self.lab.settings().timing.answer;
         let machine = self.machine(node)?;
         let id = machine.next_id();
         let request = Request::Exec {
@@ -354,9 +356,7 @@ impl<'a> Trial<'a> {
             command,
             timeout_ms: timeout.as_millis() as u64,
         };
-        // The guest enforces the deadline; if it does not even answer, the machine hangs.
-        let grace = timeout + Duration::from_secs(60);
-        match machine.call(id, &request, grace).await {
+        match machine.call(id, &request, limit).await {
             Ok(Event::Exited { exit, stdout, stderr, .. }) => Ok(Ran { exit, stdout, stderr }),
             Ok(Event::Failed { error, .. }) => {
                 Ok(Ran { exit: Exit::NotStarted(error), stdout: Vec::new(), stderr: Vec::new() })
@@ -370,7 +370,8 @@ impl<'a> Trial<'a> {
         if self.lab.plan().on_candidate(node) {
             if error == CallError::Deadline {
                 // Heartbeats still come, but a deadline that the guest itself enforces passed.
-                self.seen.end = MachineEnd::Silent { seconds: 60 };
+                let seconds = self.lab.settings().timing.answer.as_secs() as u32;
+                self.seen.end = MachineEnd::Silent { seconds };
             }
             return Stop;
         }
@@ -384,6 +385,7 @@ impl<'a> Trial<'a> {
         let timeout = self.lab.patience(Duration::from_secs_f64(service.ready_timeout_s));
         let argv =
             service.command.iter().map(|word| word.replace("{assets}", ASSETS_DIR)).collect();
+        let limit = timeout + self.lab.settings().timing.answer;
         let machine = self.machine(&service.node)?;
         let id = machine.next_id();
         let request = Request::Serve {
@@ -399,7 +401,7 @@ impl<'a> Trial<'a> {
             },
             timeout_ms: timeout.as_millis() as u64,
         };
-        let mut answer = machine.call(id, &request, timeout + Duration::from_secs(60)).await;
+        let mut answer = machine.call(id, &request, limit).await;
         if let (Ok(Event::Ready { .. }), Ready::Log(pattern)) = (&answer, &service.ready)
             && !saw_line(machine, id, pattern, timeout).await
         {
@@ -496,6 +498,7 @@ impl<'a> Trial<'a> {
         probe: &HttpProbe,
     ) -> Result<Result<String, String>, Stop> {
         let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+        let limit = timeout * probe.connections.max(1) + self.lab.settings().timing.answer;
         let server = SocketAddr::new(probe.host, probe.port);
         let wires = self.lab.wires().clone();
         let members = wires.members();
@@ -517,7 +520,6 @@ impl<'a> Trial<'a> {
                 contains: probe.body.contains.clone(),
             },
         };
-        let limit = timeout * probe.connections.max(1) + Duration::from_secs(60);
         let hopeless = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -736,6 +738,7 @@ fn last_lines(state: &MachineState, id: u32) -> String {
 fn merge_state(seen: &mut Observation, state: &MachineState) {
     seen.hello |= state.hello.is_some() && state.boot_error.is_none();
     seen.boot_error = seen.boot_error.take().or_else(|| state.boot_error.clone());
+    seen.panicked |= state.panicked;
     seen.reports.clone_from(&state.reports);
     if let (MachineEnd::Running, Some(end)) = (&seen.end, &state.end) {
         seen.end = end.clone();

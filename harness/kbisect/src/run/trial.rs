@@ -9,6 +9,7 @@ use kbisect_kernels::ReadyKernel;
 use kbisect_vm::accel::{self, Accelerator, Probe};
 use kbisect_vm::lab::LabSettings;
 use kbisect_vm::session::{Session, SessionError, ShellRequest};
+use kbisect_vm::timing::Timing;
 use kbisect_vm::trial::{Notice, TrialResult};
 
 use super::context::Context;
@@ -126,6 +127,7 @@ impl<'a> Trials<'a> {
                     scenario: context.scenario.clone(),
                     placement: context.placement,
                     directory: self.run_folder.join("lab"),
+                    timing: Timing::default(),
                 };
                 Session::new(settings, context.base.interrupt.clone())?
             }
