@@ -70,6 +70,8 @@ pub struct Observation {
     pub hello: bool,
     /// What user space said when it could not come up.
     pub boot_error: Option<String>,
+    /// Whether the guest said through pvpanic that it panicked.
+    pub panicked: bool,
     /// Whether the boot deadline passed.
     pub boot_timeout: bool,
     /// How the candidate ended.
@@ -95,6 +97,7 @@ impl Default for Observation {
             infra: None,
             hello: false,
             boot_error: None,
+            panicked: false,
             boot_timeout: false,
             end: MachineEnd::Running,
             reports: Vec::new(),
@@ -127,6 +130,11 @@ pub fn judge(seen: &Observation, warnings: WarningPolicy) -> Verdict {
     };
     if let Some(report) = after_boot().find(oops_like) {
         return Verdict::Bad(crash(report, report));
+    }
+    if seen.panicked {
+        let title = "kernel panic without a report on the console".to_owned();
+        let detail = format!("pvpanic told of it in phase {}", seen.phase);
+        return Verdict::Bad(symptom(SymptomKind::Panic, title, detail, None));
     }
     if let Some(error) = &seen.infra {
         return Verdict::Infra(error.clone());
@@ -368,6 +376,14 @@ mod tests {
         }
         let seen = Observation { end: MachineEnd::QemuEnded("killed".to_owned()), ..good() };
         assert_eq!(judge(&seen, WarningPolicy::Bad).word(), "infra");
+    }
+
+    #[test]
+    fn a_panic_that_only_pvpanic_told_of_is_a_panic() {
+        let seen = Observation { end: MachineEnd::Restarted, panicked: true, ..good() };
+        assert_eq!(kind_of(&judge(&seen, WarningPolicy::Bad)), Some(SymptomKind::Panic));
+        let early = Observation { hello: false, ..seen };
+        assert_eq!(judge(&early, WarningPolicy::Bad).word(), "skip");
     }
 
     #[test]

@@ -175,6 +175,9 @@ impl CommandLine<'_> {
         add("-no-user-config", String::new());
         add("-display", "none".to_owned());
         add("-no-reboot", String::new());
+        // At a pvpanic notice QEMU would power off before the trace is printed; the guest's own
+        // restart ends the machine a moment later.
+        add("-action", "panic=none".to_owned());
         add(
             "-sandbox",
             "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".to_owned(),
