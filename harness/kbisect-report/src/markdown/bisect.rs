@@ -25,7 +25,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
     what_was_seen(&mut to, &story);
     side_by_side(&mut to, &story);
     series(&mut to, &story);
-    trials(&mut to, result);
+    trials(&mut to, &story);
     confidence(&mut to, &story, extra);
     environment(&mut to, &story, extra);
     repeat(&mut to, &story, extra);
@@ -169,7 +169,8 @@ fn reason(reason: Option<&str>) -> String {
     reason.map(|reason| prose(reason, CELL)).unwrap_or_default()
 }
 
-fn trials(to: &mut String, result: &BisectResult) {
+fn trials(to: &mut String, story: &Story<'_>) {
+    let result = story.result;
     if result.trials.is_empty() {
         return;
     }
@@ -185,7 +186,7 @@ fn trials(to: &mut String, result: &BisectResult) {
         };
         vec![
             trial.number.to_string(),
-            prose(trial.kernel.label(), CELL),
+            prose(&story.label(&trial.kernel), CELL),
             prose(&trial.verdict, CELL),
             why,
             format!("{:.1}", trial.wall_s),
@@ -268,8 +269,19 @@ fn repeat(to: &mut String, story: &Story<'_>, extra: &Extra) {
         parts::command(to, "The trial that passes:", &good.repeat);
     }
     if !extra.command.is_empty() {
-        parts::command(to, "The whole bisection:", &command_line(&extra.command));
+        parts::command(to, "The whole bisection:", &command_line(&as_kbisect(&extra.command)));
     }
+}
+
+/// The command without the folder that the program was called from: it says nothing elsewhere.
+fn as_kbisect(command: &[String]) -> Vec<String> {
+    let mut command = command.to_vec();
+    if let Some(program) = command.first_mut()
+        && let Some((_, name)) = program.rsplit_once('/')
+    {
+        *program = name.to_owned();
+    }
+    command
 }
 
 fn files(to: &mut String, story: &Story<'_>) {

@@ -159,6 +159,9 @@ pub(super) fn trial_files(trial: &TrialRecord, whose: &str) -> Vec<Vec<String>> 
         let what = format!("every frame on wire {}, {whose} kernel", prose(wire, CELL));
         rows.push(vec![path(&format!("wires/{wire}.pcapng")), what]);
     }
+    if trial.timings_s.contains_key("collect") {
+        rows.push(vec![path("collect/"), format!("network state afterwards, {whose} kernel")]);
+    }
     rows
 }
 

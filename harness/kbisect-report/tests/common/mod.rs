@@ -125,9 +125,14 @@ impl Play {
             schema: "kbisect.plan/1".to_owned(),
             run_id: "sample".to_owned(),
             tool_version: "0.1.0".to_owned(),
-            command: ["kbisect", &format!("{old_end}..{new_end}"), "--scenario", "connlimit"]
-                .map(str::to_owned)
-                .to_vec(),
+            command: [
+                "/opt/bin/kbisect",
+                &format!("{old_end}..{new_end}"),
+                "--scenario",
+                "connlimit",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             scenario: "connlimit".to_owned(),
             scenario_summary: "outgoing TCP connections of a host behind a rule".to_owned(),
             scenario_sha256: "5".repeat(64),
