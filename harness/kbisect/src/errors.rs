@@ -1,15 +1,16 @@
 //! How errors are told: one line, what to do about it, and the class for the exit code.
 
 use std::error::Error;
+use std::io::Write;
 
 use kbisect_core::scenario::ScenarioError;
 use kbisect_core::version::VersionError;
 use kbisect_kernels::{
     AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError,
 };
+use kbisect_report::{ErrorDocument, JournalError};
 use kbisect_vm::image::{DefinitionError, ImageError};
 use kbisect_vm::qemu::QemuError;
-use serde::Serialize;
 
 use crate::exit::Class;
 use crate::output;
@@ -39,26 +40,23 @@ pub fn interrupted(message: impl Into<String>, hint: Option<String>) -> anyhow::
     Failure { class: Class::Interrupted, message: message.into(), hint }.into()
 }
 
-/// The document that `--json` prints in place of a result.
-#[derive(Debug, Serialize)]
-struct ErrorDocument {
-    schema: &'static str,
-    error: String,
-    hint: Option<String>,
-}
-
 /// Tells an error: on standard error for people, on standard output as JSON when that was asked for.
 pub fn report(error: &anyhow::Error, json: bool) {
     tell(&message(error), hint(error), json);
 }
 
 fn tell(message: &str, hint: Option<String>, json: bool) {
+    let mut text = String::new();
     for line in message.lines() {
-        eprintln!("error: {}", output::clean(line));
+        // A scenario has one error a line; an indented line belongs to the one above.
+        let label = if line.starts_with(' ') { "" } else { "error: " };
+        text.push_str(&format!("{label}{}\n", output::clean(line)));
     }
     if let Some(hint) = &hint {
-        eprintln!("hint: {}", output::clean(hint));
+        text.push_str(&format!("hint: {}\n", output::clean(hint)));
     }
+    // `eprint!` would panic when standard error is closed.
+    let _ = std::io::stderr().write_all(text.as_bytes());
     if json {
         document(message, hint);
     }
@@ -66,9 +64,8 @@ fn tell(message: &str, hint: Option<String>, json: bool) {
 
 /// Prints an error as the one JSON document of standard output.
 pub fn document(message: &str, hint: Option<String>) {
-    let document = ErrorDocument { schema: "kbisect.error/1", error: message.to_owned(), hint };
     // Nobody is left to be told when this fails as well.
-    let _ = output::json(&document);
+    let _ = output::json(&ErrorDocument::new(message, hint));
 }
 
 /// The error with its causes in one line; a cause that the message holds already is left out.
@@ -102,7 +99,7 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
         };
     }
     ask!(AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError);
-    ask!(ImageError, QemuError, ScenarioError);
+    ask!(ImageError, JournalError, QemuError, ScenarioError);
     None
 }
 
@@ -127,6 +124,15 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
             SettingsError::NoCacheDir | SettingsError::Read { .. } => Class::Infrastructure,
             _ => Class::Usage,
         });
+    }
+    if let Some(error) = error.downcast_ref::<JournalError>() {
+        return Some(match error {
+            JournalError::Read { .. } => Class::Usage,
+            _ => Class::Infrastructure,
+        });
+    }
+    if let Some(ImageError::Definition(_)) = error.downcast_ref::<ImageError>() {
+        return Some(Class::Usage);
     }
     let usage = error.is::<ResolveError>()
         || error.is::<ScenarioError>()

@@ -1,6 +1,5 @@
 //! The command line of kbisect: finds which kernel version broke a network service.
 
-#![allow(dead_code, unused_imports, reason = "the commands that use it all come next")]
 mod cli;
 mod commands;
 mod errors;

@@ -1,5 +1,14 @@
 //! The commands, one module each.
 
+mod detect;
+mod doctor;
+mod image;
+mod kernels;
+mod report;
+mod scenario;
+mod schema;
+mod welcome;
+
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
@@ -11,11 +20,18 @@ use crate::{exit, run};
 /// Whatever kept the command from its answer; `errors::class` tells the exit code.
 pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
+    let done = |result: anyhow::Result<()>| result.map(|()| exit::code(exit::OK));
     match &cli.command {
+        None => done(welcome::welcome(global)),
         Some(Command::Bisect(args)) => run::bisect(args, global),
         Some(Command::Run(args)) => run::run_one(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
-        Some(_) => anyhow::bail!("not yet"),
-        None => Ok(exit::code(exit::OK)),
+        Some(Command::Kernels(args)) => done(kernels::kernels(args, global)),
+        Some(Command::Scenario(args)) => done(scenario::scenario(args, global)),
+        Some(Command::Image(args)) => done(image::image(args, global)),
+        Some(Command::Detect(args)) => done(detect::detect(args, global)),
+        Some(Command::Report(args)) => done(report::report(args, global)),
+        Some(Command::Schema(args)) => done(schema::schema(args, global)),
+        Some(Command::Doctor(args)) => doctor::doctor(args, global),
     }
 }

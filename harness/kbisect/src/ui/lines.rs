@@ -25,21 +25,14 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
     match event {
         RunEvent::Began { plan } => {
             let count = plan.series.len();
-            let bytes: u64 = plan.series.iter().map(|planned| planned.download_bytes).sum();
-            let mut text = format!(
+            // Whoever runs the plan tells its warnings.
+            Some(format!(
                 "{}: {}..{}, {count} kernels, {}",
                 paint.ink(Ink::Bright, &plan.scenario),
                 plan.old_end,
                 plan.new_end,
                 plan.environment.accelerator
-            );
-            if bytes > 0 {
-                text.push_str(", of which some are to be downloaded");
-            }
-            for warning in &plan.warnings {
-                text.push_str(&format!("\n{} {warning}", paint.ink(Ink::Warning, "warning:")));
-            }
-            Some(text)
+            ))
         }
         RunEvent::Resumed => Some("going on where the run was interrupted".to_owned()),
         RunEvent::TrialBegan { .. } if detail == Detail::Results => None,

@@ -28,13 +28,13 @@ impl Items {
 impl Progress for Items {
     fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn ProgressItem> {
         let what = output::clean(what);
-        let mut screen = self.inner.screen();
+        let screen = self.inner.screen();
         let bar = match &screen.place {
             Place::Terminal(terminal) => Some(terminal.item(&what, total)),
             Place::Lines => {
                 let size = total.map(|total| format!(" ({})", output::bytes(total)));
                 let line = format!("{what}{}", size.unwrap_or_default());
-                self.inner.print(&mut screen, &line);
+                self.inner.print(&screen, &line);
                 None
             }
             Place::Nowhere => None,
@@ -44,7 +44,7 @@ impl Progress for Items {
     }
 
     fn note(&self, line: &str) {
-        self.inner.print(&mut self.inner.screen(), &output::clean(line));
+        self.inner.print(&self.inner.screen(), &output::clean(line));
     }
 
     fn cancelled(&self) -> bool {
@@ -75,7 +75,7 @@ impl ProgressItem for Item {
             _ => output::bytes(done),
         };
         let line = format!("{}: {of}", self.what);
-        self.inner.print(&mut self.inner.screen(), &line);
+        self.inner.print(&self.inner.screen(), &line);
     }
 }
 

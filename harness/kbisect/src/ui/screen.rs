@@ -39,8 +39,6 @@ pub(super) struct Screen {
     view: View,
     doing: String,
     pub(super) place: Place,
-    /// Lines that came while something else had the terminal.
-    held: Option<Vec<String>>,
 }
 
 /// Where it is drawn.
@@ -68,7 +66,7 @@ impl Ui {
             (false, false) => (Place::Lines, Detail::Phases),
         };
         let detail = if global.verbose > 0 { Detail::All } else { detail };
-        let screen = Screen { view: View::default(), doing: String::new(), place, held: None };
+        let screen = Screen { view: View::default(), doing: String::new(), place };
         let ticking = matches!(screen.place, Place::Terminal(_));
         let inner = Arc::new(Inner {
             began: Instant::now(),
@@ -90,7 +88,7 @@ impl Ui {
         screen.view.take(event, now);
         screen.doing.clear();
         if let Some(text) = lines::line(event, &screen.view, self.inner.detail, self.inner.paint) {
-            self.inner.print(&mut screen, &text);
+            self.inner.print(&screen, &text);
         }
         screen.draw(now);
     }
@@ -114,7 +112,7 @@ impl Ui {
             && !text.is_empty()
             && (screen.view.current().is_none() || self.inner.detail == Detail::All)
         {
-            self.inner.print(&mut screen, &text);
+            self.inner.print(&screen, &text);
         }
         screen.doing = text;
         screen.draw(self.inner.began.elapsed());
@@ -128,34 +126,13 @@ impl Ui {
 
     /// Prints one line that stays, unless `--quiet` was given.
     pub fn note(&self, line: &str) {
-        self.inner.print(&mut self.inner.screen(), &output::clean(line));
+        self.inner.print(&self.inner.screen(), &output::clean(line));
     }
 
     /// The flag that ends downloads when it is set.
     #[must_use]
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.inner.stop)
-    }
-
-    /// Leaves the terminal to `work`, a shell for example. Lines that come meanwhile are printed
-    /// afterwards.
-    pub fn suspend<T>(&self, work: impl FnOnce() -> T) -> T {
-        {
-            let mut screen = self.inner.screen();
-            screen.held = Some(Vec::new());
-            if let Place::Terminal(terminal) = &screen.place {
-                terminal.hide(true);
-            }
-        }
-        let result = work();
-        let mut screen = self.inner.screen();
-        if let Place::Terminal(terminal) = &screen.place {
-            terminal.hide(false);
-        }
-        for line in screen.held.take().unwrap_or_default() {
-            self.inner.print(&mut screen, &line);
-        }
-        result
     }
 
     /// Ends the display: what moves goes, what was printed stays. Later lines are still printed.
@@ -176,14 +153,13 @@ impl Inner {
     }
 
     /// Prints lines; text from outside was cleaned by the caller or is cleaned here but for colours.
-    pub(super) fn print(&self, screen: &mut Screen, text: &str) {
+    pub(super) fn print(&self, screen: &Screen, text: &str) {
         for line in text.split('\n') {
             let line = without_controls(line);
-            match (&mut screen.held, &screen.place) {
-                (_, Place::Nowhere) => {}
-                (Some(held), _) => held.push(line),
-                (None, Place::Terminal(terminal)) => terminal.print(&line),
-                (None, Place::Lines) => {
+            match &screen.place {
+                Place::Nowhere => {}
+                Place::Terminal(terminal) => terminal.print(&line),
+                Place::Lines => {
                     let at = self.began.elapsed().as_secs_f64();
                     // Nobody is left to be told when this fails.
                     let _ = writeln!(std::io::stderr(), "[{at:6.1}s] {line}");
@@ -195,9 +171,6 @@ impl Inner {
 
 impl Screen {
     fn draw(&mut self, now: Duration) {
-        if self.held.is_some() {
-            return;
-        }
         if let Place::Terminal(terminal) = &mut self.place {
             terminal.draw(&self.view, &self.doing, now);
         }
@@ -262,18 +235,6 @@ mod tests {
         ui.note("x");
         ui.doing("y");
         ui.progress().begin("z", Some(10)).set(5);
-        assert_eq!(ui.suspend(|| 7), 7);
         ui.finish();
-    }
-
-    #[test]
-    fn lines_that_come_during_a_shell_are_held_back() {
-        let ui = Ui::new(&Global::default());
-        let held = ui.suspend(|| {
-            ui.note("later");
-            ui.inner.screen().held.clone()
-        });
-        assert_eq!(held, Some(vec!["later".to_owned()]));
-        assert_eq!(ui.inner.screen().held, None);
     }
 }

@@ -33,7 +33,7 @@ struct Line {
 impl Terminal {
     /// A display on standard error.
     pub fn new(paint: Paint) -> Self {
-        let bars = MultiProgress::with_draw_target(target());
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         let line = |position| Line { position, bar: None };
         Self { bars, series: line(0), trial: line(1), paint }
     }
@@ -70,16 +70,6 @@ impl Terminal {
             None => bar.enable_steady_tick(TICK),
         }
         bar
-    }
-
-    /// Takes everything off the terminal, or puts it back.
-    pub fn hide(&self, hidden: bool) {
-        if hidden {
-            let _ = self.bars.clear();
-            self.bars.set_draw_target(ProgressDrawTarget::hidden());
-        } else {
-            self.bars.set_draw_target(target());
-        }
     }
 
     /// Takes the lines of the run off the terminal for good.
@@ -142,10 +132,6 @@ impl Line {
             (None, None) => {}
         }
     }
-}
-
-fn target() -> ProgressDrawTarget {
-    ProgressDrawTarget::stderr_with_hz(8)
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -50,10 +50,16 @@ impl View {
                     began: now,
                 });
             }
-            RunEvent::PhaseBegan { phase, .. } => {
-                if let Some(current) = &mut self.current {
-                    current.phase = Some(*phase);
-                }
+            RunEvent::PhaseBegan { number, phase } => {
+                // A single trial has no series, and begins with its first phase.
+                let alone = Current {
+                    number: *number,
+                    index: usize::MAX,
+                    estimated_left: 1,
+                    phase: None,
+                    began: now,
+                };
+                self.current.get_or_insert(alone).phase = Some(*phase);
             }
             RunEvent::TrialEnded { index, record, mark } => {
                 if let (Some(slot), Some(mark)) = (self.marks.get_mut(*index), mark) {

@@ -1,0 +1,224 @@
+//! `kbisect kernels`: what there is, and what is in the local store.
+
+use std::time::Duration;
+
+use kbisect_core::kernel::Kernel;
+use kbisect_kernels::{
+    AddRequest, Candidate, CandidateState, Catalog, PruneRule, ReadyKernel, Settings, Store,
+};
+use kbisect_report::{KernelsDocument, ListedKernel, ListedState};
+use serde::Serialize;
+
+use crate::cli::{
+    AddArgs, FetchArgs, Global, KernelsArgs, KernelsCommand, ListArgs, PruneArgs, Range,
+};
+use crate::output;
+use crate::ui::Ui;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Carries out a command about kernels.
+///
+/// # Errors
+/// Those of the settings, the archives and the store.
+pub fn kernels(args: &KernelsArgs, global: &Global) -> anyhow::Result<()> {
+    let settings = global.settings()?;
+    let store = global.store(&settings)?;
+    let work = Work { settings, store, global };
+    match &args.command {
+        KernelsCommand::List(args) => work.list(args),
+        KernelsCommand::Fetch(args) => work.fetch(args),
+        KernelsCommand::Add(args) => work.add(args),
+        KernelsCommand::Prune(args) => work.prune(args),
+    }
+}
+
+struct Work<'a> {
+    settings: Settings,
+    store: Store,
+    global: &'a Global,
+}
+
+impl Work<'_> {
+    fn list(&self, args: &ListArgs) -> anyhow::Result<()> {
+        if args.stored {
+            return self.show(self.store.list()?.iter().map(of_ready).collect());
+        }
+        let ui = Ui::new(self.global);
+        let catalog = self.catalog(&ui)?;
+        let candidates = match &args.range {
+            Some(range) => catalog.series(&range.old, &range.new)?,
+            None => catalog.all(),
+        };
+        ui.finish();
+        self.show(candidates.iter().map(of_candidate).collect())
+    }
+
+    fn fetch(&self, args: &FetchArgs) -> anyhow::Result<()> {
+        let ui = Ui::new(self.global);
+        let catalog = self.catalog(&ui)?;
+        // All names first: a typing error is told before anything is downloaded.
+        let mut wanted: Vec<Candidate> = Vec::new();
+        for spec in &args.kernels {
+            match spec.parse::<Range>() {
+                Ok(range) if spec.contains("..") => {
+                    for candidate in catalog.series(&range.old, &range.new)? {
+                        if let CandidateState::Untestable { reason } = &candidate.state {
+                            let version = &candidate.kernel.package_version;
+                            ui.note(&format!("{version} is left out: {reason}"));
+                        } else {
+                            wanted.push(candidate);
+                        }
+                    }
+                }
+                _ => wanted.push(catalog.resolve(spec)?),
+            }
+        }
+        let progress = ui.progress();
+        let mut ready = Vec::new();
+        for candidate in &wanted {
+            for note in &candidate.notes {
+                ui.note(note);
+            }
+            ready.push(self.store.ensure(candidate, &self.settings, progress.as_ref())?);
+        }
+        ui.finish();
+        self.show(ready.iter().map(of_ready).collect())
+    }
+
+    fn add(&self, args: &AddArgs) -> anyhow::Result<()> {
+        let ui = Ui::new(self.global);
+        let request = AddRequest {
+            inputs: args.paths.clone(),
+            modules: args.modules.clone(),
+            name: args.name.clone(),
+            version: args.kernel_version.clone(),
+        };
+        let ready = self.store.add(&request, ui.progress().as_ref())?;
+        let missing = ready.missing_for_boot();
+        if !missing.is_empty() {
+            ui.note(&format!(
+                "warning: it cannot run trials, for it lacks {} (neither built in nor a module)",
+                missing.join(", ")
+            ));
+        }
+        ui.finish();
+        self.show(vec![of_ready(&ready)])
+    }
+
+    fn prune(&self, args: &PruneArgs) -> anyhow::Result<()> {
+        let rule = PruneRule {
+            keep: if args.all { Some(0) } else { args.keep },
+            max_bytes: args.max_size,
+            older_than: args.older_than.map(|days| Duration::from_secs(days.saturating_mul(DAY))),
+            dry_run: args.dry_run,
+        };
+        let report = self.store.prune(&rule)?;
+        if self.global.json {
+            return output::json(&PrunedDocument {
+                schema: "kbisect.pruned/1",
+                removed: report.removed,
+                in_use: report.in_use,
+                freed_bytes: report.freed_bytes,
+                left_bytes: report.left_bytes,
+                dry_run: args.dry_run,
+            });
+        }
+        let word = if args.dry_run { "would remove" } else { "removed" };
+        let mut text = String::new();
+        for kernel in &report.removed {
+            text.push_str(&format!("{word} {}\n", identity(kernel)));
+        }
+        for kernel in &report.in_use {
+            text.push_str(&format!("kept {}: it is in use\n", identity(kernel)));
+        }
+        text.push_str(&format!(
+            "{word} {} kernels, {}; {} left\n",
+            report.removed.len(),
+            output::bytes(report.freed_bytes),
+            output::bytes(report.left_bytes)
+        ));
+        output::print(&text)
+    }
+
+    fn catalog(&self, ui: &Ui) -> anyhow::Result<Catalog> {
+        Ok(Catalog::load(&self.settings, &self.store, ui.progress().as_ref())?)
+    }
+
+    fn show(&self, kernels: Vec<ListedKernel>) -> anyhow::Result<()> {
+        if self.global.json {
+            return output::json(&KernelsDocument::new(kernels));
+        }
+        if kernels.is_empty() {
+            return output::print("no kernels\n");
+        }
+        let mut rows: Vec<Vec<String>> =
+            vec![["VERSION", "PACKAGE", "ID", "SOURCE", "STATE"].map(str::to_owned).to_vec()];
+        rows.extend(kernels.iter().map(row));
+        output::print(&output::table(&rows))
+    }
+}
+
+/// What `kernels prune --json` prints.
+#[derive(Serialize)]
+struct PrunedDocument {
+    schema: &'static str,
+    removed: Vec<Kernel>,
+    in_use: Vec<Kernel>,
+    freed_bytes: u64,
+    left_bytes: u64,
+    dry_run: bool,
+}
+
+fn of_candidate(candidate: &Candidate) -> ListedKernel {
+    let (state, reason) = match &candidate.state {
+        CandidateState::Stored => (ListedState::Stored, None),
+        CandidateState::Downloadable { .. } => (ListedState::Downloadable, None),
+        CandidateState::Untestable { reason } => (ListedState::Untestable, Some(reason.clone())),
+    };
+    let own = candidate.kernel.source.strip_prefix("debian:").map(str::to_owned);
+    ListedKernel {
+        state,
+        reason,
+        bytes: candidate.download_bytes(),
+        suites: own.into_iter().chain(candidate.also_in.iter().cloned()).collect(),
+        name: candidate.kernel.name.clone(),
+        kernel: candidate.kernel.clone(),
+    }
+}
+
+fn of_ready(ready: &ReadyKernel) -> ListedKernel {
+    let kernel = ready.kernel.clone();
+    ListedKernel {
+        state: ListedState::Stored,
+        reason: None,
+        bytes: 0,
+        suites: kernel.source.strip_prefix("debian:").map(str::to_owned).into_iter().collect(),
+        name: kernel.name.clone(),
+        kernel,
+    }
+}
+
+fn row(listed: &ListedKernel) -> Vec<String> {
+    let kernel = &listed.kernel;
+    let state = match (listed.state, &listed.reason) {
+        (ListedState::Stored, _) => "stored".to_owned(),
+        (ListedState::Downloadable, _) => output::bytes(listed.bytes),
+        (ListedState::Untestable, Some(reason)) => format!("untestable: {reason}"),
+        (ListedState::Untestable, None) => "untestable".to_owned(),
+    };
+    let source = kernel.source.strip_prefix("debian:").unwrap_or(&kernel.source);
+    let cells = [
+        kernel.label().to_owned(),
+        kernel.package_version.to_string(),
+        kernel.id.short().to_owned(),
+        source.to_owned(),
+        state,
+    ];
+    cells.map(|cell| output::clean(&cell)).to_vec()
+}
+
+fn identity(kernel: &Kernel) -> String {
+    let text = format!("{} ({}, {})", kernel.label(), kernel.package_version, kernel.id.short());
+    output::clean(&text)
+}

@@ -1,0 +1,61 @@
+//! `kbisect` alone: what it does, and the next useful step.
+
+use std::path::Path;
+
+use kbisect_core::run::RunEvent;
+use kbisect_report::read_journal_of;
+use kbisect_vm::image::{ImageDefinition, find_image};
+use kbisect_vm::qemu::Qemu;
+
+use crate::cli::Global;
+use crate::settings::global::runs;
+use crate::{errors, output};
+
+/// How many of the newest runs are looked at for one that can go on.
+const LOOK_BACK: usize = 5;
+
+/// Prints a short help.
+///
+/// # Errors
+/// With `--json`, since there is no document to print.
+pub fn welcome(global: &Global) -> anyhow::Result<()> {
+    if global.json {
+        return Err(errors::usage("no command was given", "see kbisect --help"));
+    }
+    let (step, why) = next_step(global);
+    output::print(&format!(
+        "kbisect finds which kernel version broke a network service.\n\n\
+         \x20 kbisect GOOD..BAD --scenario NAME   bisect the kernels from GOOD to BAD\n\
+         \x20 kbisect run KERNEL --scenario NAME  one trial of one kernel\n\
+         \x20 kbisect scenario list               what can be tested\n\
+         \x20 kbisect kernels list                which kernels there are\n\
+         \x20 kbisect --help                      everything else\n\n\
+         {why}:\n\n  {step}\n"
+    ))
+}
+
+fn next_step(global: &Global) -> (String, &'static str) {
+    let results = Path::new("results");
+    if let Some(run) = unfinished(results) {
+        return (format!("kbisect resume {run}"), "A run here was interrupted; go on with it");
+    }
+    let image = global
+        .settings()
+        .ok()
+        .and_then(|settings| find_image(&ImageDefinition::built_in(), &settings.cache_dir));
+    if Qemu::find(None).is_err() || image.is_none() {
+        return ("kbisect doctor".to_owned(), "Look first whether this machine is ready");
+    }
+    ("kbisect 6.12.43..6.12.96 --scenario connlimit".to_owned(), "This machine looks ready; try")
+}
+
+/// The newest run that has a plan and no end.
+fn unfinished(results: &Path) -> Option<String> {
+    let names = runs(results);
+    names.into_iter().rev().take(LOOK_BACK).find(|name| {
+        let Ok(journal) = read_journal_of(&results.join(name)) else { return false };
+        let has = |wanted: fn(&RunEvent) -> bool| journal.lines.iter().any(|l| wanted(&l.event));
+        has(|event| matches!(event, RunEvent::Began { .. }))
+            && !has(|event| matches!(event, RunEvent::Ended { .. }))
+    })
+}
