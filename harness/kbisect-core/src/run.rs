@@ -360,32 +360,42 @@ impl BisectResult {
         events: &[RunEvent],
         kernel: &dyn Fn(usize) -> Option<Kernel>,
     ) -> Option<(usize, usize)> {
-        let once = |statement: &str| Confidence {
-            level: "unconfirmed".to_owned(),
-            statement: statement.to_owned(),
+        let tried = |index: usize| {
+            events.iter().any(
+                |event| matches!(event, RunEvent::TrialEnded { index: at, mark: Some(_), .. } if *at == index),
+            )
+        };
+        let once = |around: Option<(usize, usize)>, more: &str| {
+            let neighbours = match around.map(|(old, new)| (tried(old), tried(new))) {
+                Some((true, true)) => "; both neighbours of the change were tried",
+                Some(_) => "; one neighbour of the change was taken for granted, not tried",
+                None => "",
+            };
+            Confidence {
+                level: "unconfirmed".to_owned(),
+                statement: format!("each version was tried once{neighbours}{more}"),
+            }
         };
         match outcome {
             Some(Outcome::Found { last_old, first_new }) => {
                 self.outcome = OutcomeWord::Found;
                 self.candidates = kernel(first_new).into_iter().collect();
-                self.confidence =
-                    once("each version was tried once; both neighbours of the change were tried");
+                self.confidence = once(Some((last_old, first_new)), "");
                 Some((last_old, first_new))
             }
             Some(Outcome::FoundDespiteSkips { last_old, first_new, .. }) => {
                 self.outcome = OutcomeWord::FoundDespiteSkips;
                 self.candidates = kernel(first_new).into_iter().collect();
-                self.confidence = once(
-                    "each version was tried once; both neighbours of the change were tried, other versions \
-                     gave no answer",
-                );
+                self.confidence =
+                    once(Some((last_old, first_new)), "; other versions gave no answer");
                 Some((last_old, first_new))
             }
             Some(Outcome::Range { last_old, first_new, possible, .. }) => {
                 self.outcome = OutcomeWord::Range;
                 self.candidates = possible.into_iter().filter_map(kernel).collect();
                 self.confidence = once(
-                    "versions between the two gave no answer: the change came with one of them",
+                    None,
+                    "; versions between the two gave no answer: the change came with one of them",
                 );
                 Some((last_old, first_new))
             }
