@@ -1,0 +1,336 @@
+//! Plays a script on the sockets that kbisect handed over.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::FromRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kbisect_proto::frame::{Decoder, encode};
+use kbisect_proto::{Event, PROTOCOL, Request};
+
+use crate::args::Machine;
+use crate::guest;
+use crate::script::{Action, Lie, Reply, Script, When};
+use crate::text;
+
+const HEARTBEAT: Duration = Duration::from_millis(100);
+const MIB: usize = 1 << 20;
+
+/// A machine that plays its script.
+pub struct Player {
+    script: Script,
+    release: Mutex<String>,
+    console: UnixStream,
+    qmp: UnixStream,
+    /// Held while a frame is written: none is torn apart.
+    channel: Mutex<UnixStream>,
+    nics: Vec<UnixStream>,
+    beats: AtomicBool,
+    stubborn: Arc<AtomicBool>,
+}
+
+impl Player {
+    /// Takes over the sockets of a machine.
+    ///
+    /// # Errors
+    /// A socket that is missing.
+    pub fn new(machine: &Machine, script: Script) -> Result<Arc<Self>, String> {
+        let socket = |number: Option<i32>, name: &str| match number {
+            Some(number) => Ok(adopt(number)),
+            None => Err(format!("no socket for the {name}")),
+        };
+        Ok(Arc::new(Self {
+            script,
+            release: Mutex::new("6.12.0-fake".to_owned()),
+            console: socket(machine.console, "console")?,
+            qmp: socket(machine.qmp, "QMP")?,
+            channel: Mutex::new(socket(machine.channel, "guest channel")?),
+            nics: machine.nics.iter().map(|number| adopt(*number)).collect(),
+            beats: AtomicBool::new(false),
+            stubborn: Arc::default(),
+        }))
+    }
+
+    /// Runs until the script or the other side ends it.
+    pub fn run(self: &Arc<Self>) -> ! {
+        for nic in &self.nics {
+            let mut nic = nic.try_clone().expect("a socket can be cloned");
+            std::thread::spawn(move || std::io::copy(&mut nic, &mut std::io::sink()));
+        }
+        let monitor = Arc::clone(self);
+        std::thread::spawn(move || monitor.serve_qmp());
+        let heart = Arc::clone(self);
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(HEARTBEAT);
+                if heart.beats.load(Ordering::SeqCst) {
+                    heart.send(&Event::Heartbeat { uptime_ms: 1000 });
+                }
+            }
+        });
+        match self.script.find(When::Start, "") {
+            Some(actions) => {
+                self.play(actions, None);
+            }
+            None => self.boot("6.12.0-fake"),
+        }
+        self.serve_channel()
+    }
+
+    fn serve_qmp(&self) {
+        self.qmp_line("{\"QMP\": {\"version\": {\"qemu\": {\"major\": 10, \"minor\": 0, \"micro\": 2}}, \"capabilities\": []}}");
+        let mut buffer = [0; 4096];
+        let mut line = Vec::new();
+        loop {
+            match (&self.qmp).read(&mut buffer) {
+                // As QEMU does, the machine goes on without a monitor.
+                Ok(0) | Err(_) => return,
+                Ok(count) => line.extend_from_slice(&buffer[..count]),
+            }
+            while let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+                let command: Vec<u8> = line.drain(..=end).collect();
+                self.qmp_line("{\"return\": {}}");
+                let quit = String::from_utf8_lossy(&command).contains("\"quit\"");
+                if quit && !self.stubborn.load(Ordering::SeqCst) {
+                    self.shutdown(false, "host-qmp-quit");
+                    std::process::exit(0);
+                }
+            }
+        }
+    }
+
+    fn serve_channel(&self) -> ! {
+        let mut input = lock(&self.channel).try_clone().expect("a socket can be cloned");
+        let mut decoder = Decoder::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) | Err(_) => park(),
+                Ok(count) => decoder.push(&buffer[..count]),
+            }
+            while let Ok(Some(request)) = decoder.next_message::<Request>() {
+                self.answer(&request);
+            }
+        }
+    }
+
+    fn answer(&self, request: &Request) {
+        let (when, text) = guest::event_of(request);
+        let actions = self.script.find(when, &text).unwrap_or_default();
+        let reply = self.play(actions, Some(guest::id_of(request)));
+        if let Some(event) = guest::answer(request, reply.as_ref()) {
+            self.send(&event);
+        }
+        for action in actions {
+            if let Action::ServiceExit(status) = action {
+                let id = guest::id_of(request);
+                self.send(&Event::ServiceExited { id, exit: kbisect_proto::Exit::Status(*status) });
+            }
+        }
+        if when == When::PowerOff {
+            self.shutdown(true, "guest-shutdown");
+            std::process::exit(0);
+        }
+    }
+
+    /// Carries out the actions; gives the answer that they name.
+    fn play(&self, actions: &[Action], request: Option<u32>) -> Option<Reply> {
+        let mut reply = None;
+        for action in actions {
+            match action {
+                Action::Reply(named) => reply = Some(named.clone()),
+                Action::FirstTime(path) => {
+                    if fs::OpenOptions::new().write(true).create_new(true).open(path).is_err() {
+                        return reply;
+                    }
+                }
+                Action::ServiceFlood(mib) => self.flood_service(*mib, request.unwrap_or_default()),
+                other => self.act(other),
+            }
+        }
+        reply
+    }
+
+    fn act(&self, action: &Action) {
+        match action {
+            Action::Boot(release) => self.boot(release),
+            Action::Print(line) => self.print(&format!("{line}\r\n")),
+            Action::Marker => self.print("kbisect-guest: user space is up\r\n"),
+            Action::Hello(protocol) => self.hello(*protocol),
+            Action::Heartbeats => self.beats.store(true, Ordering::SeqCst),
+            Action::Crash(kind, function) => self.print(&text::crash(*kind, function)),
+            Action::Shutdown { guest, reason } => self.shutdown(*guest, reason),
+            Action::Pvpanic => {
+                self.qmp_line("{\"event\": \"GUEST_PANICKED\", \"data\": {\"action\": \"run\"}}");
+            }
+            Action::Exit(status) => std::process::exit(*status),
+            Action::Stderr(line) => eprintln!("{line}"),
+            Action::Die => {
+                let own = rustix::process::getpid();
+                let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+            }
+            Action::Hang => {
+                self.beats.store(false, Ordering::SeqCst);
+                park()
+            }
+            Action::Mute => park(),
+            Action::Flood(mib) => self.flood(*mib),
+            Action::Qmp(line) => self.qmp_line(line),
+            Action::QmpEndless(mib) => {
+                let block = vec![b'x'; MIB];
+                for _ in 0..*mib {
+                    let _ = (&self.qmp).write_all(&block);
+                }
+            }
+            Action::Channel(lie) => self.lie(*lie),
+            Action::Grandchild(path) => grandchild(path),
+            Action::Stubborn => {
+                let _ = signal_hook::flag::register(
+                    signal_hook::consts::SIGTERM,
+                    Arc::clone(&self.stubborn),
+                );
+                self.stubborn.store(true, Ordering::SeqCst);
+            }
+            Action::Pid(path) => write_whole(path, std::process::id()),
+            Action::Await(path) => {
+                while !path.exists() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            Action::Delay(time) => std::thread::sleep(*time),
+            Action::Frame { nic, bytes } => {
+                if let Some(mut nic) = self.nics.get(*nic) {
+                    let _ = nic.write_all(&(bytes.len() as u32).to_be_bytes());
+                    let _ = nic.write_all(bytes);
+                }
+            }
+            // Carried out where the request is known.
+            Action::Reply(_)
+            | Action::ServiceExit(_)
+            | Action::ServiceFlood(_)
+            | Action::FirstTime(_) => {}
+        }
+    }
+
+    fn boot(&self, release: &str) {
+        *lock(&self.release) = release.to_owned();
+        self.print(&text::banner(release));
+        self.act(&Action::Marker);
+        self.hello(PROTOCOL);
+        self.act(&Action::Heartbeats);
+    }
+
+    fn hello(&self, protocol: u32) {
+        self.send(&Event::Hello {
+            protocol,
+            release: lock(&self.release).clone(),
+            version: "#1 SMP fake".to_owned(),
+            uptime_ms: 900,
+            failed_modules: Vec::new(),
+        });
+    }
+
+    fn print(&self, text: &str) {
+        let _ = (&self.console).write_all(text.as_bytes());
+    }
+
+    fn flood(&self, mib: u64) {
+        let line = "[   13.000000] eth0: something that nobody wants to read, over and over\r\n";
+        let block = line.repeat(MIB / line.len());
+        for _ in 0..mib {
+            self.print(&block);
+        }
+    }
+
+    fn flood_service(&self, mib: u64, id: u32) {
+        let line = vec![b'y'; 4096];
+        for _ in 0..mib * (MIB / line.len()) as u64 {
+            self.send(&Event::ServiceOutput { id, line: line.clone() });
+        }
+    }
+
+    fn qmp_line(&self, line: &str) {
+        let _ = (&self.qmp).write_all(format!("{line}\r\n").as_bytes());
+    }
+
+    fn shutdown(&self, guest: bool, reason: &str) {
+        self.qmp_line(&format!(
+            "{{\"timestamp\": {{\"seconds\": 1, \"microseconds\": 2}}, \"event\": \"SHUTDOWN\", \
+             \"data\": {{\"guest\": {guest}, \"reason\": \"{reason}\"}}}}"
+        ));
+    }
+
+    fn send(&self, event: &Event) {
+        if let Ok(frame) = encode(event) {
+            let _ = lock(&self.channel).write_all(&frame);
+        }
+    }
+
+    fn lie(&self, lie: Lie) {
+        let good = encode(&Event::Heartbeat { uptime_ms: 7 }).expect("a small message fits");
+        let bytes = match lie {
+            Lie::Garbage => b"\x00\x01garbage, and more of it".to_vec(),
+            Lie::Oversized => [&0x4000_0000_u32.to_be_bytes()[..], &[0; 4]].concat(),
+            Lie::BadSum => {
+                let mut frame = good;
+                frame[4] ^= 0xff;
+                frame
+            }
+            Lie::NoMessage => encode(&vec![0xff_u8; 3]).expect("a small message fits"),
+            Lie::Cut => good[..good.len() - 1].to_vec(),
+            Lie::Unasked => {
+                for id in [0xdead, 0, u32::MAX] {
+                    self.send(&Event::Done { id });
+                    self.send(&Event::Terminal { id, data: vec![0x1b; 512] });
+                    self.send(&Event::ServiceExited { id, exit: kbisect_proto::Exit::Signal(9) });
+                }
+                return;
+            }
+            Lie::Close => {
+                let _ = lock(&self.channel).shutdown(std::net::Shutdown::Both);
+                return;
+            }
+        };
+        let _ = lock(&self.channel).write_all(&bytes);
+    }
+}
+
+/// A child in QEMU's process group that does not end with it.
+fn grandchild(path: &Path) {
+    let child = std::process::Command::new("sleep")
+        .arg("1000")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Ok(child) = child {
+        write_whole(path, child.id());
+    }
+}
+
+/// A reader sees the whole number or no file.
+fn write_whole(path: &Path, number: u32) {
+    let partial = path.with_extension("partial");
+    let _ = fs::write(&partial, number.to_string()).and_then(|()| fs::rename(&partial, path));
+}
+
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn adopt(number: i32) -> UnixStream {
+    // SAFETY: kbisect handed this socket over for us alone, and says so on the command line; each
+    // number is adopted once.
+    unsafe { UnixStream::from_raw_fd(number) }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,391 @@
+//! The script: clauses of actions, each for an event.
+//!
+//! ```text
+//! # The rules are refused; the first request over HTTP panics.
+//! at start
+//!   boot 6.12.57
+//! at exec nft
+//!   reply status 1 Error: Could not process rule: Operation not supported
+//! at http
+//!   panic nft_do_chain
+//!   shutdown guest guest-reset
+//!   exit 0
+//! ```
+//!
+//! For each event the first clause is played whose word in the command (if there is one) fits. A
+//! request without a clause, or whose clause has no `reply`, is answered as a healthy guest would.
+//! Without `at start`, a healthy boot is played.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What begins a script inside a kernel image.
+pub const MARK: &str = "#!kbisect-fake-qemu";
+
+/// What a clause is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// The machine was switched on.
+    Start,
+    /// `Prepare`.
+    Prepare,
+    /// `Files`.
+    Files,
+    /// `Exec`.
+    Exec,
+    /// `Serve`.
+    Serve,
+    /// `Http`.
+    Http,
+    /// `Ping`.
+    Ping,
+    /// `Reset`.
+    Reset,
+    /// `PowerOff`.
+    PowerOff,
+}
+
+/// A clause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// For which event.
+    pub when: When,
+    /// What the command or the node must contain; may be empty.
+    pub word: String,
+    /// What is done.
+    pub actions: Vec<Action>,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A healthy boot of this release: banner, marker, hello, heartbeats.
+    Boot(String),
+    /// A line on the console.
+    Print(String),
+    /// The marker that user space is up.
+    Marker,
+    /// The first message, with this protocol version.
+    Hello(u32),
+    /// Heartbeats begin.
+    Heartbeats,
+    /// A failure in the words of a kernel, in this function.
+    Crash(Crash, String),
+    /// The event `SHUTDOWN`, from the guest or the host, with a reason.
+    Shutdown {
+        /// From the guest.
+        guest: bool,
+        /// Reason.
+        reason: String,
+    },
+    /// The event `GUEST_PANICKED`.
+    Pvpanic,
+    /// QEMU ends with a status.
+    Exit(i32),
+    /// A line on standard error.
+    Stderr(String),
+    /// QEMU kills itself.
+    Die,
+    /// No heartbeats and no answers any more.
+    Hang,
+    /// No answers any more; heartbeats go on.
+    Mute,
+    /// So many MiB on the console.
+    Flood(u64),
+    /// A line on QMP.
+    Qmp(String),
+    /// So many MiB on QMP without a line end.
+    QmpEndless(u64),
+    /// Something on the guest channel that is no frame.
+    Channel(Lie),
+    /// A child that outlives QEMU; its process id is written to this file.
+    Grandchild(PathBuf),
+    /// Neither SIGTERM nor `quit` end QEMU.
+    Stubborn,
+    /// The answer to a request.
+    Reply(Reply),
+    /// The service of this request ends with a status, once it is ready.
+    ServiceExit(i32),
+    /// So many MiB of lines that the service prints.
+    ServiceFlood(u64),
+    /// Writes QEMU's process id to a file.
+    Pid(PathBuf),
+    /// Waits until a file exists.
+    Await(PathBuf),
+    /// Waits.
+    Delay(Duration),
+    /// The clause goes on only the first time: this file does not exist yet, and is made.
+    FirstTime(PathBuf),
+    /// A frame on a network interface.
+    Frame {
+        /// Which.
+        nic: usize,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+}
+
+/// How a kernel fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// It stops itself.
+    Panic,
+    /// It goes on.
+    Oops,
+    /// A `WARNING`.
+    Warning,
+    /// A soft lock-up.
+    Lockup,
+}
+
+/// How the guest channel lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Bytes that are no frame.
+    Garbage,
+    /// A frame of a gigabyte is announced.
+    Oversized,
+    /// The check sum does not fit.
+    BadSum,
+    /// A frame that is no message.
+    NoMessage,
+    /// Half a frame, then nothing.
+    Cut,
+    /// Answers to requests that were never made.
+    Unasked,
+    /// The channel is closed.
+    Close,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// None.
+    Nothing,
+    /// The program ended with a status and printed this on standard error.
+    Status(i32, String),
+    /// The program ended with status 0 and printed this on standard output.
+    Output(String),
+    /// The request failed.
+    Failed(String),
+    /// The program was killed at its deadline.
+    TimedOut,
+    /// The body has so many bytes.
+    Body(u64),
+    /// The body is not what was asked for.
+    OtherBody,
+    /// The status code.
+    Code(u16),
+    /// The first connection failed.
+    Http(HttpFailure),
+    /// An answer of another kind.
+    Nonsense,
+}
+
+/// How a connection fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpFailure {
+    /// The kernel refused at once.
+    Local,
+    /// The connection was refused.
+    Refused,
+    /// No answer to the SYN.
+    ConnectTimeout,
+    /// Reset after it stood.
+    Reset,
+    /// Nothing arrived after it stood.
+    ReadTimeout,
+    /// No HTTP.
+    Malformed,
+}
+
+/// A script.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Script {
+    /// Its clauses in order.
+    pub clauses: Vec<Clause>,
+}
+
+impl Script {
+    /// Finds the script in the content of a kernel image; a file without one boots healthily.
+    ///
+    /// # Errors
+    /// The line that cannot be understood.
+    pub fn of_image(bytes: &[u8]) -> Result<Self, String> {
+        let mark = MARK.as_bytes();
+        let Some(at) = bytes.windows(mark.len()).position(|window| window == mark) else {
+            return Ok(Self::default());
+        };
+        Self::parse(&String::from_utf8_lossy(&bytes[at + mark.len()..]))
+    }
+
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// The line that cannot be understood.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut script = Self::default();
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let refuse = || format!("script: cannot understand `{line}`");
+            if let Some(event) = line.strip_prefix("at ") {
+                let (when, word) = event.split_once(' ').unwrap_or((event, ""));
+                let when = when_of(when).ok_or_else(refuse)?;
+                let (word, actions) = (word.trim().to_owned(), Vec::new());
+                script.clauses.push(Clause { when, word, actions });
+            } else {
+                let action = action_of(line).ok_or_else(refuse)?;
+                script.clauses.last_mut().ok_or_else(refuse)?.actions.push(action);
+            }
+        }
+        Ok(script)
+    }
+
+    /// The actions for an event.
+    #[must_use]
+    pub fn find(&self, when: When, text: &str) -> Option<&[Action]> {
+        let fits = |clause: &&Clause| clause.when == when && text.contains(&clause.word);
+        self.clauses.iter().find(fits).map(|clause| clause.actions.as_slice())
+    }
+}
+
+fn when_of(word: &str) -> Option<When> {
+    Some(match word {
+        "start" => When::Start,
+        "prepare" => When::Prepare,
+        "files" => When::Files,
+        "exec" => When::Exec,
+        "serve" => When::Serve,
+        "http" => When::Http,
+        "ping" => When::Ping,
+        "reset" => When::Reset,
+        "power-off" => When::PowerOff,
+        _ => return None,
+    })
+}
+
+fn action_of(line: &str) -> Option<Action> {
+    let (word, rest) = line.split_once(' ').map_or((line, ""), |(word, rest)| (word, rest.trim()));
+    let text = || rest.to_owned();
+    Some(match word {
+        "boot" => Action::Boot(text()),
+        "print" => Action::Print(text()),
+        "marker" => Action::Marker,
+        "hello" => Action::Hello(rest.parse().ok()?),
+        "heartbeats" => Action::Heartbeats,
+        "panic" => Action::Crash(Crash::Panic, text()),
+        "oops" => Action::Crash(Crash::Oops, text()),
+        "warning" => Action::Crash(Crash::Warning, text()),
+        "lockup" => Action::Crash(Crash::Lockup, text()),
+        "shutdown" => {
+            let (from, reason) = rest.split_once(' ')?;
+            Action::Shutdown { guest: from == "guest", reason: reason.to_owned() }
+        }
+        "pvpanic" => Action::Pvpanic,
+        "exit" => Action::Exit(rest.parse().ok()?),
+        "stderr" => Action::Stderr(text()),
+        "die" => Action::Die,
+        "hang" => Action::Hang,
+        "mute" => Action::Mute,
+        "flood" => Action::Flood(rest.parse().ok()?),
+        "qmp" => Action::Qmp(text()),
+        "qmp-endless" => Action::QmpEndless(rest.parse().ok()?),
+        "channel" => Action::Channel(lie_of(rest)?),
+        "grandchild" => Action::Grandchild(PathBuf::from(rest)),
+        "stubborn" => Action::Stubborn,
+        "reply" => Action::Reply(reply_of(rest)?),
+        "service-exit" => Action::ServiceExit(rest.parse().ok()?),
+        "service-flood" => Action::ServiceFlood(rest.parse().ok()?),
+        "pid" => Action::Pid(PathBuf::from(rest)),
+        "await" => Action::Await(PathBuf::from(rest)),
+        "delay" => Action::Delay(Duration::from_millis(rest.parse().ok()?)),
+        "first-time" => Action::FirstTime(PathBuf::from(rest)),
+        "frame" => {
+            let (nic, digits) = rest.split_once(' ')?;
+            Action::Frame { nic: nic.parse().ok()?, bytes: hex(digits)? }
+        }
+        _ => return None,
+    })
+}
+
+fn lie_of(word: &str) -> Option<Lie> {
+    Some(match word {
+        "garbage" => Lie::Garbage,
+        "oversized" => Lie::Oversized,
+        "bad-sum" => Lie::BadSum,
+        "no-message" => Lie::NoMessage,
+        "cut" => Lie::Cut,
+        "unasked" => Lie::Unasked,
+        "close" => Lie::Close,
+        _ => return None,
+    })
+}
+
+fn reply_of(text: &str) -> Option<Reply> {
+    let (word, rest) = text.split_once(' ').map_or((text, ""), |(word, rest)| (word, rest.trim()));
+    Some(match word {
+        "nothing" => Reply::Nothing,
+        "status" => {
+            let (status, said) = rest.split_once(' ').unwrap_or((rest, ""));
+            Reply::Status(status.parse().ok()?, said.to_owned())
+        }
+        "output" => Reply::Output(rest.to_owned()),
+        "failed" => Reply::Failed(rest.to_owned()),
+        "timed-out" => Reply::TimedOut,
+        "body" => Reply::Body(rest.parse().ok()?),
+        "other-body" => Reply::OtherBody,
+        "code" => Reply::Code(rest.parse().ok()?),
+        "nonsense" => Reply::Nonsense,
+        "local" => Reply::Http(HttpFailure::Local),
+        "refused" => Reply::Http(HttpFailure::Refused),
+        "connect-timeout" => Reply::Http(HttpFailure::ConnectTimeout),
+        "reset" => Reply::Http(HttpFailure::Reset),
+        "read-timeout" => Reply::Http(HttpFailure::ReadTimeout),
+        "malformed" => Reply::Http(HttpFailure::Malformed),
+        _ => return None,
+    })
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_clause_that_fits_is_played() {
+        let script = Script::parse(
+            "at start\n  boot 6.1\nat exec nft\n  reply status 1 no\n\nat exec\n  panic f\n",
+        )
+        .unwrap();
+        let status = [Action::Reply(Reply::Status(1, "no".to_owned()))];
+        assert_eq!(script.find(When::Exec, "nft -f x"), Some(&status[..]));
+        let panic = [Action::Crash(Crash::Panic, "f".to_owned())];
+        assert_eq!(script.find(When::Exec, "true"), Some(&panic[..]));
+        assert_eq!(script.find(When::Http, ""), None);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for text in ["at noon\n", "panic f\n", "at start\n explode\n", "at http\n reply maybe\n"] {
+            let error = Script::parse(text).unwrap_err();
+            assert!(error.contains('`'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_found_in_an_image() {
+        let image = crate::image("6.12.57", "at ping\n  die\n");
+        let script = Script::of_image(&image).unwrap();
+        assert_eq!(script.find(When::Ping, ""), Some(&[Action::Die][..]));
+        assert_eq!(Script::of_image(b"no script").unwrap(), Script::default());
+    }
+}
