@@ -1,5 +1,7 @@
 //! Indexes and downloads, against a small signed archive on this host.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
+
 mod support;
 
 use std::error::Error;
@@ -278,6 +280,18 @@ fn a_broken_connection_is_taken_up_where_it_broke() {
     let debs: Vec<&String> = requests.iter().filter(|request| request.contains(".deb")).collect();
     assert_eq!(debs.len(), 3, "{debs:?}");
     assert!(debs[1].ends_with("from 10000") && debs[2].ends_with("from 15000"), "{debs:?}");
+}
+
+#[test]
+fn a_server_without_ranges_sends_all_again() {
+    let archive = Archive::new(vec![suite("trixie", vec![kernel("6.12.57+deb13", "6.12.57-1")])]);
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(dir.path(), archive.options(&["trixie"]));
+    let (store, catalog) = load(&settings).unwrap();
+    archive.server.fault("amd64.deb", Fault::CutAfter(10_000));
+    archive.server.fault("amd64.deb", Fault::NoRange);
+    store.ensure(&catalog.resolve("6.12.57").unwrap(), &settings, &Silent).unwrap();
+    assert_eq!(archive.server.count(".deb"), 2);
 }
 
 #[test]

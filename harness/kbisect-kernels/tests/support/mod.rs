@@ -1,6 +1,7 @@
 //! A small Debian-like archive with a signing key of its own, and a server for it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on is to panic")]
 
 pub mod archive;
 pub mod deb;

@@ -12,6 +12,8 @@ use std::thread;
 pub enum Fault {
     /// The connection breaks after so many bytes of the body.
     CutAfter(usize),
+    /// The whole file comes, whatever range was asked for.
+    NoRange,
     /// Half of the body is sent, and nothing more until the sender of the receiver is dropped. The
     /// first channel hears of it.
     Stall(Sender<()>, Receiver<()>),
@@ -86,7 +88,9 @@ fn serve(stream: TcpStream, root: PathBuf, state: &State) -> Option<()> {
     }
     let shown = from.map_or(path.clone(), |from| format!("{path} from {from}"));
     state.requests.lock().unwrap().push(shown);
-    answer(stream, &root.join(&path[1..]), from, take_fault(state, &path))
+    let fault = take_fault(state, &path);
+    let from = from.filter(|_| !matches!(fault, Some(Fault::NoRange)));
+    answer(stream, &root.join(&path[1..]), from, fault)
 }
 
 fn take_fault(state: &State, path: &str) -> Option<Fault> {
@@ -123,7 +127,7 @@ fn answer(
     write!(out, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len())
         .ok()?;
     match fault {
-        None => out.write_all(body).ok(),
+        None | Some(Fault::NoRange) => out.write_all(body).ok(),
         Some(Fault::CutAfter(bytes)) => out.write_all(&body[..bytes.min(body.len())]).ok(),
         Some(Fault::Stall(reached, released)) => {
             out.write_all(&body[..body.len() / 2]).ok()?;
