@@ -15,6 +15,8 @@ use crate::progress::{Progress, ProgressItem};
 const HOST_ROOTS: [&str; 2] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 const ATTEMPTS: u32 = 4;
+/// Someone waits for the first answer of a mirror that may not be there at all.
+const SMALL_ATTEMPTS: u32 = 2;
 const BLOCK: usize = 128 * 1024;
 
 /// Why something could not be downloaded.
@@ -108,7 +110,7 @@ impl Client {
             .http_status_as_error(false)
             .user_agent(concat!("kbisect/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
-            .timeout_connect(Some(Duration::from_secs(20)))
+            .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .timeout_per_read(Some(Duration::from_secs(30)));
         // Reading the host's certificates takes longer than a start from the cache.
@@ -126,7 +128,7 @@ impl Client {
     /// Downloads a small file of unknown size into memory.
     pub fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
         let mut last = String::new();
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..SMALL_ATTEMPTS {
             self.wait(attempt);
             match self.get_once(url, limit) {
                 Err(HttpError::Transport { reason, .. }) => last = reason,

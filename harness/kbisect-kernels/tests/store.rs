@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use kbisect_core::kernel::KernelId;
-use kbisect_kernels::{AddRequest, Catalog, PruneRule, ReadyKernel, Silent, Store};
+use kbisect_kernels::{AddRequest, Catalog, Provided, PruneRule, ReadyKernel, Silent, Store};
 use support::archive::{Archive, kernel, suite};
 use support::deb::{self, Entry};
 use support::{Record, chain, settings};
@@ -99,6 +99,21 @@ fn an_image_alone_and_one_with_modules_are_two_kernels() {
     assert_eq!(missing, ["virtio_pci", "virtio_net", "virtio_console", "squashfs", "overlay"]);
     let taken = add(&store, vec![dir.path().join("bzImage")], Some("vrf-broken")).unwrap_err();
     assert!(taken.contains("belongs to kernel 5.10.61"), "{taken}");
+}
+
+#[test]
+fn the_configuration_answers_for_a_kernel_without_modules() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    let image = write(dir.path().join("vmlinuz-5.10.43"), deb::image("5.10.43", ""));
+    let all = ["VIRTIO_PCI", "VIRTIO_BLK", "VIRTIO_NET", "VIRTIO_CONSOLE", "SQUASHFS"];
+    let built_in: String = all.iter().map(|option| format!("CONFIG_{option}=y\n")).collect();
+    write(dir.path().join("config-5.10.43"), format!("{built_in}CONFIG_OVERLAY_FS=m\n"));
+    let ready = add(&store, vec![image], None).unwrap();
+    assert_eq!(ready.missing_for_boot(), ["overlay"], "a module that is not there does not count");
+    assert_eq!(ready.provides("squashfs", Some("SQUASHFS")), Some(Provided::Builtin));
+    assert_eq!(ready.provides("vrf", Some("NET_VRF")), Some(Provided::Missing));
+    assert_eq!(ready.provides("vrf", None), None);
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub mod tests {
 
     #[test]
     fn debian_images_tell_release_and_package_version() {
-        let text = "6.1.0-53-cloud-amd64 (debian-kernel@lists.debian.org) #1 SMP PREEMPT_DYNAMIC \
+        let text = "6.1.0-53-cloud-amd64 (team@example.invalid) #1 SMP PREEMPT_DYNAMIC \
                     Debian 6.1.187-1 (2026-08-01)";
         let banner = parse(&image(text)).unwrap();
         assert_eq!(banner.release, "6.1.0-53-cloud-amd64");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::{FetchError, Lock, Meta, Store, StoreError};
 use crate::candidate::{Candidate, CandidateState};
@@ -69,7 +70,7 @@ fn make(
     let debs = download(store, candidate, progress, work, &version)?;
     // Unpacking has no size that could be shown; the item only says what goes on.
     let _item = progress.begin(&format!("unpacking {version}"), None);
-    let prepared = import(&debs, &version, work, out)
+    let prepared = in_background(|| import(&debs, &version, work, out))
         .map_err(|error| FetchError::of_import(&version, store.dir(), error))?;
     let mut kernel = candidate.kernel.clone();
     kernel.release = Some(prepared.banner.release.clone());
@@ -101,6 +102,20 @@ fn download(
     Ok(debs)
 }
 
+/// Runs a job at low priority. Most kernels are fetched while a trial runs, and unpacking would
+/// starve its machines; a starved guest looks like a regression.
+fn in_background<T: Send>(job: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            // Linux takes this for the one thread; what it starts inherits it. Where it is not
+            // allowed, the job runs as it is.
+            let _ = rustix::process::setpriority_process(None, 10);
+            job()
+        });
+        worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 fn import(
     debs: &[PathBuf],
     version: &str,
@@ -115,4 +130,18 @@ fn import(
     }
     let found = sink.finish()?;
     prepare::prepare(work, &found, Modules::Required, &format!("the packages of {version}"), out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_job_has_low_priority() {
+        let now = || rustix::process::getpriority_process(None).unwrap();
+        let before = now();
+        let inside = in_background(now);
+        assert!(inside >= 10, "{inside}");
+        assert_eq!(now(), before);
+    }
 }
