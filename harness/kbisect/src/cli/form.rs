@@ -54,7 +54,10 @@ impl Refusal {
                 if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
                     return exit::code(exit::OK);
                 }
-                if form.json {
+                let bare = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+                if form.json && error.kind() == bare {
+                    errors::document("the command is not complete", Some("see --help".to_owned()));
+                } else if form.json {
                     let (message, hint) = in_short(&error.render().to_string());
                     errors::document(&message, hint);
                 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::{Range, words};
 
@@ -66,7 +66,8 @@ pub struct AddArgs {
 
 /// Arguments of `kbisect kernels prune`: a kernel goes when any rule says so.
 #[derive(Args, Debug)]
-#[group(id = "rule", required = true, multiple = true)]
+#[group(skip)]
+#[command(group(ArgGroup::new("rule").required(true).multiple(true)))]
 pub struct PruneArgs {
     /// Keep the N most recently used kernels
     #[arg(long, value_name = "N", group = "rule")]

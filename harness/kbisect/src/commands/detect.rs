@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn the_log_can_come_in_any_pieces() {
-        let log = b"[    1.0] Kernel panic - not syncing: sysrq triggered crash\n\
-                    [    1.1] ---[ end Kernel panic - not syncing: sysrq triggered crash ]---\n";
+        let log = b"[    1.000000] Kernel panic - not syncing: sysrq triggered crash\n\
+                    [    1.100000] ---[ end Kernel panic - not syncing: sysrq triggered crash ]---\n";
         let whole = scan(&log[..]).unwrap();
         assert_eq!(whole.0.len(), 1);
         assert_eq!(scan(Drip(log)).unwrap(), whole);

@@ -1,6 +1,7 @@
 //! `kbisect scenario`: list, check, show.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use kbisect_core::scenario::{
     Action, Check, NodeKernel, Probe, Ready, Refusal, Scenario, Service, Step,
@@ -209,7 +210,8 @@ fn check_line(check: &Check) -> String {
                 n => format!(", {n} connections"),
             };
             let body = if http.body.is_empty() { "" } else { ", payload read" };
-            format!("HTTP http://{}:{}{}{connections}{body}", http.host, http.port, http.path)
+            let server = SocketAddr::new(http.host, http.port);
+            format!("HTTP http://{server}{}{connections}{body}", http.path)
         }
         Probe::Command(command) => {
             let first = command.run.trim().lines().next().unwrap_or_default();

@@ -38,7 +38,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::TrialBegan { .. } if detail == Detail::Results => None,
         RunEvent::TrialBegan { number, index, estimated_left, .. } => {
             let kernel = view.label(*index).unwrap_or("the kernel");
-            Some(format!("trial {} {kernel}", count(*number, *estimated_left)))
+            Some(format!("trial {}: {kernel}", count(*number, *estimated_left)))
         }
         RunEvent::PhaseBegan { .. } if detail == Detail::Results => None,
         RunEvent::PhaseBegan { number, phase } => {
@@ -48,7 +48,12 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             Some(format!("trial {number}{space}{kernel}: {phase}"))
         }
         RunEvent::Checked { result, .. } => {
-            if detail < Detail::All && result.status != CheckStatus::Fail {
+            // Bars: the line of the trial names the symptom.
+            let least = match result.status {
+                CheckStatus::Fail => Detail::Phases,
+                CheckStatus::Pass | CheckStatus::Recorded | CheckStatus::NotRun => Detail::All,
+            };
+            if detail < least {
                 return None;
             }
             let word = match result.status {
@@ -60,7 +65,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             let separator = if result.detail.is_empty() { "" } else { ": " };
             Some(format!("  check {} {word}{separator}{}", result.name, result.detail))
         }
-        RunEvent::TrialEnded { record, mark, .. } => {
+        RunEvent::TrialEnded { record, .. } => {
             let mut text = format!(
                 "{:<10} {:<5} {:>5.1} s",
                 record.kernel.label(),
@@ -79,8 +84,11 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             if let Some(reason) = &record.reason {
                 text.push_str(&format!("  {reason}"));
             }
-            if record.verdict == "bad" && *mark != Some(kbisect_core::search::Mark::Bad) {
-                text.push_str(" (not the symptom looked for)");
+            // Bars show it all the time.
+            if detail > Detail::Results
+                && let Some(known) = view.known()
+            {
+                text.push_str(&format!("  [{known}]"));
             }
             Some(text)
         }
@@ -130,7 +138,7 @@ mod tests {
         view.take(&event, Duration::ZERO);
         let said = |detail| line(&event, &view, detail, Paint::new(false));
         assert_eq!(said(Detail::Results), None);
-        assert_eq!(said(Detail::Phases).unwrap(), "trial 3 of about 6 6.12.4");
+        assert_eq!(said(Detail::Phases).unwrap(), "trial 3 of about 6: 6.12.4");
     }
 
     #[test]

@@ -28,13 +28,15 @@ pub struct Terminal {
 struct Line {
     position: usize,
     bar: Option<ProgressBar>,
+    /// What it says; the same again is not drawn again.
+    text: String,
 }
 
 impl Terminal {
     /// A display on standard error.
     pub fn new(paint: Paint) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        let line = |position| Line { position, bar: None };
+        let line = |position| Line { position, bar: None, text: String::new() };
         Self { bars, series: line(0), trial: line(1), paint }
     }
 
@@ -116,11 +118,16 @@ impl Terminal {
 impl Line {
     fn show(&mut self, bars: &MultiProgress, text: Option<String>) {
         match (text, &self.bar) {
-            (Some(text), Some(bar)) => bar.set_message(text),
+            (Some(text), Some(_)) if text == self.text => {}
+            (Some(text), Some(bar)) => {
+                self.text.clone_from(&text);
+                bar.set_message(text);
+            }
             (Some(text), None) => {
                 let bar = ProgressBar::new_spinner().with_style(style("{wide_msg}"));
                 // Until the first line is there the second one is at its place.
                 let bar = bars.insert(self.position, bar);
+                self.text.clone_from(&text);
                 bar.set_message(text);
                 self.bar = Some(bar);
             }

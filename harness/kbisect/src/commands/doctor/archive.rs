@@ -16,6 +16,12 @@ pub fn image(definition: &ImageDefinition, settings: &Settings) -> DoctorCheck {
             let detail = format!("{} of {}, {size}", manifest.suite, manifest.built_at);
             found("image", DoctorStatus::Ok, detail)
         }
+        None if settings.offline => advise(
+            "image",
+            DoctorStatus::Fail,
+            "the root image is not built, and cannot be with --offline",
+            "run `kbisect image build` while there is a network",
+        ),
         None => advise(
             "image",
             DoctorStatus::Warn,
