@@ -113,7 +113,10 @@ impl Default for Observation {
 /// Draws the verdict.
 #[must_use]
 pub fn judge(seen: &Observation, warnings: WarningPolicy) -> Verdict {
-    if let MachineEnd::QemuEnded(error) = &seen.end {
+    // A kernel that said it cannot go on needs no word from QEMU: how that ended says no more.
+    if let MachineEnd::QemuEnded(error) = &seen.end
+        && !seen.reports.iter().any(|report| report.fatal)
+    {
         return Verdict::Infra(error.clone());
     }
     if !seen.hello {
@@ -265,11 +268,9 @@ fn crash(first: &ConsoleReport, fatal: &ConsoleReport) -> Symptom {
     if fatal.title != first.title && !alt_titles.contains(&fatal.title) {
         alt_titles.push(fatal.title.clone());
     }
-    let kind = if fatal.fatal && fatal.kind != SymptomKind::Hang {
-        SymptomKind::Panic
-    } else {
-        first.kind
-    };
+    let stopped =
+        matches!(fatal.kind, SymptomKind::Panic | SymptomKind::Oops | SymptomKind::Warning);
+    let kind = if fatal.fatal && stopped { SymptomKind::Panic } else { first.kind };
     let detail = first.text.lines().next().unwrap_or_default().to_owned();
     Symptom { kind, title: first.title.clone(), detail, place: None, alt_titles, frames }
 }
@@ -384,6 +385,29 @@ mod tests {
         assert_eq!(kind_of(&judge(&seen, WarningPolicy::Bad)), Some(SymptomKind::Panic));
         let early = Observation { hello: false, ..seen };
         assert_eq!(judge(&early, WarningPolicy::Bad).word(), "skip");
+    }
+
+    #[test]
+    fn a_panic_counts_even_when_qemu_says_nothing_of_its_end() {
+        let ended = |phase, fatal| Observation {
+            end: MachineEnd::QemuEnded("status 0".to_owned()),
+            reports: vec![report(SymptomKind::Oops, phase, fatal)],
+            hello: phase > Phase::Boot,
+            ..Observation::default()
+        };
+        let verdict = judge(&ended(Phase::Checks, true), WarningPolicy::Bad);
+        assert_eq!(kind_of(&verdict), Some(SymptomKind::Panic));
+        assert_eq!(judge(&ended(Phase::Boot, true), WarningPolicy::Bad).word(), "skip");
+        assert_eq!(judge(&ended(Phase::Checks, false), WarningPolicy::Bad).word(), "infra");
+    }
+
+    #[test]
+    fn a_reset_that_was_seen_on_the_console_is_no_panic() {
+        let seen = Observation {
+            reports: vec![report(SymptomKind::Reboot, Phase::Checks, true)],
+            ..good()
+        };
+        assert_eq!(kind_of(&judge(&seen, WarningPolicy::Bad)), Some(SymptomKind::Reboot));
     }
 
     #[test]

@@ -274,7 +274,7 @@ impl Player {
     fn lie(&self, lie: Lie) {
         let good = encode(&Event::Heartbeat { uptime_ms: 7 }).expect("a small message fits");
         let bytes = match lie {
-            Lie::Garbage => b"\x00\x01garbage, and more of it".to_vec(),
+            Lie::Garbage => b"garbage, and more of it".to_vec(),
             Lie::Oversized => [&0x4000_0000_u32.to_be_bytes()[..], &[0; 4]].concat(),
             Lie::BadSum => {
                 let mut frame = good;

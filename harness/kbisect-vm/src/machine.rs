@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::accel::Accelerator;
 use crate::guest::MARKER;
-use crate::process::{Inherited, die_with_us, inherit};
+use crate::process::{Inherited, die_with_us, inherit, kill_group};
 use crate::qemu::{CommandLine, NicSpec, Qemu};
 use crate::qmp::{self, QmpEvent, QmpReader};
 use crate::timing::Timing;
@@ -239,6 +239,7 @@ impl Machine {
         let watch = Watch {
             shared: Arc::clone(&shared),
             child,
+            pid,
             console: Some(console),
             channel: Some(channel_reader),
             qmp: Some(qmp_reader),
@@ -384,7 +385,7 @@ impl Machine {
         let _ = self.quit.send(()).await;
         let grace = Duration::from_secs(3);
         if tokio::time::timeout(grace, &mut self.task).await.is_err() {
-            crate::process::kill_group(self.pid);
+            kill_group(self.pid);
             let _ = tokio::time::timeout(grace, &mut self.task).await;
         }
         self.state()
@@ -394,6 +395,8 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if !self.task.is_finished() {
+            // The process is not waited for yet, so the number is still its own.
+            kill_group(self.pid);
             self.task.abort();
         }
     }
@@ -450,6 +453,7 @@ impl Log {
 struct Watch {
     shared: Arc<Shared>,
     child: Child,
+    pid: u32,
     console: Option<UnixStream>,
     channel: Option<tokio::net::unix::OwnedReadHalf>,
     qmp: Option<tokio::net::unix::OwnedReadHalf>,
@@ -486,6 +490,8 @@ impl Watch {
                 read = read_some(&mut self.channel, &mut channel) => self.on_channel(&channel[..read]),
                 read = read_some(&mut self.qmp, &mut qmp) => self.on_qmp(&qmp[..read]).await,
                 status = self.child.wait() => {
+                    // What it may have started goes with it, and lets go of our sockets.
+                    kill_group(self.pid);
                     self.drain().await;
                     self.on_exit(status);
                     return;
