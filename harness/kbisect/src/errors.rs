@@ -119,6 +119,9 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
             _ => Class::Usage,
         });
     }
+    if let Some(FetchError::Untestable { .. }) = error.downcast_ref::<FetchError>() {
+        return Some(Class::Usage);
+    }
     if let Some(error) = error.downcast_ref::<SettingsError>() {
         return Some(match error {
             SettingsError::NoCacheDir | SettingsError::Read { .. } => Class::Infrastructure,

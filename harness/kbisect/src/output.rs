@@ -26,6 +26,12 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Prints one line on standard error, cleaned of control characters.
+pub fn say(line: &str) {
+    // `eprintln!` would panic when nobody reads it.
+    let _ = writeln!(io::stderr(), "{}", clean(line));
+}
+
 /// Lays out rows in columns as wide as their widest cell; the last column is not padded.
 #[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {

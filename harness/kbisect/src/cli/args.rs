@@ -16,8 +16,7 @@ use super::{KernelsArgs, Range, words};
         kbisect boots candidate kernels in QEMU, starts the real application, replays the rules, sends \
         real traffic, and bisects. It needs no root rights and does not touch the host's network.",
     override_usage = "kbisect GOOD..BAD --scenario NAME [OPTIONS]\n       kbisect COMMAND [OPTIONS]",
-    after_help = words::AFTER_HELP,
-    disable_help_subcommand = true
+    after_help = words::AFTER_HELP
 )]
 pub struct Cli {
     /// Options that every command takes.

@@ -28,7 +28,7 @@ pub fn detect(args: &DetectArgs, global: &Global) -> anyhow::Result<()> {
         scan(file).with_context(|| format!("cannot read `{name}`"))?
     };
     if dropped > 0 && !global.quiet {
-        eprintln!("warning: {dropped} further reports were left out");
+        output::say(&format!("warning: {dropped} further reports were left out"));
     }
     if global.json {
         return output::json(&DetectDocument::new(&reports));

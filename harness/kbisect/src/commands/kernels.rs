@@ -132,9 +132,12 @@ impl Work<'_> {
         for kernel in &report.in_use {
             text.push_str(&format!("kept {}: it is in use\n", identity(kernel)));
         }
+        let count = match report.removed.len() {
+            1 => "1 kernel".to_owned(),
+            count => format!("{count} kernels"),
+        };
         text.push_str(&format!(
-            "{word} {} kernels, {}; {} left\n",
-            report.removed.len(),
+            "{word} {count}, {}; {} left\n",
             output::bytes(report.freed_bytes),
             output::bytes(report.left_bytes)
         ));

@@ -40,7 +40,7 @@ fn bisection(folder: &Path, format: ReportFormat, global: &Global) -> anyhow::Re
     if let Some(warning) = &journal.warning
         && !global.quiet
     {
-        eprintln!("warning: {warning}");
+        output::say(&format!("warning: {warning}"));
     }
     let result = BisectResult::from_journal(&journal.lines, &folder.display().to_string())
         .ok_or_else(|| {

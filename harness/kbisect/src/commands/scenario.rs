@@ -38,7 +38,7 @@ fn list(global: &Global) -> anyhow::Result<()> {
             Err(error) if !global.quiet => {
                 let error = errors::message(&error);
                 let first = error.lines().next().unwrap_or_default();
-                eprintln!("warning: `{}` is left out: {}", named.name, output::clean(first));
+                output::say(&format!("warning: `{}` is left out: {first}", named.name));
             }
             Err(_) => {}
         }
@@ -59,7 +59,7 @@ fn check(names: &[String], global: &Global) -> anyhow::Result<()> {
             Ok(loaded) => {
                 let warnings = loaded.warnings.len();
                 for warning in &loaded.warnings {
-                    eprintln!("warning: {}", output::clean(&warning.to_string()));
+                    output::say(&format!("warning: {warning}"));
                 }
                 let _ = match warnings {
                     0 => writeln!(text, "{name}: good ({})", loaded.origin),

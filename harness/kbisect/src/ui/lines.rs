@@ -43,9 +43,11 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::PhaseBegan { .. } if detail == Detail::Results => None,
         RunEvent::PhaseBegan { number, phase } => {
             let index = view.current().map(|current| current.index);
-            let kernel = index.and_then(|index| view.label(index)).unwrap_or("");
-            let space = if kernel.is_empty() { "" } else { " " };
-            Some(format!("trial {number}{space}{kernel}: {phase}"))
+            Some(match index.and_then(|index| view.label(index)) {
+                Some(kernel) => format!("trial {number}: {kernel}: {phase}"),
+                // A single trial has no place in a series.
+                None => phase.to_string(),
+            })
         }
         RunEvent::Checked { result, .. } => {
             // Bars: the line of the trial names the symptom.
@@ -93,8 +95,8 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             Some(text)
         }
         RunEvent::Note { text } => Some(format!("note: {text}")),
-        RunEvent::Interrupted => Some("interrupted".to_owned()),
-        RunEvent::Failed { .. } | RunEvent::Ended { .. } => None,
+        // Told as an error, with what to do about it, or as the summary.
+        RunEvent::Interrupted | RunEvent::Failed { .. } | RunEvent::Ended { .. } => None,
     }
 }
 

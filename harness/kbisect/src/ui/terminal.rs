@@ -96,12 +96,14 @@ impl Terminal {
         let Some(current) = view.current() else {
             return (!doing.is_empty()).then(|| doing.to_owned());
         };
-        let mut text = format!("trial {}", count(current.number, current.estimated_left));
+        let mut text = String::new();
+        // A single trial has no place in a series.
         if let Some(label) = view.label(current.index) {
-            text.push_str(&format!("  {}", self.paint.ink(Ink::Bright, label)));
+            let count = count(current.number, current.estimated_left);
+            text = format!("trial {count}  {}  ", self.paint.ink(Ink::Bright, label));
         }
         if let Some(phase) = current.phase {
-            text.push_str(&format!("  {phase}"));
+            text.push_str(&phase.to_string());
         }
         if !doing.is_empty() {
             text.push_str(&format!(": {doing}"));
