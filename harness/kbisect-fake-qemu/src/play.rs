@@ -73,7 +73,7 @@ impl Player {
                 }
             }
         });
-        match self.script.find(When::Start, "") {
+        match self.clause(When::Start, "") {
             Some(actions) => {
                 self.play(actions, None);
             }
@@ -121,7 +121,7 @@ impl Player {
 
     fn answer(&self, request: &Request) {
         let (when, text) = guest::event_of(request);
-        let actions = self.script.find(when, &text).unwrap_or_default();
+        let actions = self.clause(when, &text).unwrap_or_default();
         let reply = self.play(actions, Some(guest::id_of(request)));
         if let Some(event) = guest::answer(request, reply.as_ref()) {
             self.send(&event);
@@ -138,17 +138,22 @@ impl Player {
         }
     }
 
+    /// The clause to play: the first that fits and is not used up.
+    fn clause<'a>(&'a self, when: When, text: &'a str) -> Option<&'a [Action]> {
+        let first =
+            |path: &Path| fs::OpenOptions::new().write(true).create_new(true).open(path).is_ok();
+        self.script.find(when, text).find(|actions| match actions.first() {
+            Some(Action::FirstTime(path)) => first(path),
+            _ => true,
+        })
+    }
+
     /// Carries out the actions; gives the answer that they name.
     fn play(&self, actions: &[Action], request: Option<u32>) -> Option<Reply> {
         let mut reply = None;
         for action in actions {
             match action {
                 Action::Reply(named) => reply = Some(named.clone()),
-                Action::FirstTime(path) => {
-                    if fs::OpenOptions::new().write(true).create_new(true).open(path).is_err() {
-                        return reply;
-                    }
-                }
                 Action::ServiceFlood(mib) => self.flood_service(*mib, request.unwrap_or_default()),
                 other => self.act(other),
             }

@@ -12,9 +12,10 @@
 //!   exit 0
 //! ```
 //!
-//! For each event the first clause is played whose word in the command (if there is one) fits. A
-//! request without a clause, or whose clause has no `reply`, is answered as a healthy guest would.
-//! Without `at start`, a healthy boot is played.
+//! For each event the first clause is played whose word in the command (if there is one) fits; one
+//! that begins with `first-time FILE` is passed over once the file is there. A request without a
+//! clause, or whose clause has no `reply`, is answered as a healthy guest would. Without `at start`,
+//! a healthy boot is played.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -114,7 +115,7 @@ pub enum Action {
     Await(PathBuf),
     /// Waits.
     Delay(Duration),
-    /// The clause goes on only the first time: this file does not exist yet, and is made.
+    /// The clause is for the first time only: this file does not exist yet, and is made.
     FirstTime(PathBuf),
     /// A frame on a network interface.
     Frame {
@@ -243,11 +244,12 @@ impl Script {
         Ok(script)
     }
 
-    /// The actions for an event.
-    #[must_use]
-    pub fn find(&self, when: When, text: &str) -> Option<&[Action]> {
-        let fits = |clause: &&Clause| clause.when == when && text.contains(&clause.word);
-        self.clauses.iter().find(fits).map(|clause| clause.actions.as_slice())
+    /// The clauses that fit an event, in order.
+    pub fn find<'a>(&'a self, when: When, text: &'a str) -> impl Iterator<Item = &'a [Action]> {
+        self.clauses
+            .iter()
+            .filter(move |clause| clause.when == when && text.contains(&clause.word))
+            .map(|clause| clause.actions.as_slice())
     }
 }
 
@@ -361,16 +363,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_clause_that_fits_is_played() {
+    fn clauses_that_fit_come_in_order() {
         let script = Script::parse(
             "at start\n  boot 6.1\nat exec nft\n  reply status 1 no\n\nat exec\n  panic f\n",
         )
         .unwrap();
         let status = [Action::Reply(Reply::Status(1, "no".to_owned()))];
-        assert_eq!(script.find(When::Exec, "nft -f x"), Some(&status[..]));
         let panic = [Action::Crash(Crash::Panic, "f".to_owned())];
-        assert_eq!(script.find(When::Exec, "true"), Some(&panic[..]));
-        assert_eq!(script.find(When::Http, ""), None);
+        assert!(script.find(When::Exec, "nft -f x").eq([&status[..], &panic[..]]));
+        assert!(script.find(When::Exec, "true").eq([&panic[..]]));
+        assert_eq!(script.find(When::Http, "").count(), 0);
     }
 
     #[test]
@@ -385,7 +387,7 @@ mod tests {
     fn a_script_is_found_in_an_image() {
         let image = crate::image("6.12.57", "at ping\n  die\n");
         let script = Script::of_image(&image).unwrap();
-        assert_eq!(script.find(When::Ping, ""), Some(&[Action::Die][..]));
+        assert!(script.find(When::Ping, "").eq([&[Action::Die][..]]));
         assert_eq!(Script::of_image(b"no script").unwrap(), Script::default());
     }
 }

@@ -1,0 +1,10 @@
+//! The real command line against a stand-in for QEMU: whole runs in a second, with kernels that
+//! behave as their scripts say. No network, no emulation.
+
+#![allow(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
+
+mod interruptions;
+mod outcomes;
+mod place;
+mod trials;
+mod trouble;
