@@ -83,6 +83,7 @@ fn candidate_of(build: ArchiveBuild, flavour: &str) -> Candidate {
             id: build.id,
             release: Some(build.release),
             name: None,
+            variant: None,
         },
         packages: build.packages,
         state: match build.untestable {

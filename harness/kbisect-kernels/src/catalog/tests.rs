@@ -88,6 +88,7 @@ fn local(version: &str, flavour: &str, name: Option<&str>) -> Item {
             id: KernelId(hash::of_bytes(format!("local {version} {flavour}").as_bytes())),
             release: None,
             name: name.map(str::to_owned),
+            variant: None,
         },
         packages: Vec::new(),
         state: CandidateState::Stored,

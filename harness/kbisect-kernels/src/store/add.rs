@@ -192,6 +192,7 @@ fn describe(
         id,
         release: Some(banner.release.clone()),
         name: request.name.clone(),
+        variant: None,
     })
 }
 

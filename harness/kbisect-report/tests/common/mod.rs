@@ -270,6 +270,7 @@ pub fn kernel(version: &str, source: &str, index: usize) -> Kernel {
         id: KernelId(format!("{index:02x}").repeat(32)),
         release: None,
         name: None,
+        variant: None,
     }
 }
 

@@ -192,6 +192,7 @@ pub mod tests {
             id: KernelId(version.to_owned()),
             release: None,
             name: None,
+            variant: None,
         }
     }
 
