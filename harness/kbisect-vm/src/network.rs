@@ -1,6 +1,7 @@
 //! From a scenario to machines: which node goes where, with which interfaces and addresses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use kbisect_core::scenario::{Interface, NodeKernel, Scenario};
 use kbisect_proto::{Nic, NodeSetup};
@@ -45,6 +46,8 @@ pub struct MachinePlan {
 pub struct NetworkPlan {
     /// Links in order.
     pub links: Vec<LinkPlan>,
+    /// Which node an address belongs to.
+    pub addresses: BTreeMap<IpAddr, String>,
     /// The machine that runs the candidate kernel.
     pub candidate: MachinePlan,
     /// The machine that runs the reference kernel; none when no node needs it.
@@ -95,7 +98,7 @@ impl NetworkPlan {
             only.isolated = false;
         }
         let peer = (!peer.nodes.is_empty()).then_some(peer);
-        Self { links, candidate, peer }
+        Self { links, addresses: addresses(scenario), candidate, peer }
     }
 
     /// Whether the node is on the candidate machine.
@@ -103,6 +106,18 @@ impl NetworkPlan {
     pub fn on_candidate(&self, node: &str) -> bool {
         self.candidate.nodes.iter().any(|setup| setup.name == node)
     }
+}
+
+fn addresses(scenario: &Scenario) -> BTreeMap<IpAddr, String> {
+    let mut found = BTreeMap::new();
+    for (node, interface) in scenario.links.values().flatten() {
+        for address in &interface.addresses {
+            if let Some(address) = address.split('/').next().and_then(|text| text.parse().ok()) {
+                found.insert(address, node.clone());
+            }
+        }
+    }
+    found
 }
 
 fn interfaces_of<'a>(scenario: &'a Scenario, node: &str) -> Vec<(usize, usize, &'a Interface)> {

@@ -63,8 +63,8 @@ pub struct Trial<'a> {
     seen: Observation,
     notes: Vec<String>,
     kvm_suspect: bool,
-    /// Connections of failed checks.
-    failed_flows: Vec<(String, String, Direction)>,
+    /// Hop by hop, for failed checks.
+    hops: Vec<String>,
     timings: BTreeMap<String, f64>,
     started: Instant,
     phase_began: Instant,
@@ -91,7 +91,7 @@ impl<'a> Trial<'a> {
             seen: Observation::default(),
             notes: Vec::new(),
             kvm_suspect: false,
-            failed_flows: Vec::new(),
+            hops: Vec::new(),
             timings: BTreeMap::new(),
             started: now,
             phase_began: now,
@@ -149,23 +149,6 @@ impl<'a> Trial<'a> {
             release = state.hello.map(|hello| hello.release);
         }
         let recording = self.lab.wires().stop_recording();
-        let members = self.lab.wires().members();
-        let mut hops = Vec::new();
-        for (check, client, flow) in &self.failed_flows {
-            for suspect in self.lab.plan().candidate.nodes.iter().map(|node| node.name.as_str()) {
-                let ends = Ends { client, suspect, wires: &members };
-                let account = recording.flows.account(*flow, &ends);
-                for line in account.lines {
-                    let line = format!("{check}: {line}");
-                    if !hops.contains(&line) {
-                        hops.push(line);
-                    }
-                }
-                if let Some(loss) = account.loss {
-                    self.seen.losses.push((check.clone(), loss));
-                }
-            }
-        }
         self.notes.extend(recording.trouble);
         let _ = fs::remove_file(self.directory.join("candidate/initramfs"));
         self.close_phase();
@@ -177,7 +160,7 @@ impl<'a> Trial<'a> {
             release,
             notes: self.notes,
             wires: recording.counts,
-            hops,
+            hops: self.hops,
             kvm_suspect: self.kvm_suspect,
         }
     }
@@ -504,7 +487,12 @@ impl<'a> Trial<'a> {
         let members = wires.members();
         let suspects: Vec<String> =
             self.lab.plan().candidate.nodes.iter().map(|node| node.name.clone()).collect();
-        let own_addresses = addresses_of(self.lab.scenario(), &check.node);
+        let names = self.lab.plan().addresses.clone();
+        let own_addresses: Vec<std::net::IpAddr> = names
+            .iter()
+            .filter(|(_, node)| **node == check.node)
+            .map(|(address, _)| *address)
+            .collect();
         let machine = self.machine(&check.node)?;
         let id = machine.next_id();
         let request = Request::Http {
@@ -525,7 +513,8 @@ impl<'a> Trial<'a> {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 let found = wires.with_flows(|flows| {
                     suspects.iter().find_map(|suspect| {
-                        let ends = Ends { client: &check.node, suspect, wires: &members };
+                        let ends =
+                            Ends { client: &check.node, suspect, wires: &members, names: &names };
                         own_addresses.iter().find_map(|own| flows.hopeless(*own, server, &ends))
                     })
                 });
@@ -537,7 +526,7 @@ impl<'a> Trial<'a> {
         let answer = tokio::select! {
             answer = machine.call(id, &request, limit) => answer,
             flow = hopeless => {
-                self.failed_flows.push((check.name.clone(), check.node.clone(), flow));
+                self.locate(check, flow).await;
                 return Ok(Err(format!(
                     "no connection to {server}: the answer to {flow} was delivered, and the SYN was sent again"
                 )));
@@ -550,13 +539,40 @@ impl<'a> Trial<'a> {
                     (&judged, attempts.last().and_then(|last| last.local))
                 {
                     let flow = Direction { transport: Transport::Tcp, from: local, to: server };
-                    self.failed_flows.push((check.name.clone(), check.node.clone(), flow));
+                    self.locate(check, flow).await;
                 }
                 Ok(judged)
             }
             Ok(Event::Failed { error, .. }) => Ok(Err(error)),
             Ok(other) => Err(self.infra(format!("the guest answered {other:?} to a request"))),
             Err(error) => Err(self.no_answer(&check.node, error)),
+        }
+    }
+
+    /// Finds out, from the frames, what became of the connection of a failed check.
+    async fn locate(&mut self, check: &Check, flow: Direction) {
+        // The last frames, such as a reset that answers a stray one, may still be on their way.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let plan = self.lab.plan();
+        let members = self.lab.wires().members();
+        let mut found = Vec::new();
+        for node in &plan.candidate.nodes {
+            let ends = Ends {
+                client: &check.node,
+                suspect: &node.name,
+                wires: &members,
+                names: &plan.addresses,
+            };
+            found.extend(self.lab.wires().with_flows(|flows| flows.account(flow, &ends)));
+        }
+        for account in found {
+            for line in account.lines {
+                let line = format!("{}: {line}", check.name);
+                if !self.hops.contains(&line) {
+                    self.hops.push(line);
+                }
+            }
+            self.seen.losses.extend(account.loss.map(|loss| (check.name.clone(), loss)));
         }
     }
 
@@ -704,16 +720,6 @@ fn describe_http(error: &HttpError, attempt: &HttpAttempt) -> String {
         }
         HttpError::Malformed(why) => why.clone(),
     }
-}
-
-fn addresses_of(scenario: &Scenario, node: &str) -> Vec<std::net::IpAddr> {
-    scenario
-        .links
-        .values()
-        .filter_map(|members| members.get(node))
-        .flat_map(|interface| &interface.addresses)
-        .filter_map(|address| address.split('/').next()?.parse().ok())
-        .collect()
 }
 
 async fn saw_line(machine: &Machine, id: u32, pattern: &str, timeout: Duration) -> bool {

@@ -1,0 +1,114 @@
+//! One frame: to which direction of which connection it belongs, and what makes it recognisable on
+//! the other side of a router.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+
+/// Transport protocol of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// One direction of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Direction {
+    /// Protocol.
+    pub transport: Transport,
+    /// Sender.
+    pub from: SocketAddr,
+    /// Receiver.
+    pub to: SocketAddr,
+}
+
+impl Direction {
+    /// The other direction.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self { from: self.to, to: self.from, ..self }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} -> {}", self.transport, self.from, self.to)
+    }
+}
+
+/// What kbisect looks at in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub direction: Direction,
+    pub syn: bool,
+    pub rst: bool,
+    /// Payload bytes.
+    pub bytes: u64,
+    /// Sequence number of a SYN without ACK.
+    pub isn: Option<u32>,
+    /// Hash of what address translation leaves alone: sequence numbers, flags, payload.
+    pub fingerprint: u64,
+}
+
+/// Takes an Ethernet frame apart. `None` for anything that is not TCP or UDP over IP, with or
+/// without VLAN tags, or that is damaged.
+pub(super) fn dissect(frame: &[u8]) -> Option<Segment> {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    let (from, to) = match packet.net? {
+        NetSlice::Ipv4(ip) => {
+            (IpAddr::V4(ip.header().source_addr()), IpAddr::V4(ip.header().destination_addr()))
+        }
+        NetSlice::Ipv6(ip) => {
+            (IpAddr::V6(ip.header().source_addr()), IpAddr::V6(ip.header().destination_addr()))
+        }
+        NetSlice::Arp(_) => return None,
+    };
+    // The same keys in every process: a fingerprint is only compared within one recording.
+    let mut hash = DefaultHasher::new();
+    let direction = |transport, source, destination| Direction {
+        transport,
+        from: SocketAddr::new(from, source),
+        to: SocketAddr::new(to, destination),
+    };
+    match packet.transport? {
+        TransportSlice::Tcp(tcp) => {
+            let flags = (tcp.syn(), tcp.ack(), tcp.fin(), tcp.rst());
+            (tcp.sequence_number(), tcp.acknowledgment_number(), flags).hash(&mut hash);
+            tcp.payload().hash(&mut hash);
+            Some(Segment {
+                direction: direction(Transport::Tcp, tcp.source_port(), tcp.destination_port()),
+                syn: tcp.syn(),
+                rst: tcp.rst(),
+                bytes: tcp.payload().len() as u64,
+                isn: (tcp.syn() && !tcp.ack()).then(|| tcp.sequence_number()),
+                fingerprint: hash.finish(),
+            })
+        }
+        TransportSlice::Udp(udp) => {
+            udp.payload().hash(&mut hash);
+            Some(Segment {
+                direction: direction(Transport::Udp, udp.source_port(), udp.destination_port()),
+                syn: false,
+                rst: false,
+                bytes: udp.payload().len() as u64,
+                isn: None,
+                fingerprint: hash.finish(),
+            })
+        }
+        _ => None,
+    }
+}
