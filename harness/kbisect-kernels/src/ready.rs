@@ -32,6 +32,12 @@ pub struct ReadyKernel {
 }
 
 impl ReadyKernel {
+    /// Words that a variant adds to the kernel's command line.
+    #[must_use]
+    pub fn cmdline(&self) -> &[String] {
+        self.kernel.variant.as_ref().map_or(&[], |variant| &variant.cmdline)
+    }
+
     /// Looks an option up in the kernel's configuration (with or without `CONFIG_`): `y`, `m`, a
     /// number, or a text without its quotes. `None` when it is not set, or the configuration is not
     /// known.

@@ -30,6 +30,8 @@ pub struct BootFiles {
     pub boot_modules: Option<PathBuf>,
     /// Image with the whole module tree.
     pub modules: Option<PathBuf>,
+    /// Words that the kernel itself adds to its command line, before those of the scenario.
+    pub cmdline: Vec<String>,
 }
 
 /// What a lab is made of.
@@ -228,7 +230,7 @@ impl Lab {
             modules: kernel.modules.clone(),
             memory_mib: options.memory_mib,
             cpus: options.cpus,
-            cmdline: options.cmdline.clone(),
+            cmdline: [kernel.cmdline.as_slice(), &options.cmdline].concat(),
             macs: plan.plugs.iter().map(|plug| plug.mac).collect(),
             directory: directory.to_owned(),
             timing: self.settings.timing,

@@ -172,7 +172,7 @@ impl Bench {
 fn kernel(folder: &Path, name: &str, script: &str) -> BootFiles {
     let vmlinuz = folder.join(name);
     std::fs::write(&vmlinuz, kbisect_fake_qemu::image("6.12.57-fake", script)).unwrap();
-    BootFiles { vmlinuz, boot_modules: None, modules: None }
+    BootFiles { vmlinuz, boot_modules: None, modules: None, cmdline: Vec::new() }
 }
 
 /// Reads a process id that a stand-in writes; waits until it is there.

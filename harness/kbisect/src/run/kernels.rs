@@ -17,6 +17,7 @@ pub fn boot_files(kernel: &ReadyKernel) -> BootFiles {
         vmlinuz: kernel.vmlinuz.clone(),
         boot_modules: kernel.modules.as_ref().map(|tree| tree.boot_archive.clone()),
         modules: kernel.modules.as_ref().map(|tree| tree.image.clone()),
+        cmdline: kernel.cmdline().to_vec(),
     }
 }
 
