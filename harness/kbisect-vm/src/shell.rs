@@ -28,7 +28,7 @@ pub async fn offer(trial: &Trial<'_>, request: &ShellRequest) {
         return;
     };
     eprintln!("verdict so far: {verdict}");
-    eprintln!("shell in {node}; other nodes: --shell NODE; `exit` ends the trial");
+    eprintln!("shell in {node}; other nodes: --shell=NODE; `exit` ends the trial");
     if let Err(error) = interact(machine, &node).await {
         eprintln!("the shell ended: {error}");
     }
