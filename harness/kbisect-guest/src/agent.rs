@@ -13,7 +13,7 @@ use kbisect_proto::{Event, NodeSetup, PORT_NAME, PROTOCOL, Request, RequestId};
 use crate::boot::{Booted, power_off};
 use crate::node::{Node, merge_files};
 use crate::shell::Terminals;
-use crate::{exec, http, service};
+use crate::{dns, exec, http, service};
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -131,6 +131,14 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
             with_node(state, outbox, id, &node, move |node, outbox| {
                 outbox.send(&match http::run(node, &probe) {
                     Ok(attempts) => Event::HttpDone { id, attempts },
+                    Err(error) => Event::Failed { id, error },
+                });
+            });
+        }
+        Request::Dns { id, node, probe } => {
+            with_node(state, outbox, id, &node, move |node, outbox| {
+                outbox.send(&match dns::run(node, &probe) {
+                    Ok(answer) => Event::DnsDone { id, answer },
                     Err(error) => Event::Failed { id, error },
                 });
             });

@@ -6,6 +6,7 @@
 
 mod agent;
 mod boot;
+mod dns;
 mod exec;
 mod http;
 mod node;

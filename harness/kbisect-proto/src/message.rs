@@ -68,6 +68,15 @@ pub enum Request {
         /// The requests.
         probe: HttpRequest,
     },
+    /// Asks a DNS server from a node; answered by [`Event::DnsDone`].
+    Dns {
+        /// Number of this request.
+        id: RequestId,
+        /// Node to run in.
+        node: String,
+        /// The question.
+        probe: DnsRequest,
+    },
     /// Opens an interactive shell with a terminal; its output comes as [`Event::Terminal`], its end
     /// as [`Event::Exited`].
     Shell {
@@ -188,6 +197,32 @@ pub struct HttpRequest {
     pub equals: Option<String>,
     /// What the body must contain.
     pub contains: Option<String>,
+}
+
+/// A question to a DNS server over UDP, asked again every second until the time is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DnsRequest {
+    /// Server.
+    pub server: SocketAddr,
+    /// Name.
+    pub name: String,
+    /// Whether AAAA is asked for instead of A.
+    pub ipv6: bool,
+    /// Milliseconds in all.
+    pub timeout_ms: u64,
+}
+
+/// How a question was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DnsAnswer {
+    /// Own address and port.
+    pub local: Option<SocketAddr>,
+    /// The addresses in the answer.
+    pub addresses: Vec<IpAddr>,
+    /// Why there is none, if so.
+    pub error: Option<String>,
+    /// How often it was asked.
+    pub asked: u32,
 }
 
 /// How many bytes of a body travel back to the harness: for people to read. It is compared in the
@@ -316,6 +351,13 @@ pub enum Event {
         id: RequestId,
         /// The connections, in order; fewer than asked for when one failed.
         attempts: Vec<HttpAttempt>,
+    },
+    /// The DNS server was asked.
+    DnsDone {
+        /// The request.
+        id: RequestId,
+        /// What came of it.
+        answer: DnsAnswer,
     },
     /// Output of a terminal.
     Terminal {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use kbisect_core::scenario::{Interface, NodeKernel, Scenario};
+use kbisect_core::scenario::{Interface, Node, NodeKernel, Scenario};
 use kbisect_proto::{Nic, NodeSetup};
 use sha2::{Digest, Sha256};
 
@@ -90,7 +90,7 @@ impl NetworkPlan {
                     .iter()
                     .map(|(key, value)| (sysctl_path(key), value.to_string()))
                     .collect(),
-                network: network_batch(&node.devices, &interfaces, &node.routes),
+                network: network_batch(node, &interfaces),
             });
         }
         // A lone node under test is the machine itself: nothing between it and the kernel.
@@ -98,7 +98,15 @@ impl NetworkPlan {
             only.isolated = false;
         }
         let peer = (!peer.nodes.is_empty()).then_some(peer);
-        Self { links, addresses: addresses(scenario), candidate, peer }
+        Self {
+            links,
+            addresses: scenario
+                .addresses()
+                .map(|(node, address)| (address, node.to_owned()))
+                .collect(),
+            candidate,
+            peer,
+        }
     }
 
     /// Whether the node is on the candidate machine.
@@ -106,18 +114,6 @@ impl NetworkPlan {
     pub fn on_candidate(&self, node: &str) -> bool {
         self.candidate.nodes.iter().any(|setup| setup.name == node)
     }
-}
-
-fn addresses(scenario: &Scenario) -> BTreeMap<IpAddr, String> {
-    let mut found = BTreeMap::new();
-    for (node, interface) in scenario.links.values().flatten() {
-        for address in &interface.addresses {
-            if let Some(address) = address.split('/').next().and_then(|text| text.parse().ok()) {
-                found.insert(address, node.clone());
-            }
-        }
-    }
-    found
 }
 
 fn interfaces_of<'a>(scenario: &'a Scenario, node: &str) -> Vec<(usize, usize, &'a Interface)> {
@@ -149,15 +145,8 @@ fn device_name(device: &str) -> &str {
     words.get(at).copied().unwrap_or_default()
 }
 
-fn network_batch(
-    devices: &[String],
-    interfaces: &[(usize, usize, &Interface)],
-    routes: &[String],
-) -> String {
+fn network_batch(node: &Node, interfaces: &[(usize, usize, &Interface)]) -> String {
     let mut batch = "link set dev lo up\n".to_owned();
-    for device in devices {
-        batch += &format!("link set dev {} up\n", device_name(device));
-    }
     for (_, _, interface) in interfaces {
         let name = &interface.name;
         if let Some(master) = &interface.master {
@@ -166,17 +155,30 @@ fn network_batch(
         if let Some(mtu) = interface.mtu {
             batch += &format!("link set dev {name} mtu {mtu}\n");
         }
-        for address in &interface.addresses {
-            // Duplicate detection would keep a new IPv6 address unusable for a second.
-            let nodad = if address.contains(':') { " nodad" } else { "" };
-            batch += &format!("addr add {address} dev {name}{nodad}\n");
-        }
+        batch += &address_lines(name, &interface.addresses);
         batch += &format!("link set dev {name} up\n");
     }
-    for route in routes {
+    // After the interfaces: a VLAN cannot be up before what it lies on.
+    for device in &node.devices {
+        batch += &format!("link set dev {} up\n", device_name(device));
+    }
+    for (device, addresses) in &node.addresses {
+        batch += &address_lines(device, addresses);
+    }
+    for route in &node.routes {
         batch += &format!("route add {route}\n");
     }
     batch
+}
+
+fn address_lines(device: &str, addresses: &[String]) -> String {
+    let mut lines = String::new();
+    for address in addresses {
+        // Duplicate detection would keep a new IPv6 address unusable for a second.
+        let nodad = if address.contains(':') { " nodad" } else { "" };
+        lines += &format!("addr add {address} dev {device}{nodad}\n");
+    }
+    lines
 }
 
 /// `net.ipv4.ip_forward` -> `net/ipv4/ip_forward`; a key that has slashes already keeps its dots,

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use kbisect_core::flow::{Direction, Ends, Transport};
 use kbisect_core::judge::{MachineEnd, Observation, Refused, ServiceDown, judge};
 use kbisect_core::scenario::{
-    Action, Check, HttpProbe, Probe, Ready, Refusal, Scenario, Service, Step,
+    Action, Check, DnsProbe, HttpProbe, Probe, Ready, Refusal, Scenario, Service, Step,
 };
 use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Verdict, WireCount};
 use kbisect_proto::{
-    ASSETS_DIR, Command, Event, Exit, HttpAttempt, HttpError, HttpRequest, Readiness, Request,
+    ASSETS_DIR, Command, DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest, Readiness,
+    Request,
 };
 
 use crate::accel::Accelerator;
@@ -436,6 +437,7 @@ impl<'a> Trial<'a> {
         let began = Instant::now();
         let outcome = match &check.probe {
             Probe::Http(http) => self.http(check, http).await?,
+            Probe::Dns(dns) => self.dns(check, dns).await?,
             Probe::Command(probe) => {
                 let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
                 let ran = self.exec(&check.node, shell(&probe.run), timeout).await?;
@@ -547,6 +549,48 @@ impl<'a> Trial<'a> {
             Ok(other) => Err(self.infra(format!("the guest answered {other:?} to a request"))),
             Err(error) => Err(self.no_answer(&check.node, error)),
         }
+    }
+
+    async fn dns(
+        &mut self,
+        check: &Check,
+        probe: &DnsProbe,
+    ) -> Result<Result<String, String>, Stop> {
+        let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+        let server = SocketAddr::new(probe.server, probe.port);
+        let machine = self.machine(&check.node)?;
+        let id = machine.next_id();
+        let request = Request::Dns {
+            id,
+            node: check.node.clone(),
+            probe: DnsRequest {
+                server,
+                name: probe.name.clone(),
+                ipv6: probe.answer.is_ipv6(),
+                timeout_ms: timeout.as_millis() as u64,
+            },
+        };
+        let answer = match machine.call(id, &request, timeout + Duration::from_secs(60)).await {
+            Ok(Event::DnsDone { answer, .. }) => answer,
+            Ok(Event::Failed { error, .. }) => return Ok(Err(error)),
+            Ok(other) => {
+                return Err(self.infra(format!("the guest answered {other:?} to a question")));
+            }
+            Err(error) => return Err(self.no_answer(&check.node, error)),
+        };
+        if let (Some(_), Some(local)) = (&answer.error, answer.local) {
+            let flow = Direction { transport: Transport::Udp, from: local, to: server };
+            self.locate(check, flow).await;
+        }
+        let DnsProbe { name, answer: wanted, .. } = probe;
+        Ok(match answer.error {
+            Some(error) => Err(format!("{server}: {error}")),
+            None if answer.addresses.contains(wanted) => Ok(format!("{name} is {wanted}")),
+            None => {
+                let got: Vec<String> = answer.addresses.iter().map(ToString::to_string).collect();
+                Err(format!("{name} is [{}], expected {wanted}", got.join(", ")))
+            }
+        })
     }
 
     /// Finds out, from the frames, what became of the connection of a failed check.

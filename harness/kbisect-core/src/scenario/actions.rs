@@ -7,7 +7,8 @@ use super::cursor::{Item, Table};
 use super::parse::check_node;
 use super::suggest::quoted;
 use super::{
-    Action, Body, Check, CommandProbe, HttpProbe, Node, Probe, Ready, Refusal, Service, Step, words,
+    Action, Body, Check, CommandProbe, DnsProbe, HttpProbe, Node, Probe, Ready, Refusal, Service,
+    Step, words,
 };
 
 type Nodes = BTreeMap<String, Node>;
@@ -175,9 +176,10 @@ fn read_check(
     let node = read_node_name(&table, nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let record_only = table.get("record_only").and_then(|item| item.truth());
-    let probe = table.exactly_one(&["http", "command", "alive"]).and_then(|(key, item)| {
+    let probe = table.exactly_one(&["http", "dns", "command", "alive"]).and_then(|(key, item)| {
         Some(match key {
             "http" => Probe::Http(read_http(item.table()?)?),
+            "dns" => Probe::Dns(read_dns(item.table()?)?),
             "command" => Probe::Command(read_command(item.table()?, assets)?),
             _ => {
                 if !item.truth()? {
@@ -222,6 +224,18 @@ fn read_http(table: Table<'_>) -> Option<HttpProbe> {
         status: status.unwrap_or(200),
         body: body.unwrap_or_default(),
     })
+}
+
+fn read_dns(table: Table<'_>) -> Option<DnsProbe> {
+    let server = table.require("server", "the DNS server's address");
+    let server = server.and_then(|item| item.parsed(words::host));
+    let port = table.get("port").and_then(|item| item.number(1..=65_535));
+    let name = table.require("name", "the name to ask for, such as `www.example.test`");
+    let name = name.and_then(|item| item.parsed(words::domain));
+    let answer = table.require("answer", "the address that must be the answer");
+    let answer = answer.and_then(|item| item.parsed(words::host));
+    table.finish();
+    Some(DnsProbe { server: server?, port: port.unwrap_or(53), name: name?, answer: answer? })
 }
 
 fn read_command(table: Table<'_>, assets: &mut Vec<AssetRef>) -> Option<CommandProbe> {

@@ -39,12 +39,15 @@ pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
             warn(&key, message.to_owned());
         }
     }
-    let known: BTreeSet<IpAddr> = addresses(scenario).map(|(_, address)| address).collect();
+    let known: BTreeSet<IpAddr> = scenario.addresses().map(|(_, address)| address).collect();
     for (index, check) in scenario.checks.iter().enumerate() {
-        let Probe::Http(http) = &check.probe else { continue };
-        let host = http.host;
+        let (host, key) = match &check.probe {
+            Probe::Http(http) => (http.host, "http.url"),
+            Probe::Dns(dns) => (dns.server, "dns.server"),
+            Probe::Command(_) | Probe::Alive => continue,
+        };
         if !known.contains(&host) && !host.is_loopback() {
-            let key = format!("checks[{index}].http.url");
+            let key = format!("checks[{index}].{key}");
             warn(&key, format!("no interface of the scenario has the address {host}"));
         }
     }
@@ -57,26 +60,22 @@ fn idle_candidates(scenario: &Scenario) -> Vec<&str> {
     let mut busy = BTreeSet::new();
     for check in scenario.checks.iter().filter(|check| !check.record_only) {
         busy.insert(check.node.as_str());
-        if let Probe::Http(http) = &check.probe {
-            busy.extend(
-                addresses(scenario).filter(|(_, at)| *at == http.host).map(|(node, _)| node),
-            );
-        }
+        let target = match &check.probe {
+            Probe::Http(http) => http.host,
+            Probe::Dns(dns) => dns.server,
+            Probe::Command(_) | Probe::Alive => continue,
+        };
+        busy.extend(scenario.addresses().filter(|(_, at)| *at == target).map(|(node, _)| node));
     }
-    // A node on two links can forward; whether it does is known only when frames pass.
-    let links = |node: &str| scenario.links.values().filter(|link| link.contains_key(node)).count();
+    // A node on two links, or with VLANs on one, can forward; whether it does is known only when
+    // frames pass.
+    let links = |node: &str| {
+        let vlans =
+            scenario.nodes[node].devices.iter().filter(|device| device.contains(" type vlan "));
+        scenario.links.values().filter(|link| link.contains_key(node)).count() + vlans.count()
+    };
     scenario
         .nodes_on(NodeKernel::Candidate)
         .filter(|node| !busy.contains(node) && links(node) < 2)
         .collect()
-}
-
-/// Every address with its node.
-fn addresses(scenario: &Scenario) -> impl Iterator<Item = (&str, IpAddr)> {
-    scenario.links.values().flatten().flat_map(|(node, interface)| {
-        interface.addresses.iter().filter_map(move |address| {
-            let (address, _) = address.split_once('/')?;
-            Some((node.as_str(), address.parse().ok()?))
-        })
-    })
 }

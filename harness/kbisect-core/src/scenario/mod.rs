@@ -17,3 +17,4 @@ pub use assets::{AssetRef, Parsed};
 pub use model::*;
 pub use parse::SCHEMA;
 pub use problem::{Problem, ScenarioError};
+pub use suggest::nearest;

@@ -110,6 +110,10 @@ pub struct Node {
     /// Extra virtual interfaces, as `ip link add` arguments: `vrf-gw type vrf table 10`.
     #[serde(default)]
     pub devices: Vec<String>,
+    /// Addresses of devices, by device name: `{ "data0.1120" = ["192.0.2.1/24"] }`. Those of the
+    /// interfaces on links stand there.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, Vec<String>>,
     /// Routes, as `ip route add` arguments: `default via 192.0.2.1`.
     #[serde(default)]
     pub routes: Vec<String>,
@@ -282,6 +286,8 @@ pub struct Check {
 pub enum Probe {
     /// HTTP/1.1 GET requests, one connection each, one after the other.
     Http(HttpProbe),
+    /// A question to a DNS server over UDP.
+    Dns(DnsProbe),
     /// A command in the node.
     Command(CommandProbe),
     /// The node answers: its kernel runs and schedules user space.
@@ -294,6 +300,7 @@ impl Probe {
     pub fn verifies_payload(&self) -> bool {
         match self {
             Self::Http(http) => !http.body.is_empty(),
+            Self::Dns(_) => true,
             Self::Command(command) => command.payload,
             Self::Alive => false,
         }
@@ -315,6 +322,25 @@ pub struct HttpProbe {
     pub status: u16,
     /// What the body must be like.
     pub body: Body,
+}
+
+/// A question to a DNS server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DnsProbe {
+    /// Server address.
+    pub server: IpAddr,
+    /// Server port.
+    #[serde(default = "dns_port")]
+    pub port: u16,
+    /// The name that is asked for.
+    pub name: String,
+    /// The address that must be among the answers; its family says whether A or AAAA is asked.
+    pub answer: IpAddr,
+}
+
+fn dns_port() -> u16 {
+    53
 }
 
 /// What a body must be like; nothing set means that it is not looked at.
@@ -369,6 +395,23 @@ pub enum WarningPolicy {
 }
 
 impl Scenario {
+    /// Every address of the scenario with its node: those of interfaces and those of devices.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, IpAddr)> {
+        let on_links = self
+            .links
+            .values()
+            .flatten()
+            .map(|(node, interface)| (node.as_str(), interface.addresses.as_slice()));
+        let on_devices = self.nodes.iter().flat_map(|(name, node)| {
+            node.addresses.values().map(move |addresses| (name.as_str(), addresses.as_slice()))
+        });
+        on_links.chain(on_devices).flat_map(|(node, addresses)| {
+            addresses
+                .iter()
+                .filter_map(move |address| Some((node, address.split('/').next()?.parse().ok()?)))
+        })
+    }
+
     /// Names of the nodes that run the given kernel, in order.
     pub fn nodes_on(&self, kernel: NodeKernel) -> impl Iterator<Item = &str> {
         self.nodes

@@ -159,6 +159,7 @@ fn read_node(item: &Item<'_>) -> Node {
         role: String::new(),
         sysctl: BTreeMap::new(),
         devices: Vec::new(),
+        addresses: BTreeMap::new(),
         routes: Vec::new(),
     };
     let Some(table) = item.table() else { return node };
@@ -173,8 +174,26 @@ fn read_node(item: &Item<'_>) -> Node {
     let list = |key| table.get(key).map(|item| item.list(arguments)).unwrap_or_default();
     node.devices = list("devices");
     node.routes = list("routes");
+    if let Some(addresses) = table.get("addresses").and_then(|item| item.table()) {
+        node.addresses = read_addresses(&addresses);
+    }
     table.finish();
     node
+}
+
+fn read_addresses(table: &Table<'_>) -> BTreeMap<String, Vec<String>> {
+    let mut found = BTreeMap::new();
+    for (device, item) in table.entries() {
+        if device != "lo"
+            && let Err(message) = words::interface(device)
+        {
+            item.wrong(message);
+        }
+        let addresses =
+            item.elements().into_iter().filter_map(|element| element.parsed(words::address));
+        found.insert(device.to_owned(), addresses.map(|(_, text)| text).collect());
+    }
+    found
 }
 
 fn read_sysctls(table: &Table<'_>) -> BTreeMap<String, SysctlValue> {
@@ -286,6 +305,15 @@ fn check_devices(top: &Table<'_>, nodes: &BTreeMap<String, Node>, links: &Links)
             continue;
         }
         let devices: Vec<&str> = devices.iter().map(String::as_str).collect();
+        for device in node.addresses.keys().filter(|device| *device != "lo") {
+            if !devices.contains(&device.as_str()) {
+                let list = choices(device, devices.iter().copied());
+                top.findings.wrong(
+                    &format!("nodes.{name}.addresses.{device}"),
+                    format!("node `{name}` has no device `{device}` (its devices are: {list})"),
+                );
+            }
+        }
         for (link, port) in links.iter().filter_map(|(link, ports)| Some((link, ports.get(name)?)))
         {
             let Some(master) = port.master.as_deref().filter(|name| !devices.contains(name)) else {

@@ -154,6 +154,22 @@ pub(super) fn module(text: &str) -> Result<String, String> {
     Err(format!("`{}` is no module name, such as `xt_connlimit`", shown(text)))
 }
 
+/// An address without a prefix length.
+pub(super) fn host(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("`{}` is no IPv4 or IPv6 address", shown(text)))
+}
+
+/// A domain name (RFC 1035 §2.3.4: labels of at most 63 bytes, 253 in all).
+pub(super) fn domain(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(plain);
+    if name.len() <= 253 && name.split('.').all(label) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("`{}` is no domain name, such as `www.example.test`", shown(text)))
+}
+
 /// Name of a kernel configuration symbol.
 pub(super) fn config_symbol(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("CONFIG_").unwrap_or_default();

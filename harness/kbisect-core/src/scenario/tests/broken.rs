@@ -312,7 +312,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "alive = true",
         "alife = true",
-        "128:1: checks[2].alife: unknown key (known here: `alive`, `command`, `http`, `name`, `node`, `record_only`, `timeout_s`; did you mean `alive`?)",
+        "128:1: checks[2].alife: unknown key (known here: `alive`, `command`, `dns`, `http`, `name`, `node`, `record_only`, `timeout_s`; did you mean `alive`?)",
     ),
     (
         "name = \"plugin\"",
@@ -365,4 +365,19 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
         "123:1: checks[1].command.payload: must be `true` or `false`, not a whole number",
     ),
     ("[replay]]", "[replay]", "99:10: not TOML: unclosed array table, expected `]`"),
+    (
+        "alive = true",
+        "dns = { server = \"192.0.2.1\", name = \"a..b\", answer = \"192.0.2.7\" }",
+        "128:31: checks[2].dns.name: `a..b` is no domain name, such as `www.example.test`",
+    ),
+    (
+        "alive = true",
+        "dns = { server = \"ns1\", name = \"a.test\", answer = \"192.0.2.7\" }",
+        "128:9: checks[2].dns.server: `ns1` is no IPv4 or IPv6 address",
+    ),
+    (
+        "[nodes.gw]\n",
+        "[nodes.gw]\naddresses = { \"eth9.7\" = [\"192.0.2.77/24\"] }\n",
+        "23:1: nodes.gw.addresses.eth9.7: node `gw` has no device `eth9.7` (its devices are: `vrf-gw`)",
+    ),
 ];
