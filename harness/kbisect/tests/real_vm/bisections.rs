@@ -1,0 +1,60 @@
+//! The bisections that kbisect is there for, with the answers that are known.
+
+use serde_json::Value;
+
+use crate::host::Host;
+
+#[test]
+fn the_connlimit_regression_is_found() {
+    let host = Host::hold();
+    let result = host.run("6.12.43..6.12.96 --scenario connlimit").document(0);
+    assert_eq!(result["outcome"], "found");
+    assert_eq!(result["last_good"]["version"], "6.12.57");
+    assert_eq!(result["first_bad"]["version"], "6.12.69");
+    assert_eq!(result["symptom"]["kind"], "lost-ingress");
+    // Each kernel is asked once, and no more of them than the search needs.
+    let trials = result["trials"].as_array().unwrap();
+    let series = result["series"].as_array().unwrap().len();
+    assert!(trials.len() <= series.next_power_of_two().trailing_zeros() as usize + 2);
+    let written = std::fs::read_to_string(host.run_folder().join("result.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), result);
+    let report = std::fs::read_to_string(host.run_folder().join("report.md")).unwrap();
+    assert!(report.contains("6.12.69") && report.contains("lost"), "{report}");
+    host.assert_no_machine_left();
+}
+
+#[test]
+fn the_connlimit_fix_is_found() {
+    let host = Host::hold();
+    let result = host.run("6.12.69..6.12.101 --scenario connlimit --find-fix").document(0);
+    assert_eq!(result["outcome"], "found");
+    assert_eq!(result["last_bad"]["version"], "6.12.96");
+    assert_eq!(result["first_good"]["version"], "6.12.100");
+    assert_eq!(result["symptom"]["kind"], "lost-ingress");
+    host.assert_no_machine_left();
+}
+
+#[test]
+fn the_synproxy_panic_is_found_across_series() {
+    let host = Host::hold();
+    let result = host.run("6.12.57..6.16.12 --scenario synproxy").document(0);
+    assert_eq!(result["outcome"], "found");
+    assert_eq!(result["symptom"]["kind"], "panic");
+    // 6.12 has the fix since before 6.12.57; which 6.16 the archive holds first changes.
+    assert!(
+        result["last_good"]["version"].as_str().unwrap().starts_with("6.12."),
+        "{}",
+        result["last_good"]
+    );
+    assert!(
+        result["first_bad"]["version"].as_str().unwrap().starts_with("6.16."),
+        "{}",
+        result["first_bad"]
+    );
+    assert!(
+        result["warnings"].to_string().contains("ordered, not history"),
+        "{}",
+        result["warnings"]
+    );
+    host.assert_no_machine_left();
+}

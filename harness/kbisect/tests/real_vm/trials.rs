@@ -1,0 +1,78 @@
+//! Single trials.
+
+use serde_json::Value;
+
+use crate::host::Host;
+
+#[test]
+fn connlimit_passes_on_a_good_kernel_and_loses_replies_on_a_bad_one() {
+    let host = Host::hold();
+    let good = host.run("run 6.12.57 --scenario connlimit").document(0);
+    assert_eq!(good["verdict"], "good");
+    assert!(good["release"].as_str().unwrap().starts_with("6.12.57"), "{}", good["release"]);
+    let bad = host.run("run 6.12.69 --scenario connlimit").document(1);
+    assert_eq!((&bad["verdict"], &bad["symptom"]["kind"]), (&"bad".into(), &"lost-ingress".into()));
+    assert_eq!(bad["symptom"]["title"], "replies of server:80 lost inside client");
+    let hops = bad["hops"].as_array().unwrap();
+    assert!(!hops.is_empty(), "the loss is told hop by hop");
+    let frames: u64 = bad["wires"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|count| count["from"] == "server")
+        .map(|count| count["frames"].as_u64().unwrap())
+        .sum();
+    assert!(frames > 0, "the replies were carried by the wire: {}", bad["wires"]);
+    let folder = std::path::Path::new(bad["run_dir"].as_str().unwrap())
+        .join(bad["directory"].as_str().unwrap());
+    for file in ["candidate/console.log", "wires/lan.pcapng", "collect/client.txt", "trial.json"] {
+        assert!(
+            folder.join(file).metadata().is_ok_and(|file| file.len() > 0),
+            "{file} of {}",
+            folder.display()
+        );
+    }
+    host.assert_no_machine_left();
+}
+
+#[test]
+fn synproxy_panics_only_where_the_rules_are_taken() {
+    let host = Host::hold();
+    let bad = host.run("run 6.1.180 --scenario synproxy").document(1);
+    assert_eq!(bad["symptom"]["kind"], "panic");
+    assert!(
+        bad["symptom"]["title"].as_str().unwrap().contains("stack guard page"),
+        "{}",
+        bad["symptom"]
+    );
+    let fixed = host.run("run 6.12.57 --scenario synproxy").document(0);
+    assert!(
+        fixed["notes"].to_string().contains("refused"),
+        "a fixed kernel refuses them: {}",
+        fixed["notes"]
+    );
+    host.assert_no_machine_left();
+}
+
+#[test]
+fn cloudgw_is_good_on_stock_kernels_from_5_10_to_7_2() {
+    let host = Host::hold();
+    for kernel in ["5.10.218", "6.12.57", "7.2.12"] {
+        let result = host.run(&format!("run {kernel} --scenario cloudgw")).document(0);
+        assert_eq!(result["verdict"], "good", "{kernel}");
+        let checks: Vec<&Value> = result["checks"].as_array().unwrap().iter().collect();
+        assert!(
+            checks.len() >= 3 && checks.iter().all(|check| check["status"] == "pass"),
+            "{kernel}: {checks:?}"
+        );
+    }
+    host.assert_no_machine_left();
+}
+
+#[test]
+fn all_nodes_fit_into_one_machine() {
+    let host = Host::hold();
+    let bad = host.run("run 6.12.69 --scenario connlimit --placement single").document(1);
+    assert_eq!(bad["symptom"]["kind"], "lost-ingress");
+    host.assert_no_machine_left();
+}
