@@ -49,9 +49,22 @@ pub struct Scenario {
     /// What a kernel `WARNING` (or another report that is not fatal) after boot means.
     #[serde(default)]
     pub warnings: WarningPolicy,
+    /// Variations by name: `kbisect ... --scenario cloudgw:stateful`.
+    #[serde(default)]
+    pub flavours: BTreeMap<String, Flavour>,
     /// Files of the scenario that its steps, services and nodes name: relative path -> content.
     #[serde(skip, default)]
     pub assets: BTreeMap<String, Vec<u8>>,
+}
+
+/// A variation of a scenario: the same with other files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flavour {
+    /// One line for lists.
+    pub summary: String,
+    /// Files that take another one's place: file that the scenario names -> file to use.
+    pub replace: BTreeMap<String, String>,
 }
 
 /// What a kernel must offer.
@@ -395,6 +408,19 @@ pub enum WarningPolicy {
 }
 
 impl Scenario {
+    /// The scenario in one of its flavours; `None` when it has no such flavour.
+    #[must_use]
+    pub fn flavoured(mut self, flavour: &str) -> Option<Self> {
+        let chosen = self.flavours.get(flavour)?.clone();
+        for (name, other) in &chosen.replace {
+            let content = self.assets.get(other)?.clone();
+            self.assets.insert(name.clone(), content);
+        }
+        self.name = format!("{}:{flavour}", self.name);
+        self.summary = chosen.summary;
+        Some(self)
+    }
+
     /// Every address of the scenario with its node: those of interfaces and those of devices.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, IpAddr)> {
         let on_links = self

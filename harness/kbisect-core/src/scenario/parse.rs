@@ -11,8 +11,8 @@ use super::cursor::{Findings, Item, Table};
 use super::places::Places;
 use super::suggest::{choices, quoted};
 use super::{
-    Interface, MachineOptions, Node, NodeKernel, Parsed, Requires, Scenario, ScenarioError,
-    SysctlValue, WarningPolicy, lint, words,
+    Flavour, Interface, MachineOptions, Node, NodeKernel, Parsed, Requires, Scenario,
+    ScenarioError, SysctlValue, WarningPolicy, lint, words,
 };
 
 /// The tag of files that this version reads.
@@ -83,6 +83,8 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let replay = read_steps(top.get("replay"), &nodes, &mut assets);
     let checks = top.require("checks", "what must hold, such as [[checks]]");
     let checks = checks.map(|item| read_checks(&item, &nodes, &mut assets)).unwrap_or_default();
+    let flavours = top.get("flavours").and_then(|item| item.table());
+    let flavours = flavours.map(|table| read_flavours(&table, &mut assets)).unwrap_or_default();
     let warnings = top.get("warnings").and_then(|item| {
         item.one_of(&[("bad", WarningPolicy::Bad), ("record", WarningPolicy::Record)])
     });
@@ -102,10 +104,39 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
         replay,
         checks,
         warnings: warnings.unwrap_or_default(),
+        flavours,
         assets: BTreeMap::new(),
     };
     top.finish();
     (scenario, assets)
+}
+
+fn read_flavours(table: &Table<'_>, assets: &mut Vec<AssetRef>) -> BTreeMap<String, Flavour> {
+    let mut flavours = BTreeMap::new();
+    for (name, item) in table.entries() {
+        if let Err(message) = words::name(name) {
+            item.wrong(message);
+        }
+        let Some(table) = item.table() else { continue };
+        let summary = table.require("summary", "one line that says what is different");
+        let summary = summary.and_then(|item| item.parsed(words::line)).unwrap_or_default();
+        let mut replace = BTreeMap::new();
+        let files = table.require("replace", "files that take another one's place");
+        if let Some(files) = files.and_then(|item| item.table()) {
+            for (file, item) in files.entries() {
+                match words::asset_path(file) {
+                    Ok(file) => {
+                        assets.push(AssetRef { path: file.clone(), key: item.path.clone() });
+                        replace.extend(AssetRef::read(&item, assets).map(|other| (file, other)));
+                    }
+                    Err(message) => item.wrong(message),
+                }
+            }
+        }
+        table.finish();
+        flavours.insert(name.to_owned(), Flavour { summary, replace });
+    }
+    flavours
 }
 
 fn read_requires(table: Table<'_>) -> Requires {

@@ -32,6 +32,10 @@ fn list(global: &Global) -> anyhow::Result<()> {
             Ok(loaded) => {
                 let summary = loaded.scenario.summary.clone();
                 rows.push(vec![named.name.clone(), summary, format!("({})", named.origin())]);
+                for (flavour, what) in &loaded.scenario.flavours {
+                    let name = format!("{}:{flavour}", named.name);
+                    rows.push(vec![name, what.summary.clone(), format!("({})", named.origin())]);
+                }
                 listed.push(entry(&loaded));
             }
             // One broken scenario does not hide the others.
@@ -213,6 +217,7 @@ fn check_line(check: &Check) -> String {
             let server = SocketAddr::new(http.host, http.port);
             format!("HTTP http://{server}{}{connections}{body}", http.path)
         }
+        Probe::Dns(dns) => format!("DNS {} at {}: {}", dns.name, dns.server, dns.answer),
         Probe::Command(command) => {
             let first = command.run.trim().lines().next().unwrap_or_default();
             format!("runs {first}")

@@ -52,13 +52,33 @@ impl Named {
     }
 }
 
-/// Loads a scenario. A text with a slash (or that ends in `.toml`) is a path to a folder or to its
+/// Loads a scenario; `NAME:FLAVOUR` is one of its variations. A text with a slash (or that ends in `.toml`) is a path to a folder or to its
 /// `scenario.toml`; any other is a name.
 ///
 /// # Errors
 /// For an unknown name, with the names that exist; for files that cannot be read, are too large or
 /// lead out of the folder; and [`kbisect_core::scenario::ScenarioError`] for a broken scenario.
 pub fn load(name_or_path: &str) -> anyhow::Result<LoadedScenario> {
+    let Some((plain, flavour)) =
+        name_or_path.rsplit_once(':').filter(|(_, name)| !name.contains('/'))
+    else {
+        return load_plain(name_or_path);
+    };
+    let loaded = load_plain(plain)?;
+    let known: Vec<String> = loaded.scenario.flavours.keys().cloned().collect();
+    match loaded.scenario.flavoured(flavour) {
+        Some(scenario) => Ok(LoadedScenario { scenario, ..loaded }),
+        None if known.is_empty() => {
+            Err(errors::usage(format!("scenario `{plain}` has no flavours"), "leave the colon out"))
+        }
+        None => Err(errors::usage(
+            format!("scenario `{plain}` has no flavour `{flavour}`"),
+            format!("its flavours are: {}", known.join(", ")),
+        )),
+    }
+}
+
+fn load_plain(name_or_path: &str) -> anyhow::Result<LoadedScenario> {
     if name_or_path.contains('/') || name_or_path.ends_with(".toml") || name_or_path == "." {
         return load_folder(&folder_of(Path::new(name_or_path))?);
     }

@@ -1,0 +1,7 @@
+# One TCP connection that stays open: lines written to /tmp/ask come back in /tmp/answers. The pipe
+# is opened for reading and writing, so that it has no end.
+: > /tmp/answers
+mkfifo /tmp/ask.new
+exec 3<> /tmp/ask.new
+mv /tmp/ask.new /tmp/ask
+exec socat 'FD:3!!OPEN:/tmp/answers,append' TCP:198.51.100.80:7
