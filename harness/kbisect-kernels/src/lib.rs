@@ -15,6 +15,7 @@ mod import;
 mod modules;
 mod progress;
 mod ready;
+mod series_file;
 mod settings;
 mod store;
 mod tools;
@@ -24,8 +25,9 @@ pub use catalog::{Catalog, CatalogError, ResolveError};
 pub use modules::{MissingModule, ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};
 pub use ready::ReadyKernel;
+pub use series_file::{SeriesFile, SeriesFileError};
 pub use settings::{Mirrors, Options, Settings, SettingsError, SuiteChoice};
 pub use store::{
-    AddError, AddRequest, FetchError, HttpFailure, ImportFailure, PruneReport, PruneRule, Store,
-    StoreError,
+    AddError, AddRequest, AddedVariant, FetchError, HttpFailure, ImportFailure, PruneReport,
+    PruneRule, Store, StoreError, VariantError, VariantRequest,
 };

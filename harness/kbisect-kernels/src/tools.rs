@@ -14,6 +14,8 @@ pub enum Tool {
     Depmod,
     /// Makes squashfs images.
     Mksquashfs,
+    /// Unpacks squashfs images.
+    Unsquashfs,
 }
 
 /// A program could not do its work.
@@ -61,6 +63,7 @@ impl Tool {
             Self::Gpgv => "gpgv",
             Self::Depmod => "depmod",
             Self::Mksquashfs => "mksquashfs",
+            Self::Unsquashfs => "unsquashfs",
         }
     }
 
@@ -68,7 +71,7 @@ impl Tool {
         match self {
             Self::Gpgv => "gpgv",
             Self::Depmod => "kmod",
-            Self::Mksquashfs => "squashfs-tools",
+            Self::Mksquashfs | Self::Unsquashfs => "squashfs-tools",
         }
     }
 

@@ -61,10 +61,13 @@ impl Catalog {
     }
 
     /// All kernels of the flavour, in order, those of the store included. Builds of one source
-    /// version are one entry.
+    /// version are one entry; variants follow the kernel that they were made from.
     #[must_use]
     pub fn all(&self) -> Vec<Candidate> {
-        self.ordered(&Preference::default())
+        let mut all = self.ordered(&Preference::default());
+        let variants = self.items.iter().filter(|item| item.is_variant());
+        variants.for_each(|item| series::insert(&mut all, item.candidate.clone()));
+        all
     }
 
     /// Finds one kernel: by upstream version, package version, release (`uname -r`), name in the
@@ -79,12 +82,22 @@ impl Catalog {
     }
 
     /// Lists the kernels from `good` to `bad`, both included, in order. Builds of one source
-    /// version for several releases are one candidate.
+    /// version for several releases are one candidate. Variants are left out unless they are the
+    /// endpoints.
     ///
     /// # Errors
     /// [`ResolveError`] for an unknown endpoint, a reversed range, or endpoints that are the same.
     pub fn series(&self, good: &str, bad: &str) -> Result<Vec<Candidate>, ResolveError> {
         series::between(self, good, bad)
+    }
+
+    /// The names that kernels in the store were given, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let named = self.items.iter().filter_map(|item| item.candidate.kernel.name.as_deref());
+        let mut names: Vec<&str> = named.collect();
+        names.sort_unstable();
+        names
     }
 
     /// Puts all kernels in order, one for each source version of the archives; `preference` says
@@ -104,9 +117,11 @@ impl Catalog {
             .collect()
     }
 
+    /// Whether a version can stand for the kernel. A variant is never meant by one: it has the
+    /// version of the stock kernel.
     fn in_series(&self, item: &Item) -> bool {
         let flavour = &item.candidate.kernel.flavour;
-        *flavour == self.flavour || (!item.archive && flavour.is_empty())
+        !item.is_variant() && (*flavour == self.flavour || (!item.archive && flavour.is_empty()))
     }
 
     fn choose(&self, group: &[&Item], preference: &Preference) -> Candidate {
@@ -157,6 +172,10 @@ impl Item {
 
     fn is_stored(&self) -> bool {
         matches!(self.candidate.state, crate::candidate::CandidateState::Stored)
+    }
+
+    fn is_variant(&self) -> bool {
+        self.candidate.kernel.variant.is_some()
     }
 
     fn is_testable(&self) -> bool {

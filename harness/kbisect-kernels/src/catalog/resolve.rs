@@ -44,9 +44,11 @@ pub(super) fn named<'a>(catalog: &'a Catalog, spec: &str) -> Result<Named<'a>, R
     if let Some(item) = kernel_is(&|item| item.candidate.kernel.name.as_deref() == Some(spec)) {
         return Ok(Named::Exactly(item));
     }
-    // An archive's kernel has the right to its own name before a copy made by hand.
+    // An archive's kernel has the right to its own name before a copy made by hand, and a variant
+    // has none to that of the stock kernel.
     let archive_first = |test: &dyn Fn(&Item) -> bool| {
-        kernel_is(&|item| item.archive && test(item)).or_else(|| kernel_is(test))
+        kernel_is(&|item| item.archive && test(item))
+            .or_else(|| kernel_is(&|item| !item.is_variant() && test(item)))
     };
     let release = |item: &Item| item.candidate.kernel.release.as_deref() == Some(spec);
     let version = version_of(spec);
@@ -142,7 +144,7 @@ fn unknown(catalog: &Catalog, spec: &str) -> ResolveError {
     let Some(version) = version_of(spec) else {
         return ResolveError::NotAVersion { spec: spec.to_owned() };
     };
-    let all = catalog.all();
+    let all = catalog.ordered(&Preference::default());
     let show = |candidate: &Candidate| {
         // Without a revision only the upstream version is of interest.
         let kernel = &candidate.kernel;

@@ -114,8 +114,17 @@ fn two_builds_of_one_source(
 fn include(all: &mut Vec<Candidate>, catalog: &Catalog, item: &Item, preference: &Preference) {
     let wanted = resolve::chosen(catalog, item, preference);
     if all.iter().all(|candidate| candidate.kernel.id != wanted.kernel.id) {
-        let version = &wanted.kernel.package_version;
-        let at = all.partition_point(|candidate| candidate.kernel.package_version < *version);
-        all.insert(at, wanted);
+        insert(all, wanted);
     }
+}
+
+/// Puts a kernel into its place; a variant comes after the kernel that it was made from.
+pub(super) fn insert(all: &mut Vec<Candidate>, kernel: Candidate) {
+    let version = &kernel.kernel.package_version;
+    let variant = kernel.kernel.variant.is_some();
+    let at = all.partition_point(|other| {
+        let other = &other.kernel.package_version;
+        other < version || (variant && other == version)
+    });
+    all.insert(at, kernel);
 }

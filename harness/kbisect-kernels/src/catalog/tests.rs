@@ -4,7 +4,7 @@ use crate::archive::index::SuiteIndex;
 use crate::archive::packages::IndexEntry;
 use crate::candidate::CandidateState;
 use crate::hash;
-use kbisect_core::kernel::{Kernel, KernelId};
+use kbisect_core::kernel::{Kernel, KernelId, Variant};
 
 /// Suites as the archive had them in November 2026, shortened.
 fn archive() -> Vec<SuiteIndex> {
@@ -96,6 +96,22 @@ fn local(version: &str, flavour: &str, name: Option<&str>) -> Item {
         other_builds: Vec::new(),
         notes: Vec::new(),
     })
+}
+
+fn variant(name: &str) -> Item {
+    let mut item = local("5.10.223-1", "cloud-amd64", Some(name));
+    let kernel = &mut item.candidate.kernel;
+    let base_id = std::mem::replace(&mut kernel.id, KernelId(hash::of_bytes(name.as_bytes())));
+    kernel.version = "5.10.223".to_owned();
+    kernel.release = Some("5.10.0-32-cloud-amd64".to_owned());
+    kernel.variant = Some(Variant {
+        base: kernel.package_version.clone(),
+        base_id,
+        modules: vec!["vrf".to_owned()],
+        cmdline: Vec::new(),
+    });
+    kernel.source = kernel.variant.as_ref().unwrap().to_string();
+    item
 }
 
 fn catalog_with(more: Vec<Item>) -> Catalog {
@@ -285,4 +301,61 @@ fn the_whole_list_is_in_version_order() {
     let versions: Vec<_> = all.iter().map(|c| source_version(&c.kernel.package_version)).collect();
     assert!(versions.is_sorted(), "{versions:?}");
     assert_eq!(all.len(), 14);
+}
+
+#[test]
+fn no_version_means_a_variant() {
+    let catalog = catalog_with(vec![variant("lab-223")]);
+    for spec in ["5.10.223", "5.10.223-1", "5.10.0-32-cloud-amd64"] {
+        assert_eq!(catalog.resolve(spec).unwrap().kernel.source, "debian:bullseye", "{spec}");
+    }
+    let series = catalog.series("5.10.218", "5.10.251").unwrap();
+    assert_eq!(versions(&series), ["5.10.218-1", "5.10.223-1", "5.10.251-5"]);
+    // Nor when the archive no longer has the stock kernel.
+    let mut alone = catalog_with(vec![variant("lab-223")]);
+    alone.items.retain(|item| item.candidate.kernel.version != "5.10.223" || item.is_variant());
+    for spec in ["5.10.223", "5.10.223-1", "5.10.0-32-cloud-amd64"] {
+        assert!(alone.resolve(spec).is_err(), "{spec}");
+    }
+}
+
+#[test]
+fn a_variant_is_named_and_listed_after_its_base() {
+    let catalog = catalog_with(vec![variant("lab-223")]);
+    let candidate = catalog.resolve("lab-223").unwrap();
+    assert_eq!(candidate.kernel.source, "variant of 5.10.223-1 (module vrf)");
+    assert_eq!(catalog.resolve(candidate.kernel.id.short()).unwrap(), candidate);
+    let labels: Vec<String> =
+        catalog.all().iter().map(|candidate| candidate.kernel.label().to_owned()).collect();
+    assert_eq!(labels[..4], ["5.10.218", "5.10.223", "lab-223", "5.10.251"]);
+    let series = catalog.series("5.10.218", "lab-223").unwrap();
+    assert_eq!(series.last().unwrap().kernel, candidate.kernel);
+    assert_eq!(series.len(), 3);
+}
+
+fn series(text: &str) -> Result<Vec<String>, String> {
+    let catalog = catalog_with(vec![variant("lab-223")]);
+    let text = format!("schema = \"kbisect.series/1\"\nkernels = [{text}]\n");
+    let file = crate::SeriesFile::parse("s.toml", &text).unwrap();
+    let found = file.resolve(&catalog).map_err(|error| error.to_string())?;
+    Ok(found.iter().map(|candidate| candidate.kernel.label().to_owned()).collect())
+}
+
+#[test]
+fn a_series_mixes_kernels_of_all_sources() {
+    let labels = series("\"6.12.57\", \"lab-223\", \"5.10.223-1\"").unwrap();
+    assert_eq!(labels, ["6.12.57", "lab-223", "5.10.223"]);
+}
+
+#[test]
+fn a_series_of_unknown_or_repeated_kernels_is_refused() {
+    let error = series("\"5.10.218\", \"lab-232\", \"5.10.230\"").unwrap_err();
+    let lines: Vec<&str> = error.lines().collect();
+    assert!(lines[0].starts_with("s.toml:2:24: kernels[1]: `lab-232` is neither"), "{error}");
+    assert!(lines[0].ends_with("did you mean `lab-223`?"), "{error}");
+    assert!(lines[1].contains("the nearest are 5.10.223 (before) and 5.10.251"), "{error}");
+    let error = series("\"5.10.218\", \"lab-223\", \"5.10.218\"").unwrap_err();
+    assert_eq!(error, "s.toml:2:35: kernels[2]: `5.10.218` is listed twice, first as kernels[0]");
+    let error = series("\"5.10.218\", \"5.10.0-30-cloud-amd64\"").unwrap_err();
+    assert!(error.contains("is the same kernel as `5.10.218` in kernels[0]"), "{error}");
 }

@@ -93,7 +93,8 @@ pub fn prepare(
     Ok(Prepared { banner, modules })
 }
 
-fn prepare_modules(
+/// Makes what the store keeps of the module tree in `work`: indexes, boot archive, image.
+pub fn prepare_modules(
     work: &Path,
     release: &str,
     config: Option<&str>,

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kbisect_core::scenario::nearest;
+
 use super::Provided;
 use super::alias::{matches, name_of_file, normal, normal_pattern};
 
@@ -72,6 +74,20 @@ impl Lookup {
         } else {
             Provided::Module
         }
+    }
+
+    /// The file of a module.
+    pub fn file(&self, name: &str) -> Option<&Path> {
+        self.modules.get(&normal(name)).map(|module| module.path.as_path())
+    }
+
+    /// The module whose name is nearly this; built-in ones count.
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        let mut names: Vec<&str> =
+            self.modules.keys().chain(&self.builtin).map(String::as_str).collect();
+        // A map has no order: of two that are as near the answer is to be the same each time.
+        names.sort_unstable();
+        nearest(&normal(name), &names).map(str::to_owned)
     }
 
     /// Lists the files to insert, in order; an error is the name that is missing.

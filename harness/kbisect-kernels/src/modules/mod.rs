@@ -1,11 +1,13 @@
 //! The module tree of a kernel: what it provides, and in which order modules load.
 
 mod alias;
+mod image;
 mod lookup;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+pub(crate) use image::{ModuleImage, Signature, read_file};
 pub(crate) use lookup::{FILES as INDEX_FILES, Lookup};
 
 /// A kernel's modules as the store keeps them.
@@ -65,6 +67,16 @@ impl ModuleTree {
         self.lookup()
             .closure(names)
             .map_err(|module| MissingModule { release: self.release.clone(), module })
+    }
+
+    /// Where the file of a module is, relative to `/lib/modules/RELEASE`, by its name alone.
+    pub(crate) fn file(&self, module: &str) -> Option<&Path> {
+        self.lookup().file(module)
+    }
+
+    /// The one of all modules whose name is nearly this.
+    pub(crate) fn nearest(&self, module: &str) -> Option<String> {
+        self.lookup().nearest(module)
     }
 
     fn lookup(&self) -> &Lookup {

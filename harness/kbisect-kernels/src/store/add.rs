@@ -238,7 +238,7 @@ fn given_version(text: &str) -> Result<PackageVersion, AddError> {
 }
 
 /// A name is not to hide a version or an id, and to be of use on a command line.
-fn check_name(store: &Store, id: &KernelId, name: &str) -> Result<(), AddError> {
+pub(super) fn check_name(store: &Store, id: &KernelId, name: &str) -> Result<(), AddError> {
     let bad = |reason| Err(AddError::Name { name: name.to_owned(), reason });
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     if name.is_empty() || !name.chars().all(plain) || name.starts_with('-') || name.contains("..") {

@@ -13,10 +13,12 @@ mod errors;
 mod lock;
 mod meta;
 mod prune;
+mod variant;
 
 pub use add::AddRequest;
 pub use errors::{AddError, FetchError, HttpFailure, ImportFailure, StoreError};
 pub use prune::{PruneReport, PruneRule};
+pub use variant::{AddedVariant, VariantError, VariantRequest};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,6 +113,19 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<ReadyKernel, AddError> {
         add::add(self, request, progress)
+    }
+
+    /// Adds a variant of a stored kernel: modules replaced, words added to its command line. What
+    /// would keep the kernel from loading a module is found here, not in a trial.
+    ///
+    /// # Errors
+    /// [`VariantError`]; nothing is kept then.
+    pub fn add_variant(
+        &self,
+        request: &VariantRequest,
+        progress: &dyn Progress,
+    ) -> Result<AddedVariant, VariantError> {
+        variant::add(self, request, progress)
     }
 
     /// Removes kernels by `rule`, but none that is in use.

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod deb;
 pub mod gpg;
+pub mod module;
 pub mod server;
 
 use std::path::Path;
