@@ -30,6 +30,7 @@ pub fn event_of(request: &Request) -> (When, String) {
         Request::PowerOff => (When::PowerOff, String::new()),
         // Nobody has a terminal here.
         Request::Ping { .. }
+        | Request::Dns { .. }
         | Request::Shell { .. }
         | Request::Terminal { .. }
         | Request::Resize { .. } => (When::Ping, String::new()),
@@ -45,6 +46,7 @@ pub fn id_of(request: &Request) -> u32 {
         | Request::Exec { id, .. }
         | Request::Serve { id, .. }
         | Request::Http { id, .. }
+        | Request::Dns { id, .. }
         | Request::Reset { id }
         | Request::Ping { id }
         | Request::Shell { id, .. }
