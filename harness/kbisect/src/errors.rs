@@ -6,7 +6,8 @@ use std::io::Write;
 use kbisect_core::scenario::ScenarioError;
 use kbisect_core::version::VersionError;
 use kbisect_kernels::{
-    AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError,
+    AddError, CatalogError, FetchError, ResolveError, SeriesFileError, SettingsError, StoreError,
+    VariantError,
 };
 use kbisect_report::{ErrorDocument, JournalError};
 use kbisect_vm::image::{DefinitionError, ImageError};
@@ -99,7 +100,7 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
         };
     }
     ask!(AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError);
-    ask!(ImageError, JournalError, QemuError, ScenarioError);
+    ask!(ImageError, JournalError, QemuError, ScenarioError, SeriesFileError, VariantError);
     None
 }
 
@@ -116,6 +117,12 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
     if let Some(error) = error.downcast_ref::<AddError>() {
         return Some(match error {
             AddError::Store(_) => Class::Infrastructure,
+            _ => Class::Usage,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<VariantError>() {
+        return Some(match error {
+            VariantError::Add(AddError::Store(_)) => Class::Infrastructure,
             _ => Class::Usage,
         });
     }
@@ -139,6 +146,7 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
     }
     let usage = error.is::<ResolveError>()
         || error.is::<ScenarioError>()
+        || error.is::<SeriesFileError>()
         || error.is::<DefinitionError>()
         || error.is::<VersionError>();
     usage.then_some(Class::Usage)

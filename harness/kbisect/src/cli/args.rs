@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{KernelsArgs, Range, words};
+use super::{KernelsArgs, Series, words};
 
 /// Find which kernel version broke a network service.
 #[derive(Parser, Debug)]
@@ -125,9 +125,9 @@ pub enum Color {
 /// Arguments of a bisection.
 #[derive(Args, Clone, Debug)]
 pub struct BisectArgs {
-    /// The kernels: the older end, two dots, the newer end
-    #[arg(value_name = "GOOD..BAD")]
-    pub range: Range,
+    /// The kernels: the older end, two dots, the newer end; or a .toml file that lists them
+    #[arg(value_name = "GOOD..BAD|FILE")]
+    pub series: Series,
     /// What decides.
     #[command(flatten)]
     pub trial: TrialArgs,

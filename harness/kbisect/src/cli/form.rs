@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
-use super::Cli;
+use super::{Cli, Series};
 use crate::errors;
 use crate::exit::{self, Class};
 
@@ -74,7 +74,7 @@ impl Refusal {
 pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Refusal> {
     if let Some(at) = first_word(&arguments) {
         let word = arguments[at].to_string_lossy().into_owned();
-        if word.contains("..") && !word.contains('/') {
+        if word.contains("..") || Series::is_file(&word) {
             arguments.insert(1, "bisect".into());
         } else if word.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(Refusal::Word(lone_version(&word, &arguments[at + 1..])));
@@ -170,9 +170,17 @@ mod tests {
             "kbisect bisect 6.12.43..6.12.96 --scenario=x --skip-endpoint good",
         ] {
             let Some(Command::Bisect(args)) = parsed(line).command else { panic!("{line}") };
-            assert_eq!(args.range.to_string(), "6.12.43..6.12.96", "{line}");
+            assert_eq!(args.series.to_string(), "6.12.43..6.12.96", "{line}");
             assert_eq!(args.trial.scenario, "x", "{line}");
             assert_eq!(args.skip_endpoint, [Endpoint::Good], "{line}");
+        }
+    }
+
+    #[test]
+    fn a_series_file_needs_none_either() {
+        for line in ["kbisect lab/x.toml -s cloudgw", "kbisect -s cloudgw ../lab/x.toml"] {
+            let Some(Command::Bisect(args)) = parsed(line).command else { panic!("{line}") };
+            assert_eq!(args.series.to_string(), "x", "{line}");
         }
     }
 

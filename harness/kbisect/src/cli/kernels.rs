@@ -51,16 +51,25 @@ pub struct FetchArgs {
 #[command(after_help = words::ADD_AFTER)]
 pub struct AddArgs {
     /// A kernel image, .deb packages, or a directory
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "base", conflicts_with = "base", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Module tree of a kernel image: lib/modules/RELEASE, or a directory that holds it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, conflicts_with = "base", value_name = "DIR")]
     pub modules: Option<PathBuf>,
+    /// Make a variant of this kernel in place of adding a kernel
+    #[arg(long, value_name = "KERNEL", requires = "name", help_heading = "Variants")]
+    pub base: Option<String>,
+    /// Module that replaces the base's one of the same name (.ko, .ko.xz, .ko.zst); may be repeated
+    #[arg(long = "module", value_name = "FILE", requires = "base", help_heading = "Variants")]
+    pub replacements: Vec<PathBuf>,
+    /// Words added to the base's command line; may be repeated
+    #[arg(long, value_name = "WORDS", requires = "base", help_heading = "Variants")]
+    pub cmdline: Vec<String>,
     /// Name to find the kernel by
     #[arg(long = "as", value_name = "NAME")]
     pub name: Option<String>,
     /// Version, in place of the one in the image: it is the kernel's place in a range
-    #[arg(long = "version", value_name = "VERSION")]
+    #[arg(long = "version", conflicts_with = "base", value_name = "VERSION")]
     pub kernel_version: Option<String>,
 }
 

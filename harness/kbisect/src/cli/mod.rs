@@ -13,4 +13,4 @@ pub use args::{
 };
 pub use form::{Form, parse};
 pub use kernels::{AddArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs};
-pub use range::Range;
+pub use range::{Range, Series};

@@ -1,7 +1,49 @@
 //! `GOOD..BAD` as it is typed.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+/// The kernels of a bisection, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Series {
+    /// All kernels between two ends.
+    Range(Range),
+    /// Those that a file lists.
+    File(PathBuf),
+}
+
+impl Series {
+    /// Whether a word names a file: no version and no name of a kernel looks like one.
+    #[must_use]
+    pub fn is_file(word: &str) -> bool {
+        word.contains('/')
+            || Path::new(word).extension().is_some_and(|extension| extension == "toml")
+    }
+}
+
+impl FromStr for Series {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if Self::is_file(text) {
+            return Ok(Self::File(PathBuf::from(text)));
+        }
+        text.parse().map(Self::Range)
+    }
+}
+
+impl fmt::Display for Series {
+    /// The range as typed, or the file's name without its folder and suffix.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range(range) => range.fmt(f),
+            Self::File(path) => {
+                f.write_str(&path.file_stem().unwrap_or_default().to_string_lossy())
+            }
+        }
+    }
+}
 
 /// A range of kernels: its left end is the older one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +88,24 @@ mod tests {
         assert_eq!(range.to_string(), "6.12.57..6.12.90-2~bpo12+1");
         // git users write three dots.
         assert_eq!("5.10...6.1".parse::<Range>().unwrap().new, "6.1");
+    }
+
+    #[test]
+    fn files_are_told_from_ranges() {
+        for (text, name) in [
+            ("series.toml", "series"),
+            ("lab/vrf-from-5.10.251.toml", "vrf-from-5.10.251"),
+            ("../a..b.toml", "a..b"),
+            ("./list", "list"),
+        ] {
+            let series: Series = text.parse().unwrap();
+            assert_eq!(series, Series::File(PathBuf::from(text)));
+            assert_eq!(series.to_string(), name);
+        }
+        let series: Series = "6.1..mine".parse().unwrap();
+        assert!(matches!(&series, Series::Range(range) if range.new == "mine"));
+        assert_eq!(series.to_string(), "6.1..mine");
+        assert!("6.1".parse::<Series>().unwrap_err().contains("GOOD..BAD"));
     }
 
     #[test]

@@ -29,7 +29,13 @@ cannot answer is skipped; when skipped kernels lie around the change, all that a
 The left end is always the older kernel; with --find-fix it is the bad one.
 
 An end is an upstream version (6.12.57), a package version (6.12.90-2~bpo12+1), a release as
-`uname -r` says it, or the name or id of a kernel that was added to the store.";
+`uname -r` says it, or the name or id of a kernel that was added to the store.
+
+In place of a range a file can list the kernels, from any source and in any order of versions, the
+older end first:
+
+    schema = \"kbisect.series/1\"
+    kernels = [\"5.10.218\", \"my-vrf\", \"5.10.262\"]";
 
 pub const BISECT_AFTER: &str = "\
 Examples:
@@ -37,6 +43,7 @@ Examples:
   kbisect 6.12.43..6.12.96 --scenario connlimit --dry-run      what would be tried and downloaded
   kbisect 6.12.69..6.12.101 --scenario connlimit --find-fix    the first kernel that heals it
   kbisect 5.10.40..mine --scenario ./our-gateway --json        own kernel, own scenario
+  kbisect series.toml --scenario cloudgw                       kernels listed in a file
 
 Exit codes: 0 found, 1 ended without a culprit, 2 usage, 69 kbisect or the host failed,
 130 interrupted (kbisect resume RUN goes on).";
@@ -67,4 +74,7 @@ pub const ADD_AFTER: &str = "\
 Examples:
   kbisect kernels add linux-image-6.12.0_amd64.deb
   kbisect kernels add arch/x86/boot/bzImage --modules /tmp/mods/lib/modules/6.12.0 --as mine
-  kbisect kernels add /srv/kernels/6.12.57       a directory with vmlinuz, config, lib/modules";
+  kbisect kernels add /srv/kernels/6.12.57       a directory with vmlinuz, config, lib/modules
+  kbisect kernels add --base 5.10.262 --module ./vrf.ko --as my-vrf
+                                                 a stock kernel with one module replaced
+  kbisect kernels add --base 6.12.57 --cmdline mitigations=off --as no-mitigations";

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kbisect_core::kernel::Kernel;
 use kbisect_kernels::{
     AddRequest, Candidate, CandidateState, Catalog, PruneRule, ReadyKernel, Settings, Store,
+    VariantRequest,
 };
 use kbisect_report::{KernelsDocument, ListedKernel, ListedState};
 use serde::Serialize;
@@ -88,6 +89,9 @@ impl Work<'_> {
 
     fn add(&self, args: &AddArgs) -> anyhow::Result<()> {
         let ui = Ui::new(self.global);
+        if let (Some(base), Some(name)) = (&args.base, &args.name) {
+            return self.add_variant(base, name, args, &ui);
+        }
         let request = AddRequest {
             inputs: args.paths.clone(),
             modules: args.modules.clone(),
@@ -104,6 +108,31 @@ impl Work<'_> {
         }
         ui.finish();
         self.show(vec![of_ready(&ready)])
+    }
+
+    fn add_variant(&self, base: &str, name: &str, args: &AddArgs, ui: &Ui) -> anyhow::Result<()> {
+        let candidate = self.catalog(ui)?.resolve(base)?;
+        for note in &candidate.notes {
+            ui.note(note);
+        }
+        let progress = ui.progress();
+        let request = VariantRequest {
+            base: self.store.ensure(&candidate, &self.settings, progress.as_ref())?,
+            modules: args.replacements.clone(),
+            cmdline: args
+                .cmdline
+                .iter()
+                .flat_map(|words| words.split_whitespace())
+                .map(str::to_owned)
+                .collect(),
+            name: name.to_owned(),
+        };
+        let added = self.store.add_variant(&request, progress.as_ref())?;
+        for note in &added.notes {
+            ui.note(&format!("note: {note}"));
+        }
+        ui.finish();
+        self.show(vec![of_ready(&added.kernel)])
     }
 
     fn prune(&self, args: &PruneArgs) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, target_symptom};
 use kbisect_core::search::{Mark, Role, Search, Step};
 use kbisect_core::trial::{Match, TrialRecord, Verdict};
-use kbisect_kernels::Candidate;
+use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::Extra;
 
 use super::context::{Base, Context, existing_run};
@@ -17,7 +17,7 @@ use super::kernels;
 use super::plan::{check_testable, plan, show};
 use super::prefetch::Prefetch;
 use super::trial::{Place, Trials};
-use crate::cli::{self, BisectArgs, Global, MachineArgs, ResumeArgs};
+use crate::cli::{self, BisectArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::exit::Class;
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, output, settings};
@@ -31,11 +31,19 @@ const AHEAD: usize = 2;
 /// Bad arguments, the host's failures, an interruption.
 pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let loaded = settings::scenario::load(&args.trial.scenario)?;
+    // Before the archive is asked: a typing error is to show at once.
+    let wanted = match &args.series {
+        Series::Range(range) => Wanted::Between(range),
+        Series::File(path) => Wanted::Listed(series_file(path)?),
+    };
     let base = Base::new(global)?;
     for warning in &loaded.warnings {
         base.ui.note(&format!("warning: {warning}"));
     }
-    let series = base.catalog.series(&args.range.old, &args.range.new)?;
+    let series = match &wanted {
+        Wanted::Between(range) => base.catalog.series(&range.old, &range.new)?,
+        Wanted::Listed(file) => file.resolve(&base.catalog)?,
+    };
     for end in [series.first(), series.last()].into_iter().flatten() {
         check_testable(end)?;
     }
@@ -48,7 +56,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
         context.base.ui.finish();
         return show(&plan, global).map(|()| exit::code(exit::OK));
     }
-    let what = format!("{}-{}", context.scenario.name, args.range);
+    let what = format!("{}-{}", context.scenario.name, args.series);
     let (run_id, folder) = new_run(&args.trial.results, &what)?;
     let plan = plan(args, &context, &run_id, &series);
     keep_scenario(&folder, &context.scenario)?;
@@ -109,6 +117,24 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     Bisection { context: &context, plan, series, folder: &folder, journal }.finish(global)
 }
 
+/// The kernels that were asked for.
+enum Wanted<'a> {
+    Between(&'a Range),
+    Listed(SeriesFile),
+}
+
+/// Reads a list of kernels.
+fn series_file(path: &Path) -> anyhow::Result<SeriesFile> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        errors::usage(
+            format!("cannot read the series `{name}`: {error}"),
+            "give a range, GOOD..BAD, or a .toml file that lists kernels",
+        )
+    })?;
+    Ok(SeriesFile::parse(&name, &text)?)
+}
+
 /// Finds the planned kernels again.
 fn again(base: &Base, plan: &Plan) -> anyhow::Result<Vec<Candidate>> {
     let known = base.catalog.series(&plan.old_end, &plan.new_end).unwrap_or_default();
@@ -119,15 +145,17 @@ fn again(base: &Base, plan: &Plan) -> anyhow::Result<Vec<Candidate>> {
             if let Some(candidate) = known.iter().find(|candidate| candidate.kernel.id == *id) {
                 return Ok(candidate.clone());
             }
-            let spec = planned.kernel.package_version.as_str();
-            let found = base.catalog.resolve(&id.0).or_else(|_| base.catalog.resolve(spec));
-            let found = found.with_context(|| {
+            let found = base.catalog.resolve(&id.0).or_else(|error| match planned.kernel.variant {
+                // Its version is that of the stock kernel, which is another one.
+                Some(_) => Err(error),
+                None => base.catalog.resolve(planned.kernel.package_version.as_str()),
+            });
+            found.with_context(|| {
                 format!(
                     "kernel {} of the run is neither in the store nor in the archive",
-                    planned.kernel.version
+                    planned.kernel.label()
                 )
-            })?;
-            Ok(found)
+            })
         })
         .collect()
 }

@@ -53,7 +53,7 @@ pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel
     let choice = of_series()
         .find(|candidate| stored(candidate) || fetchable(candidate))
         .or_else(|| of_archive().find(stored))
-        .or_else(|| all.iter().rev().find(stored));
+        .or_else(|| all.iter().rev().find(|c| stored(c) && c.kernel.variant.is_none()));
     match choice {
         Some(candidate) => ensure(base, candidate),
         None => Err(errors::infrastructure(

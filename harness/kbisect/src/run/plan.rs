@@ -6,7 +6,7 @@ use kbisect_kernels::{Candidate, CandidateState};
 
 use super::context::Context;
 use super::preflight;
-use crate::cli::{BisectArgs, Endpoint, Global};
+use crate::cli::{BisectArgs, Endpoint, Global, Range, Series};
 use crate::{errors, output};
 
 /// How often a trial that failed for our own reasons is repeated.
@@ -30,8 +30,8 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
         scenario_summary: context.scenario.summary.clone(),
         scenario_sha256: context.scenario_sha256.clone(),
         direction,
-        old_end: args.range.old.clone(),
-        new_end: args.range.new.clone(),
+        old_end: end(&args.series, series.first(), |range| &range.old),
+        new_end: end(&args.series, series.last(), |range| &range.new),
         series: series.iter().map(|candidate| planned(candidate, context)).collect(),
         reference: context.reference.kernel.clone(),
         environment: context.environment(),
@@ -41,6 +41,16 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
             infra_retries: INFRA_RETRIES,
         },
         warnings: warnings(series),
+    }
+}
+
+/// An end as typed; that of a list is called as its kernel.
+fn end(typed: &Series, kernel: Option<&Candidate>, of: impl Fn(&Range) -> &String) -> String {
+    match typed {
+        Series::Range(range) => of(range).clone(),
+        Series::File(_) => {
+            kernel.map(|candidate| candidate.kernel.label().to_owned()).unwrap_or_default()
+        }
     }
 }
 

@@ -168,6 +168,7 @@ impl<'a> Trials<'a> {
             notes: result.notes,
             wires: result.wires,
             hops: result.hops,
+            counters: result.counters,
             directory,
             accelerator: self.probe.accelerator.to_string(),
             release: result.release,
@@ -201,6 +202,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         notes: Vec::new(),
         wires: Vec::new(),
         hops: Vec::new(),
+        counters: Vec::new(),
         kvm_suspect: false,
     }
 }

@@ -251,6 +251,7 @@ pub mod tests {
                 notes: Vec::new(),
                 wires: Vec::new(),
                 hops: Vec::new(),
+                counters: Vec::new(),
                 directory: String::new(),
                 accelerator: "tcg".to_owned(),
                 release: None,
