@@ -5,6 +5,7 @@
 //! comes from outside is handed in as values; whatever goes out is returned.
 
 pub mod console;
+pub mod counters;
 pub mod flow;
 pub mod judge;
 pub mod kernel;

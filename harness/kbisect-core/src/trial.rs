@@ -355,6 +355,9 @@ pub struct TrialRecord {
     /// Where packets of a failed check were lost, hop by hop.
     #[serde(default)]
     pub hops: Vec<String>,
+    /// Counters of candidate nodes that rose from set-up to end and tell of losses.
+    #[serde(default)]
+    pub counters: Vec<String>,
     /// Folder of the trial, relative to the run's.
     pub directory: String,
     /// `kvm` or `tcg`.

@@ -31,6 +31,7 @@ pub fn event_of(request: &Request) -> (When, String) {
         // Nobody has a terminal here.
         Request::Ping { .. }
         | Request::Dns { .. }
+        | Request::Read { .. }
         | Request::Shell { .. }
         | Request::Terminal { .. }
         | Request::Resize { .. } => (When::Ping, String::new()),
@@ -47,6 +48,7 @@ pub fn id_of(request: &Request) -> u32 {
         | Request::Serve { id, .. }
         | Request::Http { id, .. }
         | Request::Dns { id, .. }
+        | Request::Read { id, .. }
         | Request::Reset { id }
         | Request::Ping { id }
         | Request::Shell { id, .. }

@@ -143,6 +143,11 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
                 });
             });
         }
+        Request::Read { id, node, paths } => {
+            with_node(state, outbox, id, &node, move |node, outbox| {
+                outbox.send(&Event::Contents { id, files: node.read(&paths) });
+            });
+        }
         Request::Shell { id, node, rows, columns, term } => {
             let terminals = terminals.clone();
             with_node(state, outbox, id, &node, move |node, outbox| {

@@ -20,6 +20,9 @@ use crate::boot::{self, LOWER};
 /// First argument of the role "first process of an isolated node".
 pub const HOLDER: &str = "kbisect-node";
 
+/// Most bytes of a file that are read, so that several fit into a message.
+const MAX_READ: usize = 64 << 10;
+
 /// A node that was made.
 pub struct Node {
     /// Name.
@@ -99,6 +102,22 @@ impl Node {
             Some(holder) => PathBuf::from(format!("/proc/{}/net", holder.pid)),
             None => PathBuf::from("/proc/net"),
         }
+    }
+
+    /// Reads files; those that cannot be read are left out.
+    pub fn read(&self, paths: &[String]) -> Vec<FileContent> {
+        let place = |path: &str| match path.strip_prefix("/proc/net/") {
+            Some(rest) => self.proc_net().join(rest),
+            None => self.root().join(path.trim_start_matches('/')),
+        };
+        paths
+            .iter()
+            .filter_map(|path| {
+                let mut data = fs::read(place(path)).ok()?;
+                data.truncate(MAX_READ);
+                Some(FileContent { path: path.clone(), data })
+            })
+            .collect()
     }
 
     /// Kills everything in the node; a node that is the machine stays as it is.

@@ -77,6 +77,15 @@ pub enum Request {
         /// The question.
         probe: DnsRequest,
     },
+    /// Reads files of a node, `/proc/net` as the node sees it; answered by [`Event::Contents`].
+    Read {
+        /// Number of this request.
+        id: RequestId,
+        /// Node to read in.
+        node: String,
+        /// Absolute paths.
+        paths: Vec<String>,
+    },
     /// Opens an interactive shell with a terminal; its output comes as [`Event::Terminal`], its end
     /// as [`Event::Exited`].
     Shell {
@@ -358,6 +367,13 @@ pub enum Event {
         id: RequestId,
         /// What came of it.
         answer: DnsAnswer,
+    },
+    /// Files that were asked for; those that cannot be read are left out, long ones are cut.
+    Contents {
+        /// The request.
+        id: RequestId,
+        /// The files.
+        files: Vec<FileContent>,
     },
     /// Output of a terminal.
     Terminal {

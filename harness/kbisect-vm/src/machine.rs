@@ -610,6 +610,7 @@ impl Watch {
             | Event::Failed { id, .. }
             | Event::Exited { id, .. }
             | Event::Ready { id }
+            | Event::Contents { id, .. }
             | Event::DnsDone { id, .. }
             | Event::HttpDone { id, .. } => {
                 if let Event::Exited { .. } = event {

@@ -58,6 +58,11 @@ pub(super) fn seen(to: &mut String, trial: &TrialRecord) {
         put!(to);
         put!(to, "{}", block(&trial.hops.join("\n"), "text", HOP_LINES));
     }
+    if !trial.counters.is_empty() {
+        put!(to, "Counters of the kernel under test that tell of losses, from set-up to end:");
+        put!(to);
+        put!(to, "{}", block(&trial.counters.join("\n"), "text", HOP_LINES));
+    }
     let reports = telling(trial);
     for report in reports.iter().take(CONSOLE_REPORTS) {
         put!(

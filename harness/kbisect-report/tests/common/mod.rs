@@ -188,6 +188,7 @@ impl Play {
             notes: Vec::new(),
             wires: vec![wire("client", 40), wire("server", 60)],
             hops: Vec::new(),
+            counters: Vec::new(),
             directory: format!("trials/{number:02}-{}", kernel.version),
             accelerator: "tcg".to_owned(),
             release: Some(format!("{}-cloud-amd64", kernel.version)),

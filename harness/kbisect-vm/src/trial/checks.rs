@@ -1,0 +1,271 @@
+//! The checks of a trial, and where packets of a failed one were lost.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use kbisect_core::flow::{Direction, Ends, Transport};
+use kbisect_core::judge::MachineEnd;
+use kbisect_core::scenario::{Check, DnsProbe, HttpProbe, Probe};
+use kbisect_core::trial::{CheckResult, CheckStatus};
+use kbisect_proto::{DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest, Request};
+
+use super::steps::shell;
+use super::{Notice, Stop, Trial};
+use crate::machine::CallError;
+
+impl Trial<'_> {
+    pub(super) async fn check(&mut self, index: usize, check: &Check) -> Result<(), Stop> {
+        (self.notify)(Notice::Doing(format!("check {}", check.name)));
+        let began = Instant::now();
+        let outcome = match &check.probe {
+            Probe::Http(http) => self.http(check, http).await?,
+            Probe::Dns(dns) => self.dns(check, dns).await?,
+            Probe::Command(probe) => {
+                let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+                let ran = self.exec(&check.node, shell(&probe.run), timeout).await?;
+                let stdout = String::from_utf8_lossy(&ran.stdout);
+                let wanted = probe.stdout.as_ref().is_none_or(|text| text.trim() == stdout.trim())
+                    && probe.stdout_contains.as_ref().is_none_or(|text| stdout.contains(text));
+                if ran.exit == Exit::Status(probe.status) && wanted {
+                    Ok(first_line(&stdout))
+                } else {
+                    Err(ran.describe())
+                }
+            }
+            Probe::Alive => {
+                let deadline = self.lab.patience(Duration::from_secs(10));
+                let machine = self.machine(&check.node)?;
+                let id = machine.next_id();
+                match machine.call(id, &Request::Ping { id }, deadline).await {
+                    Ok(_) => Ok("it answers".to_owned()),
+                    Err(CallError::Deadline) => Err("it does not answer".to_owned()),
+                    Err(CallError::Down) => return Err(Stop),
+                }
+            }
+        };
+        let (status, detail) = match outcome {
+            Ok(detail) => (CheckStatus::Pass, detail),
+            Err(detail) if check.record_only => (CheckStatus::Recorded, detail),
+            Err(detail) => (CheckStatus::Fail, detail),
+        };
+        let result = CheckResult {
+            name: check.name.clone(),
+            status,
+            detail,
+            wall_s: began.elapsed().as_secs_f64(),
+        };
+        (self.notify)(Notice::Check(result.clone()));
+        self.seen.checks[index] = result;
+        Ok(())
+    }
+
+    async fn http(
+        &mut self,
+        check: &Check,
+        probe: &HttpProbe,
+    ) -> Result<Result<String, String>, Stop> {
+        let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+        let limit = timeout * probe.connections.max(1) + self.lab.settings().timing.answer;
+        let server = SocketAddr::new(probe.host, probe.port);
+        let wires = self.lab.wires().clone();
+        let members = wires.members();
+        let suspects: Vec<String> =
+            self.lab.plan().candidate.nodes.iter().map(|node| node.name.clone()).collect();
+        let names = self.lab.plan().addresses.clone();
+        let own_addresses: Vec<std::net::IpAddr> = names
+            .iter()
+            .filter(|(_, node)| **node == check.node)
+            .map(|(address, _)| *address)
+            .collect();
+        let machine = self.machine(&check.node)?;
+        let id = machine.next_id();
+        let request = Request::Http {
+            id,
+            node: check.node.clone(),
+            probe: HttpRequest {
+                host: probe.host,
+                port: probe.port,
+                path: probe.path.clone(),
+                connections: probe.connections,
+                timeout_ms: timeout.as_millis() as u64,
+                equals: probe.body.equals.clone(),
+                contains: probe.body.contains.clone(),
+            },
+        };
+        let hopeless = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let found = wires.with_flows(|flows| {
+                    suspects.iter().find_map(|suspect| {
+                        let ends =
+                            Ends { client: &check.node, suspect, wires: &members, names: &names };
+                        own_addresses.iter().find_map(|own| flows.hopeless(*own, server, &ends))
+                    })
+                });
+                if let Some(Some(flow)) = found {
+                    return flow;
+                }
+            }
+        };
+        let answer = tokio::select! {
+            answer = machine.call(id, &request, limit) => answer,
+            flow = hopeless => {
+                self.locate(check, flow).await;
+                return Ok(Err(format!(
+                    "no connection to {server}: the answer to {flow} was delivered, and the SYN was sent again"
+                )));
+            }
+        };
+        match answer {
+            Ok(Event::HttpDone { attempts, .. }) => {
+                let judged = judge_http(probe, &attempts);
+                if let (Err(_), Some(local)) =
+                    (&judged, attempts.last().and_then(|last| last.local))
+                {
+                    let flow = Direction { transport: Transport::Tcp, from: local, to: server };
+                    self.locate(check, flow).await;
+                }
+                Ok(judged)
+            }
+            Ok(Event::Failed { error, .. }) => Ok(Err(error)),
+            Ok(other) => Err(self.infra(format!("the guest answered {other:?} to a request"))),
+            Err(error) => Err(self.no_answer(&check.node, error)),
+        }
+    }
+
+    async fn dns(
+        &mut self,
+        check: &Check,
+        probe: &DnsProbe,
+    ) -> Result<Result<String, String>, Stop> {
+        let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+        let server = SocketAddr::new(probe.server, probe.port);
+        let machine = self.machine(&check.node)?;
+        let id = machine.next_id();
+        let request = Request::Dns {
+            id,
+            node: check.node.clone(),
+            probe: DnsRequest {
+                server,
+                name: probe.name.clone(),
+                ipv6: probe.answer.is_ipv6(),
+                timeout_ms: timeout.as_millis() as u64,
+            },
+        };
+        let answer = match machine.call(id, &request, timeout + Duration::from_secs(60)).await {
+            Ok(Event::DnsDone { answer, .. }) => answer,
+            Ok(Event::Failed { error, .. }) => return Ok(Err(error)),
+            Ok(other) => {
+                return Err(self.infra(format!("the guest answered {other:?} to a question")));
+            }
+            Err(error) => return Err(self.no_answer(&check.node, error)),
+        };
+        if let (Some(_), Some(local)) = (&answer.error, answer.local) {
+            let flow = Direction { transport: Transport::Udp, from: local, to: server };
+            self.locate(check, flow).await;
+        }
+        let DnsProbe { name, answer: wanted, .. } = probe;
+        Ok(match answer.error {
+            Some(error) => Err(format!("{server}: {error}")),
+            None if answer.addresses.contains(wanted) => Ok(format!("{name} is {wanted}")),
+            None => {
+                let got: Vec<String> = answer.addresses.iter().map(ToString::to_string).collect();
+                Err(format!("{name} is [{}], expected {wanted}", got.join(", ")))
+            }
+        })
+    }
+
+    /// Finds out, from the frames, what became of the connection of a failed check.
+    async fn locate(&mut self, check: &Check, flow: Direction) {
+        // The last frames, such as a reset that answers a stray one, may still be on their way.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let plan = self.lab.plan();
+        let members = self.lab.wires().members();
+        let mut found = Vec::new();
+        for node in &plan.candidate.nodes {
+            let ends = Ends {
+                client: &check.node,
+                suspect: &node.name,
+                wires: &members,
+                names: &plan.addresses,
+            };
+            found.extend(self.lab.wires().with_flows(|flows| flows.account(flow, &ends)));
+        }
+        for account in found {
+            for line in account.lines {
+                let line = format!("{}: {line}", check.name);
+                if !self.hops.contains(&line) {
+                    self.hops.push(line);
+                }
+            }
+            self.seen.losses.extend(account.loss.map(|loss| (check.name.clone(), loss)));
+        }
+    }
+
+    /// The positive proof: after everything, the candidate still answers.
+    pub(super) async fn answers_at_end(&mut self) -> Result<(), Stop> {
+        let deadline = self.lab.patience(Duration::from_secs(10));
+        let Some(candidate) = &self.candidate else { return Err(Stop) };
+        let id = candidate.next_id();
+        match candidate.call(id, &Request::Ping { id }, deadline).await {
+            Ok(Event::Done { .. }) => {
+                self.seen.answered_at_end = true;
+                Ok(())
+            }
+            Ok(_) | Err(CallError::Down) => Err(Stop),
+            Err(CallError::Deadline) => {
+                self.seen.end = MachineEnd::Silent { seconds: deadline.as_secs() as u32 };
+                Err(Stop)
+            }
+        }
+    }
+}
+
+fn judge_http(probe: &HttpProbe, attempts: &[HttpAttempt]) -> Result<String, String> {
+    for (index, attempt) in attempts.iter().enumerate() {
+        let number = format!("connection {} of {}", index + 1, probe.connections);
+        if let Some(error) = &attempt.error {
+            return Err(format!("{number}: {}", describe_http(error, attempt)));
+        }
+        if attempt.status != Some(probe.status) {
+            let status = attempt.status.unwrap_or_default();
+            return Err(format!("{number}: status {status}, expected {}", probe.status));
+        }
+        if let Some(bytes) = probe.body.bytes.filter(|bytes| *bytes != attempt.bytes) {
+            return Err(format!("{number}: {} body bytes, expected {bytes}", attempt.bytes));
+        }
+        if !attempt.body_matches {
+            let text = String::from_utf8_lossy(&attempt.body);
+            let expected = probe.body.equals.as_deref().or(probe.body.contains.as_deref());
+            return Err(format!(
+                "{number}: the body is `{}`, expected `{}`",
+                first_line(&text),
+                expected.unwrap_or_default()
+            ));
+        }
+    }
+    if attempts.len() < probe.connections as usize {
+        return Err(format!("{} of {} connections were made", attempts.len(), probe.connections));
+    }
+    let bytes: u64 = attempts.iter().map(|attempt| attempt.bytes).sum();
+    let plural = if attempts.len() == 1 { "" } else { "s" };
+    Ok(format!("{} connection{plural}, {bytes} bytes", attempts.len()))
+}
+
+fn describe_http(error: &HttpError, attempt: &HttpAttempt) -> String {
+    let seconds = attempt.millis as f64 / 1000.0;
+    match error {
+        HttpError::Local(why) => format!("the kernel refused: {why}"),
+        HttpError::Refused(why) => format!("refused: {why}"),
+        HttpError::ConnectTimeout => format!("no connection within {seconds:.1} s"),
+        HttpError::Reset(why) => format!("reset after {} body bytes: {why}", attempt.bytes),
+        HttpError::ReadTimeout => {
+            format!("connected, but only {} body bytes within {seconds:.1} s", attempt.bytes)
+        }
+        HttpError::Malformed(why) => why.clone(),
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.trim().lines().next().unwrap_or_default().chars().take(200).collect()
+}

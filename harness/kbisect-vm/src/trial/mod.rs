@@ -1,0 +1,268 @@
+//! One trial: boot, setup, workload, replay, checks, collect, off.
+
+mod checks;
+mod collect;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use kbisect_core::counters::Counters;
+use kbisect_core::judge::{MachineEnd, Observation, judge};
+use kbisect_core::scenario::Check;
+use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Verdict, WireCount};
+
+use crate::lab::{BootFiles, Lab};
+use crate::machine::{Machine, MachineState};
+
+/// What a running trial tells whoever watches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A phase begins.
+    Phase(Phase),
+    /// A step, service or check begins.
+    Doing(String),
+    /// A check ended.
+    Check(CheckResult),
+    /// The terminal is needed for a shell.
+    ShellBegins,
+}
+
+/// What a trial found.
+#[derive(Clone, Debug)]
+pub struct TrialResult {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What it rests on.
+    pub observation: Observation,
+    /// Seconds per phase.
+    pub timings_s: BTreeMap<String, f64>,
+    /// Seconds in all.
+    pub wall_s: f64,
+    /// `uname -r` of the candidate.
+    pub release: Option<String>,
+    /// Remarks.
+    pub notes: Vec<String>,
+    /// Frames per wire and sender.
+    pub wires: Vec<WireCount>,
+    /// Hop by hop, for failed checks.
+    pub hops: Vec<String>,
+    /// Counters of candidate nodes that moved and tell of losses.
+    pub counters: Vec<String>,
+    /// Whether the peer machine, which runs a kernel that is known to work, did not boot under KVM.
+    pub kvm_suspect: bool,
+}
+
+/// A trial under way.
+pub struct Trial<'a> {
+    lab: &'a mut Lab,
+    candidate: Option<Machine>,
+    seen: Observation,
+    notes: Vec<String>,
+    kvm_suspect: bool,
+    /// Hop by hop, for failed checks.
+    hops: Vec<String>,
+    before: Vec<(String, Counters)>,
+    counters: Vec<String>,
+    timings: BTreeMap<String, f64>,
+    started: Instant,
+    phase_began: Instant,
+    directory: &'a Path,
+    notify: &'a mut dyn FnMut(Notice),
+}
+
+/// The trial ends here; the observation says why.
+struct Stop;
+
+impl<'a> Trial<'a> {
+    /// Boots the kernel and runs the scenario up to and including the collection of evidence. The
+    /// machines still run afterwards; [`Trial::finish`] switches the candidate off and judges.
+    pub async fn run(
+        lab: &'a mut Lab,
+        kernel: &BootFiles,
+        directory: &'a Path,
+        notify: &'a mut dyn FnMut(Notice),
+    ) -> Self {
+        let now = Instant::now();
+        let mut trial = Self {
+            lab,
+            candidate: None,
+            seen: Observation::default(),
+            notes: Vec::new(),
+            kvm_suspect: false,
+            hops: Vec::new(),
+            before: Vec::new(),
+            counters: Vec::new(),
+            timings: BTreeMap::new(),
+            started: now,
+            phase_began: now,
+            directory,
+            notify,
+        };
+        let _: Result<(), Stop> = trial.phases(kernel).await;
+        if trial.candidate.as_ref().is_some_and(|candidate| !candidate.is_down()) {
+            trial.begin(Phase::Collect);
+            trial.collect().await;
+        }
+        trial
+    }
+
+    /// The machine that a node is on, if it runs.
+    #[must_use]
+    pub fn machine_of(&self, node: &str) -> Option<&Machine> {
+        let machine = if self.lab.plan().on_candidate(node) {
+            self.candidate.as_ref()
+        } else {
+            self.lab.peer()
+        };
+        machine.filter(|machine| !machine.is_down())
+    }
+
+    /// Tells whoever watches.
+    pub fn tell(&mut self, notice: Notice) {
+        (self.notify)(notice);
+    }
+
+    /// The node that a shell is opened in when none is named.
+    #[must_use]
+    pub fn first_candidate_node(&self) -> Option<String> {
+        self.lab.plan().candidate.nodes.first().map(|node| node.name.clone())
+    }
+
+    /// The verdict as it stands.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let mut seen = self.seen.clone();
+        if let Some(candidate) = &self.candidate {
+            let state = candidate.state();
+            merge_state(&mut seen, &state);
+        }
+        judge(&seen, self.lab.scenario().warnings)
+    }
+
+    /// Switches the candidate off and judges.
+    pub async fn finish(mut self) -> TrialResult {
+        self.begin(Phase::Off);
+        let mut release = None;
+        if let Some(candidate) = self.candidate.take() {
+            let state = candidate.stop().await;
+            merge_state(&mut self.seen, &state);
+            release = state.hello.map(|hello| hello.release);
+        }
+        let recording = self.lab.wires().stop_recording();
+        self.notes.extend(recording.trouble);
+        let _ = fs::remove_file(self.directory.join("candidate/initramfs"));
+        self.close_phase();
+        TrialResult {
+            verdict: judge(&self.seen, self.lab.scenario().warnings),
+            observation: self.seen,
+            timings_s: self.timings,
+            wall_s: self.started.elapsed().as_secs_f64(),
+            release,
+            notes: self.notes,
+            wires: recording.counts,
+            hops: self.hops,
+            counters: self.counters,
+            kvm_suspect: self.kvm_suspect,
+        }
+    }
+
+    async fn phases(&mut self, kernel: &BootFiles) -> Result<(), Stop> {
+        let scenario = self.lab.scenario().clone();
+        self.seen.checks = scenario.checks.iter().map(not_run).collect();
+        self.begin(Phase::Boot);
+        self.boot(kernel).await?;
+        self.begin(Phase::Setup);
+        self.make_nodes().await?;
+        for step in &scenario.setup {
+            self.step(step).await?;
+        }
+        self.count_before().await;
+        self.begin(Phase::Workload);
+        let mut services = Vec::new();
+        for service in &scenario.services {
+            services.push(self.service(service).await?);
+        }
+        self.begin(Phase::Replay);
+        for step in &scenario.replay {
+            self.step(step).await?;
+        }
+        self.begin(Phase::Checks);
+        for (index, check) in scenario.checks.iter().enumerate() {
+            self.check(index, check).await?;
+        }
+        self.still_serving(&scenario, &services);
+        self.answers_at_end().await
+    }
+
+    fn begin(&mut self, phase: Phase) {
+        self.close_phase();
+        if phase <= Phase::Checks {
+            self.seen.phase = phase;
+        }
+        self.phase_began = Instant::now();
+        if let Some(candidate) = &self.candidate {
+            candidate.set_phase(phase);
+        }
+        self.timings.insert(phase.to_string(), 0.0);
+        (self.notify)(Notice::Phase(phase));
+    }
+
+    fn close_phase(&mut self) {
+        let seconds = self.phase_began.elapsed().as_secs_f64();
+        // The phase that is open is the last one that was entered.
+        let open = Phase::ALL
+            .iter()
+            .rev()
+            .map(ToString::to_string)
+            .find(|name| self.timings.contains_key(name));
+        if let Some(time) = open.and_then(|name| self.timings.get_mut(&name)) {
+            *time = seconds;
+        }
+    }
+
+    fn infra(&mut self, reason: String) -> Stop {
+        self.seen.infra.get_or_insert(reason);
+        Stop
+    }
+}
+
+fn merge_state(seen: &mut Observation, state: &MachineState) {
+    seen.hello |= state.hello.is_some() && state.boot_error.is_none();
+    seen.boot_error = seen.boot_error.take().or_else(|| state.boot_error.clone());
+    seen.panicked |= state.panicked;
+    seen.reports.clone_from(&state.reports);
+    if let (MachineEnd::Running, Some(end)) = (&seen.end, &state.end) {
+        seen.end = end.clone();
+    }
+}
+
+fn describe_end(state: &MachineState) -> String {
+    match (&state.end, state.reports.first()) {
+        (_, Some(report)) => report.title.clone(),
+        (Some(MachineEnd::QemuEnded(why)), None) => why.clone(),
+        (Some(MachineEnd::Silent { seconds }), None) => format!("silent for {seconds} s"),
+        (Some(MachineEnd::Restarted), None) => "it restarted".to_owned(),
+        (Some(MachineEnd::PoweredOff), None) => "it switched itself off".to_owned(),
+        (Some(MachineEnd::ChannelBroken(why)), None) => why.clone(),
+        (Some(MachineEnd::Running) | None, None) => String::new(),
+    }
+}
+
+fn not_run(check: &Check) -> CheckResult {
+    CheckResult {
+        name: check.name.clone(),
+        status: CheckStatus::NotRun,
+        detail: "the trial ended before".to_owned(),
+        wall_s: 0.0,
+    }
+}
+
+fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,293 @@
+//! Boot, nodes, steps and services of a trial.
+
+use std::fs;
+use std::time::Duration;
+
+use kbisect_core::judge::{MachineEnd, Refused, ServiceDown};
+use kbisect_core::scenario::{Action, Ready, Refusal, Scenario, Service, Step};
+use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Readiness, Request};
+
+use super::{Notice, Stop, Trial, describe_end, with_source};
+use crate::accel::Accelerator;
+use crate::lab::{BootFiles, LabError};
+use crate::machine::{CallError, Machine, MachineState};
+
+impl Trial<'_> {
+    /// Boots the candidate while the peer is made ready.
+    pub(super) async fn boot(&mut self, kernel: &BootFiles) -> Result<(), Stop> {
+        let wires = self.directory.join("wires");
+        if let Err(error) =
+            fs::create_dir_all(&wires).and_then(|()| self.lab.wires().start_recording(&wires))
+        {
+            return Err(self.infra(format!("cannot write {}: {error}", wires.display())));
+        }
+        let directory = self.directory.join("candidate");
+        let candidate = match self.lab.start_candidate(kernel, &directory) {
+            Ok(candidate) => candidate,
+            Err(error) => return Err(self.infra(with_source(&error))),
+        };
+        let deadline = self.lab.patience(self.lab.settings().timing.boot);
+        let (booted, peer) = tokio::join!(candidate.hello(deadline), self.lab.ready_peer());
+        let failed_modules =
+            candidate.look(|state| state.hello.as_ref().map(|hello| hello.failed_modules.clone()));
+        self.candidate = Some(candidate);
+        for module in failed_modules.into_iter().flatten() {
+            self.notes.push(format!("boot module did not load: {module}"));
+        }
+        // A peer that does not come up is named first: the candidate was given no chance.
+        if let Err(error) = peer {
+            self.kvm_suspect |=
+                matches!(error, LabError::PeerBoot { accelerator: Accelerator::Kvm, .. });
+            self.seen.hello = booted.is_ok();
+            return Err(self.infra(with_source(&error)));
+        }
+        match booted {
+            Ok(_) => {
+                self.seen.hello = true;
+                Ok(())
+            }
+            Err(CallError::Deadline) => {
+                self.seen.boot_timeout = true;
+                Err(Stop)
+            }
+            Err(CallError::Down) => Err(Stop),
+        }
+    }
+
+    pub(super) async fn make_nodes(&mut self) -> Result<(), Stop> {
+        (self.notify)(Notice::Doing("nodes and addresses".to_owned()));
+        let Some(candidate) = &self.candidate else { return Err(Stop) };
+        match self.lab.prepare(candidate, &self.lab.plan().candidate.nodes).await {
+            Ok(()) => Ok(()),
+            // What the candidate refuses may be a missing feature; what it says is the evidence.
+            Err(_) if candidate.is_down() => Err(Stop),
+            Err(output) => {
+                self.seen.refused = Some(Refused {
+                    step: "nodes and addresses".to_owned(),
+                    node: "candidate".to_owned(),
+                    rules: false,
+                    on_candidate: true,
+                    output,
+                });
+                Err(Stop)
+            }
+        }
+    }
+
+    /// The machine of a node, or the end of the trial.
+    pub(super) fn machine(&mut self, node: &str) -> Result<&Machine, Stop> {
+        let on_candidate = self.lab.plan().on_candidate(node);
+        if self.machine_of(node).is_none() && !on_candidate {
+            let reason = self
+                .lab
+                .peer()
+                .map(|peer| describe_end(&peer.state()))
+                .unwrap_or_else(|| "it is not there".to_owned());
+            return Err(self.infra(format!("the peer machine failed: {reason}")));
+        }
+        self.machine_of(node).ok_or(Stop)
+    }
+
+    pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
+        (self.notify)(Notice::Doing(step.name.clone()));
+        let timeout = self.lab.patience(Duration::from_secs_f64(step.timeout_s));
+        for _ in 0..step.repeat {
+            let command = step_command(&step.action);
+            let outcome = self.exec(&step.node, command, timeout).await?;
+            let output = match outcome.exit {
+                Exit::Status(0) => continue,
+                _ => outcome.describe(),
+            };
+            let on_candidate = self.lab.plan().on_candidate(&step.node);
+            if step.refusal == Refusal::Accept && on_candidate {
+                self.notes.push(format!(
+                    "step `{}` was refused, which is acceptable: {output}",
+                    step.name
+                ));
+                return Ok(());
+            }
+            self.seen.refused = Some(Refused {
+                step: step.name.clone(),
+                node: step.node.clone(),
+                rules: step.action.loads_rules(),
+                on_candidate,
+                output,
+            });
+            return Err(Stop);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn exec(
+        &mut self,
+        node: &str,
+        command: Command,
+        timeout: Duration,
+    ) -> Result<Ran, Stop> {
+        // The guest enforces the deadline; if it does not even answer, the machine hangs.
+        let limit = timeout + self.lab.settings().timing.answer;
+        let machine = self.machine(node)?;
+        let id = machine.next_id();
+        let request = Request::Exec {
+            id,
+            node: node.to_owned(),
+            command,
+            timeout_ms: timeout.as_millis() as u64,
+        };
+        match machine.call(id, &request, limit).await {
+            Ok(Event::Exited { exit, stdout, stderr, .. }) => Ok(Ran { exit, stdout, stderr }),
+            Ok(Event::Failed { error, .. }) => {
+                Ok(Ran { exit: Exit::NotStarted(error), stdout: Vec::new(), stderr: Vec::new() })
+            }
+            Ok(other) => Err(self.infra(format!("the guest answered {other:?} to a command"))),
+            Err(error) => Err(self.no_answer(node, error)),
+        }
+    }
+
+    pub(super) fn no_answer(&mut self, node: &str, error: CallError) -> Stop {
+        if self.lab.plan().on_candidate(node) {
+            if error == CallError::Deadline {
+                // Heartbeats still come, but a deadline that the guest itself enforces passed.
+                let seconds = self.lab.settings().timing.answer.as_secs() as u32;
+                self.seen.end = MachineEnd::Silent { seconds };
+            }
+            return Stop;
+        }
+        let reason = self.lab.peer().map(|peer| describe_end(&peer.state())).unwrap_or_default();
+        self.infra(format!("the peer machine does not answer ({error}) {reason}"))
+    }
+
+    /// Starts a service; returns its number.
+    pub(super) async fn service(&mut self, service: &Service) -> Result<u32, Stop> {
+        (self.notify)(Notice::Doing(format!("service {}", service.name)));
+        let timeout = self.lab.patience(Duration::from_secs_f64(service.ready_timeout_s));
+        let argv =
+            service.command.iter().map(|word| word.replace("{assets}", ASSETS_DIR)).collect();
+        let limit = timeout + self.lab.settings().timing.answer;
+        let machine = self.machine(&service.node)?;
+        let id = machine.next_id();
+        let request = Request::Serve {
+            id,
+            node: service.node.clone(),
+            command: Command { argv, stdin: Vec::new(), keep: 0 },
+            ready: match &service.ready {
+                Ready::Started => Readiness::Started,
+                Ready::Tcp(port) => Readiness::Tcp(*port),
+                Ready::Udp(port) => Readiness::Udp(*port),
+                Ready::File(path) => Readiness::File(path.clone()),
+                Ready::Log(_) => Readiness::Output,
+            },
+            timeout_ms: timeout.as_millis() as u64,
+        };
+        let mut answer = machine.call(id, &request, limit).await;
+        if let (Ok(Event::Ready { .. }), Ready::Log(pattern)) = (&answer, &service.ready)
+            && !saw_line(machine, id, pattern, timeout).await
+        {
+            let error = format!("no output matched `{pattern}`");
+            answer = Ok(Event::Failed { id, error });
+        }
+        match answer {
+            Ok(Event::Ready { .. }) => Ok(id),
+            Ok(Event::Failed { error, .. }) => {
+                let said = machine.look(|state| last_lines(state, id));
+                self.seen.service = Some(ServiceDown {
+                    service: service.name.clone(),
+                    node: service.node.clone(),
+                    on_candidate: self.lab.plan().on_candidate(&service.node),
+                    error: format!("{error}{said}"),
+                });
+                Err(Stop)
+            }
+            Ok(other) => Err(self.infra(format!("the guest answered {other:?} to a service"))),
+            Err(error) => Err(self.no_answer(&service.node, error)),
+        }
+    }
+
+    /// A service that had to stay and did not is a failure of its own.
+    pub(super) fn still_serving(&mut self, scenario: &Scenario, ids: &[u32]) {
+        for (service, id) in
+            scenario.services.iter().zip(ids).filter(|(service, _)| service.must_stay)
+        {
+            let Some(machine) = self.machine_of(&service.node) else { continue };
+            let ended = machine.look(|state| {
+                state
+                    .services
+                    .get(id)
+                    .map(|exit| format!("{}{}", describe_exit(exit), last_lines(state, *id)))
+            });
+            if let (Some(error), None) = (ended, &self.seen.service) {
+                self.seen.service = Some(ServiceDown {
+                    service: service.name.clone(),
+                    node: service.node.clone(),
+                    on_candidate: self.lab.plan().on_candidate(&service.node),
+                    error,
+                });
+            }
+        }
+    }
+}
+
+/// How a command ended.
+pub(super) struct Ran {
+    pub exit: Exit,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+impl Ran {
+    pub(super) fn describe(&self) -> String {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        let said =
+            [text(&self.stderr), text(&self.stdout)].into_iter().find(|text| !text.is_empty());
+        match said {
+            Some(said) => format!("{}: {said}", describe_exit(&self.exit)),
+            None => describe_exit(&self.exit),
+        }
+    }
+}
+
+pub(super) fn describe_exit(exit: &Exit) -> String {
+    match exit {
+        Exit::Status(status) => format!("ended with status {status}"),
+        Exit::Signal(signal) => format!("was ended by signal {signal}"),
+        Exit::TimedOut => "did not end in time".to_owned(),
+        Exit::NotStarted(why) => format!("did not start ({why})"),
+    }
+}
+
+pub(super) fn step_command(action: &Action) -> Command {
+    let asset = |file: &str| format!("{ASSETS_DIR}/{file}");
+    let argv = match action {
+        Action::Nft(file) => vec!["nft".to_owned(), "-f".to_owned(), asset(file)],
+        Action::IptablesRestore(file) => vec!["iptables-restore".to_owned(), asset(file)],
+        Action::Ip6tablesRestore(file) => vec!["ip6tables-restore".to_owned(), asset(file)],
+        Action::IpBatch(file) => vec!["ip".to_owned(), "-batch".to_owned(), asset(file)],
+        Action::Run(script) => return shell(script),
+    };
+    Command { argv, stdin: Vec::new(), keep: 16 << 10 }
+}
+
+/// A script for the guest's shell, handed over as one argument.
+pub(super) fn shell(script: &str) -> Command {
+    let argv = ["sh", "-euc", script].map(str::to_owned).to_vec();
+    Command { argv, stdin: Vec::new(), keep: 16 << 10 }
+}
+
+async fn saw_line(machine: &Machine, id: u32, pattern: &str, timeout: Duration) -> bool {
+    let Ok(pattern) = regex::Regex::new(pattern) else { return false };
+    let seen = machine.until(|state| {
+        let lines = state.service_lines.get(&id);
+        let found = lines.is_some_and(|lines| lines.iter().any(|line| pattern.is_match(line)));
+        if found {
+            return Some(true);
+        }
+        (state.end.is_some() || state.services.contains_key(&id)).then_some(false)
+    });
+    tokio::time::timeout(timeout, seen).await.unwrap_or(false)
+}
+
+fn last_lines(state: &MachineState, id: u32) -> String {
+    let lines = state.service_lines.get(&id).map(Vec::as_slice).unwrap_or_default();
+    let last = &lines[lines.len().saturating_sub(3)..];
+    if last.is_empty() { String::new() } else { format!(": {}", last.join(" / ")) }
+}
