@@ -55,11 +55,11 @@ alive = true
 
 /// Limits that are reached within a test's patience. Answers of the stand-in take milliseconds.
 const TIMING: Timing = Timing {
-    boot: Duration::from_secs(3),
-    answer: Duration::from_secs(2),
+    boot: Duration::from_secs(5),
+    answer: Duration::from_secs(3),
     quiet: Duration::from_millis(300),
     quiet_in_trace: Duration::from_secs(1),
-    silence: Duration::from_secs(2),
+    silence: Duration::from_secs(3),
 };
 
 /// A lab in a folder of its own.
