@@ -1,0 +1,343 @@
+//! The task that owns a machine: reads all signals, and decides when the machine is down.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kbisect_core::console::{self, MilestoneKind, ReportKind, Scanner};
+use kbisect_core::judge::MachineEnd;
+use kbisect_core::trial::{ConsoleReport, Phase, SymptomKind};
+use kbisect_proto::frame::Decoder;
+use kbisect_proto::{Event, PROTOCOL};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::process::Child;
+use tokio::sync::mpsc;
+
+use super::log::Log;
+use super::{Hello, Shared, lock};
+use crate::process::kill_group;
+use crate::qmp::{self, QmpEvent, QmpReader};
+use crate::timing::Timing;
+
+/// Most bytes of QMP that are kept in the log.
+const MAX_QMP_LOG: usize = 1 << 20;
+/// How often the task looks at its timers.
+const TICK: Duration = Duration::from_millis(100);
+
+pub(super) struct Watch {
+    pub shared: Arc<Shared>,
+    pub child: Child,
+    pub pid: u32,
+    pub console: Option<UnixStream>,
+    pub channel: Option<tokio::net::unix::OwnedReadHalf>,
+    pub qmp: Option<tokio::net::unix::OwnedReadHalf>,
+    pub qmp_writer: OwnedWriteHalf,
+    pub quit_asked: mpsc::Receiver<()>,
+    pub log: Log,
+    pub scanner: Scanner,
+    pub decoder: Decoder,
+    pub qmp_lines: QmpReader,
+    pub banners: u32,
+    pub shutdown: Option<(bool, String)>,
+    pub quitting: bool,
+    pub last_console: Instant,
+    pub last_tick: Instant,
+    pub timing: Timing,
+    pub silence: Duration,
+    pub started: Instant,
+    pub qemu_log: PathBuf,
+    pub qmp_log: File,
+    pub qmp_written: usize,
+}
+
+impl Watch {
+    /// Every arm is cancel-safe: reads of single chunks, a channel, a timer, the child's end.
+    pub(super) async fn run(mut self) {
+        let mut console = vec![0; 1 << 16];
+        let mut channel = vec![0; 1 << 16];
+        let mut qmp = vec![0; 1 << 12];
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                read = read_some(&mut self.console, &mut console) => self.on_console(&console[..read]),
+                read = read_some(&mut self.channel, &mut channel) => self.on_channel(&channel[..read]),
+                read = read_some(&mut self.qmp, &mut qmp) => self.on_qmp(&qmp[..read]).await,
+                status = self.child.wait() => {
+                    // What it may have started goes with it, and lets go of our sockets.
+                    kill_group(self.pid);
+                    self.drain().await;
+                    self.on_exit(status);
+                    return;
+                }
+                Some(()) = self.quit_asked.recv() => {
+                    self.quitting = true;
+                    let _ = self.qmp_writer.write_all(qmp::QUIT).await;
+                }
+                _ = tick.tick() => self.on_tick(),
+            }
+        }
+    }
+
+    fn on_console(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.last_console = Instant::now();
+        self.log.push(bytes);
+        let events = self.scanner.push(bytes);
+        self.on_scanned(events);
+    }
+
+    fn on_scanned(&mut self, events: Vec<console::Event>) {
+        for event in events {
+            match event {
+                console::Event::Opened { kind, .. } => {
+                    if matches!(kind, ReportKind::Panic | ReportKind::Oops) {
+                        lock(&self.shared.state).crashed = true;
+                    }
+                }
+                console::Event::Report(report) => self.on_report(*report),
+                console::Event::Milestone(milestone) => match milestone.kind {
+                    MilestoneKind::LinuxBanner { .. } => {
+                        self.banners += 1;
+                        if self.banners > 1 {
+                            self.down(MachineEnd::Restarted);
+                        }
+                    }
+                    MilestoneKind::Panic => lock(&self.shared.state).crashed = true,
+                    MilestoneKind::Restarting
+                    | MilestoneKind::PowerDown
+                    | MilestoneKind::Halted => {}
+                },
+            }
+        }
+    }
+
+    fn on_report(&mut self, report: console::Report) {
+        if report.suppressed {
+            return;
+        }
+        let before_user_space = self.log.marker.is_none_or(|marker| report.offset < marker);
+        let mut state = lock(&self.shared.state);
+        let phase = if before_user_space { Phase::Boot } else { state.phase.max(Phase::Setup) };
+        state.reports.push(ConsoleReport {
+            kind: symptom_kind(report.kind),
+            title: report.title,
+            phase,
+            fatal: report.fatal,
+            line: report.line,
+            alt_titles: report.alt_titles,
+            frames: report.frames,
+            text: report.text,
+        });
+        drop(state);
+        self.shared.changed.notify_waiters();
+    }
+
+    fn on_channel(&mut self, bytes: &[u8]) {
+        self.decoder.push(bytes);
+        loop {
+            match self.decoder.next_message::<Event>() {
+                Ok(Some(event)) => self.on_event(event),
+                Ok(None) => return,
+                Err(error) => {
+                    self.channel = None;
+                    self.down(MachineEnd::ChannelBroken(error.to_string()));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let mut state = lock(&self.shared.state);
+        state.heard = Instant::now();
+        match event {
+            Event::Hello { protocol, .. } if protocol != PROTOCOL => {
+                state.boot_error =
+                    Some(format!("the guest speaks protocol {protocol}, not {PROTOCOL}"));
+            }
+            Event::Hello { release, failed_modules, .. } => {
+                let after = self.started.elapsed();
+                state.hello.get_or_insert(Hello { release, failed_modules, after });
+            }
+            Event::Heartbeat { .. } => {}
+            Event::Failed { id: 0, error } => state.boot_error = Some(error),
+            Event::ServiceOutput { id, line } => {
+                let lines = state.service_lines.entry(id).or_default();
+                // The last lines are enough to say why a service ended.
+                if lines.len() >= 200 {
+                    lines.remove(0);
+                }
+                lines.push(String::from_utf8_lossy(&line).into_owned());
+            }
+            Event::ServiceExited { id, exit } => {
+                state.services.insert(id, exit);
+            }
+            Event::Terminal { id, data } => {
+                if let Some(terminal) = lock(&self.shared.terminals).get(&id) {
+                    let _ = terminal.send(data);
+                }
+            }
+            Event::Done { id }
+            | Event::Failed { id, .. }
+            | Event::Exited { id, .. }
+            | Event::Ready { id }
+            | Event::Contents { id, .. }
+            | Event::DnsDone { id, .. }
+            | Event::HttpDone { id, .. } => {
+                if let Event::Exited { .. } = event {
+                    lock(&self.shared.terminals).remove(&id);
+                }
+                if let Some(waiting) = lock(&self.shared.pending).remove(&id) {
+                    let _ = waiting.send(event);
+                }
+            }
+        }
+        drop(state);
+        self.shared.changed.notify_waiters();
+    }
+
+    async fn on_qmp(&mut self, bytes: &[u8]) {
+        // What QEMU said is evidence when a machine ends without a word.
+        if self.qmp_written < MAX_QMP_LOG {
+            self.qmp_written += bytes.len();
+            let _ = self.qmp_log.write_all(bytes);
+        }
+        for event in self.qmp_lines.push(bytes) {
+            match event {
+                QmpEvent::Greeting => {
+                    let _ = self.qmp_writer.write_all(qmp::CAPABILITIES).await;
+                }
+                QmpEvent::Shutdown { guest, reason } => self.shutdown = Some((guest, reason)),
+                QmpEvent::GuestPanicked => lock(&self.shared.state).panicked = true,
+                QmpEvent::Stopped => {}
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let now = Instant::now();
+        let late = now.duration_since(self.last_tick);
+        self.last_tick = now;
+        let Timing { quiet, quiet_in_trace, .. } = self.timing;
+        let patience = if self.scanner.is_collecting() { quiet_in_trace } else { quiet };
+        let quiet = now.duration_since(self.last_console) > patience;
+        let mut state = lock(&self.shared.state);
+        if late > Duration::from_secs(2) {
+            // The host was starved or suspended: that is no silence of the guest's.
+            state.heard = now;
+            return;
+        }
+        if state.end.is_some() || self.quitting {
+            return;
+        }
+        if state.crashed && quiet {
+            drop(state);
+            let events = self.scanner.finish();
+            self.scanner = Scanner::new();
+            self.on_scanned(events);
+            self.down(MachineEnd::Running);
+            return;
+        }
+        let silent = now.duration_since(state.heard);
+        let hang_reported = state
+            .reports
+            .iter()
+            .any(|report| report.kind == SymptomKind::Hang && report.phase > Phase::Boot);
+        let limit = if hang_reported { self.silence / 8 } else { self.silence };
+        if state.hello.is_some() && silent > limit && quiet {
+            drop(state);
+            self.down(MachineEnd::Silent { seconds: silent.as_secs() as u32 });
+        }
+    }
+
+    /// Reads what the console still holds after the process ended.
+    async fn drain(&mut self) {
+        let mut buffer = vec![0; 1 << 16];
+        while self.console.is_some() {
+            let read = read_some(&mut self.console, &mut buffer);
+            match tokio::time::timeout(Duration::from_millis(200), read).await {
+                Ok(count) => self.on_console(&buffer[..count]),
+                Err(_) => break,
+            }
+        }
+        while self.qmp.is_some() {
+            let read = read_some(&mut self.qmp, &mut buffer);
+            match tokio::time::timeout(Duration::from_millis(50), read).await {
+                Ok(count) => {
+                    let bytes = buffer[..count].to_vec();
+                    self.on_qmp(&bytes).await;
+                }
+                Err(_) => break,
+            }
+        }
+        let events = self.scanner.finish();
+        self.on_scanned(events);
+    }
+
+    fn on_exit(&mut self, status: io::Result<std::process::ExitStatus>) {
+        let end = match (&self.shutdown, self.quitting) {
+            (_, true) => MachineEnd::Running,
+            (Some((true, reason)), _) if reason == "guest-shutdown" => MachineEnd::PoweredOff,
+            (Some((true, _)), _) => MachineEnd::Restarted,
+            (Some((false, reason)), _) => {
+                MachineEnd::QemuEnded(format!("QEMU was ended from outside: {reason}"))
+            }
+            (None, false) => MachineEnd::QemuEnded(self.why_it_ended(status)),
+        };
+        self.down(end);
+    }
+
+    fn why_it_ended(&self, status: io::Result<std::process::ExitStatus>) -> String {
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let log = std::fs::read(&self.qemu_log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let said =
+            text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
+        format!("QEMU ended by itself ({status}): {said}")
+    }
+
+    /// The first reason stays.
+    fn down(&mut self, end: MachineEnd) {
+        let mut state = lock(&self.shared.state);
+        if state.end.is_none() {
+            state.end = Some(end);
+        }
+        drop(state);
+        lock(&self.shared.pending).clear();
+        lock(&self.shared.terminals).clear();
+        self.shared.changed.notify_waiters();
+    }
+}
+
+/// Reads a chunk; a stream that ended is put aside and never becomes ready again. Cancel-safe.
+async fn read_some<R: tokio::io::AsyncRead + Unpin>(
+    stream: &mut Option<R>,
+    buffer: &mut [u8],
+) -> usize {
+    let Some(open) = stream else { return std::future::pending().await };
+    match open.read(buffer).await {
+        Ok(0) | Err(_) => {
+            *stream = None;
+            0
+        }
+        Ok(count) => count,
+    }
+}
+
+fn symptom_kind(kind: ReportKind) -> SymptomKind {
+    match kind {
+        ReportKind::Panic => SymptomKind::Panic,
+        ReportKind::Oops => SymptomKind::Oops,
+        ReportKind::Warning => SymptomKind::Warning,
+        ReportKind::Hang => SymptomKind::Hang,
+        ReportKind::Reboot => SymptomKind::Reboot,
+        ReportKind::BootFailed => SymptomKind::BootFailed,
+    }
+}
