@@ -4,12 +4,14 @@
 //! Invariant: no I/O here. No tokio, no `std::fs`, no process, no clock, no randomness. Whatever
 //! comes from outside is handed in as values; whatever goes out is returned.
 
+pub mod capture;
 pub mod console;
 pub mod counters;
 pub mod flow;
 pub mod judge;
 pub mod kernel;
 pub mod pcapng;
+pub mod rewrite;
 pub mod run;
 pub mod scenario;
 pub mod search;

@@ -109,6 +109,18 @@ impl NetworkPlan {
         }
     }
 
+    /// Link index, port and hardware address of a node's interface on a link.
+    #[must_use]
+    pub fn plug(&self, link: &str, node: &str) -> Option<Plug> {
+        let index = self.links.iter().position(|plan| plan.name == link)?;
+        let port = self.links[index].members.iter().position(|member| member == node)?;
+        let machines = std::iter::once(&self.candidate).chain(&self.peer);
+        machines
+            .flat_map(|machine| &machine.plugs)
+            .find(|plug| plug.link == index && plug.port == port)
+            .cloned()
+    }
+
     /// Whether the node is on the candidate machine.
     #[must_use]
     pub fn on_candidate(&self, node: &str) -> bool {

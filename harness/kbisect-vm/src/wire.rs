@@ -170,6 +170,13 @@ impl Wires {
         Ok(())
     }
 
+    /// Sends a frame as if a port's node had sent it.
+    pub async fn inject(&self, link: usize, port: usize, frame: &[u8]) {
+        let mut raw = (frame.len() as u32).to_be_bytes().to_vec();
+        raw.extend(frame);
+        self.0.carry(link, port, &raw).await;
+    }
+
     /// Looks at the flows recorded so far.
     pub fn with_flows<T>(&self, look: impl FnOnce(&FlowTable) -> T) -> Option<T> {
         lock(&self.0.recording).as_ref().map(|recorder| look(&recorder.flows))

@@ -64,6 +64,13 @@ pub(super) struct Segment {
     pub fingerprint: u64,
 }
 
+/// The direction of a frame and the hash that recognises it behind a router: of what address
+/// translation leaves alone. `None` for anything that is not TCP or UDP over IP.
+#[must_use]
+pub fn fingerprint(frame: &[u8]) -> Option<(Direction, u64)> {
+    dissect(frame).map(|segment| (segment.direction, segment.fingerprint))
+}
+
 /// Takes an Ethernet frame apart. `None` for anything that is not TCP or UDP over IP, with or
 /// without VLAN tags, or that is damaged.
 pub(super) fn dissect(frame: &[u8]) -> Option<Segment> {

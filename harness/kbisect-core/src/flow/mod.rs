@@ -8,5 +8,5 @@ mod table;
 mod tests;
 
 pub use account::{Account, Ends, Loss};
-pub use frame::{Direction, Transport};
+pub use frame::{Direction, Transport, fingerprint};
 pub use table::{Counts, FlowTable, Hop};

@@ -1,6 +1,6 @@
 //! Counting frames per flow and hop.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -110,6 +110,21 @@ impl FlowTable {
             self.hops.push(hop.clone());
             self.hops.len() - 1
         })
+    }
+
+    /// Which of these frames (by [`super::fingerprint`]) were seen at a hop.
+    #[must_use]
+    pub fn seen_at(&self, hop: &Hop, fingerprints: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let Some(number) = self.hops.iter().position(|known| known == hop) else {
+            return BTreeSet::new();
+        };
+        self.sightings
+            .iter()
+            .filter(|sighting| {
+                sighting.hop == number && fingerprints.contains(&sighting.fingerprint)
+            })
+            .map(|sighting| sighting.fingerprint)
+            .collect()
     }
 
     /// Whether nothing was counted.

@@ -7,8 +7,8 @@ use super::cursor::{Item, Table};
 use super::parse::check_node;
 use super::suggest::quoted;
 use super::{
-    Action, Body, Check, CommandProbe, DnsProbe, HttpProbe, Node, Probe, Ready, Refusal, Service,
-    Step, words,
+    Action, Body, CaptureProbe, Check, CommandProbe, DnsProbe, HttpProbe, Node, Probe, Ready,
+    Refusal, Service, Step, words,
 };
 
 type Nodes = BTreeMap<String, Node>;
@@ -176,19 +176,22 @@ fn read_check(
     let node = read_node_name(&table, nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let record_only = table.get("record_only").and_then(|item| item.truth());
-    let probe = table.exactly_one(&["http", "dns", "command", "alive"]).and_then(|(key, item)| {
-        Some(match key {
-            "http" => Probe::Http(read_http(item.table()?)?),
-            "dns" => Probe::Dns(read_dns(item.table()?)?),
-            "command" => Probe::Command(read_command(item.table()?, assets)?),
-            _ => {
-                if !item.truth()? {
-                    item.wrong("write `alive = true`, or leave the check out");
+    let probe = table.exactly_one(&["http", "dns", "capture", "command", "alive"]).and_then(
+        |(key, item)| {
+            Some(match key {
+                "http" => Probe::Http(read_http(item.table()?)?),
+                "dns" => Probe::Dns(read_dns(item.table()?)?),
+                "capture" => Probe::Capture(read_capture(item.table()?, nodes, assets)?),
+                "command" => Probe::Command(read_command(item.table()?, assets)?),
+                _ => {
+                    if !item.truth()? {
+                        item.wrong("write `alive = true`, or leave the check out");
+                    }
+                    Probe::Alive
                 }
-                Probe::Alive
-            }
-        })
-    });
+            })
+        },
+    );
     table.finish();
     Some(Check {
         name: name?,
@@ -236,6 +239,35 @@ fn read_dns(table: Table<'_>) -> Option<DnsProbe> {
     let answer = answer.and_then(|item| item.parsed(words::host));
     table.finish();
     Some(DnsProbe { server: server?, port: port.unwrap_or(53), name: name?, answer: answer? })
+}
+
+fn read_capture(
+    table: Table<'_>,
+    nodes: &Nodes,
+    assets: &mut Vec<AssetRef>,
+) -> Option<CaptureProbe> {
+    let file = table.require("file", "a pcap or pcapng file of the scenario");
+    let file = file.and_then(|item| AssetRef::read(&item, assets));
+    let link = |key, what| table.require(key, what).and_then(|item| item.parsed(words::name));
+    let enter = link("enter", "the link on which the frames enter");
+    let leave = link("leave", "the link on which they must leave");
+    let from = table.require("from", "the node in whose name they are sent").and_then(|item| {
+        let node = item.text()?;
+        check_node(&item, node, nodes);
+        Some(node.to_owned())
+    });
+    let vlan = table.get("vlan").and_then(|item| item.number(1..=4094));
+    let mut rewrite = BTreeMap::new();
+    if let Some(addresses) = table.get("rewrite").and_then(|item| item.table()) {
+        for (old, item) in addresses.entries() {
+            match words::host(old) {
+                Ok(old) => rewrite.extend(item.parsed(words::host).map(|new| (old, new))),
+                Err(message) => item.wrong(message),
+            }
+        }
+    }
+    table.finish();
+    Some(CaptureProbe { file: file?, enter: enter?, from: from?, leave: leave?, vlan, rewrite })
 }
 
 fn read_command(table: Table<'_>, assets: &mut Vec<AssetRef>) -> Option<CommandProbe> {

@@ -7,7 +7,7 @@ use regex::Regex;
 
 use super::cursor::Item;
 use super::places::Places;
-use super::{Problem, Scenario, ScenarioError, words};
+use super::{Probe, Problem, Scenario, ScenarioError, words};
 
 /// A scenario whose files are still to be handed in.
 #[derive(Clone, Debug)]
@@ -61,6 +61,15 @@ impl Parsed {
             let message =
                 format!("no file `{}` in the scenario's folder (files: {known})", asset.path);
             problems.push(self.places.problem(&asset.key, message));
+        }
+        for (index, check) in self.scenario.checks.iter().enumerate() {
+            let Probe::Capture(capture) = &check.probe else { continue };
+            let read = files.get(&capture.file).map(|content| crate::capture::read(content));
+            if let Some(Err(error)) = read {
+                let message = format!("cannot replay `{}`: {error}", capture.file);
+                problems
+                    .push(self.places.problem(&format!("checks[{index}].capture.file"), message));
+            }
         }
         if !problems.is_empty() {
             return Err(ScenarioError { problems });

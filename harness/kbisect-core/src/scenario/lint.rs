@@ -44,7 +44,7 @@ pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
         let (host, key) = match &check.probe {
             Probe::Http(http) => (http.host, "http.url"),
             Probe::Dns(dns) => (dns.server, "dns.server"),
-            Probe::Command(_) | Probe::Alive => continue,
+            Probe::Capture(_) | Probe::Command(_) | Probe::Alive => continue,
         };
         if !known.contains(&host) && !host.is_loopback() {
             let key = format!("checks[{index}].{key}");
@@ -63,7 +63,7 @@ fn idle_candidates(scenario: &Scenario) -> Vec<&str> {
         let target = match &check.probe {
             Probe::Http(http) => http.host,
             Probe::Dns(dns) => dns.server,
-            Probe::Command(_) | Probe::Alive => continue,
+            Probe::Capture(_) | Probe::Command(_) | Probe::Alive => continue,
         };
         busy.extend(scenario.addresses().filter(|(_, at)| *at == target).map(|(node, _)| node));
     }

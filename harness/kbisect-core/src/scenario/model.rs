@@ -301,6 +301,8 @@ pub enum Probe {
     Http(HttpProbe),
     /// A question to a DNS server over UDP.
     Dns(DnsProbe),
+    /// Captured traffic that must pass through the node.
+    Capture(CaptureProbe),
     /// A command in the node.
     Command(CommandProbe),
     /// The node answers: its kernel runs and schedules user space.
@@ -313,7 +315,7 @@ impl Probe {
     pub fn verifies_payload(&self) -> bool {
         match self {
             Self::Http(http) => !http.body.is_empty(),
-            Self::Dns(_) => true,
+            Self::Dns(_) | Self::Capture(_) => true,
             Self::Command(command) => command.payload,
             Self::Alive => false,
         }
@@ -354,6 +356,26 @@ pub struct DnsProbe {
 
 fn dns_port() -> u16 {
     53
+}
+
+/// Captured traffic: its frames enter the check's node on one link and must leave it on another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureProbe {
+    /// The capture, pcap or pcapng, a file of the scenario.
+    pub file: String,
+    /// Link on which the frames enter.
+    pub enter: String,
+    /// Node on that link in whose name they are sent.
+    pub from: String,
+    /// Link on which they must leave.
+    pub leave: String,
+    /// VLAN tag that they enter with.
+    #[serde(default)]
+    pub vlan: Option<u16>,
+    /// Addresses to replace before they enter: captured address -> address in the scenario.
+    #[serde(default)]
+    pub rewrite: BTreeMap<IpAddr, IpAddr>,
 }
 
 /// What a body must be like; nothing set means that it is not looked at.

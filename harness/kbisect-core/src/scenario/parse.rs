@@ -11,7 +11,7 @@ use super::cursor::{Findings, Item, Table};
 use super::places::Places;
 use super::suggest::{choices, quoted};
 use super::{
-    Flavour, Interface, MachineOptions, Node, NodeKernel, Parsed, Requires, Scenario,
+    Check, Flavour, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires, Scenario,
     ScenarioError, SysctlValue, WarningPolicy, lint, words,
 };
 
@@ -85,6 +85,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let checks = checks.map(|item| read_checks(&item, &nodes, &mut assets)).unwrap_or_default();
     let flavours = top.get("flavours").and_then(|item| item.table());
     let flavours = flavours.map(|table| read_flavours(&table, &mut assets)).unwrap_or_default();
+    check_captures(&top, &checks, &links);
     let warnings = top.get("warnings").and_then(|item| {
         item.one_of(&[("bad", WarningPolicy::Bad), ("record", WarningPolicy::Record)])
     });
@@ -357,6 +358,27 @@ fn check_devices(top: &Table<'_>, nodes: &BTreeMap<String, Node>, links: &Links)
             );
         }
         check_routes(top, name, node, &known.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+/// The links of replayed captures: they exist, and the nodes are on them.
+fn check_captures(top: &Table<'_>, checks: &[Check], links: &Links) {
+    for (index, check) in checks.iter().enumerate() {
+        let Probe::Capture(capture) = &check.probe else { continue };
+        for (key, link, members) in [
+            ("enter", &capture.enter, vec![&check.node, &capture.from]),
+            ("leave", &capture.leave, vec![&check.node]),
+        ] {
+            let key = format!("checks[{index}].capture.{key}");
+            let Some(found) = links.get(link) else {
+                let known = choices(link, links.keys().map(String::as_str));
+                top.findings.wrong(&key, format!("no link named `{link}` (links are: {known})"));
+                continue;
+            };
+            for node in members.into_iter().filter(|node| !found.contains_key(*node)) {
+                top.findings.wrong(&key, format!("node `{node}` is not on link `{link}`"));
+            }
+        }
     }
 }
 

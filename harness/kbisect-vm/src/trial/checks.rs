@@ -20,6 +20,7 @@ impl Trial<'_> {
         let outcome = match &check.probe {
             Probe::Http(http) => self.http(check, http).await?,
             Probe::Dns(dns) => self.dns(check, dns).await?,
+            Probe::Capture(capture) => self.capture(check, capture).await?,
             Probe::Command(probe) => {
                 let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
                 let ran = self.exec(&check.node, shell(&probe.run), timeout).await?;

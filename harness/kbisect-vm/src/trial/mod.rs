@@ -2,6 +2,7 @@
 
 mod checks;
 mod collect;
+mod replay;
 mod steps;
 
 use std::collections::BTreeMap;

@@ -218,6 +218,10 @@ fn check_line(check: &Check) -> String {
             format!("HTTP http://{server}{}{connections}{body}", http.path)
         }
         Probe::Dns(dns) => format!("DNS {} at {}: {}", dns.name, dns.server, dns.answer),
+        Probe::Capture(capture) => format!(
+            "replays {} from {} on {}, expects it on {}",
+            capture.file, capture.from, capture.enter, capture.leave
+        ),
         Probe::Command(command) => {
             let first = command.run.trim().lines().next().unwrap_or_default();
             format!("runs {first}")

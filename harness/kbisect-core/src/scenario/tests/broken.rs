@@ -312,7 +312,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "alive = true",
         "alife = true",
-        "128:1: checks[2].alife: unknown key (known here: `alive`, `command`, `dns`, `http`, `name`, `node`, `record_only`, `timeout_s`; did you mean `alive`?)",
+        "128:1: checks[2].alife: unknown key (known here: `alive`, `capture`, `command`, `dns`, `http`, `name`, `node`, `record_only`, `timeout_s`; did you mean `alive`?)",
     ),
     (
         "name = \"plugin\"",
