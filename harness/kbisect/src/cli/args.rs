@@ -250,6 +250,9 @@ pub struct ResumeArgs {
     /// QEMU, in place of qemu-system-x86_64 in PATH
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
+    /// Folder with the definition of the root image, if the run was begun with one
+    #[arg(long, value_name = "DIR")]
+    pub image: Option<PathBuf>,
 }
 
 /// Arguments of `kbisect scenario`.

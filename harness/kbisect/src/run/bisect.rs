@@ -12,6 +12,7 @@ use kbisect_report::Extra;
 
 use super::context::{Base, Context, existing_run};
 use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
+use super::going_on::{accelerator_of, resume_command};
 use super::journal::Journal;
 use super::kernels;
 use super::plan::{check_testable, plan, show};
@@ -62,7 +63,8 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     keep_scenario(&folder, &context.scenario)?;
     let mut journal = Journal::create(&folder, &context.base.ui)?;
     journal.append(RunEvent::Began { plan: Box::new(plan.clone()) })?;
-    Bisection { context: &context, plan, series, folder: &folder, journal }.finish(global)
+    let machine = &args.machine;
+    Bisection { context: &context, plan, series, folder: &folder, journal, machine }.finish(global)
 }
 
 /// Goes on with an interrupted run.
@@ -94,12 +96,14 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     }
     let series = again(&base, &plan)?;
     let scenario = kept_scenario(&folder)?;
-    let machine = MachineArgs { qemu: args.qemu.clone(), ..MachineArgs::default() };
+    let accel = accelerator_of(&plan.environment);
+    let machine = MachineArgs { accel, qemu: args.qemu.clone(), image: args.image.clone() };
     let placement = match plan.environment.placement.as_str() {
         "single" => cli::Placement::Single,
         _ => cli::Placement::Split,
     };
-    let reference = kernels::reference(&base, Some(plan.reference.package_version.as_str()))?;
+    let reference = kernels::reference(&base, Some(&plan.reference.id.0))
+        .or_else(|_| kernels::reference(&base, Some(plan.reference.package_version.as_str())))?;
     let loaded = LoadedScenario {
         scenario,
         sha256: plan.scenario_sha256.clone(),
@@ -110,11 +114,13 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     if context.image.key != plan.environment.image {
         return Err(errors::infrastructure(
             "the root image is not the one that the run began with",
-            "user space must be the same in all trials of a run: use the same kbisect, or begin anew",
+            "user space must be the same in all trials of a run: use the same kbisect (and --image, if \
+             it was given), or begin anew",
         ));
     }
     journal.append(RunEvent::Resumed)?;
-    Bisection { context: &context, plan, series, folder: &folder, journal }.finish(global)
+    let (folder, machine) = (&*folder, &machine);
+    Bisection { context: &context, plan, series, folder, journal, machine }.finish(global)
 }
 
 /// The kernels that were asked for.
@@ -166,6 +172,7 @@ struct Bisection<'a> {
     series: Vec<Candidate>,
     folder: &'a Path,
     journal: Journal,
+    machine: &'a MachineArgs,
 }
 
 impl Bisection<'_> {
@@ -186,19 +193,30 @@ impl Bisection<'_> {
                         RunEvent::Failed { error: errors::message(&error) }
                     }
                 };
-                let resume = format!("kbisect resume {}", shown(self.folder));
+                let resume = resume_command(self.folder, global, self.machine);
                 let hint = match (class, errors::hint(&error)) {
                     (Class::Interrupted, _) => format!("go on with: {resume}"),
                     (_, Some(hint)) => format!("{hint}; then go on with: {resume}"),
                     (_, None) => format!("when the cause is gone, go on with: {resume}"),
                 };
+                let error = match class {
+                    Class::Interrupted => errors::interrupted("interrupted", Some(hint)),
+                    Class::Usage | Class::Infrastructure => {
+                        errors::infrastructure(errors::message(&error), hint)
+                    }
+                };
                 // The disk may be the very thing that failed.
                 let _ = self.journal.append(event);
-                let _ = write_results(&self.journal, self.folder);
-                if class == Class::Interrupted {
-                    return Err(errors::interrupted("interrupted", Some(hint)));
+                let Ok(result) = write_results(&self.journal, self.folder) else {
+                    return Err(error);
+                };
+                if !global.json {
+                    return Err(error);
                 }
-                Err(errors::infrastructure(errors::message(&error), hint))
+                // The document of a run is its result, also when that is `aborted`.
+                errors::report(&error, false);
+                output::json(&result)?;
+                Ok(exit::code(errors::class(&error).code(false)))
             }
         }
     }
@@ -335,10 +353,4 @@ fn write_results(journal: &Journal, folder: &Path) -> anyhow::Result<BisectResul
         kbisect_report::markdown(&result, &Extra::from_journal(&journal.lines)).as_bytes(),
     )?;
     Ok(result)
-}
-
-/// The shortest way to name a run folder: its name alone when it is where runs are looked for.
-fn shown(folder: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    folder.strip_prefix(here).unwrap_or(folder).display().to_string()
 }

@@ -12,6 +12,7 @@ use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::Interrupt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::going_on::ASKED_FOR;
 use crate::cli::{self, AccelChoice, Global, MachineArgs};
 use crate::errors;
 use crate::settings::global::{image_sources, run_folder};
@@ -109,7 +110,7 @@ pub fn machines(base: &Base, args: &MachineArgs) -> anyhow::Result<(Qemu, Probe)
     };
     let probe = match args.accel {
         AccelChoice::Auto => accel::probe(&qemu.path, &base.settings.cache_dir, false),
-        AccelChoice::Tcg => forced(Accelerator::Tcg, Some("asked for on the command line")),
+        AccelChoice::Tcg => forced(Accelerator::Tcg, Some(ASKED_FOR)),
         AccelChoice::Kvm => {
             let found = accel::probe(&qemu.path, &base.settings.cache_dir, true);
             if let Some(reason) = found.reason {

@@ -6,6 +6,7 @@
 mod bisect;
 mod context;
 mod files;
+mod going_on;
 mod journal;
 mod kernels;
 mod one;

@@ -155,15 +155,15 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
         let command = ended
             .stderr
             .lines()
-            .find_map(|line| line.split_once("kbisect resume ").map(|(_, run)| run.trim()))
-            .unwrap_or_else(|| panic!("no command to resume with: {}", ended.stderr))
-            .to_owned();
-        let written: Value =
-            serde_json::from_slice(&std::fs::read(place.run_folder().join("result.json")).unwrap())
-                .unwrap();
-        assert_eq!(written["outcome"], "aborted");
-        ended.json();
-        let result = place.run(&format!("resume {command} --json")).code(0).json();
+            .find_map(|line| line.split_once("kbisect resume ").map(|(_, words)| words))
+            .unwrap_or_else(|| panic!("no command to resume with: {}", ended.stderr));
+        let document = ended.json();
+        let written = std::fs::read(place.run_folder().join("result.json")).unwrap();
+        assert_eq!(document, serde_json::from_slice::<Value>(&written).unwrap());
+        assert_eq!(document["outcome"], "aborted");
+        assert_eq!(document["reason"], "interrupted");
+        // The command is good as it is printed.
+        let result = place.as_printed(&format!("resume {command} --json")).code(0).json();
         assert_eq!(result["first_bad"]["version"], "6.12.8", "{held} at {event}");
     }
 }

@@ -117,6 +117,18 @@ impl Place {
         Ended::of(self.command(words).output().unwrap())
     }
 
+    /// Runs a command with the words that kbisect printed, and no others.
+    pub fn as_printed(&self, words: &str) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kbisect"));
+        command
+            .args(words.split_whitespace())
+            .current_dir(self.folder.path())
+            .env("HOME", self.folder.path())
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .stdin(Stdio::null());
+        Ended::of(command.output().unwrap())
+    }
+
     /// Starts a command.
     pub fn start(&self, words: &str) -> Child {
         self.command(words).spawn().unwrap()

@@ -43,7 +43,8 @@ fn a_host_that_fails_ends_the_run_and_can_be_resumed() {
     let ended = Ended::of(place.command_with(words, &broken(&place)).output().unwrap()).code(69);
     assert!(ended.stderr.contains("cannot allocate memory"), "{}", ended.stderr);
     assert!(ended.stderr.contains("kbisect resume"), "{}", ended.stderr);
-    assert_eq!(ended.json()["schema"], "kbisect.error/1");
+    assert_eq!(ended.json()["outcome"], "aborted");
+    assert!(ended.json()["reason"].as_str().unwrap().contains("cannot allocate memory"));
     assert_eq!(place.begun().len(), 3, "tried three times");
     let folder = place.run_folder();
     let result = place.run(&format!("resume {} --json", folder.display())).code(0).json();

@@ -1,0 +1,101 @@
+//! What a run needs to be gone on with: the command, and what it takes from the run.
+
+use std::path::Path;
+
+use kbisect_core::run::Environment;
+
+use crate::cli::{AccelChoice, Global, MachineArgs};
+
+/// Why TCG is used, when the user wanted it.
+pub const ASKED_FOR: &str = "asked for on the command line";
+
+/// The accelerator for the rest of a run: emulation where the user wanted it.
+#[must_use]
+pub fn accelerator_of(environment: &Environment) -> AccelChoice {
+    match environment.accelerator_reason.as_deref() {
+        Some(ASKED_FOR) => AccelChoice::Tcg,
+        _ => AccelChoice::Auto,
+    }
+}
+
+/// The command that goes on with a run, with the options that find the same things again.
+#[must_use]
+pub fn resume_command(folder: &Path, global: &Global, machine: &MachineArgs) -> String {
+    let mut words = vec!["kbisect".to_owned(), "resume".to_owned(), shown(folder)];
+    let paths =
+        [("--cache", &global.cache_dir), ("--qemu", &machine.qemu), ("--image", &machine.image)];
+    for (option, path) in paths {
+        if let Some(path) = path {
+            words.extend([option.to_owned(), quoted(&path.display().to_string())]);
+        }
+    }
+    let texts = [
+        ("--mirror", &global.mirror),
+        ("--security-mirror", &global.security_mirror),
+        ("--flavour", &global.flavour),
+    ];
+    for (option, text) in texts {
+        if let Some(text) = text {
+            words.extend([option.to_owned(), quoted(text)]);
+        }
+    }
+    for suite in &global.suites {
+        words.extend(["--suite".to_owned(), quoted(suite)]);
+    }
+    for keyring in &global.keyrings {
+        words.extend(["--keyring".to_owned(), quoted(&keyring.display().to_string())]);
+    }
+    let switches =
+        [("--offline", global.offline), ("--allow-expired-index", global.allow_expired_index)];
+    words.extend(switches.iter().filter(|(_, on)| *on).map(|(option, _)| (*option).to_owned()));
+    words.join(" ")
+}
+
+/// The shortest way to name a run folder: relative to where the user is.
+fn shown(folder: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    quoted(&folder.strip_prefix(here).unwrap_or(folder).display().to_string())
+}
+
+/// A word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:+~=,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_names_what_differs_from_the_defaults() {
+        let plain =
+            resume_command(Path::new("/r/one"), &Global::default(), &MachineArgs::default());
+        assert_eq!(plain, "kbisect resume /r/one");
+        let global = Global {
+            offline: true,
+            cache_dir: Some("/my cache".into()),
+            suites: vec!["sid".to_owned()],
+            ..Global::default()
+        };
+        let machine = MachineArgs { qemu: Some("/opt/qemu".into()), ..MachineArgs::default() };
+        assert_eq!(
+            resume_command(Path::new("/r/it's"), &global, &machine),
+            "kbisect resume '/r/it'\\''s' --cache '/my cache' --qemu /opt/qemu --suite sid --offline"
+        );
+    }
+
+    #[test]
+    fn emulation_is_kept_only_where_it_was_a_wish() {
+        let environment = |reason: Option<&str>| Environment {
+            accelerator_reason: reason.map(str::to_owned),
+            ..Environment::default()
+        };
+        assert_eq!(accelerator_of(&environment(Some(ASKED_FOR))), AccelChoice::Tcg);
+        assert_eq!(accelerator_of(&environment(Some("/dev/kvm is missing"))), AccelChoice::Auto);
+        assert_eq!(accelerator_of(&environment(None)), AccelChoice::Auto);
+    }
+}
