@@ -1,6 +1,6 @@
 //! What happened to one connection at the node under suspicion.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use super::frame::Direction;
@@ -83,6 +83,18 @@ struct Mangled {
 }
 
 impl FlowTable {
+    /// Says whether the counts alone show a loss between the sides of the suspect. Cheap enough to
+    /// be asked while a check still waits.
+    #[must_use]
+    pub fn loss_so_far(&self, forward: Direction, ends: &Ends<'_>) -> Option<Loss> {
+        let mut account = Account::default();
+        for direction in self.aliases(forward) {
+            account.count(self, "request", direction, ends);
+            account.count(self, "reply", direction.reversed(), ends);
+        }
+        account.lost(forward, ends)
+    }
+
     /// Says what happened to a connection that failed.
     #[must_use]
     pub fn account(&self, forward: Direction, ends: &Ends<'_>) -> Account {
@@ -137,18 +149,17 @@ impl FlowTable {
     /// is recognised by what address translation does not touch.
     fn mangled(&self, directions: &[Direction], ends: &Ends<'_>) -> Vec<Mangled> {
         let mut found: Vec<Mangled> = Vec::new();
+        let mut left: HashMap<u64, Vec<(&Hop, &Sighting)>> = HashMap::new();
+        for (hop, sighting) in self.sightings().filter(|(hop, _)| hop.from == ends.suspect) {
+            left.entry(sighting.fingerprint).or_default().push((hop, sighting));
+        }
         let entered = self.sightings().filter(|(hop, sighting)| {
             directions.contains(&sighting.direction)
                 && hop.from != ends.suspect
                 && ends.touches_suspect(&hop.wire)
         });
         for (_, sighting) in entered {
-            let twins: Vec<(&Hop, &Sighting)> = self
-                .sightings()
-                .filter(|(hop, twin)| {
-                    hop.from == ends.suspect && twin.fingerprint == sighting.fingerprint
-                })
-                .collect();
+            let twins = left.get(&sighting.fingerprint).map(Vec::as_slice).unwrap_or_default();
             if twins.iter().any(|(_, twin)| directions.contains(&twin.direction)) {
                 continue;
             }

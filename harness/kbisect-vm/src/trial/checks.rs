@@ -1,6 +1,6 @@
 //! The checks of a trial, and where packets of a failed one were lost.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use kbisect_core::flow::{Direction, Ends, Transport};
@@ -12,6 +12,9 @@ use kbisect_proto::{DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest
 use super::steps::shell;
 use super::{Notice, Stop, Trial};
 use crate::machine::CallError;
+
+/// A frame that a living router has not passed on for this long is lost.
+const LOSS_PERSISTS: Duration = Duration::from_millis(1500);
 
 impl Trial<'_> {
     pub(super) async fn check(&mut self, index: usize, check: &Check) -> Result<(), Stop> {
@@ -68,17 +71,8 @@ impl Trial<'_> {
         let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
         let limit = timeout * probe.connections.max(1) + self.lab.settings().timing.answer;
         let server = SocketAddr::new(probe.host, probe.port);
-        let wires = self.lab.wires().clone();
-        let members = wires.members();
-        let suspects: Vec<String> =
-            self.lab.plan().candidate.nodes.iter().map(|node| node.name.clone()).collect();
-        let names = self.lab.plan().addresses.clone();
-        let own_addresses: Vec<std::net::IpAddr> = names
-            .iter()
-            .filter(|(_, node)| **node == check.node)
-            .map(|(address, _)| *address)
-            .collect();
-        let machine = self.machine(&check.node)?;
+        self.machine(&check.node)?;
+        let Some(machine) = self.machine_of(&check.node) else { return Err(Stop) };
         let id = machine.next_id();
         let request = Request::Http {
             id,
@@ -93,28 +87,12 @@ impl Trial<'_> {
                 contains: probe.body.contains.clone(),
             },
         };
-        let hopeless = async {
-            loop {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                let found = wires.with_flows(|flows| {
-                    suspects.iter().find_map(|suspect| {
-                        let ends =
-                            Ends { client: &check.node, suspect, wires: &members, names: &names };
-                        own_addresses.iter().find_map(|own| flows.hopeless(*own, server, &ends))
-                    })
-                });
-                if let Some(Some(flow)) = found {
-                    return flow;
-                }
-            }
-        };
+        let hopeless = self.hopeless(check, server, Transport::Tcp);
         let answer = tokio::select! {
             answer = machine.call(id, &request, limit) => answer,
-            flow = hopeless => {
+            (flow, why) = hopeless => {
                 self.locate(check, flow).await;
-                return Ok(Err(format!(
-                    "no connection to {server}: the answer to {flow} was delivered, and the SYN was sent again"
-                )));
+                return Ok(Err(format!("{server}: {why}")));
             }
         };
         match answer {
@@ -141,7 +119,8 @@ impl Trial<'_> {
     ) -> Result<Result<String, String>, Stop> {
         let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
         let server = SocketAddr::new(probe.server, probe.port);
-        let machine = self.machine(&check.node)?;
+        self.machine(&check.node)?;
+        let Some(machine) = self.machine_of(&check.node) else { return Err(Stop) };
         let id = machine.next_id();
         let request = Request::Dns {
             id,
@@ -153,7 +132,14 @@ impl Trial<'_> {
                 timeout_ms: timeout.as_millis() as u64,
             },
         };
-        let answer = match machine.call(id, &request, timeout + Duration::from_secs(60)).await {
+        let answer = tokio::select! {
+            answer = machine.call(id, &request, timeout + Duration::from_secs(60)) => answer,
+            (flow, why) = self.hopeless(check, server, Transport::Udp) => {
+                self.locate(check, flow).await;
+                return Ok(Err(format!("{server}: {why}")));
+            }
+        };
+        let answer = match answer {
             Ok(Event::DnsDone { answer, .. }) => answer,
             Ok(Event::Failed { error, .. }) => return Ok(Err(error)),
             Ok(other) => {
@@ -174,6 +160,81 @@ impl Trial<'_> {
                 Err(format!("{name} is [{}], expected {wanted}", got.join(", ")))
             }
         })
+    }
+
+    /// Ends when a connection of the check is lost for certain although its deadline has not passed,
+    /// with the reason. Never ends otherwise. Cancel-safe.
+    async fn hopeless(
+        &self,
+        check: &Check,
+        server: SocketAddr,
+        transport: Transport,
+    ) -> (Direction, String) {
+        let plan = self.lab.plan();
+        let wires = self.lab.wires();
+        let members = wires.members();
+        let own: Vec<IpAddr> = plan
+            .addresses
+            .iter()
+            .filter(|(_, node)| **node == check.node)
+            .map(|(address, _)| *address)
+            .collect();
+        let mut losing: Option<(Direction, Instant)> = None;
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let mut seen = None;
+            for node in &plan.candidate.nodes {
+                let suspect = node.name.as_str();
+                let ends =
+                    Ends { client: &check.node, suspect, wires: &members, names: &plan.addresses };
+                let certain = wires
+                    .with_flows(|flows| {
+                        own.iter().find_map(|own| flows.hopeless(*own, server, &ends))
+                    })
+                    .flatten();
+                if let Some(flow) = certain {
+                    let why =
+                        format!("the answer to {flow} was delivered, and the SYN was sent again");
+                    return (flow, why);
+                }
+                // Only a router can be told by counts: what an endpoint does with a frame is its own.
+                let at_end = check.node == suspect
+                    || plan.addresses.get(&server.ip()).is_some_and(|name| name == suspect);
+                if !at_end {
+                    seen = seen.or_else(|| {
+                        wires
+                            .with_flows(|flows| {
+                                own.iter()
+                                    .flat_map(|own| flows.from_to(*own, server))
+                                    .filter(|flow| flow.transport == transport)
+                                    .find(|flow| flows.loss_so_far(*flow, &ends).is_some())
+                            })
+                            .flatten()
+                    });
+                }
+            }
+            losing = match (seen, losing) {
+                (Some(flow), Some((before, since))) if flow == before => Some((flow, since)),
+                (Some(flow), _) => Some((flow, Instant::now())),
+                (None, _) => None,
+            };
+            if let Some((flow, since)) = losing
+                && since.elapsed() > LOSS_PERSISTS
+                && self.candidate_lives()
+            {
+                let seconds = since.elapsed().as_secs_f64();
+                return (
+                    flow,
+                    format!("frames of {flow} went in and did not come out for {seconds:.1} s"),
+                );
+            }
+        }
+    }
+
+    /// Whether the candidate gave a sign of life within the last second.
+    fn candidate_lives(&self) -> bool {
+        let heard = self.candidate.as_ref().map(|candidate| candidate.look(|state| state.heard));
+        heard.is_some_and(|heard| heard.elapsed() < Duration::from_secs(1))
     }
 
     /// Finds out, from the frames, what became of the connection of a failed check.
