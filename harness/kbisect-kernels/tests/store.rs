@@ -90,6 +90,7 @@ fn an_image_alone_and_one_with_modules_are_two_kernels() {
         modules: Some(dir.path().join("mods")),
         version: Some("5.10.61".to_owned()),
         name: Some("vrf-broken".to_owned()),
+        replace: false,
     };
     let with = store.add(&request, &Silent).unwrap();
     assert_ne!(with.kernel.id, alone.kernel.id);
@@ -99,6 +100,17 @@ fn an_image_alone_and_one_with_modules_are_two_kernels() {
     assert_eq!(missing, ["virtio_pci", "virtio_net", "virtio_console", "squashfs", "overlay"]);
     let taken = add(&store, vec![dir.path().join("bzImage")], Some("vrf-broken")).unwrap_err();
     assert!(taken.contains("belongs to kernel 5.10.61"), "{taken}");
+    let request = AddRequest {
+        inputs: vec![dir.path().join("bzImage")],
+        name: Some("vrf-broken".to_owned()),
+        replace: true,
+        ..AddRequest::default()
+    };
+    let taken = store.add(&request, &Silent).unwrap();
+    assert_eq!(taken.kernel.id, alone.kernel.id);
+    assert_eq!(taken.kernel.label(), "vrf-broken");
+    let before = store.get(&with.kernel.id).unwrap().kernel;
+    assert_eq!(before.label(), format!("vrf-broken.{}", before.id.short()));
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl Lab {
             modules: modules.to_vec(),
             cmdline: cmdline.iter().map(|word| (*word).to_owned()).collect(),
             name: name.to_owned(),
+            replace: false,
         };
         self.store
             .add_variant(&request, &Silent)

@@ -30,6 +30,8 @@ pub struct AddRequest {
     pub modules: Option<PathBuf>,
     /// Name to find it by (`--as`).
     pub name: Option<String>,
+    /// Whether the name may be taken away from the kernel that has it.
+    pub replace: bool,
     /// Version, in place of the one in the image (`--version`).
     pub version: Option<String>,
 }
@@ -53,7 +55,7 @@ pub fn add(
     let on_wait = || progress.note("waiting for another kbisect that is adding the same kernel");
     let _lock = Lock::wait(&path, on_wait).map_err(StoreError::at(&path))?;
     if let Some(name) = &request.name {
-        check_name(store, &id, name)?;
+        claim_name(store, &id, name, request.replace)?;
     }
     if let Some(ready) = store.get(&id) {
         return relabel(store, ready, request, version);
@@ -237,8 +239,16 @@ fn given_version(text: &str) -> Result<PackageVersion, AddError> {
         .map_err(|_| AddError::Version { text: text.to_owned() })
 }
 
-/// A name is not to hide a version or an id, and to be of use on a command line.
-pub(super) fn check_name(store: &Store, id: &KernelId, name: &str) -> Result<(), AddError> {
+/// Makes sure that a name is free for a kernel: no version or id is to hide behind it, it is to be of
+/// use on a command line, and no other kernel is to have it. With `replace` the other kernel is
+/// called by the name and its id from now on; a variant without any name would pass for the stock
+/// kernel.
+pub(super) fn claim_name(
+    store: &Store,
+    id: &KernelId,
+    name: &str,
+    replace: bool,
+) -> Result<(), AddError> {
     let bad = |reason| Err(AddError::Name { name: name.to_owned(), reason });
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     if name.is_empty() || !name.chars().all(plain) || name.starts_with('-') || name.contains("..") {
@@ -252,6 +262,11 @@ pub(super) fn check_name(store: &Store, id: &KernelId, name: &str) -> Result<(),
     }
     let holder = store.list()?.into_iter().find(|ready| ready.kernel.name.as_deref() == Some(name));
     match holder {
+        Some(ready) if ready.kernel.id != *id && replace => {
+            let Some(mut meta) = Meta::read(&ready.dir) else { return Ok(()) };
+            meta.kernel.name = Some(format!("{name}.{}", ready.kernel.id.short()));
+            Ok(meta.write(&ready.dir)?)
+        }
         Some(ready) if ready.kernel.id != *id => Err(AddError::NameTaken {
             name: name.to_owned(),
             holder: ready.kernel.package_version.to_string(),

@@ -210,7 +210,9 @@ impl AddError {
             Self::Store(error) => error.hint(),
             Self::Import(source) => source.0.hint(),
             Self::Name { .. } => Some("choose a name such as `my-fix`".to_owned()),
-            Self::NameTaken { .. } => Some("choose another name".to_owned()),
+            Self::NameTaken { .. } => {
+                Some("choose another name, or take this one with --replace".to_owned())
+            }
             Self::Version { .. } => Some("give one with --version, such as 6.12.57".to_owned()),
             Self::Inputs { .. } => {
                 Some("give one vmlinuz, one directory, or the .deb files of one kernel".to_owned())

@@ -68,6 +68,9 @@ pub struct AddArgs {
     /// Name to find the kernel by
     #[arg(long = "as", value_name = "NAME")]
     pub name: Option<String>,
+    /// Take the name away from the kernel that has it, which is called NAME.ID from then on
+    #[arg(long, requires = "name")]
+    pub replace: bool,
     /// Version, in place of the one in the image: it is the kernel's place in a range
     #[arg(long = "version", conflicts_with = "base", value_name = "VERSION")]
     pub kernel_version: Option<String>,

@@ -60,7 +60,8 @@ Examples:
   kbisect run 6.12.69 --scenario connlimit --shell             a shell where it failed
   kbisect run 6.12.57 --scenario connlimit --shell=server --shell-on always
   git bisect run sh -c 'make -j8 bzImage || exit 125
-      kbisect kernels add arch/x86/boot/bzImage --as mine && kbisect run mine --scenario smoke'
+      kbisect kernels add arch/x86/boot/bzImage --as mine --replace || exit 200
+      kbisect run mine --scenario smoke'
 
 Exit codes: 0 good, 1 bad, 125 the kernel cannot answer (skip), 130 interrupted, 200 usage,
 201 kbisect or the host failed.";

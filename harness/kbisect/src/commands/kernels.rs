@@ -96,6 +96,7 @@ impl Work<'_> {
             inputs: args.paths.clone(),
             modules: args.modules.clone(),
             name: args.name.clone(),
+            replace: args.replace,
             version: args.kernel_version.clone(),
         };
         let ready = self.store.add(&request, ui.progress().as_ref())?;
@@ -126,6 +127,7 @@ impl Work<'_> {
                 .map(str::to_owned)
                 .collect(),
             name: name.to_owned(),
+            replace: args.replace,
         };
         let added = self.store.add_variant(&request, progress.as_ref())?;
         for note in &added.notes {

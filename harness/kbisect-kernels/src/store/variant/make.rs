@@ -18,7 +18,7 @@ use crate::import::sink::module_dir;
 use crate::modules::{INDEX_FILES, ModuleTree, Provided};
 use crate::progress::Progress;
 use crate::ready::ReadyKernel;
-use crate::store::add::check_name;
+use crate::store::add::claim_name;
 use crate::store::{AddError, Lock, Meta, Store, StoreError};
 use crate::tools::Tool;
 
@@ -33,6 +33,8 @@ pub struct VariantRequest {
     pub cmdline: Vec<String>,
     /// Name to find it by. Without one it would be taken for the stock kernel.
     pub name: String,
+    /// Whether the name may be taken away from the kernel that has it.
+    pub replace: bool,
 }
 
 /// A variant in the store.
@@ -68,7 +70,7 @@ pub fn add(
     let path = store.lock_of(&id);
     let on_wait = || progress.note("waiting for another kbisect that is adding the same kernel");
     let _lock = Lock::wait(&path, on_wait).map_err(StoreError::at(&path))?;
-    check_name(store, &id, &request.name)?;
+    claim_name(store, &id, &request.name, request.replace)?;
     let kernel = match store.get(&id) {
         Some(ready) => rename(store, ready, &request.name)?,
         None => store.put(&id, |work, out| {
