@@ -116,6 +116,7 @@ pub fn judge(seen: &Observation, warnings: WarningPolicy) -> Verdict {
     // A kernel that said it cannot go on needs no word from QEMU: how that ended says no more.
     if let MachineEnd::QemuEnded(error) = &seen.end
         && !seen.reports.iter().any(|report| report.fatal)
+        && !seen.panicked
     {
         return Verdict::Infra(error.clone());
     }

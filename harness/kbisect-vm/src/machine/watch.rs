@@ -214,7 +214,10 @@ impl Watch {
                 QmpEvent::Greeting => {
                     let _ = self.qmp_writer.write_all(qmp::CAPABILITIES).await;
                 }
-                QmpEvent::Shutdown { guest, reason } => self.shutdown = Some((guest, reason)),
+                QmpEvent::Shutdown { guest, reason } => {
+                    lock(&self.shared.state).panicked |= reason == "guest-panic";
+                    self.shutdown = Some((guest, reason));
+                }
                 QmpEvent::GuestPanicked => lock(&self.shared.state).panicked = true,
                 QmpEvent::Stopped => {}
             }

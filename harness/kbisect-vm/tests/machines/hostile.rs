@@ -69,6 +69,17 @@ fn a_flooded_console_is_cut_in_the_log_and_read_to_the_end() {
 }
 
 #[test]
+fn a_console_that_never_stops_does_not_hold_a_trial_up() {
+    let mut bench = Bench::new();
+    let (kind, _) = bench.bad("at http\n oops nft_fake_eval\n flood 1000000000\n");
+    assert_eq!(kind, SymptomKind::Oops);
+    let (kind, _) = bench.bad("at http\n flood 1000000000\n");
+    assert_eq!(kind, SymptomKind::Hang);
+    let reason = bench.skip("at start\n flood 1000000000\n");
+    assert!(reason.contains("no sign of life"), "{reason}");
+}
+
+#[test]
 fn a_service_that_prints_without_end_is_good_if_the_checks_are() {
     let mut bench = Bench::new();
     let result = bench.trial("at serve app\n service-flood 8\n");

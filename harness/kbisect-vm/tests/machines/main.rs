@@ -6,4 +6,5 @@ mod bench;
 mod failures;
 mod hostile;
 mod processes;
+mod signals;
 mod verdicts;
