@@ -91,6 +91,16 @@ pub struct PlanOptions {
     pub infra_retries: u32,
 }
 
+/// Begins the reason why a kernel without a feature that the scenario requires is not booted.
+pub const LACKS: &str = "the kernel lacks ";
+
+/// What such a reason means for the end that should be bad.
+pub const LACK_IS_SYMPTOM: &str =
+    "the scenario cannot work without it, so what is lacking is the symptom itself";
+
+/// Follows `good` or `bad` in the reason of a run that ended at an end without an answer.
+pub const NO_ANSWER: &str = "end of the range gives no answer";
+
 /// One event of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -411,7 +421,17 @@ impl BisectResult {
             }
             Some(Outcome::EndSkipped { which }) => {
                 let end = if which == Role::BadEnd { "bad" } else { "good" };
-                self.reason = Some(format!("the {end} end of the range gives no answer"));
+                let last = (which == Role::BadEnd) == (self.direction == Direction::Regression);
+                let entry = if last { self.series.last() } else { self.series.first() };
+                let why = entry.and_then(|entry| entry.reason.as_deref());
+                let mut reason = format!("the {end} {NO_ANSWER}");
+                if let Some(why) = why {
+                    reason = format!("{reason}: {why}");
+                }
+                if which == Role::BadEnd && why.is_some_and(|why| why.starts_with(LACKS)) {
+                    reason = format!("{reason}; {LACK_IS_SYMPTOM}");
+                }
+                self.reason = Some(reason);
                 None
             }
             None => {

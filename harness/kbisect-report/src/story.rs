@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, OutcomeWord, SeriesEntry};
+use kbisect_core::run::{
+    BisectResult, LACK_IS_SYMPTOM, LACKS, NO_ANSWER, OutcomeWord, SeriesEntry,
+};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::TrialRecord;
 
@@ -45,9 +47,7 @@ impl<'a> Story<'a> {
     pub(crate) fn ending(&self) -> Ending {
         match (self.result.outcome, self.result.reason.as_deref()) {
             (OutcomeWord::Aborted, Some("interrupted")) => Ending::Interrupted,
-            (OutcomeWord::Aborted, Some(reason))
-                if reason.ends_with("end of the range gives no answer") =>
-            {
+            (OutcomeWord::Aborted, Some(reason)) if reason.contains(NO_ANSWER) => {
                 Ending::EndSkipped
             }
             (OutcomeWord::Aborted, _) => Ending::Failed,
@@ -227,13 +227,18 @@ impl<'a> Story<'a> {
                 )
             }
             Ending::EndSkipped => {
-                let good = reason.is_some_and(|reason| reason.contains("the good end"));
+                let good = reason.is_some_and(|reason| reason.starts_with("the good end"));
                 let word = if good { "good" } else { "bad" };
                 let why = self.end(good).and_then(|entry| entry.reason.clone());
                 let why = why.unwrap_or_else(|| "it gives no answer".to_owned());
+                let symptom = if !good && why.starts_with(LACKS) {
+                    format!("; {LACK_IS_SYMPTOM}")
+                } else {
+                    String::new()
+                };
                 format!(
                     "No verdict for scenario {scenario}: {}, the end that should be {word}, cannot be \
-                     judged: {why}.",
+                     judged: {why}{symptom}.",
                     self.end_label(good)
                 )
             }

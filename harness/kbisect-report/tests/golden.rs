@@ -12,7 +12,7 @@ use kbisect_core::run::OutcomeWord;
 use kbisect_core::search::Direction;
 use kbisect_report::{Extra, markdown, markdown_run, terminal_summary, terminal_summary_run};
 
-use Does::{Lose, OurFault, Panic, PanicAtBoot, Pass};
+use Does::{Lacks, Lose, OurFault, Panic, PanicAtBoot, Pass};
 
 /// Compares with the file, or writes it.
 fn golden(name: &str, text: &str) {
@@ -132,6 +132,21 @@ fn host_failure() {
     let mut kernels = connlimit();
     kernels[7].1 = OurFault;
     check("host-failure", &Play::new(&kernels), OutcomeWord::Aborted);
+}
+
+/// A feature that is gone is no accident of the trial: it is what the user is looking for.
+#[test]
+fn a_bad_end_without_a_required_feature() {
+    let mut kernels = connlimit();
+    kernels[7].1 = Lacks;
+    let play = Play::new(&kernels);
+    check("end-lacks", &play, OutcomeWord::Aborted);
+    let reason = play.result().reason.unwrap();
+    assert_eq!(
+        reason,
+        "the bad end of the range gives no answer: the kernel lacks ebtables; the scenario cannot work \
+         without it, so what is lacking is the symptom itself"
+    );
 }
 
 /// Trying again would give no answer either: there is nothing to resume.

@@ -21,6 +21,7 @@ pub enum Does {
     Lose,
     Panic,
     PanicAtBoot,
+    Lacks,
     OurFault,
 }
 
@@ -239,6 +240,11 @@ impl Play {
                 record.verdict = "skip".to_owned();
                 record.checks = Vec::new();
                 record.reason = Some("did not reach user space: panic in acpi_init".to_owned());
+            }
+            Does::Lacks => {
+                record.verdict = "skip".to_owned();
+                record.checks = Vec::new();
+                record.reason = Some("the kernel lacks ebtables".to_owned());
             }
             Does::OurFault => {
                 record.verdict = "infra".to_owned();
