@@ -94,10 +94,6 @@ pub struct PlanOptions {
 /// Begins the reason why a kernel without a feature that the scenario requires is not booted.
 pub const LACKS: &str = "the kernel lacks ";
 
-/// What such a reason means for the end that should be bad.
-pub const LACK_IS_SYMPTOM: &str =
-    "the scenario cannot work without it, so what is lacking is the symptom itself";
-
 /// Follows `good` or `bad` in the reason of a run that ended at an end without an answer.
 pub const NO_ANSWER: &str = "end of the range gives no answer";
 
@@ -363,6 +359,29 @@ impl BisectResult {
         Some(result)
     }
 
+    /// What it means that the end that should be bad lacks a feature that the scenario requires;
+    /// `None` when it does not.
+    #[must_use]
+    pub fn meaning_of_lack(&self) -> Option<&'static str> {
+        let (bad, good) = match self.direction {
+            Direction::Regression => (self.series.last(), self.series.first()),
+            Direction::Fix => (self.series.first(), self.series.last()),
+        };
+        let lacks = |entry: Option<&SeriesEntry>| {
+            let reason = entry.and_then(|entry| entry.reason.as_deref());
+            reason.is_some_and(|reason| reason.starts_with(LACKS))
+        };
+        match (lacks(bad), lacks(good)) {
+            (false, _) => None,
+            (true, false) => Some(
+                "the scenario cannot work without it, so what is lacking is the symptom itself",
+            ),
+            (true, true) => {
+                Some("the other end lacks something too, so the scenario does not fit this range")
+            }
+        }
+    }
+
     /// Fills in what the outcome says; gives the positions around the change.
     fn conclude(
         &mut self,
@@ -428,8 +447,8 @@ impl BisectResult {
                 if let Some(why) = why {
                     reason = format!("{reason}: {why}");
                 }
-                if which == Role::BadEnd && why.is_some_and(|why| why.starts_with(LACKS)) {
-                    reason = format!("{reason}; {LACK_IS_SYMPTOM}");
+                if let Some(meaning) = self.meaning_of_lack().filter(|_| which == Role::BadEnd) {
+                    reason = format!("{reason}; {meaning}");
                 }
                 self.reason = Some(reason);
                 None

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{
-    BisectResult, LACK_IS_SYMPTOM, LACKS, NO_ANSWER, OutcomeWord, SeriesEntry,
-};
+use kbisect_core::run::{BisectResult, NO_ANSWER, OutcomeWord, SeriesEntry};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::TrialRecord;
 
@@ -231,14 +229,11 @@ impl<'a> Story<'a> {
                 let word = if good { "good" } else { "bad" };
                 let why = self.end(good).and_then(|entry| entry.reason.clone());
                 let why = why.unwrap_or_else(|| "it gives no answer".to_owned());
-                let symptom = if !good && why.starts_with(LACKS) {
-                    format!("; {LACK_IS_SYMPTOM}")
-                } else {
-                    String::new()
-                };
+                let meaning = self.result.meaning_of_lack().filter(|_| !good);
+                let meaning = meaning.map(|text| format!("; {text}")).unwrap_or_default();
                 format!(
                     "No verdict for scenario {scenario}: {}, the end that should be {word}, cannot be \
-                     judged: {why}{symptom}.",
+                     judged: {why}{meaning}.",
                     self.end_label(good)
                 )
             }

@@ -8,7 +8,7 @@
 mod common;
 
 use common::{Does, Play, Stop, run_result};
-use kbisect_core::run::OutcomeWord;
+use kbisect_core::run::{BisectResult, OutcomeWord, RunEvent};
 use kbisect_core::search::Direction;
 use kbisect_report::{Extra, markdown, markdown_run, terminal_summary, terminal_summary_run};
 
@@ -146,6 +146,19 @@ fn a_bad_end_without_a_required_feature() {
         reason,
         "the bad end of the range gives no answer: the kernel lacks ebtables; the scenario cannot work \
          without it, so what is lacking is the symptom itself"
+    );
+    // Found before the run, and at both ends.
+    let play = Play { untestable: vec![0, 7], ..Play::new(&connlimit()) };
+    let mut journal = play.journal();
+    let RunEvent::Began { plan } = &mut journal[0].event else { panic!("no plan") };
+    for index in [0, 7] {
+        plan.series[index].untestable = Some("the kernel lacks ebtables".to_owned());
+    }
+    let reason = BisectResult::from_journal(&journal, "x").unwrap().reason.unwrap();
+    assert!(
+        reason.ends_with(
+            "; the other end lacks something too, so the scenario does not fit this range"
+        )
     );
 }
 
