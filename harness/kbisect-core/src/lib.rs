@@ -8,6 +8,7 @@ pub mod capture;
 pub mod console;
 pub mod counters;
 pub mod flow;
+pub mod import;
 pub mod judge;
 pub mod kernel;
 pub mod pcapng;

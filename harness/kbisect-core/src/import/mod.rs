@@ -1,0 +1,23 @@
+//! From dumps of a production host to a scenario: nodes for its neighbours, links, rules as they are.
+//!
+//! Dumps come from outside and are taken as hostile: what they say is parsed into addresses, numbers
+//! and known words before it is written again, sizes are bounded, and nothing panics.
+
+mod checks;
+mod convert;
+mod filter;
+mod finding;
+mod host;
+mod interfaces;
+mod network;
+mod peers;
+mod plan;
+mod read;
+mod record;
+mod render;
+mod routes;
+mod sniff;
+mod sysctl;
+
+pub use convert::{Imported, Options, from_dumps};
+pub use finding::{Finding, ImportError};

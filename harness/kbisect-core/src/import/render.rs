@@ -1,0 +1,507 @@
+//! The folder's files as text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use super::checks::Way;
+use super::finding::Finding;
+use super::host::{Filter, FilterKind, Host};
+use super::network::Network;
+use super::peers::Peer;
+use super::plan::{MTU, Plan};
+use super::{filter, sysctl};
+
+const LINKS: &str = "links.batch";
+const ROUTES: &str = "routes.batch";
+const RULES: [&str; 2] = ["ip-rules.v4", "ip-rules.v6"];
+const NGINX: &str = "nginx.conf";
+
+/// Beginnings of the names of modules that change what happens to packets. Those that make an
+/// interface when they are loaded (`dummy`, `ifb`, `bonding`) are not among them.
+const NETWORK_MODULES: [&str; 17] = [
+    "8021q",
+    "arp_tables",
+    "arpt_",
+    "br_netfilter",
+    "bridge",
+    "ebt",
+    "ip6_tables",
+    "ip6t_",
+    "ip6table",
+    "ip_set",
+    "ip_tables",
+    "ipt_",
+    "iptable",
+    "nf_",
+    "nft_",
+    "vrf",
+    "xt_",
+];
+/// Loading of a file this large (bytes) gets more time.
+const LARGE: usize = 64 * 1024;
+
+/// The files beside `scenario.toml`.
+pub(super) fn assets(host: &Host, plan: &Plan) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut add = |name: &str, lines: &[String]| {
+        if !lines.is_empty() {
+            files.insert(name.to_owned(), format!("{}\n", lines.join("\n")).into_bytes());
+        }
+    };
+    add(LINKS, &plan.late);
+    let routes: Vec<String> =
+        plan.late_routes.iter().map(|route| format!("route add {route}")).collect();
+    add(ROUTES, &routes);
+    add(RULES[0], &plan.rules[0]);
+    add(RULES[1], &plan.rules[1]);
+    for filter in &host.filters {
+        files.insert(asset_name(filter).to_owned(), filter.text.clone().into_bytes());
+    }
+    files.insert(NGINX.to_owned(), include_bytes!("nginx.conf").to_vec());
+    files
+}
+
+fn asset_name(filter: &Filter) -> &'static str {
+    match filter.kind {
+        FilterKind::Ipset => "rules.ipset",
+        FilterKind::Iptables => "rules.v4",
+        FilterKind::Ip6tables => "rules.v6",
+        FilterKind::Nft => "rules.nft",
+    }
+}
+
+/// The text of `scenario.toml`.
+pub(super) fn scenario(
+    name: &str,
+    host: &Host,
+    plan: &Plan,
+    way: Option<&Way>,
+    warnings: &[Finding],
+) -> String {
+    let mut text = String::new();
+    head(&mut text, name, plan, warnings);
+    requires(&mut text, host, plan);
+    gateway(&mut text, host, plan);
+    for peer in &plan.peers {
+        node(&mut text, peer);
+    }
+    links(&mut text, plan);
+    setup(&mut text, host, plan, way);
+    checks(&mut text, plan, way);
+    text
+}
+
+fn head(text: &mut String, name: &str, plan: &Plan, warnings: &[Finding]) {
+    text.push_str(
+        "# Made by `kbisect scenario new --from-host` from dumps of a host. It is a beginning: the host's\n\
+         # own set-up is as it was, but who is around it, and what they run, is guessed from its routes.\n\
+         # Look for EDIT, then try it on a kernel that is known to be good:\n#\n",
+    );
+    let _ = writeln!(
+        text,
+        "#     kbisect scenario check ./{0}\n#     kbisect run KERNEL --scenario ./{0}",
+        clean(name)
+    );
+    if !warnings.is_empty() {
+        text.push_str("#\n# What was left out or should be looked at:\n");
+        for warning in warnings {
+            let _ = writeln!(text, "#   {}", clean(&warning.to_string()));
+        }
+    }
+    text.push_str("\nschema = \"kbisect.scenario/1\"\n");
+    text.push_str("# EDIT: say what it tests.\n");
+    let _ =
+        writeln!(text, "summary = {}", quoted(&format!("{} as its dumps describe it", plan.node)));
+    text.push_str("description = \"\"\"\nAround the host, as its routes tell:\n\n");
+    for peer in &plan.peers {
+        let addresses = list(&peer.addresses);
+        let vrf = peer.vrf.iter().map(|vrf| format!(", VRF {vrf}")).collect::<String>();
+        let _ = writeln!(text, "    {}  {addresses} towards {}{vrf}", peer.name, peer.towards);
+        if !peer.networks.is_empty() {
+            let shown: Vec<Network> = peer.networks.iter().take(8).copied().collect();
+            let more = peer.networks.len() - shown.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let _ = writeln!(text, "        in front of {}{more}", list(&shown));
+        }
+    }
+    text.push_str("\"\"\"\n\n");
+}
+
+fn list(networks: &[Network]) -> String {
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn requires(text: &mut String, host: &Host, plan: &Plan) {
+    let mut needed = plan.modules.clone();
+    let mut optional: BTreeSet<&str> = BTreeSet::new();
+    for filter in &host.filters {
+        let (these, those) = filter::modules(filter);
+        needed.extend(these);
+        optional.extend(those);
+    }
+    let wanted = sysctls(host);
+    if wanted.iter().any(|(key, _)| key.starts_with("net.netfilter.nf_conntrack_")) {
+        // Without the module the sysctl does not exist.
+        needed.insert("nf_conntrack");
+    }
+    if wanted.iter().any(|(key, _)| key.starts_with("net.bridge.")) {
+        needed.insert("br_netfilter");
+    }
+    let plain = |name: &str| {
+        name.len() <= 56
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    let loaded = host.modules.iter().map(String::as_str);
+    optional.extend(
+        loaded.filter(|name| {
+            plain(name) && NETWORK_MODULES.iter().any(|begin| name.starts_with(begin))
+        }),
+    );
+    optional.retain(|name| !needed.contains(name));
+    if !needed.is_empty() || !optional.is_empty() {
+        text.push_str("[requires]\n");
+    }
+    if !needed.is_empty() {
+        array(text, "modules", needed.iter().copied());
+    }
+    if !optional.is_empty() {
+        text.push_str(
+            "# What the host had loaded, or older kernels have apart; loaded where it exists.\n",
+        );
+        array(text, "optional_modules", optional.iter().copied());
+    }
+    if !needed.is_empty() || !optional.is_empty() {
+        text.push('\n');
+    }
+    if !plan.cmdline.is_empty() {
+        text.push_str("# The host's own dummy0 is made below; the module would make one by itself.\n[candidate]\n");
+        array(text, "cmdline", plan.cmdline.iter().map(String::as_str));
+        text.push('\n');
+    }
+}
+
+/// The sysctls of the host that the scenario sets.
+fn sysctls(host: &Host) -> Vec<(String, String)> {
+    let interfaces: BTreeSet<&str> =
+        host.interfaces.iter().map(|i| i.name.as_str()).filter(|name| *name != "lo").collect();
+    sysctl::wanted(&host.sysctl, &interfaces)
+}
+
+fn gateway(text: &mut String, host: &Host, plan: &Plan) {
+    let _ = writeln!(text, "# The host.\n[nodes.{}]\nkernel = \"candidate\"", plan.node);
+    text.push_str("role = \"the host that the dumps are of\"\n");
+    array(text, "devices", plan.devices.iter().map(String::as_str));
+    if !plan.late_routes.is_empty() {
+        let _ = writeln!(text, "# More are in {ROUTES}, which the set-up loads.");
+    }
+    array(text, "routes", plan.routes.iter().map(String::as_str));
+    text.push('\n');
+    if !plan.addresses.is_empty() {
+        let _ = writeln!(text, "[nodes.{}.addresses]", plan.node);
+        for (device, addresses) in &plan.addresses {
+            let _ = writeln!(text, "{} = {}", quoted(device), inline(addresses));
+        }
+        text.push('\n');
+    }
+    let wanted = sysctls(host);
+    if !wanted.is_empty() {
+        text.push_str("# Those of the host that change what happens to packets, where they are not the kernel's own.\n");
+        let _ = writeln!(text, "[nodes.{}.sysctl]", plan.node);
+        for (key, value) in wanted {
+            let value = match value.parse::<i64>() {
+                Ok(number) if number.to_string() == value => value,
+                _ => quoted(&value),
+            };
+            let _ = writeln!(text, "{} = {value}", quoted(&key));
+        }
+        text.push('\n');
+    }
+}
+
+fn node(text: &mut String, peer: &Peer) {
+    let what = match (peer.default, peer.is_hop) {
+        ([false, false], true) => "next hop on",
+        ([false, false], false) => "host on",
+        _ => "default gateway on",
+    };
+    let _ = writeln!(text, "# EDIT: {what} {}.", peer.towards);
+    if !peer.behind.is_empty() {
+        text.push_str("# One address of each network behind it is on its `lo`: the node stands for those hosts too.\n");
+    }
+    if !peer.services.is_empty() {
+        text.push_str(
+            "# The other address on `lo` is one that nobody knows: a server on the internet.\n",
+        );
+    }
+    if peer.default != [false, false] {
+        text.push_str("# It knows the networks on the other side of the host: drop those that the real one does not.\n");
+    }
+    let _ = writeln!(text, "[nodes.{}]\nkernel = \"reference\"", peer.name);
+    let _ = writeln!(text, "role = {}", quoted(&format!("{what} {}", peer.towards)));
+    let mut devices = Vec::new();
+    let mut lower = "eth0".to_owned();
+    for (id, protocol) in &peer.tags {
+        let name = format!("{lower}.{id}");
+        let protocol: String = protocol.iter().map(|name| format!(" protocol {name}")).collect();
+        devices.push(format!("link {lower} name {name} type vlan{protocol} id {id}"));
+        lower = name;
+    }
+    if !devices.is_empty() {
+        array(text, "devices", devices.iter().map(String::as_str));
+    }
+    let mut addresses: Vec<String> = Vec::new();
+    if !peer.tags.is_empty() {
+        addresses.push(format!("{} = {}", quoted(&peer.device()), inline(&peer.addresses)));
+    }
+    let lo: Vec<Network> =
+        peer.behind.iter().chain(&peer.services).map(|address| Network::host(*address)).collect();
+    if !lo.is_empty() {
+        addresses.push(format!("lo = {}", inline(&lo)));
+    }
+    if !addresses.is_empty() {
+        let _ = writeln!(text, "addresses = {{ {} }}", addresses.join(", "));
+    }
+    array(text, "routes", peer.routes.iter().map(String::as_str));
+    text.push('\n');
+}
+
+fn links(text: &mut String, plan: &Plan) {
+    for (link, wire) in &plan.links {
+        let _ = writeln!(text, "[links.{link}]");
+        let addresses = match wire.addresses.as_slice() {
+            [] => String::new(),
+            addresses => format!(", addresses = {}", inline(addresses)),
+        };
+        let master = wire.master.iter().map(|name| format!(", master = {}", quoted(name)));
+        let mtu = mtu(wire.mtu);
+        let _ = writeln!(
+            text,
+            "{} = {{ name = {}{addresses}{}{mtu} }}",
+            plan.node,
+            quoted(&wire.name),
+            master.collect::<String>()
+        );
+        for peer in plan.peers.iter().filter(|peer| peer.link == *link) {
+            let addresses = match peer.tags.is_empty() {
+                true => format!(", addresses = {}", inline(&peer.addresses)),
+                false => String::new(),
+            };
+            let _ = writeln!(text, "{} = {{ name = \"eth0\"{addresses}{mtu} }}", peer.name);
+        }
+        text.push('\n');
+    }
+}
+
+fn mtu(mtu: u32) -> String {
+    match mtu {
+        MTU => String::new(),
+        68..=65_535 => format!(", mtu = {mtu}"),
+        _ => String::new(),
+    }
+}
+
+fn setup(text: &mut String, host: &Host, plan: &Plan, way: Option<&Way>) {
+    let mut step = |name: &str, action: &str, file: &str, size: usize| {
+        let _ = writeln!(
+            text,
+            "[[setup]]\nname = \"{name}\"\nnode = \"{}\"\n{action} = {}",
+            plan.node,
+            quoted(file)
+        );
+        if size > LARGE {
+            text.push_str("timeout_s = 120\n");
+        }
+        text.push('\n');
+    };
+    if !plan.late.is_empty() {
+        step("finish the devices", "ip-batch", LINKS, 0);
+    }
+    for (v6, lines) in plan.rules.iter().enumerate().filter(|(_, lines)| !lines.is_empty()) {
+        // `ip -batch` has no word for the family, and a rule does not always tell it.
+        let (name, run) = match v6 {
+            0 => ("policy rules", format!("ip -4 -batch \"$KBISECT_ASSETS/{}\"", RULES[0])),
+            _ => ("policy rules, IPv6", format!("ip -6 -batch \"$KBISECT_ASSETS/{}\"", RULES[1])),
+        };
+        step(name, "run", &run, lines.len() * 100);
+    }
+    if !plan.late_routes.is_empty() {
+        step("routes", "ip-batch", ROUTES, plan.late_routes.len() * 100);
+    }
+    for filter in &host.filters {
+        let file = asset_name(filter);
+        let size = filter.text.len();
+        match filter.kind {
+            FilterKind::Ipset => {
+                let run = format!("ipset restore -f \"$KBISECT_ASSETS/{file}\"");
+                step("load the host's sets", "run", &run, size);
+            }
+            FilterKind::Iptables => step("load the host's rules", "iptables-restore", file, size),
+            FilterKind::Ip6tables => {
+                step("load the host's IPv6 rules", "ip6tables-restore", file, size);
+            }
+            FilterKind::Nft => step("load the host's rules", "nft", file, size),
+        }
+    }
+    let Some(way) = way else { return };
+    let server = &plan.peers[way.server].name;
+    let _ = write!(
+        text,
+        "[[setup]]\nname = \"make the payloads: numbered lines, 64 KiB and 2 MiB\"\nnode = \"{server}\"\n\
+         run = \"seq 1000000 1008191 > /tmp/small; seq 1000000 1262143 > /tmp/large\"\n\n\
+         [[services]]\nname = \"web\"\nnode = \"{server}\"\n\
+         command = [\"nginx\", \"-e\", \"stderr\", \"-c\", \"{{assets}}/{NGINX}\"]\n\
+         ready = {{ tcp = 80 }}\n\n"
+    );
+}
+
+fn checks(text: &mut String, plan: &Plan, way: Option<&Way>) {
+    let Some(way) = way else {
+        // Nobody can be asked: the file is valid, and `scenario check` says what it lacks.
+        let _ = write!(
+            text,
+            "# EDIT: nothing around the host could be asked.\n[[checks]]\nname = \"alive\"\nnode = \"{}\"\nalive = true\n",
+            plan.node
+        );
+        return;
+    };
+    let client = way.client.map_or(plan.node.as_str(), |index| plan.peers[index].name.as_str());
+    let vrf = plan.peers[way.server].vrf.as_deref().filter(|_| way.client.is_none());
+    let base = format!("http://{}", host_of(way.address));
+    text.push_str(match way.client {
+        Some(_) => {
+            "# Payload through the host, read and compared: what ping and connect do not see. EDIT: if the\n\
+             # rules let another port through, change it here, in nginx.conf and in `ready`.\n"
+        }
+        None => {
+            "# Payload to the host itself: the dumps show nobody on its other side, or it does not forward.\n\
+             # EDIT: if the rules let another port through, change it here, in nginx.conf and in `ready`.\n"
+        }
+    });
+    let body = "body = { bytes = 65536, contains = \"1008191\" }";
+    let _ = writeln!(text, "[[checks]]\nname = \"payload\"\nnode = \"{client}\"\ntimeout_s = 3");
+    let _ = match vrf {
+        None => writeln!(text, "http = {{ url = \"{base}/small\", connections = 3, {body} }}\n"),
+        Some(vrf) => {
+            let run = format!("ip vrf exec {vrf} curl -sSf -m 3 {base}/small | tail -n 1");
+            writeln!(
+                text,
+                "command = {{ run = {}, stdout = \"1008191\", payload = true }}\n",
+                quoted(&run)
+            )
+        }
+    };
+    text.push_str("# EDIT: proposals. Take away the `#` of those that make sense.\n\n");
+    let mut proposals = Proposals { text, count: 0 };
+    if vrf.is_none() {
+        let large = "body = { bytes = 2097152, contains = \"1262143\" }";
+        let http = format!("http = {{ url = \"{base}/large\", {large} }}");
+        proposals.add("A large transfer.", "large-transfer", client, &http);
+        let source = way.seen_as.or(way.source).filter(|_| way.client.is_some());
+        if let Some(source) = source {
+            let why = match way.seen_as {
+                Some(_) => "The server is to see the address that the rules translate to.",
+                None => {
+                    "The server is to see the client's own address, or what the rules make of it."
+                }
+            };
+            let http = format!(
+                "http = {{ url = \"{base}/address\", body = {{ equals = \"{source}\" }} }}"
+            );
+            proposals.add(why, "seen-as", client, &http);
+        }
+    }
+    if let Some(index) = way.client {
+        let behind = plan.peers[index].behind.iter();
+        for source in behind.filter(|a| a.is_ipv6() == way.address.is_ipv6()).skip(1) {
+            let run = format!("curl -sSf -m 3 --interface {source} {base}/small | tail -n 1");
+            let command =
+                format!("command = {{ run = \"{run}\", stdout = \"1008191\", payload = true }}");
+            proposals.add("From another network behind the same router.", "from", client, &command);
+        }
+    }
+    for (index, peer) in plan.peers.iter().enumerate() {
+        let at = peer.source(way.address.is_ipv6()).filter(|_| index != way.server);
+        let vrf = peer.vrf == plan.peers[way.server].vrf;
+        let Some(at) = at.filter(|_| vrf) else { continue };
+        let why = format!("Inbound, once {} has a `web` service as well.", peer.name);
+        let http = format!(
+            "http = {{ url = \"http://{}/address\", body = {{ contains = \".\" }} }}",
+            host_of(at)
+        );
+        proposals.add(&why, "inbound", &plan.peers[way.server].name, &http);
+    }
+    let ping = format!(
+        "command = {{ run = \"ping -n -c 1 -W 2 {}\" }}\n# record_only = true",
+        way.address
+    );
+    proposals.add("Recorded only: ping stays green when payload is lost.", "ping", client, &ping);
+}
+
+/// Checks that are commented out.
+struct Proposals<'a> {
+    text: &'a mut String,
+    count: usize,
+}
+
+impl Proposals<'_> {
+    fn add(&mut self, why: &str, name: &str, node: &str, action: &str) {
+        self.count += 1;
+        let _ = write!(
+            self.text,
+            "# {why}\n# [[checks]]\n# name = \"{name}-{}\"\n# node = \"{node}\"\n# {action}\n\n",
+            self.count
+        );
+    }
+}
+
+fn host_of(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        // The form with brackets; port 80 is not written.
+        IpAddr::V6(_) => {
+            let socket = SocketAddr::new(address, 80).to_string();
+            socket.trim_end_matches(":80").to_owned()
+        }
+    }
+}
+
+fn array<'a>(text: &mut String, key: &str, values: impl Iterator<Item = &'a str>) {
+    let values: Vec<String> = values.map(quoted).collect();
+    let one_line = format!("{key} = [{}]", values.join(", "));
+    if one_line.len() <= 100 {
+        let _ = writeln!(text, "{one_line}");
+        return;
+    }
+    let _ = writeln!(text, "{key} = [");
+    for value in values {
+        let _ = writeln!(text, "    {value},");
+    }
+    text.push_str("]\n");
+}
+
+fn inline(networks: &[Network]) -> String {
+    let values: Vec<String> = networks.iter().map(|network| quoted(&network.to_string())).collect();
+    format!("[{}]", values.join(", "))
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A text for a comment: one line.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
+}
