@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::Write;
 
+use kbisect_core::import::ImportError;
 use kbisect_core::scenario::ScenarioError;
 use kbisect_core::version::VersionError;
 use kbisect_kernels::{
@@ -100,7 +101,15 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
         };
     }
     ask!(AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError);
-    ask!(ImageError, JournalError, QemuError, ScenarioError, SeriesFileError, VariantError);
+    ask!(
+        ImageError,
+        ImportError,
+        JournalError,
+        QemuError,
+        ScenarioError,
+        SeriesFileError,
+        VariantError
+    );
     None
 }
 
@@ -139,6 +148,12 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
         return Some(match error {
             JournalError::Read { .. } => Class::Usage,
             _ => Class::Infrastructure,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<ImportError>() {
+        return Some(match error {
+            ImportError::Dumps { .. } => Class::Usage,
+            ImportError::Generated(_) => Class::Infrastructure,
         });
     }
     if let Some(ImageError::Definition(_)) = error.downcast_ref::<ImageError>() {

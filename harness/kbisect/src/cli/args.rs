@@ -280,6 +280,26 @@ pub enum ScenarioCommand {
         #[arg(value_name = "NAME|PATH")]
         scenario: String,
     },
+    /// Make a scenario to edit from dumps of a production host
+    #[command(after_help = words::NEW_AFTER)]
+    New(NewScenarioArgs),
+}
+
+/// Arguments of `kbisect scenario new`.
+#[derive(Args, Debug)]
+pub struct NewScenarioArgs {
+    /// Folder with the dumps, as scripts/host-dump writes it
+    #[arg(long, value_name = "DIR", required = true)]
+    pub from_host: PathBuf,
+    /// Name of the node that stands for the host
+    #[arg(long, value_name = "NAME", default_value = "gateway")]
+    pub node: String,
+    /// Folder to write; its name is the scenario's [default: scenarios/ and the name of DIR]
+    #[arg(short, long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Leave an interface out, with all that hangs on it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub ignore_interface: Vec<String>,
 }
 
 /// Arguments of `kbisect image`.

@@ -8,8 +8,8 @@ mod words;
 
 pub use args::{
     AccelChoice, BisectArgs, Cli, Color, Command, DetectArgs, DoctorArgs, Endpoint, Global,
-    ImageArgs, ImageCommand, MachineArgs, Placement, ReportArgs, ReportFormat, ResumeArgs, RunArgs,
-    ScenarioArgs, ScenarioCommand, SchemaArgs, ShellOn,
+    ImageArgs, ImageCommand, MachineArgs, NewScenarioArgs, Placement, ReportArgs, ReportFormat,
+    ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, ShellOn,
 };
 pub use form::{Form, parse};
 pub use kernels::{AddArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs};

@@ -79,3 +79,12 @@ Examples:
   kbisect kernels add --base 5.10.262 --module ./vrf.ko --as my-vrf
                                                  a stock kernel with one module replaced
   kbisect kernels add --base 6.12.57 --cmdline mitigations=off --as no-mitigations";
+
+pub const NEW_AFTER: &str = "\
+Examples:
+  scripts/host-dump gw1                                        on the gateway, as root
+  kbisect scenario new --from-host gw1                         writes scenarios/gw1
+  kbisect scenario new --from-host gw1 --ignore-interface wg0 --output ./without-wg
+
+The host's interfaces, addresses, routes, rules and packet filters are taken over as they are; who is
+around it, and what they run, is guessed and to be edited. Nothing is overwritten.";

@@ -6,6 +6,7 @@ mod image;
 mod kernels;
 mod report;
 mod scenario;
+mod scenario_new;
 mod schema;
 mod welcome;
 

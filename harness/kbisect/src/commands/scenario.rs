@@ -1,4 +1,4 @@
-//! `kbisect scenario`: list, check, show.
+//! `kbisect scenario`: list, check, show; `new` is in a file of its own.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ pub fn scenario(args: &ScenarioArgs, global: &Global) -> anyhow::Result<()> {
         ScenarioCommand::List => list(global),
         ScenarioCommand::Check { scenarios } => check(scenarios, global),
         ScenarioCommand::Show { scenario } => show(&scenario::load(scenario)?, global),
+        ScenarioCommand::New(args) => super::scenario_new::new(args, global),
     }
 }
 
@@ -91,7 +92,8 @@ fn check(names: &[String], global: &Global) -> anyhow::Result<()> {
     Err(errors::usage(messages.join("\n"), hint))
 }
 
-fn entry(loaded: &LoadedScenario) -> ListedScenario {
+/// A scenario's place in a document.
+pub(super) fn entry(loaded: &LoadedScenario) -> ListedScenario {
     let scenario = &loaded.scenario;
     ListedScenario {
         name: scenario.name.clone(),
