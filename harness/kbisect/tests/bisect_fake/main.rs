@@ -6,5 +6,6 @@
 mod interruptions;
 mod outcomes;
 mod place;
+mod series;
 mod trials;
 mod trouble;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use kbisect_kernels::{AddRequest, Silent, Store};
+use kbisect_kernels::{AddRequest, Silent, Store, VariantRequest};
 use kbisect_vm::image::{Compression, ImageDefinition, ImageManifest};
 use serde_json::Value;
 
@@ -77,6 +77,21 @@ impl Place {
         let store = Store::open(&self.path("cache")).unwrap();
         store.add(&request, &Silent).unwrap();
         std::fs::remove_file(image).unwrap();
+    }
+
+    /// Adds a variant of a kernel that differs by one word of its command line.
+    pub fn variant(&self, base: &str, word: &str, name: &str) {
+        let store = Store::open(&self.path("cache")).unwrap();
+        let stored = store.list().unwrap();
+        let base = stored.into_iter().find(|ready| ready.kernel.label() == base).unwrap();
+        let request = VariantRequest {
+            base,
+            modules: Vec::new(),
+            cmdline: vec![word.to_owned()],
+            name: name.to_owned(),
+            replace: false,
+        };
+        store.add_variant(&request, &Silent).unwrap();
     }
 
     /// A path in the place.
