@@ -6,9 +6,10 @@ use std::net::IpAddr;
 
 use super::filter;
 use super::finding::Finding;
-use super::host::{Host, Interface, Kind};
+use super::host::{Host, Interface, Kind, Route};
 use super::network::{Network, is_link_local};
 use super::plan::unique;
+use super::routes::MAIN;
 
 /// More nodes than this make a trial slow and a file that nobody reads.
 const PEERS_MOST: usize = 16;
@@ -64,6 +65,14 @@ impl Peer {
 
     pub(super) fn is_default(&self, v6: bool) -> bool {
         self.default[usize::from(v6)]
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|own| own.address == address)
+    }
+
+    fn is_at(&self, (link, tags): &Path) -> bool {
+        self.link == *link && self.tags == *tags
     }
 }
 
@@ -145,6 +154,12 @@ impl Makers<'_> {
             peer.towards == device && other && (shared || pair)
         };
         let network = self.on_device(device, gateway);
+        // Two interfaces of the host can be on one network, above all those on a bridge.
+        let at = |peer: &&mut Peer| peer.is_at(&path) && peer.has(gateway);
+        if let Some(peer) = self.peers.iter_mut().find(at) {
+            peer.default[usize::from(v6)] |= default;
+            return;
+        }
         if let Some(peer) = self.peers.iter_mut().find(same) {
             peer.addresses.push(network);
             peer.default[usize::from(v6)] |= default;
@@ -187,8 +202,16 @@ impl Makers<'_> {
     /// A host in the network of each interface that has no next hop.
     fn hosts(&mut self) {
         for interface in &self.host.interfaces {
-            let has_peer = self.peers.iter().any(|peer| peer.towards == interface.name);
-            let Some(path) = self.path(&interface.name, 0).filter(|_| !has_peer) else { continue };
+            let Some(path) = self.path(&interface.name, 0) else { continue };
+            let has_peer = self.peers.iter().any(|peer| {
+                let near = interface.addresses.iter().any(|network| {
+                    peer.addresses.iter().any(|address| network.contains(address.address))
+                });
+                peer.towards == interface.name || near && peer.is_at(&path)
+            });
+            if has_peer {
+                continue;
+            }
             let mut peer = self.peer(&interface.name, path);
             for v6 in [false, true] {
                 let of = |network: &&Network| network.is_v6() == v6 && !network.is_host();
@@ -283,14 +306,21 @@ impl Makers<'_> {
         self.warn("next hops and networks", &message);
     }
 
-    /// Networks behind the next hops.
+    /// Networks behind the next hops. Those that everything is routed to come before those that
+    /// only policy rules lead to: the first one is what a node sends from.
     fn networks(&mut self) {
-        for route in self.host.routes.iter().filter(|route| route.to.prefix > 0) {
+        let mut routes: Vec<&Route> =
+            self.host.routes.iter().filter(|route| route.to.prefix > 0).collect();
+        routes.sort_by_key(|route| {
+            let vrf = |i: &Interface| matches!(i.kind, Kind::Vrf { table } if table == route.table);
+            route.table != MAIN && !self.host.interfaces.iter().any(vrf)
+        });
+        for route in routes {
             for hop in &route.hops {
-                let at = self.peers.iter().position(|peer| {
-                    let has = |gateway| peer.addresses.iter().any(|a| a.address == gateway);
-                    peer.towards == hop.device && hop.gateway.is_some_and(has)
-                });
+                let Some((gateway, path)) = hop.gateway.zip(self.path(&hop.device, 0)) else {
+                    continue;
+                };
+                let at = self.peers.iter().position(|peer| peer.is_at(&path) && peer.has(gateway));
                 let Some(at) = at.filter(|at| !self.peers[*at].networks.contains(&route.to)) else {
                     continue;
                 };

@@ -336,11 +336,13 @@ fn setup(text: &mut String, host: &Host, plan: &Plan, way: Option<&Way>) {
                 let run = format!("ipset restore -f \"$KBISECT_ASSETS/{file}\"");
                 step("load the host's sets", "run", &run, size);
             }
-            FilterKind::Iptables => step("load the host's rules", "iptables-restore", file, size),
+            FilterKind::Iptables => {
+                step("load the host's IPv4 rules", "iptables-restore", file, size)
+            }
             FilterKind::Ip6tables => {
                 step("load the host's IPv6 rules", "ip6tables-restore", file, size);
             }
-            FilterKind::Nft => step("load the host's rules", "nft", file, size),
+            FilterKind::Nft => step("load the host's nft rules", "nft", file, size),
         }
     }
     let Some(way) = way else { return };

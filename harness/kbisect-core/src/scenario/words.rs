@@ -127,13 +127,15 @@ pub(super) fn ip_arguments(text: &str) -> Result<Vec<&str>, String> {
 /// The name of the device that `ip link add` arguments create.
 pub(super) fn device_name(words: &[&str]) -> Result<String, String> {
     let kind = words.iter().position(|word| *word == "type");
-    if kind.is_none_or(|at| at + 1 == words.len()) {
+    let Some(kind) = kind.filter(|at| at + 1 < words.len()) else {
         return Err("`type KIND` is missing, as in `vrf-gw type vrf table 10`".to_owned());
-    }
+    };
+    // What follows the kind is the kind's own: `peer name veth1` is another device's name.
+    let words = &words[..kind];
     let after =
         |key: &str| words.iter().position(|word| *word == key).and_then(|at| words.get(at + 1));
     let named = after("name").or_else(|| after("dev"));
-    let first = if words[0] == "link" { words.get(2) } else { words.first() };
+    let first = if words.first() == Some(&"link") { words.get(2) } else { words.first() };
     interface(named.or(first).copied().unwrap_or_default())
 }
 
@@ -313,6 +315,7 @@ mod tests {
             ("link eth1 name eth1.1107 type vlan id 1107", "eth1.1107"),
             ("link eth1 vlan1107 master vrf-gw type vlan id 1107", "vlan1107"),
             ("dev br0 type bridge", "br0"),
+            ("veth0 type veth peer name veth1", "veth0"),
         ] {
             let words = ip_arguments(arguments).expect("plain words");
             assert_eq!(device_name(&words).as_deref(), Ok(name), "{arguments}");
