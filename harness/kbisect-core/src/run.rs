@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::Kernel;
 use crate::search::{Direction, Mark, Outcome, Role};
-use crate::trial::{CheckResult, Phase, Symptom, TrialRecord};
+use crate::trial::{CheckResult, Phase, Symptom, SymptomKind, TrialRecord};
 
 /// What will be done. Serialisable, so that `--dry-run` prints it and a resumed run has no choice
 /// left.
@@ -93,6 +93,10 @@ pub struct PlanOptions {
 
 /// Begins the reason why a kernel without a feature that the scenario requires is not booted.
 pub const LACKS: &str = "the kernel lacks ";
+
+/// Begins what is said of rules that do not load on the good end.
+pub const FAULT_OF_SCENARIO: &str =
+    "rules that do not load on a kernel that should be good are the scenario's fault";
 
 /// Follows `good` or `bad` in the reason of a run that ended at an end without an answer.
 pub const NO_ANSWER: &str = "end of the range gives no answer";
@@ -435,7 +439,8 @@ impl BisectResult {
             }
             Some(Outcome::GoodFails) => {
                 self.outcome = OutcomeWord::GoodFails;
-                self.reason = Some("the end that should be good fails as well".to_owned());
+                let fault = self.fault_of_scenario(good_end_is_last(self.direction));
+                self.reason = Some(format!("the end that should be good fails as well{fault}"));
                 None
             }
             Some(Outcome::EndSkipped { which }) => {
@@ -446,6 +451,9 @@ impl BisectResult {
                 let mut reason = format!("the {end} {NO_ANSWER}");
                 if let Some(why) = why {
                     reason = format!("{reason}: {why}");
+                }
+                if which == Role::GoodEnd {
+                    reason += &self.fault_of_scenario(good_end_is_last(self.direction));
                 }
                 if let Some(meaning) = self.meaning_of_lack().filter(|_| which == Role::BadEnd) {
                     reason = format!("{reason}; {meaning}");
@@ -461,6 +469,27 @@ impl BisectResult {
                 });
                 None
             }
+        }
+    }
+}
+
+/// Whether the good end is the last of the series.
+fn good_end_is_last(direction: Direction) -> bool {
+    direction == Direction::Fix
+}
+
+impl BisectResult {
+    /// What it means when rules do not even load on the end that should be good.
+    fn fault_of_scenario(&self, last: bool) -> String {
+        let entry = if last { self.series.last() } else { self.series.first() };
+        let refused = self.trials.iter().rev().find_map(|trial| {
+            let symptom = trial.symptom.as_ref()?;
+            let here = entry.is_some_and(|entry| entry.kernel.id == trial.kernel.id);
+            (here && symptom.kind == SymptomKind::RulesRefused).then_some(&symptom.detail)
+        });
+        match refused {
+            Some(said) => format!("; {FAULT_OF_SCENARIO}: {said}"),
+            None => String::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, NO_ANSWER, OutcomeWord, SeriesEntry};
+use kbisect_core::run::{BisectResult, FAULT_OF_SCENARIO, NO_ANSWER, OutcomeWord, SeriesEntry};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::TrialRecord;
 
@@ -264,6 +264,10 @@ impl<'a> Story<'a> {
                 let label = self.label(side.kernel);
                 remarks.push(format!("{label} was not tried: it was taken for {word}."));
             }
+        }
+        let fault = self.result.reason.as_deref().and_then(|reason| reason.find(FAULT_OF_SCENARIO));
+        if let (Some(at), Some(reason)) = (fault, &self.result.reason) {
+            remarks.push(format!("{}.", reason[at..].replacen("rules", "Rules", 1)));
         }
         match self.result.outcome {
             OutcomeWord::NotReproduced => remarks.push(
