@@ -173,7 +173,7 @@ fn read_pcapng(bytes: &[u8], frames: &mut Frames) -> Result<(), CaptureError> {
         };
         let length = length as usize;
         let body = match bytes.get(at..).and_then(|rest| rest.get(..length)) {
-            Some(block) if length >= 12 && length % 4 == 0 => &block[8..length - 4],
+            Some(block) if length >= 12 && length.is_multiple_of(4) => &block[8..length - 4],
             _ => return Err(cut),
         };
         match kind {
