@@ -48,7 +48,11 @@ pub struct FetchArgs {
 
 /// Arguments of `kbisect kernels add`.
 #[derive(Args, Debug)]
-#[command(after_help = words::ADD_AFTER)]
+#[command(
+    after_help = words::ADD_AFTER,
+    override_usage = "kbisect kernels add PATH... [OPTIONS]\n       \
+        kbisect kernels add --base KERNEL [--module FILE] [--cmdline WORDS] --as NAME"
+)]
 pub struct AddArgs {
     /// A kernel image, .deb packages, or a directory
     #[arg(required_unless_present = "base", conflicts_with = "base", value_name = "PATH")]
