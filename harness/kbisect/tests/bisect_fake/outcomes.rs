@@ -172,3 +172,19 @@ fn a_dry_run_starts_nothing() {
     assert_eq!(plan["schema"], "kbisect.plan/1");
     assert!(!place.path("results").exists() && !place.path("peer").exists());
 }
+
+/// Guards against blaming kernels for a rule set that no kernel takes.
+#[test]
+fn rules_that_the_good_end_refuses_are_the_scenarios_fault() {
+    let said = "iptables-restore: No chain/target/match by that name";
+    let refuse = format!("at exec iptables-restore\n reply status 1 {said}\n");
+    let place = Place::series(4, |_| refuse.clone());
+    let ended = place.run("6.12.1..6.12.4 --scenario connlimit --json").code(1);
+    let result = ended.json();
+    assert_eq!(result["outcome"], "good-fails");
+    assert_eq!(result["symptom"]["kind"], "rules-refused");
+    let reason = result["reason"].as_str().unwrap();
+    assert!(reason.contains("the scenario's fault") && reason.contains(said), "{reason}");
+    let report = std::fs::read_to_string(place.run_folder().join("report.md")).unwrap();
+    assert!(report.contains("the scenario's fault"), "{report}");
+}
