@@ -1,7 +1,8 @@
 //! Where kernels come from: the local store, and Debian archives.
 //!
 //! [`Settings`] say where to look, [`Catalog`] says what there is and puts it in order, and
-//! [`Store`] holds what has been fetched or added, ready to boot. All of it is synchronous: the
+//! [`Store`] holds what has been fetched or added, ready to boot: variants of stock kernels too. A
+//! [`SeriesFile`] lists kernels of all sources in an order of its own. All of it is synchronous: the
 //! callers run it on threads of their own.
 
 mod archive;
