@@ -41,15 +41,7 @@ async fn interact(machine: &Machine, node: &str) -> Result<(), String> {
     let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
     let _raw = RawMode::enter();
     let (typed, mut input) = mpsc::channel::<Vec<u8>>(16);
-    // Reading a terminal cannot be cancelled, so the thread is left behind when the shell ends.
-    std::thread::spawn(move || {
-        let mut buffer = [0; 1024];
-        while let Ok(count @ 1..) = std::io::stdin().read(&mut buffer) {
-            if typed.blocking_send(buffer[..count].to_vec()).is_err() {
-                return;
-            }
-        }
-    });
+    let mut keyboard = Some(typed);
     let request = Request::Shell { id, node: node.to_owned(), rows, columns, term };
     let ended = machine.call(id, &request, DAY);
     tokio::pin!(ended);
@@ -63,7 +55,13 @@ async fn interact(machine: &Machine, node: &str) -> Result<(), String> {
                 }
                 return answer.map(|_| ()).map_err(|error| error.to_string());
             }
-            Some(data) = output.recv() => show(&data),
+            Some(data) = output.recv() => {
+                // What is sent before the shell has its terminal is lost: wait for the prompt.
+                if let Some(typed) = keyboard.take() {
+                    read_keyboard(typed);
+                }
+                show(&data);
+            }
             Some(data) = input.recv() => {
                 machine.send(&Request::Terminal { id, data }).await.map_err(|error| error.to_string())?;
             }
@@ -78,13 +76,31 @@ async fn interact(machine: &Machine, node: &str) -> Result<(), String> {
     }
 }
 
+/// Passes on what comes in on standard input. Reading a terminal cannot be cancelled, so the thread
+/// is left behind when the shell ends.
+fn read_keyboard(typed: mpsc::Sender<Vec<u8>>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1024];
+        while let Ok(count @ 1..) = std::io::stdin().read(&mut buffer) {
+            if typed.blocking_send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+        // What is read from a file or a pipe has an end, and a terminal in the guest would never
+        // know. An end-of-file character would not survive a change of the terminal's mode.
+        let _ = typed.blocking_send(b"\nexit\n".to_vec());
+    });
+}
+
+/// Shows what the guest's terminal says: beside the other notices, for standard output is for the
+/// result, which can be a document.
 fn show(data: &[u8]) {
-    let mut out = std::io::stdout();
+    let mut out = std::io::stderr();
     let _ = out.write_all(data).and_then(|()| out.flush());
 }
 
 fn size() -> (u16, u16) {
-    tcgetwinsize(std::io::stdout())
+    tcgetwinsize(std::io::stderr())
         .map_or((24, 80), |size| (size.ws_row.max(1), size.ws_col.max(1)))
 }
 

@@ -76,3 +76,13 @@ fn all_nodes_fit_into_one_machine() {
     assert_eq!(bad["symptom"]["kind"], "lost-ingress");
     host.assert_no_machine_left();
 }
+
+/// The end of standard input never reached the guest, so that the shell stayed open for good; and
+/// what it said went where the document goes.
+#[test]
+fn a_shell_ends_with_its_input_and_leaves_the_document_alone() {
+    let host = Host::hold();
+    let ended = host.run("run 6.12.69 --scenario connlimit --placement single --shell");
+    assert_eq!(ended.document(1)["symptom"]["kind"], "lost-ingress");
+    host.assert_no_machine_left();
+}
