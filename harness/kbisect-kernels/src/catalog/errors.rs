@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::archive::index::SuiteError;
 use crate::archive::keyring::SignatureError;
 use crate::chain::chain;
+use crate::http::HttpError;
 use crate::store::StoreError;
 
 /// Why the catalog could not be loaded.
@@ -145,7 +146,9 @@ impl CatalogError {
                  --offline uses what is cached and stored"
                     .to_owned(),
             ),
-            SuiteError::Io { .. } => Some("check permissions and free space".to_owned()),
+            SuiteError::Io { .. } | SuiteError::Http(HttpError::Write { .. }) => Some(
+                "check permissions and free space; --cache names another directory".to_owned(),
+            ),
             SuiteError::Http(_) | SuiteError::WrongSuite { .. } => {
                 Some("the mirror may be in the middle of an update: try again later".to_owned())
             }
@@ -163,6 +166,10 @@ impl ResolveError {
             Self::NotAVersion { .. } => Some(
                 "a version looks like 6.12.57 or 6.12.57-1~bpo12+1; `kbisect kernels list` shows \
                  what there is"
+                    .to_owned(),
+            ),
+            Self::Unknown { below: None, above: None, .. } => Some(
+                "check --flavour and --suite; with --offline only what was fetched before is there"
                     .to_owned(),
             ),
             Self::Unknown { .. } => Some(

@@ -94,8 +94,11 @@ impl ImportError {
             Self::SeveralImages { .. } => {
                 Some("give one image, and its modules with --modules".to_owned())
             }
-            Self::Package { .. }
-            | Self::Unsafe { .. }
+            Self::Package { .. } => Some(
+                "it is no Debian package, or damaged: get it again, and compare its checksum"
+                    .to_owned(),
+            ),
+            Self::Unsafe { .. }
             | Self::TooBig { .. }
             | Self::NoModules { .. }
             | Self::Io { .. } => None,

@@ -101,12 +101,14 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The configuration file is malformed.
-    #[error("`{}` is not valid", path.display())]
+    #[error("`{}`, line {line}: {reason}", path.display())]
     Config {
         /// The file.
         path: PathBuf,
-        /// Line and key.
-        source: toml::de::Error,
+        /// Line, counted from 1.
+        line: usize,
+        /// What is wrong, and with which key.
+        reason: String,
     },
     /// A mirror URL that kbisect cannot use.
     #[error("cannot use `{url}` as a mirror")]
@@ -206,7 +208,7 @@ impl SettingsError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoCacheDir => Some("set HOME, or name a directory with --cache-dir".to_owned()),
+            Self::NoCacheDir => Some("set HOME, or name a directory with --cache".to_owned()),
             Self::Mirror { .. } => {
                 Some("give an http:// or https:// URL, such as one from /etc/apt".to_owned())
             }
@@ -217,7 +219,8 @@ impl SettingsError {
                 "install the package `debian-archive-keyring`, or name a keyring with --keyring"
                     .to_owned(),
             ),
-            Self::Read { .. } | Self::Config { .. } => None,
+            Self::Config { .. } => Some("the README lists the keys of config.toml".to_owned()),
+            Self::Read { .. } => None,
         }
     }
 }
@@ -241,7 +244,11 @@ fn read_config(options: &Options) -> Result<Config, SettingsError> {
     let standard = || default_dir("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml"));
     let Some(path) = named.or_else(standard) else { return Ok(Config::default()) };
     match fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|source| SettingsError::Config { path, source }),
+        Ok(text) => toml::from_str(&text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+            SettingsError::Config { path, line, reason: error.message().to_owned() }
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
             Ok(Config::default())
         }
