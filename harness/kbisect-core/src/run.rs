@@ -401,6 +401,7 @@ impl BisectResult {
         let once = |around: Option<(usize, usize)>, more: &str| {
             let neighbours = match around.map(|(old, new)| (tried(old), tried(new))) {
                 Some((true, true)) => "; both neighbours of the change were tried",
+                Some((false, false)) => "; both neighbours of the change were taken for granted",
                 Some(_) => "; one neighbour of the change was taken for granted, not tried",
                 None => "",
             };

@@ -156,6 +156,25 @@ fn no_failure_of_run_looks_like_an_answer_to_git() {
     place.run("run 6.1 --scenario smoke --cache /proc/nowhere").code(201);
 }
 
+/// Found out only after the trial, it cost the user a boot.
+#[test]
+fn a_shell_in_a_node_that_is_not_there_is_refused_before_anything_boots() {
+    let place = Place::new();
+    let line = "run 6.12.57 --scenario connlimit --shell=nosuch";
+    place.run(line).code(200).says("no node `nosuch`").says("nodes are: client, server");
+}
+
+#[test]
+fn a_mistake_in_the_settings_is_shown_with_its_line() {
+    let place = Place::new();
+    place.write("config/kbisect/config.toml", "\nflavor = \"amd64\"\n");
+    place
+        .run("kernels list --stored")
+        .code(2)
+        .says("config.toml`, line 2: unknown field `flavor`")
+        .says("`flavour`");
+}
+
 #[test]
 fn an_unknown_scenario_is_answered_with_the_nearest() {
     let place = Place::new();

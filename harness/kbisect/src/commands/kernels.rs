@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use kbisect_core::kernel::Kernel;
+use kbisect_core::version::PackageVersion;
 use kbisect_kernels::{
-    AddRequest, Candidate, CandidateState, Catalog, PruneRule, ReadyKernel, Settings, Store,
-    VariantRequest,
+    AddRequest, Candidate, CandidateState, Catalog, PruneRule, ReadyKernel, ResolveError, Settings,
+    Store, VariantRequest,
 };
 use kbisect_report::{KernelsDocument, ListedKernel, ListedState};
 use serde::Serialize;
@@ -48,7 +49,7 @@ impl Work<'_> {
         let ui = Ui::new(self.global);
         let catalog = self.catalog(&ui)?;
         let candidates = match &args.range {
-            Some(range) => catalog.series(&range.old, &range.new)?,
+            Some(range) => listed(&catalog, range)?,
             None => catalog.all(),
         };
         ui.finish();
@@ -202,6 +203,27 @@ struct PrunedDocument {
     freed_bytes: u64,
     left_bytes: u64,
     dry_run: bool,
+}
+
+/// The kernels of a range. Unlike a bisection, a list can do without kernels at its very ends:
+/// `6.12..6.13` is what there is of a series.
+fn listed(catalog: &Catalog, range: &Range) -> anyhow::Result<Vec<Candidate>> {
+    let error = match catalog.series(&range.old, &range.new) {
+        Err(error @ ResolveError::Unknown { .. }) => error,
+        other => return Ok(other?),
+    };
+    let ends = (PackageVersion::parse(&range.old), PackageVersion::parse(&range.new));
+    let (Ok(old), Ok(new)) = ends else { return Err(error.into()) };
+    let upstream = |version: &PackageVersion| PackageVersion::parse(version.upstream()).ok();
+    let within = |candidate: &Candidate| {
+        let version = &candidate.kernel.package_version;
+        // An end without a revision stands for all of its upstream version.
+        *version >= old
+            && (*version <= new
+                || new.revision().is_none() && upstream(version) == Some(new.clone()))
+    };
+    let found: Vec<Candidate> = catalog.all().into_iter().filter(within).collect();
+    if found.is_empty() { Err(error.into()) } else { Ok(found) }
 }
 
 fn of_candidate(candidate: &Candidate) -> ListedKernel {

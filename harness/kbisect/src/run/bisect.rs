@@ -15,7 +15,7 @@ use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whol
 use super::going_on::{accelerator_of, resume_command};
 use super::journal::Journal;
 use super::kernels;
-use super::plan::{check_testable, plan, show};
+use super::plan::{check_testable, check_work, plan, show};
 use super::prefetch::Prefetch;
 use super::trial::{Place, Trials};
 use crate::cli::{self, BisectArgs, Global, MachineArgs, Range, ResumeArgs, Series};
@@ -48,6 +48,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     for end in [series.first(), series.last()].into_iter().flatten() {
         check_testable(end)?;
     }
+    check_work(args, &series)?;
     let reference = kernels::reference(&base, args.trial.reference.as_deref())?;
     let name = args.trial.scenario.clone();
     let context =

@@ -58,7 +58,10 @@ pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel
         Some(candidate) => ensure(base, candidate),
         None => Err(errors::infrastructure(
             "there is no kernel for the reference nodes",
-            "name one with --reference, or fetch one with `kbisect kernels fetch`",
+            format!(
+                "name one with --reference, or with a further --suite one that holds {REFERENCE_SERIES} \
+                 kernels; with --offline it must be in the store"
+            ),
         )),
     }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use kbisect_core::run::{RunEvent, RunResult};
+use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::Verdict;
 use kbisect_vm::session::ShellRequest;
 
@@ -11,7 +12,7 @@ use super::files::{keep_scenario, new_run, write_json, write_whole};
 use super::trial::{Place, Trials};
 use super::{kernels, plan};
 use crate::cli::{Global, RunArgs, ShellOn};
-use crate::{exit, output, settings};
+use crate::{errors, exit, output, settings};
 
 /// Runs one trial.
 ///
@@ -19,6 +20,7 @@ use crate::{exit, output, settings};
 /// Bad arguments, the host's failures, an interruption.
 pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let loaded = settings::scenario::load(&args.trial.scenario)?;
+    check_shell(args, &loaded.scenario)?;
     let base = Base::new(global)?;
     for warning in &loaded.warnings {
         base.ui.note(&format!("warning: {warning}"));
@@ -73,4 +75,17 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         Verdict::Skip(_) => exit::SKIP,
         Verdict::Infra(_) => exit::RUN_INFRASTRUCTURE,
     }))
+}
+
+/// Refuses a shell in a node that does not exist, before anything boots.
+fn check_shell(args: &RunArgs, scenario: &Scenario) -> anyhow::Result<()> {
+    let Some(Some(node)) = &args.shell else { return Ok(()) };
+    if scenario.nodes.contains_key(node) {
+        return Ok(());
+    }
+    let nodes: Vec<&str> = scenario.nodes.keys().map(String::as_str).collect();
+    Err(errors::usage(
+        format!("scenario {} has no node `{node}` for a shell", scenario.name),
+        format!("nodes are: {}", nodes.join(", ")),
+    ))
 }

@@ -102,6 +102,24 @@ pub fn check_testable(candidate: &Candidate) -> anyhow::Result<()> {
     }
 }
 
+/// Refuses a bisection that would name a culprit without a single trial.
+///
+/// # Errors
+/// When both ends are taken for granted and nothing between them can be tried.
+pub fn check_work(args: &BisectArgs, series: &[Candidate]) -> anyhow::Result<()> {
+    let both = [Endpoint::Good, Endpoint::Bad].iter().all(|end| args.skip_endpoint.contains(end));
+    let inner = series.iter().skip(1).take(series.len().saturating_sub(2));
+    let testable =
+        |candidate: &Candidate| !matches!(candidate.state, CandidateState::Untestable { .. });
+    if both && !inner.into_iter().any(testable) {
+        return Err(errors::usage(
+            "nothing is left to try: both ends are taken for granted, and no kernel lies between them",
+            "leave out one --skip-endpoint at least",
+        ));
+    }
+    Ok(())
+}
+
 /// Prints a plan for `--dry-run`.
 ///
 /// # Errors
