@@ -153,6 +153,7 @@ impl<'a> Trial<'a> {
             release = state.hello.map(|hello| hello.release);
         }
         let recording = self.lab.wires().stop_recording();
+        self.notes.extend(busy_host());
         self.notes.extend(recording.trouble);
         let _ = fs::remove_file(self.directory.join("candidate/initramfs"));
         self.close_phase();
@@ -228,6 +229,17 @@ impl<'a> Trial<'a> {
         self.seen.infra.get_or_insert(reason);
         Stop
     }
+}
+
+/// Says when the host had too few processors for what ran on it (Documentation/accounting/psi.rst):
+/// the share of time in which something waited for one.
+fn busy_host() -> Option<String> {
+    const BUSY: f64 = 60.0;
+    let text = fs::read_to_string("/proc/pressure/cpu").ok()?;
+    let share: f64 = text.split_once("avg60=")?.1.split_whitespace().next()?.parse().ok()?;
+    (share >= BUSY).then(|| {
+        format!("the host was busy: something waited for a processor {share:.0} % of the last minute, so time-outs say less")
+    })
 }
 
 fn merge_state(seen: &mut Observation, state: &MachineState) {
