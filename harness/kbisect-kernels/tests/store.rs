@@ -370,7 +370,8 @@ fn pruning_keeps_what_was_used_last_and_what_is_in_use() {
     drop(in_use);
     let old = Duration::from_secs(5000);
     let rule = PruneRule { older_than: Some(old), ..PruneRule::default() };
-    assert_eq!(store.prune(&rule).unwrap().removed.len(), 1);
+    // A program that another test starts holds our locks too, from its fork to its exec.
+    wait_until(|| !store.prune(&rule).unwrap().removed.is_empty());
     assert!(!vmlinuz.exists());
     let rule = PruneRule { max_bytes: Some(40_000), ..PruneRule::default() };
     assert_eq!(store.prune(&rule).unwrap().removed[0].version, "6.1.4");
