@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::host::{FilterKind, Host};
+use super::peers::Peer;
 use super::plan::Plan;
 use super::{filter, sysctl};
 
@@ -36,20 +37,22 @@ pub(super) fn choose(host: &Host, plan: &mut Plan) -> Option<Way> {
         // Without a dump, a host that has somebody on two sides is taken for a router.
         let forwards = sysctl::forwards(&host.sysctl, v6).unwrap_or(true);
         for (server, at) in plan.peers.iter().enumerate() {
-            let Some(own) = at.address(v6).filter(|_| !at.routes.is_empty()) else { continue };
+            let back = at.back[usize::from(v6)];
+            let Some(own) = at.address(v6).filter(|_| back || at.is_lonely) else { continue };
             let internet = at.is_default(v6);
             let address = if internet { internet_address(host, plan, v6) } else { Some(own) };
             let Some(address) = address else { continue };
             let clients = plan.peers.iter().enumerate().filter(|(_, client)| {
-                client.vrf == at.vrf
-                    && client.towards != at.towards
+                let through = client.vrf == at.vrf
+                    && client.back[usize::from(v6)]
+                    && back
                     && !client.is_default(v6)
-                    && client.address(v6).is_some()
-                    && !client.routes.is_empty()
-                    && forwards
+                    && forwards;
+                let bridged = client.is_lonely && at.is_lonely && on_one_bridge(host, client, at);
+                client.towards != at.towards && (through || bridged)
             });
             let clients = clients.map(|(index, client)| (Some(index), client.source(v6)));
-            for (client, source) in clients.chain([(None, None)]) {
+            for (client, source) in clients.chain(back.then_some((None, None))) {
                 let networks = client.is_some_and(|index| !plan.peers[index].networks.is_empty());
                 // The host itself, in a VRF, is the last choice: it needs a command for that.
                 let rank = usize::from(client.is_some()) * 16
@@ -71,6 +74,12 @@ pub(super) fn choose(host: &Host, plan: &mut Plan) -> Option<Way> {
         // Services answer from the address that was asked; everything else keeps its own.
     }
     Some(way)
+}
+
+/// Whether the host passes frames from one to the other, whatever its routes are.
+fn on_one_bridge(host: &Host, a: &Peer, b: &Peer) -> bool {
+    let bridge = |peer: &Peer| host.interface(&peer.towards).and_then(|i| i.master.clone());
+    bridge(a).is_some() && bridge(a) == bridge(b)
 }
 
 /// An address that neither the host nor its rules know anything of.

@@ -39,9 +39,9 @@ pub fn from_dumps(
     let (mut host, mut warnings) = read::read(dumps, &options.ignored)?;
     let mut plan = Plan::make(&mut host, &options.node)?;
     warnings.append(&mut plan.warnings);
-    let checks = checks::choose(&host, &mut plan);
-    let mut files = render::assets(&host, &plan);
-    let text = render::scenario(name, &host, &plan, checks.as_ref(), &warnings);
+    let way = checks::choose(&host, &mut plan);
+    let mut files = render::assets(&host, &plan, way.as_ref());
+    let text = render::scenario(name, &host, &plan, way.as_ref(), &warnings);
     Scenario::parse(name, "scenario.toml", &text)
         .and_then(|parsed| parsed.with_assets(files.clone()))
         .map_err(ImportError::Generated)?;

@@ -95,7 +95,68 @@ pub(super) fn read(records: &[Record], ignored: &BTreeSet<String>, host: &mut Ho
         read.warnings.push(Finding::new("", &bond, message));
     }
     read.warnings.extend(host.leave_out(dropped));
+    untangle(host, &mut read);
     read
+}
+
+/// Sees to it that interfaces hang together as the kernel would have them: what refers to something
+/// that is not there, or to itself by a detour, is a dump of something else.
+fn untangle(host: &mut Host, read: &mut Read) {
+    let kinds: BTreeMap<String, Kind> =
+        host.interfaces.iter().map(|i| (i.name.clone(), i.kind.clone())).collect();
+    let file = |name: &str, message: String| Finding::new("", name, message);
+    for interface in &mut host.interfaces {
+        let fits =
+            match (interface.master.as_ref().and_then(|name| kinds.get(name)), &interface.kind) {
+                (Some(Kind::Vrf { .. }), Kind::Vrf { .. } | Kind::Loopback) => false,
+                (Some(Kind::Vrf { .. }), _) => true,
+                (Some(Kind::Bridge { .. }), kind) => {
+                    !matches!(kind, Kind::Vrf { .. } | Kind::Bridge { .. } | Kind::Loopback)
+                }
+                _ => false,
+            };
+        // What cannot be rebuilt was told of, and so is what hangs on it.
+        if let Some(master) =
+            interface.master.take_if(|_| !fits).filter(|master| !read.unknown.contains(master))
+        {
+            let message = format!("is under `{master}`, which is no VRF or bridge of the dumps");
+            read.errors.push(file(&interface.name, message));
+            read.unknown.push(interface.name.clone());
+        }
+        match interface.kind.clone() {
+            Kind::Vlan { lower, .. }
+                if !reaches_ground(&kinds, &interface.name) && !read.unknown.contains(&lower) =>
+            {
+                let message = format!("lies on `{lower}`, which cannot carry VLANs");
+                read.errors.push(file(&interface.name, message));
+                read.unknown.push(interface.name.clone());
+            }
+            // The other end has the name, but is no other end: it is in another name space.
+            Kind::Veth { peer }
+                if peer == interface.name || !is_end_of(&kinds, &peer, &interface.name) =>
+            {
+                interface.kind = Kind::Wire(Wire::Veth);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_end_of(kinds: &BTreeMap<String, Kind>, name: &str, other: &str) -> bool {
+    matches!(kinds.get(name), Some(Kind::Veth { peer }) if peer == other)
+}
+
+/// Whether a VLAN lies, through at most two others, on what sends frames.
+fn reaches_ground(kinds: &BTreeMap<String, Kind>, name: &str) -> bool {
+    let mut name = name;
+    for _ in 0..4 {
+        match kinds.get(name) {
+            Some(Kind::Vlan { lower, .. }) => name = lower,
+            Some(Kind::Vrf { .. } | Kind::Loopback) | None => return false,
+            Some(_) => return true,
+        }
+    }
+    false
 }
 
 /// Everything that the dumps say about one interface.

@@ -38,6 +38,10 @@ pub(super) struct Peer {
     pub(super) default: [bool; 2],
     /// Whether a route of the host goes over it.
     pub(super) is_hop: bool,
+    /// Whether the host has an address there to answer to: IPv4, IPv6.
+    pub(super) back: [bool; 2],
+    /// Whether nothing but the port of a bridge is known there.
+    pub(super) is_lonely: bool,
     /// `ip route add` arguments.
     pub(super) routes: Vec<String>,
     /// Further addresses of services on it, for the checks.
@@ -184,6 +188,8 @@ impl Makers<'_> {
             behind: Vec::new(),
             default: [false, false],
             is_hop: false,
+            back: [false, false],
+            is_lonely: false,
             routes: Vec::new(),
             services: Vec::new(),
         }
@@ -279,6 +285,7 @@ impl Makers<'_> {
             // RFC 2544's network for tests: nodes on two ports of a bridge reach each other.
             let address = IpAddr::from([198, 18, 0, number]);
             peer.addresses.push(Network { address, prefix: 24 });
+            peer.is_lonely = true;
             let message =
                 "no next hop and no network is known there: its node has an address for tests";
             self.warn(&wire.name.clone(), message);
@@ -355,6 +362,9 @@ impl Makers<'_> {
                 let Some(own) = peer.addresses.iter().find(|a| a.is_v6() == v6) else { continue };
                 let device = peer.device();
                 let Some(gateway) = self.way_back(peer, v6) else {
+                    if peer.is_lonely {
+                        continue;
+                    }
                     let place = peer.name.clone();
                     let family = if v6 { "IPv6" } else { "IPv4" };
                     let message =
@@ -375,6 +385,7 @@ impl Makers<'_> {
                     vec![format!("{all} {way}{source}")]
                 };
                 self.peers[index].routes.extend(routes);
+                self.peers[index].back[usize::from(v6)] = true;
             }
         }
     }

@@ -42,7 +42,7 @@ const NETWORK_MODULES: [&str; 17] = [
 const LARGE: usize = 64 * 1024;
 
 /// The files beside `scenario.toml`.
-pub(super) fn assets(host: &Host, plan: &Plan) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn assets(host: &Host, plan: &Plan, way: Option<&Way>) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut add = |name: &str, lines: &[String]| {
         if !lines.is_empty() {
@@ -58,7 +58,9 @@ pub(super) fn assets(host: &Host, plan: &Plan) -> BTreeMap<String, Vec<u8>> {
     for filter in &host.filters {
         files.insert(asset_name(filter).to_owned(), filter.text.clone().into_bytes());
     }
-    files.insert(NGINX.to_owned(), include_bytes!("nginx.conf").to_vec());
+    if way.is_some() {
+        files.insert(NGINX.to_owned(), include_bytes!("nginx.conf").to_vec());
+    }
     files
 }
 
@@ -470,6 +472,9 @@ fn host_of(address: IpAddr) -> String {
 
 fn array<'a>(text: &mut String, key: &str, values: impl Iterator<Item = &'a str>) {
     let values: Vec<String> = values.map(quoted).collect();
+    if values.is_empty() {
+        return;
+    }
     let one_line = format!("{key} = [{}]", values.join(", "));
     if one_line.len() <= 100 {
         let _ = writeln!(text, "{one_line}");
