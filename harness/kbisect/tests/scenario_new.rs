@@ -1,0 +1,192 @@
+//! `kbisect scenario new` and scripts/host-dump from outside.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const ADDR: &str = r#"[{"ifname":"lo","link_type":"loopback"},
+    {"ifname":"wan","link_type":"ether","addr_info":[{"local":"192.0.2.2","prefixlen":24}]},
+    {"ifname":"lan","link_type":"ether","addr_info":[{"local":"10.0.0.1","prefixlen":24}]}]"#;
+const ROUTE: &str = r#"[{"dst":"default","gateway":"192.0.2.1","dev":"wan"}]"#;
+const WIREGUARD: &str = r#"[{"ifname":"wg0","link_type":"none","flags":["UP"],
+    "linkinfo":{"info_kind":"wireguard"}}]"#;
+
+fn dumps(place: &Path, files: &[(&str, &str)]) {
+    fs::create_dir(place.join("gw1")).unwrap();
+    for (name, content) in files {
+        fs::write(place.join("gw1").join(name), content).unwrap();
+    }
+}
+
+fn kbisect(place: &Path, line: &str) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_kbisect"))
+        .args(line.split_whitespace())
+        .current_dir(place)
+        .env("HOME", place)
+        .env("XDG_CACHE_HOME", place.join("cache"))
+        .env("XDG_CONFIG_HOME", place.join("config"))
+        .output()
+        .unwrap();
+    ended(&output)
+}
+
+fn ended(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let stderr = text(&output.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    (output.status.code().unwrap(), text(&output.stdout), stderr)
+}
+
+/// Names in a folder, hidden ones too.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn dumps_become_a_scenario_that_is_good() {
+    let place = tempfile::tempdir().unwrap();
+    dumps(place.path(), &[("addr", ADDR), ("route", ROUTE), ("rules", "table inet x {\n}\n")]);
+    let (code, stdout, stderr) = kbisect(place.path(), "scenario new --from-host gw1 --node edge");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.starts_with("./scenarios/gw1: nodes 3, links 2, checks 1\n"), "{stdout}");
+    assert!(stderr.contains("warning: no dump of `sysctl -a`"), "{stderr}");
+    let folder = place.path().join("scenarios/gw1");
+    assert_eq!(names(&folder), ["nginx.conf", "rules.nft", "scenario.toml"]);
+    assert_eq!(names(&place.path().join("scenarios")), ["gw1"]);
+    assert!(fs::read_to_string(folder.join("scenario.toml")).unwrap().contains("[nodes.edge]"));
+    let (code, stdout, stderr) = kbisect(place.path(), "scenario check gw1");
+    assert_eq!((code, stdout.as_str()), (0, "gw1: good (scenarios/gw1)\n"), "{stderr}");
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let place = tempfile::tempdir().unwrap();
+    dumps(place.path(), &[("addr", ADDR), ("route", ROUTE)]);
+    let line = "scenario new --from-host gw1 --output mine/";
+    assert_eq!(kbisect(place.path(), line).0, 0);
+    fs::write(place.path().join("mine/scenario.toml"), "edited").unwrap();
+    let (code, _, stderr) = kbisect(place.path(), line);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("error: `mine` is there already"), "{stderr}");
+    assert_eq!(fs::read_to_string(place.path().join("mine/scenario.toml")).unwrap(), "edited");
+}
+
+#[test]
+fn an_interface_that_cannot_be_rebuilt_stops_it_and_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    dumps(place.path(), &[("addr", ADDR), ("wg", WIREGUARD), ("route", ROUTE)]);
+    let (code, stdout, stderr) = kbisect(place.path(), "scenario new --from-host gw1");
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("error: wg: [0] wg0: interfaces of kind `wireguard`"), "{stderr}");
+    assert!(stderr.contains("hint: ") && stderr.contains("--ignore-interface wg0"), "{stderr}");
+    assert_eq!(names(place.path()), ["gw1"], "nothing is left behind");
+    let line = "scenario new --from-host gw1 --ignore-interface wg0 --json";
+    let (code, stdout, stderr) = kbisect(place.path(), line);
+    assert_eq!(code, 0, "{stderr}");
+    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(document["schema"], "kbisect.scenarios/1");
+    assert_eq!(document["scenarios"][0]["name"], "gw1");
+    assert_eq!(document["scenarios"][0]["checks"][0], "payload");
+}
+
+#[test]
+fn folders_that_cannot_be_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    dumps(place.path(), &[("addr", ADDR), ("route", ROUTE)]);
+    std::os::unix::fs::symlink("/etc/passwd", place.path().join("gw1/link")).unwrap();
+    for (line, message) in [
+        ("scenario new --from-host nowhere --output x", "`nowhere` is no folder with dumps"),
+        ("scenario new --from-host gw1 --output Upper_Case", "cannot be a scenario's folder"),
+        ("scenario new", "--from-host"),
+    ] {
+        let (code, _, stderr) = kbisect(place.path(), line);
+        assert_eq!(code, 2, "{line}: {stderr}");
+        assert!(stderr.contains(message), "{line}: {stderr}");
+    }
+    let (code, _, stderr) = kbisect(place.path(), "scenario new --from-host gw1");
+    assert_eq!(code, 0);
+    assert!(stderr.contains("warning: link: not looked at: no plain file"), "{stderr}");
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/host-dump")
+}
+
+/// A folder with programs that stand in for those of a host and note that they ran.
+fn programs(place: &Path) -> PathBuf {
+    let folder = place.join("bin");
+    fs::create_dir(&folder).unwrap();
+    let ip = format!(
+        "case \"$*\" in *addr*) echo '{ADDR}' ;; *'-4'*route*) echo '{ROUTE}' ;; *) echo '[]' ;; esac"
+    );
+    let sysctl = "case $1 in --version) echo procps ;; *) echo net.ipv4.ip_forward = 1\n\
+                  echo net.ipv4.tcp_fastopen_key = secret\n\
+                  echo net.ipv6.conf.all.stable_secret = secret ;; esac";
+    let rules = "echo 'table inet x {'; echo '}'";
+    let refused = "echo 'Operation not permitted' >&2; exit 1";
+    for (name, text) in [
+        ("ip", ip.as_str()),
+        ("sysctl", sysctl),
+        ("nft", rules),
+        ("iptables-save", refused),
+        ("ip6tables-save", "exit 0"),
+        ("ipset", "exit 0"),
+    ] {
+        let path = folder.join(name);
+        let log = place.join("ran").display().to_string();
+        fs::write(&path, format!("#!/bin/sh\necho {name} \"$*\" >>'{log}'\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+fn host_dump(place: &Path, programs: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.arg(script()).args(arguments).current_dir(place).env("PATH", path);
+    ended(&command.output().unwrap())
+}
+
+#[test]
+fn a_host_is_told_what_will_run_and_nothing_runs_in_a_dry_run() {
+    let place = tempfile::tempdir().unwrap();
+    let bin = programs(place.path());
+    let (code, _, stderr) = host_dump(place.path(), &bin, &["--dry-run", "out"]);
+    assert_eq!(code, 0, "{stderr}");
+    for line in ["ip-addr.json     ip -j -d addr show", "sysctl.txt", "host.txt", "nft.rules"] {
+        assert!(stderr.contains(line), "no `{line}` in:\n{stderr}");
+    }
+    assert!(!place.path().join("out").exists());
+    assert!(!place.path().join("ran").exists(), "no program of the host ran");
+}
+
+#[test]
+fn dumps_of_the_script_become_a_scenario() {
+    let place = tempfile::tempdir().unwrap();
+    let bin = programs(place.path());
+    let (code, _, stderr) = host_dump(place.path(), &bin, &["gw1"]);
+    // Whether the filters are read depends on what the test machine's kernel has loaded.
+    let refused = stderr.contains("iptables.rules is missing: exit 1: Operation not permitted");
+    assert_eq!(code, if refused { 3 } else { 0 }, "{stderr}");
+    let folder = place.path().join("gw1");
+    let sysctl = fs::read_to_string(folder.join("sysctl.txt")).unwrap();
+    assert_eq!(sysctl, "net.ipv4.ip_forward = 1\n", "keys stay on the host");
+    let told = fs::read_to_string(folder.join("host.txt")).unwrap();
+    assert!(told.contains("ip-addr.json: exit 0: ip -j -d addr show\n"), "{told}");
+    assert!(names(&folder).iter().all(|name| !name.starts_with('.')), "{:?}", names(&folder));
+    assert!(!folder.join("iptables.rules").exists(), "half a dump is no dump");
+    let mode = fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others cannot read it");
+    let (code, _, stderr) = kbisect(place.path(), "scenario new --from-host gw1");
+    assert_eq!(code, 0, "{stderr}");
+    let (code, _, stderr) = host_dump(place.path(), &bin, &["gw1"]);
+    assert_eq!(code, 2, "{stderr}");
+}
