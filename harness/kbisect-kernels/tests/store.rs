@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
 
 use kbisect_core::kernel::KernelId;
-use kbisect_kernels::{AddRequest, Catalog, Provided, PruneRule, ReadyKernel, Silent, Store};
+use kbisect_kernels::{AddRequest, Catalog, Provided, ReadyKernel, Silent, Store};
 use support::archive::{Archive, kernel, suite};
 use support::deb::{self, Entry};
 use support::{Record, chain, settings};
@@ -332,51 +331,6 @@ fn a_kernel_that_cannot_be_read_is_made_anew() {
     assert!(store.get(&ready.kernel.id).is_none());
     assert_eq!(add(&store, vec![file], None).unwrap().kernel.id, ready.kernel.id);
     assert!(store.get(&KernelId("../../x".to_owned())).is_none());
-}
-
-#[test]
-fn pruning_keeps_what_was_used_last_and_what_is_in_use() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
-    let make = |n: u32| {
-        let image = deb::image(&format!("6.1.{n}"), "");
-        let file = write(dir.path().join(format!("bzImage-{n}")), image);
-        add(&store, vec![file], None).unwrap()
-    };
-    let in_use = make(1);
-    let others: Vec<_> = (2..6).map(|n| make(n).kernel).collect();
-    // Uses in a known order: the later, the larger the number.
-    for (n, kernel) in others.iter().enumerate() {
-        let lock = store.dir().join("locks").join(format!("{}.use", kernel.id));
-        let time = std::time::SystemTime::now() - Duration::from_secs(1000 - n as u64);
-        fs::File::options().write(true).open(lock).unwrap().set_modified(time).unwrap();
-    }
-    let lock = store.dir().join("locks").join(format!("{}.use", in_use.kernel.id));
-    let long_ago = std::time::SystemTime::now() - Duration::from_secs(9000);
-    fs::File::options().write(true).open(lock).unwrap().set_modified(long_ago).unwrap();
-    let report = store.prune(&PruneRule::default()).unwrap();
-    assert!(report.removed.is_empty(), "no rule, no loss");
-    let rule = PruneRule { keep: Some(2), dry_run: true, ..PruneRule::default() };
-    assert_eq!(store.prune(&rule).unwrap().removed.len(), 2);
-    assert_eq!(store.list().unwrap().len(), 5, "a dry run removes nothing");
-    let report = store.prune(&PruneRule { dry_run: false, ..rule }).unwrap();
-    let mut removed: Vec<_> = report.removed.iter().map(|k| k.version.as_str()).collect();
-    removed.sort_unstable();
-    assert_eq!(removed, ["6.1.2", "6.1.3"]);
-    assert_eq!(report.in_use.len(), 1);
-    assert!(report.freed_bytes > 60_000 && report.left_bytes > 90_000, "{report:?}");
-    let vmlinuz = in_use.vmlinuz.clone();
-    assert!(vmlinuz.is_file());
-    drop(in_use);
-    let old = Duration::from_secs(5000);
-    let rule = PruneRule { older_than: Some(old), ..PruneRule::default() };
-    // A program that another test starts holds our locks too, from its fork to its exec.
-    wait_until(|| !store.prune(&rule).unwrap().removed.is_empty());
-    assert!(!vmlinuz.exists());
-    let rule = PruneRule { max_bytes: Some(40_000), ..PruneRule::default() };
-    assert_eq!(store.prune(&rule).unwrap().removed[0].version, "6.1.4");
-    assert_eq!(store.list().unwrap()[0].kernel.version, "6.1.5");
-    assert!(tmp_is_empty(&store));
 }
 
 /// Waits for something that another thread does. It yields rather than sleeps: nothing depends on
