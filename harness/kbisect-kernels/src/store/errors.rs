@@ -158,6 +158,18 @@ impl StoreError {
 }
 
 impl FetchError {
+    /// Whether the kernel cannot be had at all, however often one asks: the mirror's index names its
+    /// packages, but the mirror does not have them. Such a kernel gives no answer; the host and the
+    /// network are not at fault.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Untestable { .. } | Self::Gone { .. } => true,
+            Self::Download { source, .. } => matches!(source.0, HttpError::NotFound { .. }),
+            Self::Store(_) | Self::Offline { .. } | Self::Import { .. } => false,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

@@ -235,10 +235,10 @@ impl Bisection<'_> {
                 }
                 Step::Test { index, role, estimated_left } => (index, role, estimated_left),
             };
-            let kernel = kernels::ensure(&self.context.base, &self.series[index])?;
+            let kernel = kernels::to_try(&self.context.base, &self.series[index])?;
             prefetch
                 .ask(search.likely_next(AHEAD).into_iter().map(|next| self.series[next].clone()));
-            let mark = self.trial(&mut trials, index, role, estimated_left, &kernel)?;
+            let mark = self.trial(&mut trials, index, role, estimated_left, kernel.as_ref())?;
             search.record(index, mark)?;
         }
     }
@@ -275,7 +275,7 @@ impl Bisection<'_> {
         index: usize,
         role: Role,
         estimated_left: usize,
-        kernel: &kbisect_kernels::ReadyKernel,
+        kernel: Result<&kbisect_kernels::ReadyKernel, &String>,
     ) -> anyhow::Result<Mark> {
         for attempt in 0..=self.plan.options.infra_retries {
             let ended = self

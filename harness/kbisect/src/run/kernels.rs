@@ -21,6 +21,24 @@ pub fn boot_files(kernel: &ReadyKernel) -> BootFiles {
     }
 }
 
+/// Fetches a kernel that is to be tried. The inner error says why it can never be had: that is a
+/// skip, not a failure of this host.
+///
+/// # Errors
+/// Those of the download that may go away; an interruption.
+pub fn to_try(base: &Base, candidate: &Candidate) -> anyhow::Result<Result<ReadyKernel, String>> {
+    let progress = base.progress();
+    let ready = base.store.ensure(candidate, &base.settings, progress.as_ref());
+    base.go_on()?;
+    match ready {
+        Ok(kernel) => Ok(Ok(kernel)),
+        Err(error) if error.is_final() => {
+            Ok(Err(format!("it is not to be had: {}", errors::message(&error.into()))))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Fetches a kernel unless it is in the store.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     }
     plan::check_testable(&candidate)?;
     let reference = kernels::reference(&base, args.trial.reference.as_deref())?;
-    let kernel = kernels::ensure(&base, &candidate)?;
+    let kernel = kernels::to_try(&base, &candidate)?;
     let name = args.trial.scenario.clone();
     let context =
         Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?;
@@ -45,7 +45,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let ui = context.base.ui.clone();
     let place = Place { number: 1, kernel: candidate.kernel.clone() };
     let mut trials = Trials::new(&context, &folder);
-    let trial = trials.run(&place, &kernel, shell.as_ref(), &mut |event| {
+    let trial = trials.run(&place, kernel.as_ref(), shell.as_ref(), &mut |event| {
         ui.event(&event);
         Ok(())
     })?;

@@ -42,14 +42,14 @@ impl<'a> Trials<'a> {
         Self { context, run_folder, session: None, probe: context.probe.clone() }
     }
 
-    /// Runs one trial, and writes its record. What it does is told as events.
+    /// Runs one trial, and writes its record. A kernel that cannot be had comes as the reason why. What it does is told as events.
     ///
     /// # Errors
     /// An interruption, or files that cannot be written. Everything else is a verdict.
     pub fn run(
         &mut self,
         place: &Place,
-        kernel: &ReadyKernel,
+        kernel: Result<&ReadyKernel, &String>,
         shell: Option<&ShellRequest>,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<TrialRecord> {
@@ -59,9 +59,13 @@ impl<'a> Trials<'a> {
         // An earlier try at this number was cut off; half of its files would mislead.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
-        let result = match preflight::missing(kernel, &self.context.scenario.requires) {
-            Some(reason) => untested(Verdict::Skip(reason)),
-            None => self.in_lab(kernel, &folder, shell, place.number, tell)?,
+        let ready = kernel.map_err(Clone::clone).and_then(|kernel| {
+            let missing = preflight::missing(kernel, &self.context.scenario.requires);
+            missing.map_or(Ok(kernel), Err)
+        });
+        let result = match ready {
+            Err(reason) => untested(Verdict::Skip(reason)),
+            Ok(kernel) => self.in_lab(kernel, &folder, shell, place.number, tell)?,
         };
         let record = self.record(place, relative, result);
         write_json(&folder.join("trial.json"), &record)?;
