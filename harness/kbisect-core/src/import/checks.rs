@@ -71,7 +71,11 @@ pub(super) fn choose(host: &Host, plan: &mut Plan) -> Option<Way> {
     let server = &mut plan.peers[way.server];
     if server.addresses.iter().all(|network| network.address != way.address) {
         server.services.push(way.address);
-        // Services answer from the address that was asked; everything else keeps its own.
+    }
+    let v6 = way.address.is_ipv6();
+    if way.client.is_some() && sysctl::forwards(&host.sysctl, v6).is_none() {
+        let key = if v6 { "net.ipv6.conf.all.forwarding" } else { "net.ipv4.ip_forward" };
+        plan.assumed.push((key.to_owned(), "1".to_owned()));
     }
     Some(way)
 }

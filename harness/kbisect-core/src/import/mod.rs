@@ -12,12 +12,14 @@ mod interfaces;
 mod network;
 mod peers;
 mod plan;
+mod proposals;
 mod read;
 mod record;
 mod render;
 mod routes;
 mod sniff;
 mod sysctl;
+mod toml;
 
 pub use convert::{Imported, Options, from_dumps};
 pub use finding::{Finding, ImportError};

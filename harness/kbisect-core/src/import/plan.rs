@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub(super) late_routes: Vec<String>,
     /// Lines for `ip -batch` that make the kernel's policy rules the host's: IPv4, IPv6.
     pub(super) rules: [Vec<String>; 2],
+    /// sysctls that the first check needs and the dumps do not tell.
+    pub(super) assumed: Vec<(String, String)>,
     /// Words for the kernel command line.
     pub(super) cmdline: Vec<String>,
     /// Modules for devices.

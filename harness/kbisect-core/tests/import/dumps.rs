@@ -21,6 +21,8 @@ fn two_files_are_enough() {
     let scenario = scenario(&made);
     let names: Vec<&str> = scenario.nodes.keys().map(String::as_str).collect();
     assert_eq!(names, ["gateway", "host-10-0-0-10", "router-192-0-2-1"]);
+    let forwards = &scenario.nodes["gateway"].sysctl["net.ipv4.ip_forward"];
+    assert_eq!(forwards.to_string(), "1", "the check goes through the host");
     let told = warnings(&made);
     for missing in ["no dump of `sysctl -a`", "no packet filter rules", "no dump of `ip -j rule`"] {
         assert!(told.contains(missing), "{told}");
