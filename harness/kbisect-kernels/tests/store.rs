@@ -256,7 +256,7 @@ fn threads_that_want_one_kernel_fetch_it_once() {
         }
     });
     assert_eq!(archive.server.count(".deb"), 1);
-    assert!(record.notes.lock().unwrap()[0].contains("waiting for another kbisect"));
+    assert!(record.notes.lock().unwrap()[0].contains("it is being fetched already"));
 }
 
 /// Not a test of its own: the other process of the tests below.

@@ -40,8 +40,8 @@ pub fn ensure(
         return Err(FetchError::Offline { kernel: version });
     }
     let path = store.lock_of(id);
-    let on_wait =
-        || progress.note(&format!("waiting for another kbisect that is fetching {version}"));
+    // By another kbisect, or by this one, ahead of its search.
+    let on_wait = || progress.note(&format!("waiting for {version}: it is being fetched already"));
     let _lock = Lock::wait(&path, on_wait).map_err(StoreError::at(&path))?;
     // The one that was waited for has most likely done the work.
     if let Some(ready) = store.get(id) {

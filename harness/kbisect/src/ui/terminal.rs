@@ -59,8 +59,9 @@ impl Terminal {
     pub fn item(&self, what: &str, total: Option<u64>) -> ProgressBar {
         let bar = match total {
             Some(total) => {
-                let template =
-                    "  {prefix:34!} {bar:20} {bytes:>10} of {total_bytes:10} {bytes_per_sec}";
+                // 70 columns and the bar: a line that wraps at 80 cannot be drawn over.
+                let template = "  {prefix:38!} {wide_bar} {decimal_bytes:>10} of \
+                                {decimal_total_bytes:>10} {eta:>3}";
                 ProgressBar::new(total).with_style(style(template).progress_chars("=> "))
             }
             None => ProgressBar::new_spinner().with_style(style("  {prefix} {spinner}")),
