@@ -137,8 +137,7 @@ impl BuildCause {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoSubordinateIds => {
-                "run scripts/deps, or as root: usermod --add-subuids 100000-165535 \
-                 --add-subgids 100000-165535 USER"
+                "`kbisect doctor` says the command that gives this user some; scripts/deps runs it"
             }
             Self::NoUserNamespaces => {
                 "allow them (sysctl kernel.unprivileged_userns_clone, \

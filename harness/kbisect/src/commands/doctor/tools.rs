@@ -7,6 +7,10 @@ use kbisect_report::{DoctorCheck, DoctorStatus};
 
 use super::{advise, found};
 
+/// Where Debian begins to give out subordinate ids, and how many each user gets.
+const FIRST_ID: u64 = 100_000;
+const RANGE: u64 = 65_536;
+
 /// A program, and the Debian package that brings it.
 struct Tool {
     program: &'static str,
@@ -77,13 +81,18 @@ fn is_installed(program: &str) -> bool {
 fn subordinate_ids(missing: DoctorStatus) -> DoctorCheck {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
     let uid = rustix::process::getuid().as_raw().to_string();
-    let lacking: Vec<&str> = ["/etc/subuid", "/etc/subgid"]
-        .into_iter()
-        .filter(|file| !has_range(&fs::read_to_string(file).unwrap_or_default(), &user, &uid))
+    let files = ["/etc/subuid", "/etc/subgid"]
+        .map(|file| (file, fs::read_to_string(file).unwrap_or_default()));
+    let lacking: Vec<&str> = files
+        .iter()
+        .filter(|(_, text)| !has_range(text, &user, &uid))
+        .map(|(file, _)| *file)
         .collect();
     if lacking.is_empty() {
         return found("ids", DoctorStatus::Ok, "subordinate user and group ids");
     }
+    let first = files.iter().map(|(_, text)| first_free(text)).max().unwrap_or(FIRST_ID);
+    let range = format!("{first}-{}", first + RANGE - 1);
     advise(
         "ids",
         missing,
@@ -91,8 +100,17 @@ fn subordinate_ids(missing: DoctorStatus) -> DoctorCheck {
             "no range for this user in {}: the root image cannot be built",
             lacking.join(" and ")
         ),
-        "run `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER`",
+        format!("run `sudo usermod --add-subuids {range} --add-subgids {range} $USER`"),
     )
+}
+
+/// The first id behind all ranges: users whose ranges overlap could touch each other's files.
+fn first_free(text: &str) -> u64 {
+    let ends = text.lines().filter_map(|line| {
+        let mut numbers = line.split(':').skip(1).map(|field| field.trim().parse::<u64>().ok());
+        numbers.next()??.checked_add(numbers.next()??)
+    });
+    ends.max().unwrap_or(0).max(FIRST_ID)
 }
 
 fn has_range(text: &str, user: &str, uid: &str) -> bool {
@@ -101,7 +119,7 @@ fn has_range(text: &str, user: &str, uid: &str) -> bool {
         let owner = fields.next().unwrap_or_default();
         let size = fields.nth(1).and_then(|count| count.trim().parse::<u64>().ok());
         let ours = (!user.is_empty() && owner == user) || owner == uid;
-        ours && size.is_some_and(|size| size >= 65_536)
+        ours && size.is_some_and(|size| size >= RANGE)
     })
 }
 
@@ -116,5 +134,12 @@ mod tests {
         assert!(has_range(text, "eve", "1001"));
         assert!(!has_range(text, "bob", "1002"), "too few ids for a Debian tree");
         assert!(!has_range(text, "", "1003"));
+    }
+
+    #[test]
+    fn a_new_range_lies_behind_those_of_others() {
+        assert_eq!(first_free(""), 100_000);
+        assert_eq!(first_free("root:1:10\n"), 100_000);
+        assert_eq!(first_free("ana:100000:65536\nbob:300000:10\nbroken:1\n"), 300_010);
     }
 }
