@@ -20,6 +20,9 @@ const DUMP_MAX: u64 = 16 << 20;
 /// Nor are all of them together (bytes).
 const TOTAL_MAX: u64 = 64 << 20;
 
+/// Contents by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
 /// Makes a scenario.
 ///
 /// # Errors
@@ -87,7 +90,7 @@ fn name_of(folder: &Path) -> anyhow::Result<String> {
 }
 
 /// Reads the files of a folder. Links are not followed: dumps are handed from person to person.
-fn read(folder: &Path) -> anyhow::Result<(BTreeMap<String, Vec<u8>>, Vec<Finding>)> {
+fn read(folder: &Path) -> anyhow::Result<(Files, Vec<Finding>)> {
     let reading = || format!("cannot read `{}`", folder.display());
     if !folder.is_dir() {
         return Err(errors::usage(
@@ -138,7 +141,7 @@ fn read(folder: &Path) -> anyhow::Result<(BTreeMap<String, Vec<u8>>, Vec<Finding
 }
 
 /// Writes the folder in one go: it is made beside its place and moved there when it is whole.
-fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<()> {
+fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {
     let writing = || format!("cannot write `{}`", folder.display());
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
