@@ -9,58 +9,88 @@ use kbisect_proto::{Event, Request};
 use super::Trial;
 use super::steps::shell;
 
+const PROC_NET: &str = "/proc/net/";
+
+/// Files of a node that are kept beside its counters.
+const STATE: [&str; 4] =
+    ["/proc/version", "/proc/cmdline", "/proc/sys/kernel/tainted", "/proc/modules"];
+
+/// What is asked of programs at the end. Few of them: each costs 10 to 30 ms under emulation.
+const COLLECT: &str = r#"
+set +e
+section() { printf '\n### %s\n' "$1"; }
+section 'addresses, rules, neighbours, routes of all tables'
+printf 'addr show\nrule show\nneigh show\nroute show table all\n' | ip -s -batch - 2>&1
+section 'nft list ruleset'; nft list ruleset 2>&1
+section 'conntrack -L'; conntrack -L 2>&1
+section dmesg; dmesg 2>&1
+true
+"#;
+
+/// A node's counters, and the files that they were read from.
+struct Snapshot {
+    node: String,
+    counters: Counters,
+    files: String,
+}
+
 impl Trial<'_> {
-    /// Reads the counters of every candidate node. A node that does not answer has none.
-    async fn counters(&self) -> Vec<(String, Counters)> {
+    /// Reads the counters of every candidate node, and the files beside them, without starting a
+    /// process. A node that does not answer is left out.
+    async fn snapshots(&self, beside: &[&str]) -> Vec<Snapshot> {
         let mut found = Vec::new();
         let Some(candidate) = &self.candidate else { return found };
         for setup in &self.lab.plan().candidate.nodes {
             let id = candidate.next_id();
-            let paths = FILES.iter().map(|file| format!("/proc/net/{file}")).collect();
+            let counted = FILES.iter().map(|file| format!("{PROC_NET}{file}"));
+            let paths = beside.iter().map(|path| (*path).to_owned()).chain(counted).collect();
             let request = Request::Read { id, node: setup.name.clone(), paths };
             let deadline = self.lab.patience(Duration::from_secs(3));
             let Ok(Event::Contents { files, .. }) = candidate.call(id, &request, deadline).await
             else {
                 return found;
             };
-            let mut counters = Counters::default();
+            let mut snapshot = Snapshot {
+                node: setup.name.clone(),
+                counters: Counters::default(),
+                files: String::new(),
+            };
             for file in files {
-                let name = file.path.strip_prefix("/proc/net/").unwrap_or(&file.path);
-                counters.read(name, &String::from_utf8_lossy(&file.data));
+                let text = String::from_utf8_lossy(&file.data);
+                if let Some(name) = file.path.strip_prefix(PROC_NET) {
+                    snapshot.counters.read(name, &text);
+                }
+                snapshot.files += &format!("### {}\n{text}\n", file.path);
             }
-            found.push((setup.name.clone(), counters));
+            found.push(snapshot);
         }
         found
     }
 
     /// Takes note of the counters as they are once everything is set up.
     pub(super) async fn count_before(&mut self) {
-        self.before = self.counters().await;
+        let snapshots = self.snapshots(&[]).await;
+        self.before =
+            snapshots.into_iter().map(|snapshot| (snapshot.node, snapshot.counters)).collect();
     }
 
-    /// Says which counters that matter moved since [`Trial::count_before`].
-    async fn count_after(&mut self) {
-        for (node, after) in self.counters().await {
-            let before = self.before.iter().find(|(name, _)| *name == node);
-            let Some((_, before)) = before else { continue };
-            let moved = after.that_matter_since(before);
-            self.counters.extend(moved.into_iter().map(|line| format!("{node}: {line}")));
-        }
-    }
-
-    /// Reads the state of each candidate node, as far as it answers.
+    /// Reads the state of each candidate node, as far as it answers, and says which counters that
+    /// matter moved since [`Trial::count_before`].
     pub(super) async fn collect(&mut self) {
-        self.count_after().await;
         let directory = self.directory.join("collect");
-        let nodes: Vec<String> =
-            self.lab.plan().candidate.nodes.iter().map(|node| node.name.clone()).collect();
-        for node in nodes {
+        for snapshot in self.snapshots(&STATE).await {
+            let Snapshot { node, counters, files } = snapshot;
+            if let Some((_, before)) = self.before.iter().find(|(name, _)| *name == node) {
+                let moved = counters.that_matter_since(before);
+                self.counters.extend(moved.into_iter().map(|line| format!("{node}: {line}")));
+            }
             let mut command = shell(COLLECT);
             command.keep = 768 << 10;
             let timeout = self.lab.patience(Duration::from_secs(5));
             let Ok(ran) = self.exec(&node, command, timeout).await else { return };
+            let text = [files.as_bytes(), &ran.stdout].concat();
             let written = fs::create_dir_all(&directory)
-                .and_then(|()| fs::write(directory.join(format!("{node}.txt")), &ran.stdout));
+                .and_then(|()| fs::write(directory.join(format!("{node}.txt")), text));
             if let Err(error) = written {
                 self.notes.push(format!("cannot write {}: {error}", directory.display()));
                 return;
@@ -68,20 +98,3 @@ impl Trial<'_> {
         }
     }
 }
-
-/// What is read from a candidate node at the end. One shell, few processes: each costs 10 to 30 ms
-/// under emulation.
-const COLLECT: &str = r#"
-section() { printf '\n### %s\n' "$*"; }
-show() { section "$@"; "$@" 2>&1 || true; }
-file() { section "$1"; [ -r "$1" ] && cat "$1"; }
-set +e
-section kernel; cat /proc/version /proc/cmdline; printf 'taint '; cat /proc/sys/kernel/tainted
-show ip -s addr
-show ip route show table all
-show nft list ruleset
-show conntrack -L
-for name in /proc/net/snmp /proc/net/netstat /proc/net/softnet_stat /proc/net/stat/nf_conntrack /proc/modules
-do file "$name"; done
-show dmesg
-"#;
