@@ -7,8 +7,8 @@ use super::cursor::{Item, Table};
 use super::parse::check_node;
 use super::suggest::quoted;
 use super::{
-    Action, Body, CaptureProbe, Check, CommandProbe, DnsProbe, HttpProbe, Node, Probe, Ready,
-    Refusal, Service, Step, words,
+    Action, Body, CaptureProbe, Check, CommandProbe, DnsProbe, HttpProbe, Node, NodeKernel, Probe,
+    Ready, Refusal, Service, Step, words,
 };
 
 type Nodes = BTreeMap<String, Node>;
@@ -39,6 +39,7 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
     let refusals = [("bad", Refusal::Bad), ("accept", Refusal::Accept)];
     let refusal = table.get("refusal").and_then(|item| item.one_of(&refusals));
     let repeat = table.get("repeat").and_then(|item| item.number(1..=10_000));
+    let early = read_early(&table, node.as_deref(), nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let name = table.get("name").and_then(|item| item.parsed(words::line));
     let keys = ["nft", "iptables-restore", "ip6tables-restore", "ip-batch", "run"];
@@ -59,6 +60,7 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
         node: node?,
         action,
         repeat: repeat.unwrap_or(1),
+        early,
         refusal: refusal.unwrap_or_default(),
         timeout_s: timeout_s.unwrap_or(STEP_S),
     })
@@ -111,6 +113,7 @@ fn read_service(
     });
     let ready = table.get("ready").and_then(|item| read_ready(&item));
     let must_stay = table.get("must_stay").and_then(|item| item.truth());
+    let early = read_early(&table, node.as_deref(), nodes);
     let ready_timeout_s = table.get("ready_timeout_s").and_then(|item| item.seconds(SECONDS));
     table.finish();
     Some(Service {
@@ -119,6 +122,7 @@ fn read_service(
         command: command?,
         ready: ready.unwrap_or_default(),
         must_stay: must_stay.unwrap_or(true),
+        early,
         ready_timeout_s: ready_timeout_s.unwrap_or(STEP_S),
     })
 }
@@ -290,6 +294,19 @@ fn read_command(table: Table<'_>, assets: &mut Vec<AssetRef>) -> Option<CommandP
 fn read_script(item: &Item<'_>, assets: &mut Vec<AssetRef>) -> Option<String> {
     AssetRef::scan(item, assets);
     item.parsed(words::script)
+}
+
+/// `early` makes sense on reference nodes only: the candidate is what is being waited for.
+fn read_early(table: &Table<'_>, node: Option<&str>, nodes: &Nodes) -> bool {
+    let Some(item) = table.get("early") else { return false };
+    let early = item.truth().unwrap_or(false);
+    let on_candidate = node
+        .and_then(|node| nodes.get(node))
+        .is_some_and(|node| node.kernel == NodeKernel::Candidate);
+    if early && on_candidate {
+        item.wrong("only what runs on a reference node can come before the candidate is up");
+    }
+    early
 }
 
 fn read_node_name(table: &Table<'_>, nodes: &Nodes) -> Option<String> {

@@ -179,6 +179,9 @@ pub struct Step {
     pub action: Action,
     /// How many times, one after the other.
     pub repeat: u32,
+    /// Whether it is done on the peer machine while the candidate boots, before all other steps.
+    #[serde(default)]
+    pub early: bool,
     /// What a refusal (non-zero exit status) means.
     pub refusal: Refusal,
     /// Deadline in seconds for one repetition, before scaling for the accelerator.
@@ -248,6 +251,9 @@ pub struct Service {
     /// Whether its end during the trial is a symptom (`service-down`).
     #[serde(default = "yes")]
     pub must_stay: bool,
+    /// Whether it is started on the peer machine while the candidate boots.
+    #[serde(default)]
+    pub early: bool,
     /// Deadline in seconds for becoming ready, before scaling.
     #[serde(default = "default_ready_s")]
     pub ready_timeout_s: f64,

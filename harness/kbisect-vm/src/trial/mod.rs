@@ -66,6 +66,8 @@ pub struct Trial<'a> {
     /// Hop by hop, for failed checks.
     hops: Vec<String>,
     before: Vec<(String, Counters)>,
+    /// Services that were started while the candidate booted.
+    early_services: BTreeMap<String, u32>,
     counters: Vec<String>,
     timings: BTreeMap<String, f64>,
     started: Instant,
@@ -95,6 +97,7 @@ impl<'a> Trial<'a> {
             kvm_suspect: false,
             hops: Vec::new(),
             before: Vec::new(),
+            early_services: BTreeMap::new(),
             counters: Vec::new(),
             timings: BTreeMap::new(),
             started: now,
@@ -179,13 +182,18 @@ impl<'a> Trial<'a> {
         self.begin(Phase::Setup);
         self.make_nodes().await?;
         for step in &scenario.setup {
-            self.step(step).await?;
+            if !self.is_early(step.early, &step.node) {
+                self.step(step).await?;
+            }
         }
         self.count_before().await;
         self.begin(Phase::Workload);
         let mut services = Vec::new();
         for service in &scenario.services {
-            services.push(self.service(service).await?);
+            services.push(match self.early_services.get(&service.name) {
+                Some(id) => *id,
+                None => self.service(service).await?,
+            });
         }
         self.begin(Phase::Replay);
         for step in &scenario.replay {

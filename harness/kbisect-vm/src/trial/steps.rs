@@ -1,7 +1,7 @@
 //! Boot, nodes, steps and services of a trial.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbisect_core::judge::{MachineEnd, Refused, ServiceDown};
 use kbisect_core::scenario::{Action, Ready, Refusal, Scenario, Service, Step};
@@ -26,11 +26,15 @@ impl Trial<'_> {
             Ok(candidate) => candidate,
             Err(error) => return Err(self.infra(with_source(&error))),
         };
-        let deadline = self.lab.patience(self.lab.settings().timing.boot);
-        let (booted, peer) = tokio::join!(candidate.hello(deadline), self.lab.ready_peer());
+        let deadline = candidate.started() + self.lab.patience(self.lab.settings().timing.boot);
+        self.candidate = Some(candidate);
+        // The candidate boots meanwhile: its machine has a task of its own.
+        let peer = self.lab.ready_peer().await;
+        let early = if peer.is_ok() { self.early().await } else { Ok(()) };
+        let Some(candidate) = &self.candidate else { return Err(Stop) };
+        let booted = candidate.hello(deadline.saturating_duration_since(Instant::now())).await;
         let failed_modules =
             candidate.look(|state| state.hello.as_ref().map(|hello| hello.failed_modules.clone()));
-        self.candidate = Some(candidate);
         for module in failed_modules.into_iter().flatten() {
             self.notes.push(format!("boot module did not load: {module}"));
         }
@@ -44,7 +48,7 @@ impl Trial<'_> {
         match booted {
             Ok(_) => {
                 self.seen.hello = true;
-                Ok(())
+                early
             }
             Err(CallError::Deadline) => {
                 self.seen.boot_timeout = true;
@@ -52,6 +56,29 @@ impl Trial<'_> {
             }
             Err(CallError::Down) => Err(Stop),
         }
+    }
+
+    /// What the scenario lets the peer do while the candidate boots: `early` steps, then services.
+    async fn early(&mut self) -> Result<(), Stop> {
+        let scenario = self.lab.scenario().clone();
+        for step in &scenario.setup {
+            if self.is_early(step.early, &step.node) {
+                self.step(step).await?;
+            }
+        }
+        for service in &scenario.services {
+            if self.is_early(service.early, &service.node) {
+                let id = self.service(service).await?;
+                self.early_services.insert(service.name.clone(), id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something was done while the candidate booted. With everything on one machine nothing
+    /// is.
+    pub(super) fn is_early(&self, early: bool, node: &str) -> bool {
+        early && !self.lab.plan().on_candidate(node)
     }
 
     pub(super) async fn make_nodes(&mut self) -> Result<(), Stop> {

@@ -195,7 +195,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "nft = \"rules.nft\"",
         "ntf = \"rules.nft\"",
-        "50:1: setup[0].ntf: unknown key (known here: `ip-batch`, `ip6tables-restore`, `iptables-restore`, `name`, `nft`, `node`, `refusal`, `repeat`, `run`, `timeout_s`; did you mean `nft`?)",
+        "50:1: setup[0].ntf: unknown key (known here: `early`, `ip-batch`, `ip6tables-restore`, `iptables-restore`, `name`, `nft`, `node`, `refusal`, `repeat`, `run`, `timeout_s`; did you mean `nft`?)",
     ),
     (
         "refusal = \"accept\"",
@@ -379,5 +379,10 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
         "[nodes.gw]\n",
         "[nodes.gw]\naddresses = { \"eth9.7\" = [\"192.0.2.77/24\"] }\n",
         "23:1: nodes.gw.addresses.eth9.7: node `gw` has no device `eth9.7` (its devices are: `vrf-gw`)",
+    ),
+    (
+        "repeat = 3\n",
+        "repeat = 3\nearly = true\n",
+        "53:1: setup[0].early: only what runs on a reference node can come before the candidate is up",
     ),
 ];
