@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use kbisect_proto::frame::{Decoder, encode};
 use kbisect_proto::{Event, NodeSetup, PORT_NAME, PROTOCOL, Request, RequestId};
 
-use crate::boot::{Booted, power_off};
+use crate::boot::{Booted, load_by_name, power_off};
 use crate::node::{Node, merge_files};
 use crate::shell::Terminals;
 use crate::{dns, exec, http, service};
@@ -101,7 +101,7 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
     match request {
         Request::Prepare { id, modules, nodes, files } => {
             merge_files(&mut state.files, files);
-            load(&modules);
+            load_by_name(&modules);
             answer(outbox, id, prepare(state, &nodes));
         }
         Request::Files { id, files } => {
@@ -165,18 +165,6 @@ fn answer(outbox: &Outbox, id: RequestId, result: Result<(), String>) {
         Ok(()) => Event::Done { id },
         Err(error) => Event::Failed { id, error },
     });
-}
-
-/// Loads modules by name with their dependencies. What fails to load shows where it is needed.
-fn load(modules: &[String]) {
-    if modules.is_empty() {
-        return;
-    }
-    let _ = std::process::Command::new("modprobe")
-        .args(["-q", "-a", "--"])
-        .args(modules)
-        .env("PATH", exec::PATH)
-        .status();
 }
 
 fn prepare(state: &mut State, setups: &[NodeSetup]) -> Result<(), String> {

@@ -78,18 +78,42 @@ fn load_modules(directory: &Path) -> Vec<String> {
     let order = fs::read_to_string(directory.join("order")).unwrap_or_default();
     let mut failed = Vec::new();
     for name in order.lines().filter(|line| !line.is_empty()) {
-        let result = fs::File::open(directory.join(name))
-            .map_err(|error| error.to_string())
-            .and_then(|file| {
-                nix::kmod::finit_module(&file, c"", nix::kmod::ModuleInitFlags::empty())
-                    .or_else(|error| if error == nix::Error::EEXIST { Ok(()) } else { Err(error) })
-                    .map_err(|error| error.to_string())
-            });
+        let result = insert(&directory.join(name));
         if let Err(error) = result {
             failed.push(format!("{name}: {error}"));
         }
     }
     failed
+}
+
+/// Inserts one module; one that is there already is fine.
+fn insert(path: &Path) -> Result<(), String> {
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    match nix::kmod::finit_module(&file, c"", nix::kmod::ModuleInitFlags::empty()) {
+        Ok(()) | Err(nix::Error::EEXIST) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Loads modules by name with their dependencies, from the module image. What does not exist or does
+/// not load shows where it is needed. Without `modprobe`, whose start alone costs as much as all
+/// this under emulation.
+pub fn load_by_name(names: &[String]) {
+    let tree = Path::new(MODULES);
+    let text = fs::read_to_string(tree.join("modules.dep")).unwrap_or_default();
+    for name in names {
+        let wanted = name.replace('-', "_");
+        // modules.dep(5): `path: dependency dependency ...`, each to be loaded before those left of it.
+        let line = text.lines().find_map(|line| {
+            let (path, dependencies) = line.split_once(':')?;
+            let stem = path.rsplit('/').next()?.split('.').next()?;
+            (stem.replace('-', "_") == wanted).then_some((path, dependencies))
+        });
+        let Some((path, dependencies)) = line else { continue };
+        for path in dependencies.split_whitespace().rev().chain([path]) {
+            let _ = insert(&tree.join(path));
+        }
+    }
 }
 
 /// Mounts the root image under an overlay and makes it `/`, for this process and, since the kernel

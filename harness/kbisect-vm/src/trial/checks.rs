@@ -181,7 +181,7 @@ impl Trial<'_> {
             .collect();
         let mut losing: Option<(Direction, Instant)> = None;
         loop {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
             let mut seen = None;
             for node in &plan.candidate.nodes {
                 let suspect = node.name.as_str();
@@ -240,7 +240,7 @@ impl Trial<'_> {
     /// Finds out, from the frames, what became of the connection of a failed check.
     async fn locate(&mut self, check: &Check, flow: Direction) {
         // The last frames, such as a reset that answers a stray one, may still be on their way.
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
         let plan = self.lab.plan();
         let members = self.lab.wires().members();
         let mut found = Vec::new();
