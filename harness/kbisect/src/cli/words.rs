@@ -8,6 +8,7 @@ Examples:
                                                    which version fixed it?
   kbisect run 6.12.69 --scenario connlimit --shell one trial, and a look at the failure
   kbisect detect console.log                       what crashed in this log?
+`kbisect bisect --help` has all options of a search, such as --dry-run and --results.
 
 Exit codes:
     0  found (run: good; other commands: done)

@@ -294,6 +294,10 @@ impl Bisection<'_> {
             self.journal.append(RunEvent::TrialEnded { index, record: Box::new(record), mark })?;
             match mark {
                 Some(mark) => return Ok(mark),
+                None if is_full(&error) => {
+                    let room = format!("free space for {}", self.folder.display());
+                    return Err(errors::infrastructure(error, room));
+                }
                 None if attempt < self.plan.options.infra_retries => {
                     self.journal
                         .append(RunEvent::Note { text: format!("tried again: {error}") })?;
@@ -331,6 +335,11 @@ impl Bisection<'_> {
             }
         }
     }
+}
+
+/// Whether the disk is full, in the words of strerror(3): trying again would not help.
+fn is_full(error: &str) -> bool {
+    error.contains("No space left on device")
 }
 
 /// Writes the reports and prints the summary.
