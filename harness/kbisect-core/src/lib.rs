@@ -16,5 +16,6 @@ pub mod rewrite;
 pub mod run;
 pub mod scenario;
 pub mod search;
+pub mod state;
 pub mod trial;
 pub mod version;

@@ -358,6 +358,9 @@ pub struct TrialRecord {
     /// Counters of candidate nodes that rose from set-up to end and tell of losses.
     #[serde(default)]
     pub counters: Vec<String>,
+    /// Rules that counted packets and connection tracking entries of failed connections, per node.
+    #[serde(default)]
+    pub state: Vec<String>,
     /// Folder of the trial, relative to the run's.
     pub directory: String,
     /// `kvm` or `tcg`.

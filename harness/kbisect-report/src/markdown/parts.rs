@@ -63,6 +63,14 @@ pub(super) fn seen(to: &mut String, trial: &TrialRecord) {
         put!(to);
         put!(to, "{}", block(&trial.counters.join("\n"), "text", HOP_LINES));
     }
+    if !trial.state.is_empty() {
+        put!(
+            to,
+            "Rules that counted packets, and what connection tracking knows of the failed connections:"
+        );
+        put!(to);
+        put!(to, "{}", block(&trial.state.join("\n"), "text", HOP_LINES));
+    }
     let reports = telling(trial);
     for report in reports.iter().take(CONSOLE_REPORTS) {
         put!(

@@ -190,6 +190,7 @@ impl Play {
             wires: vec![wire("client", 40), wire("server", 60)],
             hops: Vec::new(),
             counters: Vec::new(),
+            state: Vec::new(),
             directory: format!("trials/{number:02}-{}", kernel.version),
             accelerator: "tcg".to_owned(),
             release: Some(format!("{}-cloud-amd64", kernel.version)),

@@ -241,6 +241,7 @@ impl Trial<'_> {
     async fn locate(&mut self, check: &Check, flow: Direction) {
         // The last frames, such as a reset that answers a stray one, may still be on their way.
         tokio::time::sleep(Duration::from_millis(40)).await;
+        self.failed.push((flow.from, flow.to));
         let plan = self.lab.plan();
         let members = self.lab.wires().members();
         let mut found = Vec::new();

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use kbisect_core::counters::{Counters, FILES};
+use kbisect_core::state;
 use kbisect_proto::{Event, Request};
 
 use super::Trial;
@@ -74,6 +75,18 @@ impl Trial<'_> {
             snapshots.into_iter().map(|snapshot| (snapshot.node, snapshot.counters)).collect();
     }
 
+    /// Keeps what the collected text says about connections that failed.
+    fn note_state(&mut self, node: &str, text: &str) {
+        if self.failed.is_empty() {
+            return;
+        }
+        let rules = state::rule_counters(state::section(text, "nft list ruleset"));
+        let entries = state::connections(state::section(text, "conntrack -L"), &self.failed);
+        let rules = rules.into_iter().map(|rule| format!("{node}: rule {rule}"));
+        let entries = entries.into_iter().map(|entry| format!("{node}: conntrack {entry}"));
+        self.state.extend(rules.chain(entries));
+    }
+
     /// Reads the state of each candidate node, as far as it answers, and says which counters that
     /// matter moved since [`Trial::count_before`].
     pub(super) async fn collect(&mut self) {
@@ -88,6 +101,7 @@ impl Trial<'_> {
             command.keep = 768 << 10;
             let timeout = self.lab.patience(Duration::from_secs(5));
             let Ok(ran) = self.exec(&node, command, timeout).await else { return };
+            self.note_state(&node, &String::from_utf8_lossy(&ran.stdout));
             let text = [files.as_bytes(), &ran.stdout].concat();
             let written = fs::create_dir_all(&directory)
                 .and_then(|()| fs::write(directory.join(format!("{node}.txt")), text));

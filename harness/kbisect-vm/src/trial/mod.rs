@@ -7,6 +7,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -52,6 +53,8 @@ pub struct TrialResult {
     pub hops: Vec<String>,
     /// Counters of candidate nodes that moved and tell of losses.
     pub counters: Vec<String>,
+    /// Rule counters and connection tracking entries of failed connections.
+    pub state: Vec<String>,
     /// Whether the peer machine, which runs a kernel that is known to work, did not boot under KVM.
     pub kvm_suspect: bool,
 }
@@ -66,6 +69,9 @@ pub struct Trial<'a> {
     /// Hop by hop, for failed checks.
     hops: Vec<String>,
     before: Vec<(String, Counters)>,
+    /// Ends of connections that failed.
+    failed: Vec<(SocketAddr, SocketAddr)>,
+    state: Vec<String>,
     /// Services that were started while the candidate booted.
     early_services: BTreeMap<String, u32>,
     counters: Vec<String>,
@@ -97,6 +103,8 @@ impl<'a> Trial<'a> {
             kvm_suspect: false,
             hops: Vec::new(),
             before: Vec::new(),
+            failed: Vec::new(),
+            state: Vec::new(),
             early_services: BTreeMap::new(),
             counters: Vec::new(),
             timings: BTreeMap::new(),
@@ -170,6 +178,7 @@ impl<'a> Trial<'a> {
             wires: recording.counts,
             hops: self.hops,
             counters: self.counters,
+            state: self.state,
             kvm_suspect: self.kvm_suspect,
         }
     }

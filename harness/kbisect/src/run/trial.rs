@@ -173,6 +173,7 @@ impl<'a> Trials<'a> {
             wires: result.wires,
             hops: result.hops,
             counters: result.counters,
+            state: result.state,
             directory,
             accelerator: self.probe.accelerator.to_string(),
             release: result.release,
@@ -207,6 +208,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         wires: Vec::new(),
         hops: Vec::new(),
         counters: Vec::new(),
+        state: Vec::new(),
         kvm_suspect: false,
     }
 }

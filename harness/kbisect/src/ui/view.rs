@@ -252,6 +252,7 @@ pub mod tests {
                 wires: Vec::new(),
                 hops: Vec::new(),
                 counters: Vec::new(),
+                state: Vec::new(),
                 directory: String::new(),
                 accelerator: "tcg".to_owned(),
                 release: None,
