@@ -175,27 +175,15 @@ fn prepare(state: &mut State, setups: &[NodeSetup]) -> Result<(), String> {
     Ok(())
 }
 
+/// Takes the nodes apart. A thread that still serves a request may hold a node for a while: it holds
+/// an empty shell then, without processes and without interfaces.
 fn reset(state: &mut State) -> Result<(), String> {
     state.files.clear();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let mut nodes: Vec<Node> = Vec::new();
-    for (name, shared) in std::mem::take(&mut state.nodes) {
-        // Threads that still serve a request hold the node; killing its processes ends them, so
-        // the node is killed through the shared handle first.
-        shared.kill();
-        let mut shared = Some(shared);
-        while let Some(node) = shared.take() {
-            match Arc::try_unwrap(node) {
-                Ok(node) => nodes.push(node),
-                Err(again) if Instant::now() < deadline => {
-                    shared = Some(again);
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-                Err(_) => return Err(format!("node {name} is still in use")),
-            }
-        }
+    let nodes: Vec<Arc<Node>> = std::mem::take(&mut state.nodes).into_values().collect();
+    for node in &nodes {
+        node.take_apart()?;
     }
-    nodes.into_iter().try_for_each(Node::destroy)
+    nodes.iter().try_for_each(|node| node.interfaces_are_back())
 }
 
 fn with_node(

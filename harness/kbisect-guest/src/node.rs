@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use kbisect_proto::{ASSETS_DIR, FileContent, NodeSetup};
+use kbisect_proto::{ASSETS_DIR, FileContent, Nic, NodeSetup};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -29,7 +29,7 @@ pub struct Node {
     pub name: String,
     /// The process that holds its name spaces; none for a node that is the machine.
     holder: Option<Holder>,
-    macs: Vec<[u8; 6]>,
+    nics: Vec<Nic>,
 }
 
 struct Holder {
@@ -49,11 +49,7 @@ impl Node {
     /// Makes a node: name spaces if it is isolated, interfaces, devices, sysctls, addresses, files.
     pub fn make(setup: &NodeSetup, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
         let holder = if setup.isolated { Some(Holder::start(&setup.name)?) } else { None };
-        let node = Self {
-            name: setup.name.clone(),
-            holder,
-            macs: setup.nics.iter().map(|nic| nic.mac).collect(),
-        };
+        let node = Self { name: setup.name.clone(), holder, nics: setup.nics.clone() };
         if node.holder.is_none() {
             let _ = nix::unistd::sethostname(&setup.name);
             let _ = fs::write("/etc/hosts", hosts(&setup.name));
@@ -120,21 +116,54 @@ impl Node {
             .collect()
     }
 
-    /// Kills everything in the node; a node that is the machine stays as it is.
-    pub fn kill(&self) {
-        if let Some(holder) = &self.holder {
-            let _ = kill(holder.pid, Signal::SIGKILL);
-        }
-    }
-
-    /// Gives up the name spaces of a killed node and waits until its interfaces are back.
-    pub fn destroy(self) -> Result<(), String> {
-        let Some(holder) = self.holder else {
+    /// Gives the interfaces back to the machine and kills everything in the node.
+    ///
+    /// The interfaces are moved, not left to the end of the network name space: a connection that was
+    /// cut off keeps that alive for as long as it sends its last data again, a minute or more.
+    pub fn take_apart(&self) -> Result<(), String> {
+        let Some(holder) = &self.holder else {
             return Err(format!("node {} is the machine itself and cannot be reset", self.name));
         };
-        drop(holder);
-        for mac in &self.macs {
-            find_nic(*mac, Duration::from_secs(20))?;
+        let mut batch = String::new();
+        // What lies on an interface (a VLAN, say) would stay in the old name space and hold its place.
+        for device in self.virtual_devices() {
+            batch += &format!("link del dev {device}\n");
+        }
+        for nic in &self.nics {
+            let [.., a, b, c, d] = nic.mac;
+            // PID 1 is in the machine's own network; names may be taken there.
+            batch +=
+                &format!("link set dev {} netns 1 name k{a:02x}{b:02x}{c:02x}{d:02x}\n", nic.name);
+        }
+        let mut command = Command::new("ip");
+        command.arg("-force");
+        let network: Vec<(RawFd, CloneFlags)> = holder
+            .namespaces
+            .iter()
+            .filter(|(_, kind)| *kind == CloneFlags::CLONE_NEWNET)
+            .map(|(file, kind)| (file.as_raw_fd(), *kind))
+            .collect();
+        enter_before_exec(&mut command, Entry { namespaces: network, new_pid_space: false });
+        // An interface that a step renamed comes back with the name space, later.
+        let _ = run_ip(command, "interfaces", &batch);
+        kill(holder.pid, Signal::SIGKILL)
+            .map_err(|error| format!("node {}: kill: {error}", self.name))
+    }
+
+    /// Names of the devices that no hardware is behind.
+    fn virtual_devices(&self) -> Vec<String> {
+        let entries =
+            fs::read_dir(self.root().join("sys/class/net")).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.file_name() != "lo" && !entry.path().join("device").exists())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    /// Waits until the interfaces of a node that was taken apart are the machine's again.
+    pub fn interfaces_are_back(&self) -> Result<(), String> {
+        for nic in &self.nics {
+            find_nic(nic.mac, Duration::from_secs(20))?;
         }
         Ok(())
     }
