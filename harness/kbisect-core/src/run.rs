@@ -288,8 +288,8 @@ pub struct RunResult {
 /// The symptom that the search looks for: that of the first bad trial of the bad end, or, when that
 /// end is taken for granted, of the first bad trial at all.
 #[must_use]
-pub fn target_symptom(events: &[RunEvent]) -> Option<&Symptom> {
-    events.iter().find_map(|event| match event {
+pub fn target_symptom<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<&'a Symptom> {
+    events.into_iter().find_map(|event| match event {
         RunEvent::TrialEnded { record, mark: Some(Mark::Bad), .. } => record.symptom.as_ref(),
         _ => None,
     })

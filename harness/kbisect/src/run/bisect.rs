@@ -323,8 +323,9 @@ impl Bisection<'_> {
             Verdict::Skip(_) => Some(Mark::Skip),
             Verdict::Infra(_) => None,
             Verdict::Bad(symptom) => {
-                let events: Vec<RunEvent> = self.journal.events().cloned().collect();
-                match target_symptom(&events).map(|target| (target, target.compare(&symptom))) {
+                match target_symptom(self.journal.events())
+                    .map(|target| (target, target.compare(&symptom)))
+                {
                     Some((target, Match::Different)) => {
                         record.reason =
                             Some(format!("other symptom than `{target}`, so no answer"));
