@@ -11,6 +11,7 @@ pub mod flow;
 pub mod import;
 pub mod judge;
 pub mod kernel;
+pub mod mark;
 pub mod pcapng;
 pub mod rewrite;
 pub mod run;

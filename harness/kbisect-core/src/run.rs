@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Kernel;
+use crate::mark::is_lack;
 use crate::search::{Direction, Mark, Outcome, Role};
 use crate::trial::{CheckResult, Phase, Symptom, SymptomKind, TrialRecord};
 
@@ -91,12 +92,13 @@ pub struct PlanOptions {
     pub infra_retries: u32,
 }
 
-/// Begins the reason why a kernel without a feature that the scenario requires is not booted.
-pub const LACKS: &str = "the kernel lacks ";
-
 /// Begins what is said of rules that do not load on the good end.
 pub const FAULT_OF_SCENARIO: &str =
     "rules that do not load on a kernel that should be good are the scenario's fault";
+
+/// Follows what is said of a good end that lacks the same feature as the bad one.
+const LACK_AT_BOTH_ENDS: &str =
+    ": both lack what the scenario requires, so it does not fit this range";
 
 /// Follows `good` or `bad` in the reason of a run that ended at an end without an answer.
 pub const NO_ANSWER: &str = "end of the range gives no answer";
@@ -363,29 +365,6 @@ impl BisectResult {
         Some(result)
     }
 
-    /// What it means that the end that should be bad lacks a feature that the scenario requires;
-    /// `None` when it does not.
-    #[must_use]
-    pub fn meaning_of_lack(&self) -> Option<&'static str> {
-        let (bad, good) = match self.direction {
-            Direction::Regression => (self.series.last(), self.series.first()),
-            Direction::Fix => (self.series.first(), self.series.last()),
-        };
-        let lacks = |entry: Option<&SeriesEntry>| {
-            let reason = entry.and_then(|entry| entry.reason.as_deref());
-            reason.is_some_and(|reason| reason.starts_with(LACKS))
-        };
-        match (lacks(bad), lacks(good)) {
-            (false, _) => None,
-            (true, false) => Some(
-                "the scenario cannot work without it, so what is lacking is the symptom itself",
-            ),
-            (true, true) => {
-                Some("the other end lacks something too, so the scenario does not fit this range")
-            }
-        }
-    }
-
     /// Fills in what the outcome says; gives the positions around the change.
     fn conclude(
         &mut self,
@@ -441,7 +420,10 @@ impl BisectResult {
             Some(Outcome::GoodFails) => {
                 self.outcome = OutcomeWord::GoodFails;
                 let fault = self.fault_of_scenario(good_end_is_last(self.direction));
-                self.reason = Some(format!("the end that should be good fails as well{fault}"));
+                let lack = self.symptom.as_ref().is_some_and(is_lack);
+                let misfit = if lack { LACK_AT_BOTH_ENDS } else { "" };
+                self.reason =
+                    Some(format!("the end that should be good fails as well{misfit}{fault}"));
                 None
             }
             Some(Outcome::EndSkipped { which }) => {
@@ -455,9 +437,6 @@ impl BisectResult {
                 }
                 if which == Role::GoodEnd {
                     reason += &self.fault_of_scenario(good_end_is_last(self.direction));
-                }
-                if let Some(meaning) = self.meaning_of_lack().filter(|_| which == Role::BadEnd) {
-                    reason = format!("{reason}; {meaning}");
                 }
                 self.reason = Some(reason);
                 None

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kbisect_core::kernel::Kernel;
+use kbisect_core::mark::is_lack;
 use kbisect_core::run::{BisectResult, FAULT_OF_SCENARIO, NO_ANSWER, OutcomeWord, SeriesEntry};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::TrialRecord;
@@ -229,11 +230,9 @@ impl<'a> Story<'a> {
                 let word = if good { "good" } else { "bad" };
                 let why = self.end(good).and_then(|entry| entry.reason.clone());
                 let why = why.unwrap_or_else(|| "it gives no answer".to_owned());
-                let meaning = self.result.meaning_of_lack().filter(|_| !good);
-                let meaning = meaning.map(|text| format!("; {text}")).unwrap_or_default();
                 format!(
                     "No verdict for scenario {scenario}: {}, the end that should be {word}, cannot be \
-                     judged: {why}{meaning}.",
+                     judged: {why}.",
                     self.end_label(good)
                 )
             }
@@ -275,6 +274,12 @@ impl<'a> Story<'a> {
                  sometimes, or it is not in these kernels."
                     .to_owned(),
             ),
+            OutcomeWord::GoodFails if self.result.symptom.as_ref().is_some_and(is_lack) => remarks
+                .push(
+                    "Both ends lack what the scenario requires, so it does not fit this range: take \
+                     another range, or change `requires`."
+                        .to_owned(),
+                ),
             OutcomeWord::GoodFails if self.result.direction == Direction::Regression => remarks.push(
                 "Either the change is older than the range (try an older good end), or it is not the \
                  kernel that brings the failure."

@@ -8,7 +8,8 @@
 mod common;
 
 use common::{Does, Play, Stop, run_result};
-use kbisect_core::run::{BisectResult, OutcomeWord, RunEvent};
+use kbisect_core::mark::{lack_symptom, untestable};
+use kbisect_core::run::OutcomeWord;
 use kbisect_core::search::Direction;
 use kbisect_report::{Extra, markdown, markdown_run, terminal_summary, terminal_summary_run};
 
@@ -136,30 +137,40 @@ fn host_failure() {
 
 /// A feature that is gone is no accident of the trial: it is what the user is looking for.
 #[test]
-fn a_bad_end_without_a_required_feature() {
+fn the_first_kernel_without_a_required_feature() {
     let mut kernels = connlimit();
-    kernels[7].1 = Lacks;
-    let play = Play::new(&kernels);
-    check("end-lacks", &play, OutcomeWord::Aborted);
-    let reason = play.result().reason.unwrap();
-    assert_eq!(
-        reason,
-        "the bad end of the range gives no answer: the kernel lacks ebtables; the scenario cannot work \
-         without it, so what is lacking is the symptom itself"
-    );
-    // Found before the run, and at both ends.
-    let play = Play { untestable: vec![0, 7], ..Play::new(&connlimit()) };
-    let mut journal = play.journal();
-    let RunEvent::Began { plan } = &mut journal[0].event else { panic!("no plan") };
-    for index in [0, 7] {
-        plan.series[index].untestable = Some("the kernel lacks ebtables".to_owned());
+    for kernel in &mut kernels {
+        // One that fails in its own way says nothing of the feature.
+        kernel.1 = if kernel.1 == Lose { Lacks } else { kernel.1 };
     }
-    let reason = BisectResult::from_journal(&journal, "x").unwrap().reason.unwrap();
-    assert!(
-        reason.ends_with(
-            "; the other end lacks something too, so the scenario does not fit this range"
-        )
-    );
+    check("lacks", &Play::new(&kernels), OutcomeWord::Found);
+}
+
+#[test]
+fn a_feature_that_both_ends_lack_is_the_scenarios_misfit() {
+    let mut kernels = connlimit();
+    (kernels[0].1, kernels[7].1) = (Lacks, Lacks);
+    let play = Play::new(&kernels);
+    check("ends-lack", &play, OutcomeWord::GoodFails);
+    let reason = play.result().reason.unwrap();
+    assert!(reason.ends_with("so it does not fit this range"), "{reason}");
+}
+
+#[test]
+fn an_end_known_beforehand_to_lack_a_feature_makes_the_others_testable() {
+    let plan = |lacking: &[usize]| {
+        let mut plan = Play { untestable: vec![4], ..Play::new(&connlimit()) }.plan();
+        for index in lacking {
+            plan.series[*index].untestable = Some("the kernel lacks ebtables".to_owned());
+        }
+        plan
+    };
+    assert_eq!(untestable(&plan(&[5, 7]), None), [4], "the bad end lacks it");
+    assert_eq!(untestable(&plan(&[5, 6]), None), [4, 5, 6], "the bad end has it");
+    let target = lack_symptom("the kernel lacks ebtables, vrf");
+    assert_eq!(untestable(&plan(&[5, 6]), target.as_ref()), [4], "the bad end's trial told so");
+    let other = lack_symptom("the kernel lacks vrf");
+    assert_eq!(untestable(&plan(&[5, 6]), other.as_ref()), [4, 5, 6], "another feature");
 }
 
 /// Trying again would give no answer either: there is nothing to resume.

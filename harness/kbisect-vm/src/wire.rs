@@ -182,6 +182,12 @@ impl Wires {
         lock(&self.0.recording).as_ref().map(|recorder| look(&recorder.flows))
     }
 
+    /// Time since the recording began; zero when nothing is recorded.
+    #[must_use]
+    pub fn recorded(&self) -> Duration {
+        lock(&self.0.recording).as_ref().map_or(Duration::ZERO, |recorder| recorder.began.elapsed())
+    }
+
     /// Ends the recording and hands it over.
     #[must_use]
     pub fn stop_recording(&self) -> Recording {

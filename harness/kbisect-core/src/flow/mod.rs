@@ -9,4 +9,4 @@ mod tests;
 
 pub use account::{Account, Ends, Loss};
 pub use frame::{Direction, Transport, fingerprint};
-pub use table::{Counts, FlowTable, Hop};
+pub use table::{Counts, FlowTable, Hop, Since, Sought};

@@ -25,6 +25,27 @@ pub struct Hop {
     pub from: String,
 }
 
+/// The connections of a client that are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sought {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// How recent it must be.
+    pub since: Since,
+}
+
+/// How recent a connection must be, in time since the recording began. An earlier one to the same
+/// server is another matter: it may have been lost while this one is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Its first frame was not seen before.
+    Opened(Duration),
+    /// Its client sent a frame then or later.
+    Used(Duration),
+}
+
 /// What passed one hop in one direction of a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -184,9 +205,25 @@ impl FlowTable {
         found
     }
 
-    /// Finds flows by their sender and receiver address when the sender's port is not known.
-    pub fn from_to(&self, from: IpAddr, to: SocketAddr) -> impl Iterator<Item = Direction> + '_ {
-        self.flows.keys().copied().filter(move |flow| flow.from.ip() == from && flow.to == to)
+    /// Finds a client's connections when its own port is not known.
+    pub fn sought<'a>(
+        &'a self,
+        from: &'a [IpAddr],
+        sought: Sought,
+    ) -> impl Iterator<Item = Direction> + 'a {
+        let recent = move |hops: &BTreeMap<usize, Counts>| match sought.since {
+            Since::Opened(at) => hops.values().all(|counts| counts.first >= at),
+            Since::Used(at) => hops.values().any(|counts| counts.last >= at),
+        };
+        self.flows
+            .iter()
+            .filter(move |(flow, hops)| {
+                flow.transport == sought.transport
+                    && flow.to == sought.to
+                    && from.contains(&flow.from.ip())
+                    && recent(hops)
+            })
+            .map(|(flow, _)| *flow)
     }
 
     /// Says whether a connection attempt is lost for certain although its deadline has not passed.
@@ -195,13 +232,10 @@ impl FlowTable {
     /// again, or one that it forwards) well after that without ever letting the handshake go on: it
     /// was alive, it had the answer, and it did not use it. Waiting longer would change nothing.
     #[must_use]
-    pub fn hopeless(&self, from: IpAddr, to: SocketAddr, ends: &Ends<'_>) -> Option<Direction> {
-        self.from_to(from, to)
-            .filter(|flow| flow.transport == Transport::Tcp)
-            .find(|forward| self.is_hopeless(*forward, ends))
-    }
-
-    fn is_hopeless(&self, forward: Direction, ends: &Ends<'_>) -> bool {
+    pub fn is_hopeless(&self, forward: Direction, ends: &Ends<'_>) -> bool {
+        if forward.transport != Transport::Tcp {
+            return false;
+        }
         let mut delivered: Option<Duration> = None;
         let mut sent_again: Option<Duration> = None;
         for direction in self.aliases(forward) {

@@ -128,8 +128,7 @@ fn a_syn_sent_again_after_its_answer_arrived_makes_the_attempt_hopeless() {
     let millis = Duration::from_millis;
     let syn = frame(&Tcp { from: CLIENT, to: SERVER, seq: 7, kind: "syn" });
     let answer = frame(&Tcp { from: SERVER, to: CLIENT, seq: 9, kind: "syn-ack" });
-    let verdict =
-        |table: &FlowTable| table.hopeless(IpAddr::from(CLIENT.0), forward().to, &ends).is_some();
+    let verdict = |table: &FlowTable| table.is_hopeless(forward(), &ends);
     let mut table = FlowTable::default();
     table.observe(&hop("lan", "client"), &syn, millis(0));
     table.observe(&hop("lan", "server"), &answer, millis(5));
@@ -150,7 +149,27 @@ fn an_answer_that_never_arrived_says_nothing_of_the_suspect() {
     for second in 0..3 {
         table.observe(&hop("lan", "client"), &syn, Duration::from_secs(second));
     }
-    assert_eq!(table.hopeless(IpAddr::from(CLIENT.0), forward().to, &ends), None);
+    assert!(!table.is_hopeless(forward(), &ends));
+}
+
+#[test]
+fn a_lost_connection_of_an_earlier_check_is_not_taken_for_a_new_one() {
+    let millis = Duration::from_millis;
+    let mut table = FlowTable::default();
+    let newer = (CLIENT.0, 40001);
+    for (from, at) in [(CLIENT, 0), (newer, 2000), (CLIENT, 2500)] {
+        let syn = frame(&Tcp { from, to: SERVER, seq: 7, kind: "syn" });
+        table.observe(&hop("lan", "client"), &syn, millis(at));
+    }
+    let own = [IpAddr::from(CLIENT.0)];
+    let ports = |since, transport| {
+        let sought = Sought { transport, to: forward().to, since };
+        table.sought(&own, sought).map(|flow| flow.from.port()).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(Since::Opened(millis(1000)), Transport::Tcp), [40001]);
+    assert_eq!(ports(Since::Used(millis(2200)), Transport::Tcp), [40000]);
+    assert_eq!(ports(Since::Used(millis(0)), Transport::Tcp), [40000, 40001]);
+    assert_eq!(ports(Since::Used(millis(0)), Transport::Udp), [0_u16; 0]);
 }
 
 #[test]

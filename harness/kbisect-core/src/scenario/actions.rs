@@ -7,8 +7,8 @@ use super::cursor::{Item, Table};
 use super::parse::check_node;
 use super::suggest::quoted;
 use super::{
-    Action, Body, CaptureProbe, Check, CommandProbe, DnsProbe, HttpProbe, Node, NodeKernel, Probe,
-    Ready, Refusal, Service, Step, words,
+    Action, Body, CaptureProbe, Check, CommandProbe, Connection, DnsProbe, HttpProbe, Node,
+    NodeKernel, Probe, Ready, Refusal, Service, Step, words,
 };
 
 type Nodes = BTreeMap<String, Node>;
@@ -281,6 +281,14 @@ fn read_command(table: Table<'_>, assets: &mut Vec<AssetRef>) -> Option<CommandP
     let (stdout, stdout_contains) = (text("stdout"), text("stdout_contains"));
     let status = table.get("status").and_then(|item| item.number(0..=255));
     let payload = table.get("payload").and_then(|item| item.truth());
+    let connection = table.get("connection").and_then(|item| item.table()).and_then(|table| {
+        let connection = table.exactly_one(&["tcp", "udp"]).and_then(|(key, item)| {
+            let to = item.parsed(words::socket)?;
+            Some(if key == "tcp" { Connection::Tcp(to) } else { Connection::Udp(to) })
+        });
+        table.finish();
+        connection
+    });
     table.finish();
     Some(CommandProbe {
         run: run?,
@@ -288,6 +296,7 @@ fn read_command(table: Table<'_>, assets: &mut Vec<AssetRef>) -> Option<CommandP
         stdout,
         stdout_contains,
         payload: payload.unwrap_or(false),
+        connection,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The scenario model: what a `scenario.toml` says, after it was parsed and validated.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -422,6 +422,20 @@ pub struct CommandProbe {
     /// Whether the command verifies payload, so that `scenario check` does not warn.
     #[serde(default)]
     pub payload: bool,
+    /// The connection that the command depends on: its frames explain a failure, and end the check
+    /// once they show that it is lost.
+    #[serde(default)]
+    pub connection: Option<Connection>,
+}
+
+/// Where a connection of a command goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connection {
+    /// A TCP connection.
+    Tcp(SocketAddr),
+    /// UDP packets.
+    Udp(SocketAddr),
 }
 
 /// What a kernel report that is not fatal means.

@@ -121,6 +121,7 @@ fn every_key_reaches_the_model() {
         stdout: Some("yes".into()),
         stdout_contains: Some("e".into()),
         payload: true,
+        connection: Some(Connection::Udp("192.0.2.1:53".parse().expect("a socket"))),
     };
     let probes: Vec<&Probe> = scenario.checks.iter().map(|check| &check.probe).collect();
     assert_eq!(probes, [&Probe::Http(http), &Probe::Command(command), &Probe::Alive]);
@@ -150,7 +151,7 @@ fn every_problem_is_reported_in_the_order_of_the_file() {
     let text = changed("cpus = 2", "cpus = 0").replace("node = \"gw\"", "node = \"wg\"");
     let error = Scenario::parse("x", FILE, &text).expect_err("it has nine problems");
     let lines: Vec<usize> = error.problems.iter().map(|problem| problem.line).collect();
-    assert_eq!(lines, [16, 49, 56, 60, 64, 100, 105, 116, 127]);
+    assert_eq!(lines, [16, 49, 56, 60, 64, 100, 105, 116, 128]);
     assert_eq!(error.to_string().lines().count(), lines.len());
     assert!(error.hint().is_some_and(|hint| hint.contains(FILE)));
 }

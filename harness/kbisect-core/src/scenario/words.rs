@@ -2,7 +2,7 @@
 //!
 //! Each takes a text and gives the value or the message for the user.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Name of a node, link, service, check or scenario.
 pub(super) fn name(text: &str) -> Result<String, String> {
@@ -95,6 +95,14 @@ pub(super) fn address(text: &str) -> Result<(IpAddr, String), String> {
         Some(_) => Ok((address, text.to_owned())),
         None => bad(format!("the prefix length must be from 0 to {longest}")),
     }
+}
+
+/// An address with a port.
+pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse().ok().filter(|socket: &SocketAddr| socket.port() > 0).ok_or_else(|| {
+        let text = shown(text);
+        format!("`{text}` is no address with a port, such as `192.0.2.1:7` or `[2001:db8::1]:7`")
+    })
 }
 
 /// Name of a sysctl, with dots or slashes.

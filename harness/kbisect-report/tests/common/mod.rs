@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use kbisect_core::kernel::{Kernel, KernelId};
+use kbisect_core::mark::mark;
 use kbisect_core::run::{
     BisectResult, Environment, JournalLine, Plan, PlanOptions, PlannedKernel, RunEvent, RunResult,
 };
@@ -91,21 +92,10 @@ impl Play {
             number += 1;
             events.push(RunEvent::TrialBegan { number, index, role, estimated_left });
             let mut record = self.trial(number, index);
-            let mark = match (record.verdict.as_str(), &record.symptom) {
-                ("good", _) => Some(Mark::Good),
-                ("bad", Some(symptom)) => {
-                    let other = target.as_ref().filter(|target| *target != symptom);
-                    if let Some(other) = other {
-                        record.reason = Some(format!("another failure than {other}"));
-                        Some(Mark::Skip)
-                    } else {
-                        target = Some(symptom.clone());
-                        Some(Mark::Bad)
-                    }
-                }
-                ("infra", _) => None,
-                _ => Some(Mark::Skip),
-            };
+            let mark = mark(&mut record, role, target.as_ref());
+            if mark == Some(Mark::Bad) {
+                target = target.or_else(|| record.symptom.clone());
+            }
             if let Some(mark) = mark {
                 search.record(index, mark).unwrap();
             }

@@ -3,18 +3,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use kbisect_core::flow::{Direction, Ends, Transport};
+use kbisect_core::flow::{Direction, Ends, FlowTable, Since, Sought, Transport};
 use kbisect_core::judge::MachineEnd;
-use kbisect_core::scenario::{Check, DnsProbe, HttpProbe, Probe};
+use kbisect_core::scenario::{Check, CommandProbe, Connection, DnsProbe, HttpProbe, Probe};
 use kbisect_core::trial::{CheckResult, CheckStatus};
 use kbisect_proto::{DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest, Request};
 
-use super::steps::shell;
+use super::steps::{Ran, shell};
 use super::{Notice, Stop, Trial};
 use crate::machine::CallError;
 
 /// A frame that a living router has not passed on for this long is lost.
 const LOSS_PERSISTS: Duration = Duration::from_millis(1500);
+/// The same, once another check has failed for a loss that the frames prove: the verdict stands, and
+/// what follows only describes it.
+const LOSS_REPEATS: Duration = Duration::from_millis(250);
 
 impl Trial<'_> {
     pub(super) async fn check(&mut self, index: usize, check: &Check) -> Result<(), Stop> {
@@ -24,18 +27,7 @@ impl Trial<'_> {
             Probe::Http(http) => self.http(check, http).await?,
             Probe::Dns(dns) => self.dns(check, dns).await?,
             Probe::Capture(capture) => self.capture(check, capture).await?,
-            Probe::Command(probe) => {
-                let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
-                let ran = self.exec(&check.node, shell(&probe.run), timeout).await?;
-                let stdout = String::from_utf8_lossy(&ran.stdout);
-                let wanted = probe.stdout.as_ref().is_none_or(|text| text.trim() == stdout.trim())
-                    && probe.stdout_contains.as_ref().is_none_or(|text| stdout.contains(text));
-                if ran.exit == Exit::Status(probe.status) && wanted {
-                    Ok(first_line(&stdout))
-                } else {
-                    Err(ran.describe())
-                }
-            }
+            Probe::Command(probe) => self.command(check, probe).await?,
             Probe::Alive => {
                 let deadline = self.lab.patience(Duration::from_secs(10));
                 let machine = self.machine(&check.node)?;
@@ -63,6 +55,41 @@ impl Trial<'_> {
         Ok(())
     }
 
+    async fn command(
+        &mut self,
+        check: &Check,
+        probe: &CommandProbe,
+    ) -> Result<Result<String, String>, Stop> {
+        let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+        let began = Since::Used(self.lab.wires().recorded());
+        let sought = probe.connection.map(|connection| match connection {
+            Connection::Tcp(to) => Sought { transport: Transport::Tcp, to, since: began },
+            Connection::Udp(to) => Sought { transport: Transport::Udp, to, since: began },
+        });
+        self.machine(&check.node)?;
+        let answer = tokio::select! {
+            answer = self.ask(&check.node, shell(&probe.run), timeout) => answer,
+            (flow, why) = self.hopeless(check, sought) => {
+                self.locate(check, flow).await;
+                return Ok(Err(why));
+            }
+        };
+        let judged = judge_command(probe, &self.ran(&check.node, answer)?);
+        if let (Err(_), Some(sought)) = (&judged, sought) {
+            let own = self.addresses_of(&check.node);
+            // One that broke before the check began tells as much.
+            let ever = Sought { since: Since::Opened(Duration::ZERO), ..sought };
+            let flows = |flows: &FlowTable| {
+                let used: Vec<Direction> = flows.sought(&own, sought).collect();
+                if used.is_empty() { flows.sought(&own, ever).collect() } else { used }
+            };
+            for flow in self.lab.wires().with_flows(flows).unwrap_or_default() {
+                self.locate(check, flow).await;
+            }
+        }
+        Ok(judged)
+    }
+
     async fn http(
         &mut self,
         check: &Check,
@@ -87,7 +114,9 @@ impl Trial<'_> {
                 contains: probe.body.contains.clone(),
             },
         };
-        let hopeless = self.hopeless(check, server, Transport::Tcp);
+        let since = Since::Opened(self.lab.wires().recorded());
+        let sought = Sought { transport: Transport::Tcp, to: server, since };
+        let hopeless = self.hopeless(check, Some(sought));
         let answer = tokio::select! {
             answer = machine.call(id, &request, limit) => answer,
             (flow, why) = hopeless => {
@@ -132,9 +161,11 @@ impl Trial<'_> {
                 timeout_ms: timeout.as_millis() as u64,
             },
         };
+        let since = Since::Opened(self.lab.wires().recorded());
+        let sought = Sought { transport: Transport::Udp, to: server, since };
         let answer = tokio::select! {
             answer = machine.call(id, &request, timeout + Duration::from_secs(60)) => answer,
-            (flow, why) = self.hopeless(check, server, Transport::Udp) => {
+            (flow, why) = self.hopeless(check, Some(sought)) => {
                 self.locate(check, flow).await;
                 return Ok(Err(format!("{server}: {why}")));
             }
@@ -164,24 +195,16 @@ impl Trial<'_> {
 
     /// Ends when a connection of the check is lost for certain although its deadline has not passed,
     /// with the reason. Never ends otherwise. Cancel-safe.
-    async fn hopeless(
-        &self,
-        check: &Check,
-        server: SocketAddr,
-        transport: Transport,
-    ) -> (Direction, String) {
+    async fn hopeless(&self, check: &Check, sought: Option<Sought>) -> (Direction, String) {
+        let Some(sought) = sought else { return std::future::pending().await };
         let plan = self.lab.plan();
         let wires = self.lab.wires();
         let members = wires.members();
-        let own: Vec<IpAddr> = plan
-            .addresses
-            .iter()
-            .filter(|(_, node)| **node == check.node)
-            .map(|(address, _)| *address)
-            .collect();
+        let own = self.addresses_of(&check.node);
+        let persists = if self.loss_is_proven() { LOSS_REPEATS } else { LOSS_PERSISTS };
         let mut losing: Option<(Direction, Instant)> = None;
         loop {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             let mut seen = None;
             for node in &plan.candidate.nodes {
                 let suspect = node.name.as_str();
@@ -189,7 +212,7 @@ impl Trial<'_> {
                     Ends { client: &check.node, suspect, wires: &members, names: &plan.addresses };
                 let certain = wires
                     .with_flows(|flows| {
-                        own.iter().find_map(|own| flows.hopeless(*own, server, &ends))
+                        flows.sought(&own, sought).find(|flow| flows.is_hopeless(*flow, &ends))
                     })
                     .flatten();
                 if let Some(flow) = certain {
@@ -199,14 +222,13 @@ impl Trial<'_> {
                 }
                 // Only a router can be told by counts: what an endpoint does with a frame is its own.
                 let at_end = check.node == suspect
-                    || plan.addresses.get(&server.ip()).is_some_and(|name| name == suspect);
+                    || plan.addresses.get(&sought.to.ip()).is_some_and(|name| name == suspect);
                 if !at_end {
                     seen = seen.or_else(|| {
                         wires
                             .with_flows(|flows| {
-                                own.iter()
-                                    .flat_map(|own| flows.from_to(*own, server))
-                                    .filter(|flow| flow.transport == transport)
+                                flows
+                                    .sought(&own, sought)
                                     .find(|flow| flows.loss_so_far(*flow, &ends).is_some())
                             })
                             .flatten()
@@ -219,7 +241,7 @@ impl Trial<'_> {
                 (None, _) => None,
             };
             if let Some((flow, since)) = losing
-                && since.elapsed() > LOSS_PERSISTS
+                && since.elapsed() > persists
                 && self.candidate_lives()
             {
                 let seconds = since.elapsed().as_secs_f64();
@@ -229,6 +251,19 @@ impl Trial<'_> {
                 );
             }
         }
+    }
+
+    fn addresses_of(&self, node: &str) -> Vec<IpAddr> {
+        let addresses = self.lab.plan().addresses.iter();
+        addresses.filter(|(_, name)| *name == node).map(|(address, _)| *address).collect()
+    }
+
+    /// Whether a check that counts has failed, with frames that show where.
+    fn loss_is_proven(&self) -> bool {
+        self.seen.checks.iter().any(|check| {
+            check.status == CheckStatus::Fail
+                && self.seen.losses.iter().any(|(name, _)| *name == check.name)
+        })
     }
 
     /// Whether the candidate gave a sign of life within the last second.
@@ -281,6 +316,23 @@ impl Trial<'_> {
                 Err(Stop)
             }
         }
+    }
+}
+
+fn judge_command(probe: &CommandProbe, ran: &Ran) -> Result<String, String> {
+    let stdout = String::from_utf8_lossy(&ran.stdout);
+    if ran.exit != Exit::Status(probe.status) {
+        return Err(ran.describe());
+    }
+    let said = |text: &str| format!("the output is `{}`", text.trim().escape_debug());
+    match (&probe.stdout, &probe.stdout_contains) {
+        (Some(whole), _) if whole.trim() != stdout.trim() => {
+            Err(format!("{}, expected `{}`", said(&stdout), whole.trim().escape_debug()))
+        }
+        (_, Some(part)) if !stdout.contains(part) => {
+            Err(format!("{}, without `{}`", said(&stdout), part.escape_debug()))
+        }
+        _ => Ok(first_line(&stdout)),
     }
 }
 

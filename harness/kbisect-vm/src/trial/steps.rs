@@ -151,9 +151,21 @@ impl Trial<'_> {
         command: Command,
         timeout: Duration,
     ) -> Result<Ran, Stop> {
+        self.machine(node)?;
+        let answer = self.ask(node, command, timeout).await;
+        self.ran(node, answer)
+    }
+
+    /// Has a command run and waits for its end. Cancel-safe: the guest sees it to its end.
+    pub(super) async fn ask(
+        &self,
+        node: &str,
+        command: Command,
+        timeout: Duration,
+    ) -> Result<Event, CallError> {
         // The guest enforces the deadline; if it does not even answer, the machine hangs.
         let limit = timeout + self.lab.settings().timing.answer;
-        let machine = self.machine(node)?;
+        let machine = self.machine_of(node).ok_or(CallError::Down)?;
         let id = machine.next_id();
         let request = Request::Exec {
             id,
@@ -161,7 +173,16 @@ impl Trial<'_> {
             command,
             timeout_ms: timeout.as_millis() as u64,
         };
-        match machine.call(id, &request, limit).await {
+        machine.call(id, &request, limit).await
+    }
+
+    /// What an answer to [`Trial::ask`] says.
+    pub(super) fn ran(
+        &mut self,
+        node: &str,
+        answer: Result<Event, CallError>,
+    ) -> Result<Ran, Stop> {
+        match answer {
             Ok(Event::Exited { exit, stdout, stderr, .. }) => Ok(Ran { exit, stdout, stderr }),
             Ok(Event::Failed { error, .. }) => {
                 Ok(Ran { exit: Exit::NotStarted(error), stdout: Vec::new(), stderr: Vec::new() })

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use kbisect_core::mark::{mark, untestable};
 use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, target_symptom};
 use kbisect_core::search::{Mark, Role, Search, Step};
-use kbisect_core::trial::{Match, TrialRecord, Verdict};
 use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::Extra;
 
@@ -239,20 +239,17 @@ impl Bisection<'_> {
             prefetch
                 .ask(search.likely_next(AHEAD).into_iter().map(|next| self.series[next].clone()));
             let mark = self.trial(&mut trials, index, role, estimated_left, kernel.as_ref())?;
-            search.record(index, mark)?;
+            match role {
+                // What the bad end shows decides which kernels can answer at all.
+                Role::BadEnd => search = self.search_so_far()?,
+                Role::GoodEnd | Role::Bisect => search.record(index, mark)?,
+            }
         }
     }
 
     /// Replays the journal into a fresh search.
     fn search_so_far(&self) -> anyhow::Result<Search> {
-        let untestable: Vec<usize> = self
-            .plan
-            .series
-            .iter()
-            .enumerate()
-            .filter(|(_, planned)| planned.untestable.is_some())
-            .map(|(index, _)| index)
-            .collect();
+        let untestable = untestable(&self.plan, target_symptom(self.journal.events()));
         let mut search = Search::new(self.series.len(), self.plan.direction, &untestable)?;
         if self.plan.options.assume_old {
             search = search.assume_old();
@@ -289,7 +286,9 @@ impl Bisection<'_> {
             let journal = &mut self.journal;
             let mut record =
                 trials.run(&place, kernel, None, &mut |event| journal.append(event))?;
-            let mark = self.mark(&mut record);
+            let mark = mark(&mut record, role, target_symptom(self.journal.events()));
+            // The mark may have added to the record: a lack is a symptom, another symptom no answer.
+            write_json(&self.folder.join(&record.directory).join("trial.json"), &record)?;
             let error = record.reason.clone().unwrap_or_default();
             self.journal.append(RunEvent::TrialEnded { index, record: Box::new(record), mark })?;
             match mark {
@@ -314,27 +313,6 @@ impl Bisection<'_> {
             }
         }
         unreachable!("the last attempt returns")
-    }
-
-    /// What a trial tells the search: a failure with another symptom than the target's is no answer.
-    fn mark(&self, record: &mut TrialRecord) -> Option<Mark> {
-        match record.verdict() {
-            Verdict::Good => Some(Mark::Good),
-            Verdict::Skip(_) => Some(Mark::Skip),
-            Verdict::Infra(_) => None,
-            Verdict::Bad(symptom) => {
-                match target_symptom(self.journal.events())
-                    .map(|target| (target, target.compare(&symptom)))
-                {
-                    Some((target, Match::Different)) => {
-                        record.reason =
-                            Some(format!("other symptom than `{target}`, so no answer"));
-                        Some(Mark::Skip)
-                    }
-                    _ => Some(Mark::Bad),
-                }
-            }
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! From arguments to a plan: every choice is made here.
 
+use kbisect_core::mark::{lack_symptom, untestable};
 use kbisect_core::run::{Plan, PlanOptions, PlannedKernel};
 use kbisect_core::search::Direction;
 use kbisect_kernels::{Candidate, CandidateState};
@@ -21,6 +22,15 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
         Direction::Regression => (Endpoint::Good, Endpoint::Bad),
         Direction::Fix => (Endpoint::Bad, Endpoint::Good),
     };
+    let planned: Vec<PlannedKernel> =
+        series.iter().map(|candidate| planned(candidate, context)).collect();
+    let bad_end = if args.find_fix { planned.first() } else { planned.last() };
+    let lack =
+        bad_end.and_then(|end| end.untestable.clone()).filter(|why| lack_symptom(why).is_some());
+    let mut warnings = warnings(series);
+    warnings.extend(lack.map(|why| {
+        format!("the bad end cannot pass: {why}; so the search is for where that begins (--find-fix: ends)")
+    }));
     Plan {
         schema: "kbisect.plan/1".to_owned(),
         run_id: run_id.to_owned(),
@@ -32,7 +42,7 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
         direction,
         old_end: end(&args.series, series.first(), |range| &range.old),
         new_end: end(&args.series, series.last(), |range| &range.new),
-        series: series.iter().map(|candidate| planned(candidate, context)).collect(),
+        series: planned,
         reference: context.reference.kernel.clone(),
         environment: context.environment(),
         options: PlanOptions {
@@ -40,7 +50,7 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
             assume_new: skips(new),
             infra_retries: INFRA_RETRIES,
         },
-        warnings: warnings(series),
+        warnings,
     }
 }
 
@@ -128,7 +138,8 @@ pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
     if global.json {
         return output::json(plan);
     }
-    let testable = plan.series.iter().filter(|planned| planned.untestable.is_none()).count();
+    let untestable = untestable(plan, None);
+    let testable = plan.series.len() - untestable.len();
     let bytes: u64 = plan.series.iter().map(|planned| planned.download_bytes).sum();
     let cuts = testable.saturating_sub(1).next_power_of_two().trailing_zeros();
     let mut text = format!(
@@ -150,8 +161,12 @@ pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = plan
         .series
         .iter()
-        .map(|planned| {
+        .enumerate()
+        .map(|(index, planned)| {
             let state = match (&planned.untestable, planned.download_bytes) {
+                (Some(reason), _) if !untestable.contains(&index) => {
+                    format!("bad without a boot: {reason}")
+                }
                 (Some(reason), _) => format!("skip: {reason}"),
                 (None, 0) => "in the store".to_owned(),
                 (None, bytes) => format!("to download: {}", output::bytes(bytes)),

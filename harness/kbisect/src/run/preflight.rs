@@ -1,6 +1,6 @@
 //! What a kernel must offer before it is worth a boot.
 
-use kbisect_core::run::LACKS;
+use kbisect_core::mark::lack_reason;
 use kbisect_core::scenario::Requires;
 use kbisect_kernels::{Provided, ReadyKernel};
 
@@ -25,5 +25,5 @@ pub fn missing(kernel: &ReadyKernel, requires: &Requires) -> Option<String> {
         })
         .cloned();
     let missing: Vec<String> = modules.chain(options).collect();
-    if missing.is_empty() { None } else { Some(format!("{LACKS}{}", missing.join(", "))) }
+    (!missing.is_empty()).then(|| lack_reason(&missing))
 }

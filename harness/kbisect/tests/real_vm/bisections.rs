@@ -1,5 +1,7 @@
 //! The bisections that kbisect is there for, with the answers that are known.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::host::Host;
@@ -31,6 +33,39 @@ fn the_connlimit_fix_is_found() {
     assert_eq!(result["last_bad"]["version"], "6.12.96");
     assert_eq!(result["first_good"]["version"], "6.12.100");
     assert_eq!(result["symptom"]["kind"], "lost-ingress");
+    host.assert_no_machine_left();
+}
+
+/// nft_counter is a module of its own up to 5.16: later kernels "lack" it, which is what such a
+/// scenario looks for.
+#[test]
+fn the_first_kernel_without_a_required_feature_is_found() {
+    let host = Host::hold();
+    let smoke = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/smoke");
+    let folder = host.path("needs-counter");
+    std::fs::create_dir(&folder).unwrap();
+    for entry in std::fs::read_dir(smoke).unwrap() {
+        let file = entry.unwrap().path();
+        std::fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
+    }
+    let scenario = folder.join("scenario.toml");
+    let text = std::fs::read_to_string(&scenario).unwrap();
+    let text = text.replacen(
+        "[nodes.client]",
+        "[requires]\nmodules = [\"nft_counter\"]\n\n[nodes.client]",
+        1,
+    );
+    std::fs::write(&scenario, text).unwrap();
+    let series =
+        "schema = \"kbisect.series/1\"\nkernels = [\"5.10.251\", \"6.12.57\", \"6.12.69\"]\n";
+    std::fs::write(host.path("series.toml"), series).unwrap();
+    let result = host.run("series.toml --scenario ./needs-counter").document(0);
+    assert_eq!(result["outcome"], "found");
+    assert_eq!(result["last_good"]["version"], "5.10.251");
+    assert_eq!(result["first_bad"]["version"], "6.12.57");
+    assert_eq!(result["symptom"]["title"], "the kernel lacks nft_counter");
+    let alone = host.run("run 6.12.57 --scenario ./needs-counter").document(125);
+    assert_eq!(alone["verdict"], "skip", "without a bad end it is no symptom");
     host.assert_no_machine_left();
 }
 

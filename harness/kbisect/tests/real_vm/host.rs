@@ -29,6 +29,11 @@ impl Host {
         self.folder.as_ref().unwrap().path().join("results")
     }
 
+    /// A path beside the results; commands run there.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.as_ref().unwrap().path().join(name)
+    }
+
     /// The only run.
     pub fn run_folder(&self) -> PathBuf {
         let mut runs: Vec<PathBuf> =

@@ -297,22 +297,22 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "node = \"gw\" # alive",
         "node = \"wg\"",
-        "127:1: checks[2].node: no node named `wg` (nodes are: `gw`, `host`, `server`; did you mean `gw`?)",
+        "128:1: checks[2].node: no node named `wg` (nodes are: `gw`, `host`, `server`; did you mean `gw`?)",
     ),
     (
         "node = \"gw\" # alive",
         "node = 5",
-        "127:1: checks[2].node: must be a text, not a whole number",
+        "128:1: checks[2].node: must be a text, not a whole number",
     ),
     (
         "alive = true",
         "alive = false",
-        "128:1: checks[2].alive: write `alive = true`, or leave the check out",
+        "129:1: checks[2].alive: write `alive = true`, or leave the check out",
     ),
     (
         "alive = true",
         "alife = true",
-        "128:1: checks[2].alife: unknown key (known here: `alive`, `capture`, `command`, `dns`, `http`, `name`, `node`, `record_only`, `timeout_s`; did you mean `alive`?)",
+        "129:1: checks[2].alife: unknown key (known here: `alive`, `capture`, `command`, `dns`, `http`, `name`, `node`, `record_only`, `timeout_s`; did you mean `alive`?)",
     ),
     (
         "name = \"plugin\"",
@@ -322,7 +322,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "record_only = true",
         "record_only = \"yes\"",
-        "129:1: checks[2].record_only: must be `true` or `false`, not a text",
+        "130:1: checks[2].record_only: must be `true` or `false`, not a text",
     ),
     (
         "http://192.0.2.1:8080/payload",
@@ -363,6 +363,12 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
         "payload = true",
         "payload = 1",
         "123:1: checks[1].command.payload: must be `true` or `false`, not a whole number",
+    ),
+    (
+        "connection = { udp = \"192.0.2.1:53\" }",
+        "connection = { udp = \"192.0.2.1\" }",
+        "124:16: checks[1].command.connection.udp: `192.0.2.1` is no address with a port, such as \
+         `192.0.2.1:7` or `[2001:db8::1]:7`",
     ),
     ("[replay]]", "[replay]", "99:10: not TOML: unclosed array table, expected `]`"),
     (
