@@ -374,12 +374,12 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "alive = true",
         "dns = { server = \"192.0.2.1\", name = \"a..b\", answer = \"192.0.2.7\" }",
-        "128:31: checks[2].dns.name: `a..b` is no domain name, such as `www.example.test`",
+        "129:31: checks[2].dns.name: `a..b` is no domain name, such as `www.example.test`",
     ),
     (
         "alive = true",
         "dns = { server = \"ns1\", name = \"a.test\", answer = \"192.0.2.7\" }",
-        "128:9: checks[2].dns.server: `ns1` is no IPv4 or IPv6 address",
+        "129:9: checks[2].dns.server: `ns1` is no IPv4 or IPv6 address",
     ),
     (
         "[nodes.gw]\n",
