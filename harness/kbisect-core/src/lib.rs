@@ -7,6 +7,7 @@
 pub mod capture;
 pub mod console;
 pub mod counters;
+pub mod evidence;
 pub mod flow;
 pub mod import;
 pub mod judge;

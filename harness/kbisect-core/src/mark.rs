@@ -60,7 +60,7 @@ pub fn untestable(plan: &Plan, target: Option<&Symptom>) -> Vec<usize> {
 }
 
 /// What a trial tells the search; nothing when it failed for our own reasons. A failure with another
-/// symptom than `target` is no answer, and the record is told so.
+/// symptom than `target` is no answer. The record is told how the two compare.
 #[must_use]
 pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> Option<Mark> {
     match record.verdict() {
@@ -72,18 +72,23 @@ pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> O
                 None => role == Role::BadEnd,
             });
             let Some(lack) = lack else { return Some(Mark::Skip) };
+            record.matching = target.map(|target| target.matching(&lack));
             record.verdict = Verdict::Bad(lack.clone()).word().to_owned();
             record.symptom = Some(lack);
             record.reason = None;
             Some(Mark::Bad)
         }
-        Verdict::Bad(symptom) => match target {
-            Some(target) if target.compare(&symptom) == Match::Different => {
-                record.reason = Some(format!("other symptom than `{target}`, so no answer"));
-                Some(Mark::Skip)
+        Verdict::Bad(symptom) => {
+            record.matching = target.map(|target| target.matching(&symptom));
+            match &record.matching {
+                Some(matching) if matching.how == Match::Different => {
+                    let target = &matching.target;
+                    record.reason = Some(format!("other symptom than `{target}`, so no answer"));
+                    Some(Mark::Skip)
+                }
+                _ => Some(Mark::Bad),
             }
-            _ => Some(Mark::Bad),
-        },
+        }
     }
 }
 

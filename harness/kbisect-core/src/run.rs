@@ -90,6 +90,9 @@ pub struct PlanOptions {
     pub assume_new: bool,
     /// How often a trial that failed for our own reasons is repeated.
     pub infra_retries: u32,
+    /// The memory of kernels that crash or hang is dumped.
+    #[serde(default)]
+    pub vmcore: bool,
 }
 
 /// Begins what is said of rules that do not load on the good end.

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::Evidence;
 use crate::kernel::Kernel;
 
 /// The phases of a trial, in order.
@@ -126,7 +127,7 @@ pub struct Symptom {
 }
 
 /// Why two symptoms count as the same, or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Match {
     /// Same class and same title.
@@ -139,34 +140,80 @@ pub enum Match {
     Different,
 }
 
+/// How a symptom compares with the one that is looked for, and what that rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Matching {
+    /// The verdict.
+    pub how: Match,
+    /// `kind: title` of the symptom that is looked for.
+    pub target: String,
+    /// The title that both have, when it is an alternative one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Functions that both stacks have, when those decide; innermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<String>,
+}
+
+impl fmt::Display for Matching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.how {
+            Match::Title => f.write_str("same kind and title"),
+            Match::AltTitle => {
+                write!(f, "same alternative title `{}`", self.title.as_deref().unwrap_or_default())
+            }
+            Match::Stack => write!(f, "shared stack functions {}", self.functions.join(", ")),
+            Match::Different => write!(f, "different from `{}`", self.target),
+        }
+    }
+}
+
+/// Most shared functions that are named.
+const MAX_SHARED: usize = 8;
+
 impl Symptom {
-    /// Compares two symptoms.
+    /// Compares two symptoms; see [`Symptom::matching`].
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Match {
+        self.matching(other).how
+    }
+
+    /// Compares a symptom with this one, which is looked for, and says what the answer rests on.
     ///
     /// A crash of the same bug has other words on other kernels (`BUG: stack guard page was hit`
     /// became `Oops: stack guard page`), and a stack that ran over stops in another function each
     /// time. So for crashes two common functions beside the general entry code are enough.
     #[must_use]
-    pub fn compare(&self, other: &Self) -> Match {
+    pub fn matching(&self, other: &Self) -> Matching {
+        let found =
+            |how, title, functions| Matching { how, target: self.to_string(), title, functions };
         let crash = |symptom: &Self| matches!(symptom.kind, SymptomKind::Panic | SymptomKind::Oops);
         let both_crash = crash(self) && crash(other);
         if self.kind != other.kind && !both_crash {
-            return Match::Different;
+            return found(Match::Different, None, Vec::new());
         }
         if self.title == other.title {
-            return Match::Title;
+            return found(Match::Title, None, Vec::new());
         }
         let titles = |symptom: &Self| {
             std::iter::once(symptom.title.clone())
                 .chain(symptom.alt_titles.clone())
                 .collect::<Vec<_>>()
         };
-        if titles(self).iter().any(|title| titles(other).contains(title)) {
-            return Match::AltTitle;
+        if let Some(title) = titles(self).into_iter().find(|title| titles(other).contains(title)) {
+            return found(Match::AltTitle, Some(title), Vec::new());
         }
-        let telling = |frame: &&String| !is_general(frame);
-        let common =
-            self.frames.iter().filter(telling).filter(|f| other.frames.contains(f)).count();
-        if both_crash && common >= 2 { Match::Stack } else { Match::Different }
+        let mut common: Vec<String> = Vec::new();
+        for frame in other.frames.iter().filter(|frame| !is_general(frame)) {
+            if self.frames.contains(frame) && !common.contains(frame) {
+                common.push(frame.clone());
+            }
+        }
+        if both_crash && common.len() >= 2 {
+            common.truncate(MAX_SHARED);
+            return found(Match::Stack, None, common);
+        }
+        found(Match::Different, None, Vec::new())
     }
 }
 
@@ -361,6 +408,12 @@ pub struct TrialRecord {
     /// Rules that counted packets and connection tracking entries of failed connections, per node.
     #[serde(default)]
     pub state: Vec<String>,
+    /// Beside all this: the state of a machine that crashed, its memory, files.
+    #[serde(default, skip_serializing_if = "Evidence::is_empty")]
+    pub evidence: Evidence,
+    /// How the symptom compares with the one that the run looks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Matching>,
     /// Folder of the trial, relative to the run's.
     pub directory: String,
     /// `kvm` or `tcg`.
@@ -413,7 +466,10 @@ mod tests {
             "Oops: stack guard page in ip_output",
             &["ip_output", "synproxy_send_tcp", "nft_synproxy_do_eval"],
         );
-        assert_eq!(old.compare(&new), Match::Stack);
+        let matching = old.matching(&new);
+        assert_eq!(matching.how, Match::Stack);
+        assert_eq!(matching.functions, ["synproxy_send_tcp", "nft_synproxy_do_eval"]);
+        assert!(matching.to_string().contains("nft_synproxy_do_eval"), "{matching}");
         assert_eq!(old.compare(&old), Match::Title);
     }
 

@@ -26,6 +26,10 @@ pub struct Machine {
     pub nics: Vec<i32>,
     /// Whether KVM was asked for.
     pub kvm: bool,
+    /// File that the memory can be dumped to.
+    pub dump: Option<i32>,
+    /// Whether it pauses where it would end.
+    pub pauses: bool,
 }
 
 /// Reads the arguments that follow the program's name.
@@ -51,6 +55,8 @@ pub fn parse(arguments: &[String]) -> Result<Asked, String> {
                     other => return Err(format!("unknown chardev {other:?}")),
                 }
             }
+            "-add-fd" => machine.dump = Some(number(value, "fd")?),
+            "-action" => machine.pauses = field(value, "shutdown") == Some("pause"),
             "-netdev" => machine.nics.push(number(value, "addr.str")?),
             _ => {}
         }

@@ -72,6 +72,7 @@ pub fn answer(request: &Request, reply: Option<&Reply>) -> Option<Event> {
         (Some(Reply::TimedOut), _) => Some(exited(id, Exit::TimedOut, "", "")),
         (None, Request::Exec { .. }) => Some(exited(id, Exit::Status(0), "", "")),
         (None, Request::Serve { .. }) => Some(Event::Ready { id }),
+        (None, Request::Read { .. }) => Some(Event::Contents { id, files: Vec::new() }),
         (reply, Request::Http { probe, .. }) => {
             Some(Event::HttpDone { id, attempts: attempts(probe, reply) })
         }

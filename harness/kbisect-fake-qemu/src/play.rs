@@ -15,7 +15,7 @@ use kbisect_proto::{Event, PROTOCOL, Request};
 
 use crate::args::Machine;
 use crate::guest;
-use crate::script::{Action, Lie, Reply, Script, When};
+use crate::script::{Action, Dump, Lie, Reply, Script, When};
 use crate::text;
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -32,6 +32,10 @@ pub struct Player {
     nics: Vec<UnixStream>,
     beats: AtomicBool,
     stubborn: Arc<AtomicBool>,
+    /// Where the memory is dumped to.
+    memory: Option<fs::File>,
+    dump: Mutex<Dump>,
+    pauses: bool,
 }
 
 impl Player {
@@ -53,6 +57,10 @@ impl Player {
             nics: machine.nics.iter().map(|number| adopt(*number)).collect(),
             beats: AtomicBool::new(false),
             stubborn: Arc::default(),
+            // SAFETY: as in `adopt`.
+            memory: machine.dump.map(|number| unsafe { fs::File::from_raw_fd(number) }),
+            dump: Mutex::default(),
+            pauses: machine.pauses,
         }))
     }
 
@@ -94,13 +102,48 @@ impl Player {
             }
             while let Some(end) = line.iter().position(|byte| *byte == b'\n') {
                 let command: Vec<u8> = line.drain(..=end).collect();
+                let command = String::from_utf8_lossy(&command);
+                if command.contains("\"dump-guest-memory\"") {
+                    self.dump();
+                    continue;
+                }
                 self.qmp_line("{\"return\": {}}");
-                let quit = String::from_utf8_lossy(&command).contains("\"quit\"");
+                let quit = command.contains("\"quit\"");
                 if quit && !self.stubborn.load(Ordering::SeqCst) {
                     self.shutdown(false, "host-qmp-quit");
                     std::process::exit(0);
                 }
             }
+        }
+    }
+
+    fn dump(&self) {
+        let ended = |status: &str, error: &str| {
+            self.qmp_line("{\"return\": {}, \"id\": \"dump\"}");
+            self.qmp_line(&format!(
+                "{{\"event\": \"DUMP_COMPLETED\", \"data\": {{\"result\": {{\"total\": 1, \"status\": \
+                 \"{status}\", \"completed\": 1}}{error}}}}}"
+            ));
+        };
+        let write = |bytes: &[u8]| {
+            if let Some(mut file) = self.memory.as_ref() {
+                file.write_all(bytes).expect("the dump's file can be written");
+            }
+        };
+        let outcome = lock(&self.dump).clone();
+        match outcome {
+            Dump::Whole => {
+                write(&text::memory(&lock(&self.release)));
+                ended("completed", "");
+            }
+            Dump::Fails(reason) => {
+                write(b"KDUMP   half");
+                ended("failed", &format!(", \"error\": \"{reason}\""));
+            }
+            Dump::Refused(reason) => self.qmp_line(&format!(
+                "{{\"id\": \"dump\", \"error\": {{\"class\": \"GenericError\", \"desc\": \"{reason}\"}}}}"
+            )),
+            Dump::Dies => std::process::exit(1),
         }
     }
 
@@ -173,6 +216,11 @@ impl Player {
             Action::Pvpanic => {
                 self.qmp_line("{\"event\": \"GUEST_PANICKED\", \"data\": {\"action\": \"run\"}}");
             }
+            // Paused after a restart or a power-off, it does not end by itself.
+            Action::Exit(0) if self.pauses => {
+                self.beats.store(false, Ordering::SeqCst);
+                park()
+            }
             Action::Exit(status) => std::process::exit(*status),
             Action::Stderr(line) => eprintln!("{line}"),
             Action::Die => {
@@ -207,6 +255,7 @@ impl Player {
                     std::thread::sleep(Duration::from_millis(5));
                 }
             }
+            Action::Dump(outcome) => *lock(&self.dump) = outcome.clone(),
             Action::Delay(time) => std::thread::sleep(*time),
             Action::Frame { nic, bytes } => {
                 if let Some(mut nic) = self.nics.get(*nic) {

@@ -117,6 +117,8 @@ pub enum Action {
     Delay(Duration),
     /// The clause is for the first time only: this file does not exist yet, and is made.
     FirstTime(PathBuf),
+    /// What becomes of a dump of the memory that is asked for later.
+    Dump(Dump),
     /// A frame on a network interface.
     Frame {
         /// Which.
@@ -124,6 +126,20 @@ pub enum Action {
         /// The bytes.
         bytes: Vec<u8>,
     },
+}
+
+/// What becomes of a dump.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Dump {
+    /// It is written, with a note about the kernel.
+    #[default]
+    Whole,
+    /// It fails half-way, for this reason.
+    Fails(String),
+    /// The command is refused, for this reason.
+    Refused(String),
+    /// Nothing is said and nothing is written any more; QEMU ends.
+    Dies,
 }
 
 /// How a kernel fails.
@@ -304,10 +320,22 @@ fn action_of(line: &str) -> Option<Action> {
         "await" => Action::Await(PathBuf::from(rest)),
         "delay" => Action::Delay(Duration::from_millis(rest.parse().ok()?)),
         "first-time" => Action::FirstTime(PathBuf::from(rest)),
+        "dump" => Action::Dump(dump_of(rest)?),
         "frame" => {
             let (nic, digits) = rest.split_once(' ')?;
             Action::Frame { nic: nic.parse().ok()?, bytes: hex(digits)? }
         }
+        _ => return None,
+    })
+}
+
+fn dump_of(text: &str) -> Option<Dump> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    Some(match word {
+        "whole" => Dump::Whole,
+        "fails" => Dump::Fails(rest.to_owned()),
+        "refused" => Dump::Refused(rest.to_owned()),
+        "dies" => Dump::Dies,
         _ => return None,
     })
 }

@@ -11,6 +11,14 @@ pub fn banner(release: &str) -> String {
     )
 }
 
+/// A dump of the memory of a kernel of this release.
+#[must_use]
+pub fn memory(release: &str) -> Vec<u8> {
+    kbisect_core::evidence::kdump::head_with(&format!(
+        "OSRELEASE={release}\nBUILD-ID=0123456789abcdef0123456789abcdef01234567\n"
+    ))
+}
+
 /// A failure in `function`, in the words of a kernel.
 #[must_use]
 pub fn crash(kind: Crash, function: &str) -> String {

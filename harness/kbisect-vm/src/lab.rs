@@ -53,7 +53,16 @@ pub struct LabSettings {
     pub directory: PathBuf,
     /// Limits.
     pub timing: Timing,
+    /// Whether the memory of a candidate that crashed or hung is dumped.
+    pub vmcore: bool,
 }
+
+/// Name of a candidate's memory dump, in the folder of its machine.
+pub const VMCORE: &str = "vmcore";
+
+/// Tells the hypervisor how to read the kernel's memory (drivers/firmware/qemu_fw_cfg.c); a module
+/// on Debian's kernels.
+const VMCOREINFO_MODULE: &str = "qemu_fw_cfg";
 
 /// Why the lab does not work. Always our own or the host's failure.
 #[derive(Debug, thiserror::Error)]
@@ -234,6 +243,7 @@ impl Lab {
             macs: plan.plugs.iter().map(|plug| plug.mac).collect(),
             directory: directory.to_owned(),
             timing: self.settings.timing,
+            vmcore: (self.settings.vmcore && name == "candidate").then(|| directory.join(VMCORE)),
         })?;
         for (plug, socket) in plan.plugs.iter().zip(machine.sockets.drain(..)) {
             self.wires
@@ -260,7 +270,9 @@ impl Lab {
             done(machine.call(id, &Request::Files { id, files }, deadline).await)?;
         }
         let requires = &self.settings.scenario.requires;
-        let modules = requires.modules.iter().chain(&requires.optional_modules).cloned().collect();
+        let told = self.settings.vmcore.then(|| VMCOREINFO_MODULE.to_owned());
+        let named = requires.modules.iter().chain(&requires.optional_modules).cloned();
+        let modules = named.chain(told).collect();
         let id = machine.next_id();
         let request = Request::Prepare { id, modules, nodes: nodes.to_vec(), files: Vec::new() };
         done(machine.call(id, &request, deadline).await)

@@ -92,6 +92,16 @@ impl Qemu {
     }
 }
 
+impl Qemu {
+    /// The compressed format of memory dumps. Before 8.2 QEMU knows the flattened form only, which
+    /// `crash` reads too.
+    #[must_use]
+    pub fn dump_format(&self) -> &'static str {
+        let number = parse_version(&format!("version {}", self.version)).map(|(_, number)| number);
+        if number >= Some((8, 2)) { "kdump-raw-zlib" } else { "kdump-zlib" }
+    }
+}
+
 /// Looks a program up in `PATH`.
 #[must_use]
 pub fn in_path(program: &str) -> Option<PathBuf> {
@@ -145,17 +155,21 @@ pub struct CommandLine<'a> {
     pub channel: i32,
     /// Network interfaces.
     pub nics: &'a [NicSpec],
+    /// Number of the inherited file that the guest's memory is dumped to, if it may be.
+    pub vmcore: Option<i32>,
 }
 
 impl CommandLine<'_> {
     /// Kernel command line.
     ///
     /// `panic=-1` with `-no-reboot` ends QEMU at a panic once the trace is out; `reboot=t` makes
-    /// that restart quick; `net.ifnames=0` keeps names out of user space's hands.
+    /// that restart quick; `net.ifnames=0` keeps names out of user space's hands. A machine whose
+    /// memory is wanted stays as it is after a panic (`panic=0`): a restart loses the registers.
     #[must_use]
     pub fn kernel_arguments(&self) -> String {
+        let panic = if self.vmcore.is_some() { "panic=0" } else { "panic=-1" };
         let mut words =
-            vec!["console=ttyS0", "quiet", "loglevel=5", "panic=-1", "reboot=t", "net.ifnames=0"];
+            vec!["console=ttyS0", "quiet", "loglevel=5", panic, "reboot=t", "net.ifnames=0"];
         words.extend(self.cmdline.iter().map(String::as_str));
         words.join(" ")
     }
@@ -177,7 +191,17 @@ impl CommandLine<'_> {
         add("-no-reboot", String::new());
         // At a pvpanic notice QEMU would power off before the trace is printed; the guest's own
         // restart ends the machine a moment later.
-        add("-action", "panic=none".to_owned());
+        match self.vmcore {
+            None => add("-action", "panic=none".to_owned()),
+            Some(file) => {
+                // A restart all the same (a triple fault, a scenario's own `panic=`) pauses QEMU
+                // before anything is overwritten.
+                add("-action", "panic=none,shutdown=pause".to_owned());
+                add("-add-fd", format!("fd={file},set=1"));
+                // Where the kernel says how to read its memory (docs/specs/vmcoreinfo.rst).
+                add("-device", "vmcoreinfo".to_owned());
+            }
+        }
         add(
             "-sandbox",
             "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".to_owned(),
@@ -270,10 +294,49 @@ mod tests {
             qmp: 4,
             channel: 5,
             nics: &[],
+            vmcore: None,
         };
         let arguments = line.arguments().join(" ");
         assert!(arguments.contains("file=/a,,readonly=off,format=raw,readonly=on"), "{arguments}");
         assert!(arguments.contains("-sandbox on"));
         assert!(line.kernel_arguments().ends_with("x=1"));
+    }
+
+    #[test]
+    fn a_machine_whose_memory_is_wanted_stays_after_a_panic() {
+        let mut line = CommandLine {
+            name: "candidate",
+            accelerator: Accelerator::Tcg,
+            kernel: Path::new("/k"),
+            initramfs: Path::new("/i"),
+            root: Path::new("/r"),
+            modules: None,
+            memory_mib: 256,
+            cpus: 1,
+            cmdline: &[],
+            console: 3,
+            qmp: 4,
+            channel: 5,
+            nics: &[],
+            vmcore: None,
+        };
+        assert!(line.kernel_arguments().contains("panic=-1"));
+        assert!(!line.arguments().join(" ").contains("add-fd"));
+        line.vmcore = Some(9);
+        assert!(line.kernel_arguments().contains("panic=0"));
+        let arguments = line.arguments().join(" ");
+        assert!(arguments.contains("-add-fd fd=9,set=1"), "{arguments}");
+        assert!(arguments.contains("-sandbox on"), "{arguments}");
+    }
+
+    #[test]
+    fn the_format_of_a_dump_is_one_that_this_qemu_writes() {
+        let format = |version: &str| {
+            Qemu { path: PathBuf::from("/q"), version: version.to_owned() }.dump_format()
+        };
+        assert_eq!(format("10.0.2"), "kdump-raw-zlib");
+        assert_eq!(format("8.2.1"), "kdump-raw-zlib");
+        assert_eq!(format("8.1.5"), "kdump-zlib");
+        assert_eq!(format("7.2"), "kdump-zlib");
     }
 }

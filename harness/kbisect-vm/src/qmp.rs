@@ -19,12 +19,35 @@ pub enum QmpEvent {
     GuestPanicked,
     /// The virtual CPUs stopped.
     Stopped,
+    /// A dump of the guest's memory ended; why it failed, if it did.
+    DumpEnded(Option<String>),
 }
 
 /// Bytes that end the negotiation; sent once the greeting is there.
 pub const CAPABILITIES: &[u8] = b"{\"execute\":\"qmp_capabilities\"}\n";
 /// Ends QEMU.
 pub const QUIT: &[u8] = b"{\"execute\":\"quit\"}\n";
+
+/// Stops the virtual CPUs: memory must not change while it is dumped.
+pub const STOP: &[u8] = b"{\"execute\":\"stop\"}\n";
+/// Names our commands whose refusal matters.
+const DUMP_ID: &str = "dump";
+
+/// Dumps the guest's memory into the inherited file of `-add-fd` set 1, in the background.
+#[must_use]
+pub fn dump(format: &str) -> Vec<u8> {
+    let command = serde_json::json!({
+        "execute": "dump-guest-memory",
+        "id": DUMP_ID,
+        "arguments": {
+            "paging": false,
+            "protocol": "file:/dev/fdset/1",
+            "format": format,
+            "detach": true,
+        },
+    });
+    format!("{command}\n").into_bytes()
+}
 
 /// Longest line that is kept. QEMU's own lines are short; ours is the only client.
 const MAX_LINE: usize = 1 << 16;
@@ -57,6 +80,10 @@ fn parse(line: &[u8]) -> Option<QmpEvent> {
     if value.get("QMP").is_some() {
         return Some(QmpEvent::Greeting);
     }
+    if let Some(error) = value.get("error") {
+        let ours = value.get("id").and_then(Value::as_str) == Some(DUMP_ID);
+        return ours.then(|| QmpEvent::DumpEnded(Some(text_of(error.get("desc")))));
+    }
     match value.get("event")?.as_str()? {
         "SHUTDOWN" => {
             let data = value.get("data")?;
@@ -67,8 +94,19 @@ fn parse(line: &[u8]) -> Option<QmpEvent> {
         }
         "GUEST_PANICKED" => Some(QmpEvent::GuestPanicked),
         "STOP" => Some(QmpEvent::Stopped),
+        "DUMP_COMPLETED" => {
+            let data = value.get("data")?;
+            let status = data.get("result").and_then(|result| result.get("status"));
+            let failed = data.get("error").is_some()
+                || status.and_then(Value::as_str).is_some_and(|status| status != "completed");
+            Some(QmpEvent::DumpEnded(failed.then(|| text_of(data.get("error")))))
+        }
         _ => None,
     }
+}
+
+fn text_of(value: Option<&Value>) -> String {
+    value.and_then(Value::as_str).unwrap_or("QEMU does not say why").to_owned()
 }
 
 #[cfg(test)]
@@ -94,6 +132,24 @@ mod tests {
                 text.as_bytes().chunks(step).flat_map(|part| reader.push(part)).collect();
             assert_eq!(got, wanted);
         }
+    }
+
+    #[test]
+    fn the_end_of_a_dump_is_told_and_its_failure_too() {
+        let events = |line: &str| QmpReader::default().push(format!("{line}\r\n").as_bytes());
+        let done = r#"{"event": "DUMP_COMPLETED", "data": {"result": {"status": "completed"}}}"#;
+        assert_eq!(events(done), [QmpEvent::DumpEnded(None)]);
+        let full = r#"{"event": "DUMP_COMPLETED", "data": {"result": {"status": "failed"},
+            "error": "dump: failed to save memory: No space left on device"}}"#
+            .replace('\n', "");
+        let [QmpEvent::DumpEnded(Some(why))] = &events(&full)[..] else { panic!("a failure") };
+        assert!(why.contains("No space left"), "{why}");
+        let refused =
+            r#"{"id": "dump", "error": {"class": "GenericError", "desc": "no such format"}}"#;
+        assert_eq!(events(refused), [QmpEvent::DumpEnded(Some("no such format".to_owned()))]);
+        assert_eq!(events(r#"{"error": {"desc": "another command's"}}"#), []);
+        let command = String::from_utf8(dump("kdump-raw-zlib")).expect("text");
+        assert!(command.ends_with('\n') && command.contains("kdump-raw-zlib"), "{command}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord};
 use kbisect_core::trial::TrialRecord;
 
+use super::evidence;
 use super::parts::{self, CELL, put, table};
 use crate::extra::Extra;
 use crate::journal::JOURNAL_NAME;
@@ -26,6 +27,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
     side_by_side(&mut to, &story);
     series(&mut to, &story);
     trials(&mut to, &story);
+    evidence::unrelated(&mut to, result);
     confidence(&mut to, &story, extra);
     environment(&mut to, &story, extra);
     repeat(&mut to, &story, extra);
@@ -181,7 +183,10 @@ fn trials(to: &mut String, story: &Story<'_>) {
             (Some(symptom), Some(reason)) => {
                 format!("{} ({})", parts::symptom(symptom), prose(reason, CELL))
             }
-            (Some(symptom), None) => parts::symptom(symptom),
+            (Some(symptom), None) => match evidence::matching(trial) {
+                Some(matching) => format!("{} ({matching})", parts::symptom(symptom)),
+                None => parts::symptom(symptom),
+            },
             (None, why) => reason(why.as_deref()),
         };
         vec![

@@ -1,6 +1,7 @@
 //! Reports in Markdown: what an engineer attaches to a ticket.
 
 mod bisect;
+mod evidence;
 mod parts;
 mod run;
 

@@ -7,6 +7,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::Environment;
 use kbisect_core::trial::{CheckResult, CheckStatus, ConsoleReport, Symptom, TrialRecord};
 
+use super::evidence;
 use crate::story::duration;
 use crate::text::{block, code, code_cell, prose};
 
@@ -89,6 +90,7 @@ pub(super) fn seen(to: &mut String, trial: &TrialRecord) {
         put!(to, "Later reports on the same console: {}", titles.join("; "));
         put!(to);
     }
+    evidence::crash(to, trial);
     for note in &trial.notes {
         put!(to, "- {}", prose(note, PARAGRAPH));
     }
@@ -175,6 +177,7 @@ pub(super) fn trial_files(trial: &TrialRecord, whose: &str) -> Vec<Vec<String>> 
     if trial.timings_s.contains_key("collect") {
         rows.push(vec![path("collect/"), format!("network state afterwards, {whose} kernel")]);
     }
+    rows.extend(evidence::files(trial, whose));
     rows
 }
 

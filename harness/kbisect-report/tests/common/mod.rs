@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use kbisect_core::evidence::{CrashFacts, Decoded, Evidence, EvidenceFile, Vmcore};
 use kbisect_core::kernel::{Kernel, KernelId};
 use kbisect_core::mark::mark;
 use kbisect_core::run::{
@@ -181,6 +182,8 @@ impl Play {
             hops: Vec::new(),
             counters: Vec::new(),
             state: Vec::new(),
+            evidence: Default::default(),
+            matching: None,
             directory: format!("trials/{number:02}-{}", kernel.version),
             accelerator: "tcg".to_owned(),
             release: Some(format!("{}-cloud-amd64", kernel.version)),
@@ -218,6 +221,7 @@ impl Play {
                 record.verdict = "bad".to_owned();
                 record.checks = vec![failed(CheckStatus::NotRun, "")];
                 record.reports = vec![console_report()];
+                record.evidence = evidence();
                 record.symptom = Some(Symptom {
                     kind: SymptomKind::Panic,
                     title: "Oops: stack guard page in nft_synproxy_do_eval".to_owned(),
@@ -284,6 +288,28 @@ pub fn console_report() -> ConsoleReport {
         text: "Oops: stack guard page: 0000 [#1] PREEMPT SMP NOPTI\nCall Trace:\n <IRQ>\n \
                nft_do_chain+0x1a2/0x700 [nf_tables]\n </IRQ>\nKernel panic - not syncing"
             .to_owned(),
+    }
+}
+
+fn evidence() -> Evidence {
+    let report = "CPU: 0 PID: 77 Comm: app Tainted: G        W 6.12.69-cloud-amd64 #1\n\
+                  RIP: 0010:nft_do_chain+0x1a2/0x700 [nf_tables]\nCR2: ffffb0c000000ff8\n\
+                  Modules linked in: nft_synproxy nf_tables";
+    Evidence {
+        crash: CrashFacts::read(report),
+        vmcore: Some(Vmcore {
+            path: "candidate/vmcore".to_owned(),
+            format: "kdump-raw-zlib".to_owned(),
+            bytes: 49_119_723,
+            sha256: "0e".repeat(32),
+            build_id: Some("9195989c".to_owned()),
+            release: Some("6.12.69-cloud-amd64".to_owned()),
+        }),
+        decoded: Some(Decoded::Unavailable { reason: "none was asked for".to_owned() }),
+        files: vec![EvidenceFile {
+            path: "candidate/config".to_owned(),
+            what: "configuration of the kernel".to_owned(),
+        }],
     }
 }
 

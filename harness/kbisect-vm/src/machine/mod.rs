@@ -3,12 +3,16 @@
 //! The task watches all signals and decides when the machine is *down*: it ended, it crashed and
 //! the trace is out, or it no longer answers. Everybody who waits for an answer is told at once.
 
+mod dump;
 mod log;
 mod watch;
+
+pub use dump::DumpError;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -64,6 +68,9 @@ pub struct MachineSpec {
     pub directory: PathBuf,
     /// Limits.
     pub timing: Timing,
+    /// File that its memory is dumped to if that is asked for; it is made at once, so that QEMU
+    /// inherits it open and opens nothing by name.
+    pub vmcore: Option<PathBuf>,
 }
 
 /// Why a machine could not be started. Always our own or the host's failure.
@@ -132,11 +139,19 @@ pub struct MachineState {
     crashed: bool,
 }
 
+/// What the machine's task is told to do.
+enum Order {
+    /// End QEMU.
+    Quit,
+    /// Stop the machine and dump its memory in this format; the answer is why that failed, if so.
+    Dump(&'static str, oneshot::Sender<Option<String>>),
+}
+
 /// A running machine. Dropping it kills it.
 pub struct Machine {
     shared: Arc<Shared>,
     outgoing: mpsc::Sender<Vec<u8>>,
-    quit: mpsc::Sender<()>,
+    orders: mpsc::Sender<Order>,
     task: tokio::task::JoinHandle<()>,
     pid: u32,
     started: Instant,
@@ -164,13 +179,14 @@ impl Machine {
             .map(|_| Inherited::new())
             .collect::<io::Result<Vec<_>>>()
             .map_err(prepare)?;
+        let vmcore = spec.vmcore.as_ref().map(File::create).transpose().map_err(prepare)?;
         let nics: Vec<NicSpec> = spec
             .macs
             .iter()
             .zip(&pairs[3..])
             .map(|(mac, pair)| NicSpec { mac: *mac, socket: pair.number() })
             .collect();
-        let arguments = CommandLine {
+        let line = CommandLine {
             name: &spec.name,
             accelerator: spec.accelerator,
             kernel: &spec.kernel,
@@ -184,15 +200,19 @@ impl Machine {
             qmp: pairs[1].number(),
             channel: pairs[2].number(),
             nics: &nics,
-        }
-        .arguments();
+            vmcore: vmcore.as_ref().map(AsRawFd::as_raw_fd),
+        };
+        let arguments = line.arguments();
         record_command_line(&spec.directory, &spec.qemu.path, &arguments).map_err(prepare)?;
+        std::fs::write(spec.directory.join("cmdline"), line.kernel_arguments() + "\n")
+            .map_err(prepare)?;
         let log = File::create(spec.directory.join("qemu.log")).map_err(prepare)?;
         let mut command = std::process::Command::new(&spec.qemu.path);
         command.args(&arguments).stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(prepare)?).stderr(log);
         die_with_us(&mut command);
-        inherit(&mut command, pairs.iter().map(Inherited::number).collect());
+        let files = vmcore.as_ref().map(AsRawFd::as_raw_fd);
+        inherit(&mut command, pairs.iter().map(Inherited::number).chain(files).collect());
         let mut command = Command::from(command);
         command.kill_on_drop(true);
         let child = command
@@ -230,7 +250,7 @@ impl Machine {
             next_id: AtomicU32::new(1),
         });
         let (outgoing, to_guest) = mpsc::channel(64);
-        let (quit, quit_asked) = mpsc::channel(1);
+        let (orders, given) = mpsc::channel(1);
         let (channel_reader, channel_writer) = channel.into_split();
         tokio::spawn(write_channel(channel_writer, to_guest));
         let (qmp_reader, qmp_writer) = qmp.into_split();
@@ -242,7 +262,9 @@ impl Machine {
             channel: Some(channel_reader),
             qmp: Some(qmp_reader),
             qmp_writer,
-            quit_asked,
+            orders: given,
+            dumping: None,
+            pauses: spec.vmcore.is_some(),
             log: Log { file: console_log, written: 0, marker: None, tail: Vec::new() },
             scanner: Scanner::new(),
             decoder: Decoder::new(),
@@ -260,7 +282,7 @@ impl Machine {
             qmp_written: 0,
         };
         let task = tokio::spawn(watch.run());
-        Ok(Self { shared, outgoing, quit, task, pid, started, sockets: nic_sockets })
+        Ok(Self { shared, outgoing, orders, task, pid, started, sockets: nic_sockets })
     }
 
     /// A copy of what is known.
@@ -278,6 +300,14 @@ impl Machine {
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.look(|state| state.end.is_some())
+    }
+
+    /// Waits until the trace of a crash that began on the console is complete; at once when there
+    /// is none. The machine is down afterwards, or `deadline` passed.
+    pub async fn settled(&self, deadline: Duration) {
+        if self.look(|state| state.crashed) {
+            let _ = tokio::time::timeout(deadline, self.down()).await;
+        }
     }
 
     /// Process id of QEMU.
@@ -345,13 +375,37 @@ impl Machine {
         request: &Request,
         deadline: Duration,
     ) -> Result<Event, CallError> {
+        self.call_until(id, request, deadline, self.down()).await
+    }
+
+    /// As [`Machine::call`], also of a machine that counts as down: after an oops a kernel often
+    /// still answers, and what it says then is evidence. No answer says nothing.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call_crashed(
+        &self,
+        id: RequestId,
+        request: &Request,
+        deadline: Duration,
+    ) -> Result<Event, CallError> {
+        self.call_until(id, request, deadline, std::future::pending()).await
+    }
+
+    async fn call_until(
+        &self,
+        id: RequestId,
+        request: &Request,
+        deadline: Duration,
+        given_up: impl Future<Output = ()>,
+    ) -> Result<Event, CallError> {
         let (sender, receiver) = oneshot::channel();
         lock(&self.shared.pending).insert(id, sender);
         let answer = async {
             self.send(request).await?;
             tokio::select! {
                 answer = receiver => answer.map_err(|_| CallError::Down),
-                () = self.down() => Err(CallError::Down),
+                () = given_up => Err(CallError::Down),
             }
         };
         let result =
@@ -380,7 +434,7 @@ impl Machine {
     /// Switches the machine off and waits until its process is gone. Whatever was printed until
     /// then has been classified.
     pub async fn stop(mut self) -> MachineState {
-        let _ = self.quit.send(()).await;
+        let _ = self.orders.send(Order::Quit).await;
         let grace = Duration::from_secs(3);
         if tokio::time::timeout(grace, &mut self.task).await.is_err() {
             kill_group(self.pid);

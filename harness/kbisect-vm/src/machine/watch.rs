@@ -15,10 +15,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::process::Child;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::log::Log;
-use super::{Hello, Shared, lock};
+use super::{Hello, Order, Shared, lock};
 use crate::process::kill_group;
 use crate::qmp::{self, QmpEvent, QmpReader};
 use crate::timing::Timing;
@@ -36,7 +36,11 @@ pub(super) struct Watch {
     pub channel: Option<tokio::net::unix::OwnedReadHalf>,
     pub qmp: Option<tokio::net::unix::OwnedReadHalf>,
     pub qmp_writer: OwnedWriteHalf,
-    pub quit_asked: mpsc::Receiver<()>,
+    pub orders: mpsc::Receiver<Order>,
+    /// Who waits for the dump that is being written.
+    pub dumping: Option<oneshot::Sender<Option<String>>>,
+    /// Whether QEMU pauses where it would end: after a restart that nobody asked for.
+    pub pauses: bool,
     pub log: Log,
     pub scanner: Scanner,
     pub decoder: Decoder,
@@ -74,11 +78,22 @@ impl Watch {
                     self.on_exit(status);
                     return;
                 }
-                Some(()) = self.quit_asked.recv() => {
-                    self.quitting = true;
-                    let _ = self.qmp_writer.write_all(qmp::QUIT).await;
-                }
+                Some(order) = self.orders.recv() => self.on_order(order).await,
                 _ = tick.tick() => self.on_tick(),
+            }
+        }
+    }
+
+    async fn on_order(&mut self, order: Order) {
+        match order {
+            Order::Quit => {
+                self.quitting = true;
+                let _ = self.qmp_writer.write_all(qmp::QUIT).await;
+            }
+            Order::Dump(format, done) => {
+                self.dumping = Some(done);
+                let _ = self.qmp_writer.write_all(qmp::STOP).await;
+                let _ = self.qmp_writer.write_all(&qmp::dump(format)).await;
             }
         }
     }
@@ -220,6 +235,11 @@ impl Watch {
                 }
                 QmpEvent::GuestPanicked => lock(&self.shared.state).panicked = true,
                 QmpEvent::Stopped => {}
+                QmpEvent::DumpEnded(error) => {
+                    if let Some(done) = self.dumping.take() {
+                        let _ = done.send(error);
+                    }
+                }
             }
         }
     }
@@ -238,6 +258,15 @@ impl Watch {
             return;
         }
         if state.end.is_some() || self.quitting {
+            return;
+        }
+        // QEMU is not going to end by itself, and what the console still holds comes first.
+        if self.pauses && self.shutdown.is_some() && quiet {
+            drop(state);
+            let events = self.scanner.finish();
+            self.scanner = Scanner::new();
+            self.on_scanned(events);
+            self.down(self.how_it_ended().unwrap_or_default());
             return;
         }
         if state.crashed && quiet {
@@ -285,16 +314,24 @@ impl Watch {
     }
 
     fn on_exit(&mut self, status: io::Result<std::process::ExitStatus>) {
-        let end = match (&self.shutdown, self.quitting) {
+        let end = match (self.how_it_ended(), self.quitting) {
             (_, true) => MachineEnd::Running,
-            (Some((true, reason)), _) if reason == "guest-shutdown" => MachineEnd::PoweredOff,
-            (Some((true, _)), _) => MachineEnd::Restarted,
-            (Some((false, reason)), _) => {
-                MachineEnd::QemuEnded(format!("QEMU was ended from outside: {reason}"))
-            }
+            (Some(end), false) => end,
             (None, false) => MachineEnd::QemuEnded(self.why_it_ended(status)),
         };
         self.down(end);
+    }
+
+    /// What QEMU said of the machine's end.
+    fn how_it_ended(&self) -> Option<MachineEnd> {
+        let (guest, reason) = self.shutdown.as_ref()?;
+        Some(match (guest, reason.as_str()) {
+            (true, "guest-shutdown") => MachineEnd::PoweredOff,
+            (true, _) => MachineEnd::Restarted,
+            (false, reason) => {
+                MachineEnd::QemuEnded(format!("QEMU was ended from outside: {reason}"))
+            }
+        })
     }
 
     fn why_it_ended(&self, status: io::Result<std::process::ExitStatus>) -> String {

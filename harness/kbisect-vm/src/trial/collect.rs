@@ -4,11 +4,14 @@ use std::fs;
 use std::time::Duration;
 
 use kbisect_core::counters::{Counters, FILES};
+use kbisect_core::judge::MachineEnd;
 use kbisect_core::state;
-use kbisect_proto::{Event, Request};
+use kbisect_core::trial::Phase;
+use kbisect_proto::{Event, Request, RequestId};
 
 use super::Trial;
 use super::steps::shell;
+use crate::machine::{CallError, Machine};
 
 const PROC_NET: &str = "/proc/net/";
 
@@ -23,6 +26,12 @@ section() { printf '\n### %s\n' "$1"; }
 section 'addresses, rules, neighbours, routes of all tables'
 printf 'addr show\nrule show\nneigh show\nroute show table all\n' | ip -s -batch - 2>&1
 section 'nft list ruleset'; nft list ruleset 2>&1
+# Tables of the older interface, if it is in use: asking would make it so.
+for family in ip ip6; do
+    if [ -s /proc/net/${family}_tables_names ]; then
+        section "${family}tables-legacy-save -c"; ${family}tables-legacy-save -c 2>&1
+    fi
+done
 section 'conntrack -L'; conntrack -L 2>&1
 section dmesg; dmesg 2>&1
 true
@@ -33,6 +42,20 @@ struct Snapshot {
     node: String,
     counters: Counters,
     files: String,
+}
+
+/// Asks a machine, whether it counts as down or not.
+async fn ask(
+    candidate: &Machine,
+    id: RequestId,
+    request: &Request,
+    deadline: Duration,
+) -> Result<Event, CallError> {
+    if candidate.is_down() {
+        candidate.call_crashed(id, request, deadline).await
+    } else {
+        candidate.call(id, request, deadline).await
+    }
 }
 
 impl Trial<'_> {
@@ -47,10 +70,8 @@ impl Trial<'_> {
             let paths = beside.iter().map(|path| (*path).to_owned()).chain(counted).collect();
             let request = Request::Read { id, node: setup.name.clone(), paths };
             let deadline = self.lab.patience(Duration::from_secs(3));
-            let Ok(Event::Contents { files, .. }) = candidate.call(id, &request, deadline).await
-            else {
-                return found;
-            };
+            let answer = ask(candidate, id, &request, deadline).await;
+            let Ok(Event::Contents { files, .. }) = answer else { return found };
             let mut snapshot = Snapshot {
                 node: setup.name.clone(),
                 counters: Counters::default(),
@@ -66,6 +87,27 @@ impl Trial<'_> {
             found.push(snapshot);
         }
         found
+    }
+
+    /// Reads the state of a candidate that crashed and still answers: after an oops a kernel often
+    /// does. What comes of asking is no part of the verdict.
+    pub(super) async fn collect_crashed(&mut self) {
+        let Some(candidate) = &self.candidate else { return };
+        let state = candidate.state();
+        let stopped = state.reports.iter().any(|report| report.fatal) || state.panicked;
+        if state.hello.is_none() || state.end != Some(MachineEnd::Running) || stopped {
+            return;
+        }
+        let id = candidate.next_id();
+        let deadline = self.lab.patience(Duration::from_secs(1));
+        let lives = ask(candidate, id, &Request::Ping { id }, deadline).await.is_ok();
+        self.frozen = Some(state);
+        if lives {
+            self.begin(Phase::Collect);
+            self.collect().await;
+        } else {
+            self.notes.push("after the crash the guest answered no more".to_owned());
+        }
     }
 
     /// Takes note of the counters as they are once everything is set up.
@@ -105,8 +147,10 @@ impl Trial<'_> {
             let id = candidate.next_id();
             let timeout_ms = timeout.as_millis() as u64;
             let request = Request::Exec { id, node: node.clone(), command, timeout_ms };
-            let patience = timeout + self.lab.settings().timing.answer;
-            let answer = candidate.call(id, &request, patience).await;
+            // One that crashed is not waited for beyond what the guest itself keeps.
+            let grace = self.lab.settings().timing.answer;
+            let patience = if candidate.is_down() { timeout } else { timeout + grace };
+            let answer = ask(candidate, id, &request, patience).await;
             let Ok(Event::Exited { stdout, .. }) = answer else {
                 self.notes.push(format!("the state of {node} at the end could not be read"));
                 return;

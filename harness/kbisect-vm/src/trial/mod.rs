@@ -2,6 +2,7 @@
 
 mod checks;
 mod collect;
+mod evidence;
 mod replay;
 mod steps;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use kbisect_core::counters::Counters;
+use kbisect_core::evidence::Evidence;
 use kbisect_core::judge::{MachineEnd, Observation, judge};
 use kbisect_core::scenario::Check;
 use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Verdict, WireCount};
@@ -55,6 +57,8 @@ pub struct TrialResult {
     pub counters: Vec<String>,
     /// Rule counters and connection tracking entries of failed connections.
     pub state: Vec<String>,
+    /// What a crash left behind.
+    pub evidence: Evidence,
     /// Whether the peer machine, which runs a kernel that is known to work, did not boot under KVM.
     pub kvm_suspect: bool,
 }
@@ -72,6 +76,10 @@ pub struct Trial<'a> {
     /// Ends of connections that failed.
     failed: Vec<(SocketAddr, SocketAddr)>,
     state: Vec<String>,
+    evidence: Evidence,
+    /// The state that counts, once a crashed machine is asked for evidence: what comes of that is
+    /// our doing.
+    frozen: Option<MachineState>,
     /// Services that were started while the candidate booted.
     early_services: BTreeMap<String, u32>,
     counters: Vec<String>,
@@ -105,6 +113,8 @@ impl<'a> Trial<'a> {
             before: Vec::new(),
             failed: Vec::new(),
             state: Vec::new(),
+            evidence: Evidence::default(),
+            frozen: None,
             early_services: BTreeMap::new(),
             counters: Vec::new(),
             timings: BTreeMap::new(),
@@ -114,10 +124,18 @@ impl<'a> Trial<'a> {
             notify,
         };
         let _: Result<(), Stop> = trial.phases(kernel).await;
+        // Checks can end while the kernel still prints its last words.
+        if let Some(candidate) = &trial.candidate {
+            let timing = trial.lab.settings().timing;
+            candidate.settled(timing.quiet_in_trace + 4 * timing.quiet).await;
+        }
         if trial.candidate.as_ref().is_some_and(|candidate| !candidate.is_down()) {
             trial.begin(Phase::Collect);
             trial.collect().await;
+        } else {
+            trial.collect_crashed().await;
         }
+        trial.keep_memory().await;
         trial
     }
 
@@ -147,9 +165,10 @@ impl<'a> Trial<'a> {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let mut seen = self.seen.clone();
-        if let Some(candidate) = &self.candidate {
-            let state = candidate.state();
-            merge_state(&mut seen, &state);
+        match (&self.frozen, &self.candidate) {
+            (Some(state), _) => merge_state(&mut seen, state),
+            (None, Some(candidate)) => merge_state(&mut seen, &candidate.state()),
+            (None, None) => {}
         }
         judge(&seen, self.lab.scenario().warnings)
     }
@@ -160,16 +179,19 @@ impl<'a> Trial<'a> {
         let mut release = None;
         if let Some(candidate) = self.candidate.take() {
             let state = candidate.stop().await;
+            let state = self.frozen.take().unwrap_or(state);
             merge_state(&mut self.seen, &state);
             release = state.hello.map(|hello| hello.release);
         }
+        let verdict = judge(&self.seen, self.lab.scenario().warnings);
+        self.note_crash(&verdict);
         let recording = self.lab.wires().stop_recording();
         self.notes.extend(busy_host());
         self.notes.extend(recording.trouble);
         let _ = fs::remove_file(self.directory.join("candidate/initramfs"));
         self.close_phase();
         TrialResult {
-            verdict: judge(&self.seen, self.lab.scenario().warnings),
+            verdict,
             observation: self.seen,
             timings_s: self.timings,
             wall_s: self.started.elapsed().as_secs_f64(),
@@ -179,6 +201,7 @@ impl<'a> Trial<'a> {
             hops: self.hops,
             counters: self.counters,
             state: self.state,
+            evidence: self.evidence,
             kvm_suspect: self.kvm_suspect,
         }
     }

@@ -88,6 +88,15 @@ impl Bench {
 
     /// A lab with a scenario of the test's own.
     pub fn with(scenario: &str, peer: impl FnOnce(&Path) -> String) -> Self {
+        Self::make(scenario, peer, false)
+    }
+
+    /// A lab that dumps the memory of candidates that crash or hang.
+    pub fn dumping() -> Self {
+        Self::make(SCENARIO, |_| String::new(), true)
+    }
+
+    fn make(scenario: &str, peer: impl FnOnce(&Path) -> String, vmcore: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut scenario =
             Scenario::parse("bench", "scenario.toml", scenario).unwrap().scenario().clone();
@@ -105,6 +114,7 @@ impl Bench {
             placement: Placement::Split,
             directory: folder.path().join("lab"),
             timing: TIMING,
+            vmcore,
         };
         let interrupt = Interrupt::default();
         let session = Session::new(settings, interrupt.clone()).unwrap();

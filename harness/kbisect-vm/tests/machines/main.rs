@@ -5,6 +5,7 @@
 mod bench;
 mod failures;
 mod hostile;
+mod memory;
 mod processes;
 mod signals;
 mod verdicts;

@@ -181,6 +181,17 @@ pub struct TrialArgs {
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+    /// What is kept of failures.
+    #[command(flatten)]
+    pub evidence: EvidenceArgs,
+}
+
+/// What is kept of failures, beyond what always is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct EvidenceArgs {
+    /// Dump the guest's memory when its kernel crashes or hangs, for the `crash` utility
+    #[arg(long, help_heading = "Evidence")]
+    pub vmcore: bool,
 }
 
 /// Where trials run.

@@ -18,7 +18,7 @@ use super::kernels;
 use super::plan::{check_testable, check_work, plan, show};
 use super::prefetch::Prefetch;
 use super::trial::{Place, Trials};
-use crate::cli::{self, BisectArgs, Global, MachineArgs, Range, ResumeArgs, Series};
+use crate::cli::{self, BisectArgs, EvidenceArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::exit::Class;
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, output, settings};
@@ -52,7 +52,8 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let reference = kernels::reference(&base, args.trial.reference.as_deref())?;
     let name = args.trial.scenario.clone();
     let context =
-        Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?;
+        Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?
+            .keeping(&args.trial.evidence);
     if args.dry_run {
         let plan = plan(args, &context, "(not begun)", &series);
         context.base.ui.finish();
@@ -111,7 +112,8 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
         origin: folder.display().to_string(),
         warnings: Vec::new(),
     };
-    let context = Context::new(base, &machine, loaded, &plan.scenario, reference, placement)?;
+    let context = Context::new(base, &machine, loaded, &plan.scenario, reference, placement)?
+        .keeping(&EvidenceArgs { vmcore: plan.options.vmcore });
     if context.image.key != plan.environment.image {
         return Err(errors::infrastructure(
             "the root image is not the one that the run began with",

@@ -13,7 +13,7 @@ use kbisect_vm::session::Interrupt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::going_on::ASKED_FOR;
-use crate::cli::{self, AccelChoice, Global, MachineArgs};
+use crate::cli::{self, AccelChoice, EvidenceArgs, Global, MachineArgs};
 use crate::errors;
 use crate::settings::global::{image_sources, run_folder};
 use crate::settings::scenario::LoadedScenario;
@@ -53,6 +53,8 @@ pub struct Context {
     pub reference: ReadyKernel,
     /// Where nodes are put.
     pub placement: Placement,
+    /// What is kept of failures.
+    pub evidence: EvidenceArgs,
 }
 
 impl Base {
@@ -184,7 +186,14 @@ impl Context {
                 cli::Placement::Split => Placement::Split,
                 cli::Placement::Single => Placement::Single,
             },
+            evidence: EvidenceArgs::default(),
         })
+    }
+
+    /// Says what is kept of failures.
+    #[must_use]
+    pub fn keeping(self, evidence: &EvidenceArgs) -> Self {
+        Self { evidence: evidence.clone(), ..self }
     }
 
     /// Where and with what trials run, for the record.

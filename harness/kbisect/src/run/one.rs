@@ -34,7 +34,8 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let kernel = kernels::to_try(&base, &candidate)?;
     let name = args.trial.scenario.clone();
     let context =
-        Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?;
+        Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?
+            .keeping(&args.trial.evidence);
     let what = format!("{}-{}", context.scenario.name, candidate.kernel.label());
     let (_, folder) = new_run(&args.trial.results, &what)?;
     keep_scenario(&folder, &context.scenario)?;

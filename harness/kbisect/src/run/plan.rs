@@ -49,6 +49,7 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
             assume_old: skips(old),
             assume_new: skips(new),
             infra_retries: INFRA_RETRIES,
+            vmcore: args.trial.evidence.vmcore,
         },
         warnings,
     }

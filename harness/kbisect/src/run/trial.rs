@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
 use kbisect_core::trial::{TrialRecord, Verdict};
@@ -65,7 +66,11 @@ impl<'a> Trials<'a> {
         });
         let result = match ready {
             Err(reason) => untested(Verdict::Skip(reason)),
-            Ok(kernel) => self.in_lab(kernel, &folder, shell, place.number, tell)?,
+            Ok(kernel) => {
+                let mut result = self.in_lab(kernel, &folder, shell, place.number, tell)?;
+                keep_config(kernel, &folder, &mut result);
+                result
+            }
         };
         let record = self.record(place, relative, result);
         write_json(&folder.join("trial.json"), &record)?;
@@ -132,6 +137,7 @@ impl<'a> Trials<'a> {
                     placement: context.placement,
                     directory: self.run_folder.join("lab"),
                     timing: Timing::default(),
+                    vmcore: context.evidence.vmcore,
                 };
                 Session::new(settings, context.base.interrupt.clone())?
             }
@@ -174,6 +180,8 @@ impl<'a> Trials<'a> {
             hops: result.hops,
             counters: result.counters,
             state: result.state,
+            evidence: result.evidence,
+            matching: None,
             directory,
             accelerator: self.probe.accelerator.to_string(),
             release: result.release,
@@ -197,6 +205,21 @@ impl<'a> Trials<'a> {
     }
 }
 
+/// Keeps the kernel's configuration with a trial that failed: whoever gets the evidence may not have
+/// the package.
+fn keep_config(kernel: &ReadyKernel, folder: &Path, result: &mut TrialResult) {
+    let (Verdict::Bad(_), Some(config)) = (&result.verdict, &kernel.config) else { return };
+    let path = "candidate/config";
+    // Read and written, not copied: files of the store are read-only, and this one is not to be.
+    match std::fs::read(config).and_then(|text| std::fs::write(folder.join(path), text)) {
+        Ok(()) => result.evidence.files.push(EvidenceFile {
+            path: path.to_owned(),
+            what: "configuration of the kernel".to_owned(),
+        }),
+        Err(error) => result.notes.push(format!("cannot keep the kernel's configuration: {error}")),
+    }
+}
+
 fn untested(verdict: Verdict) -> TrialResult {
     TrialResult {
         verdict,
@@ -209,6 +232,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         hops: Vec::new(),
         counters: Vec::new(),
         state: Vec::new(),
+        evidence: Evidence::default(),
         kvm_suspect: false,
     }
 }

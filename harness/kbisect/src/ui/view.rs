@@ -253,6 +253,8 @@ pub mod tests {
                 hops: Vec::new(),
                 counters: Vec::new(),
                 state: Vec::new(),
+                evidence: Default::default(),
+                matching: None,
                 directory: String::new(),
                 accelerator: "tcg".to_owned(),
                 release: None,
