@@ -86,6 +86,8 @@ pub struct Observation {
     pub checks: Vec<CheckResult>,
     /// Losses that were located, with the check that they belong to.
     pub losses: Vec<(String, Loss)>,
+    /// Why time in a guest cannot be trusted, if so: time-outs and stalls then mean nothing.
+    pub clock: Option<String>,
     /// Whether the candidate answered after the last check: the positive proof.
     pub answered_at_end: bool,
 }
@@ -105,6 +107,7 @@ impl Default for Observation {
             service: None,
             checks: Vec::new(),
             losses: Vec::new(),
+            clock: None,
             answered_at_end: false,
         }
     }
@@ -113,6 +116,38 @@ impl Default for Observation {
 /// Draws the verdict.
 #[must_use]
 pub fn judge(seen: &Observation, warnings: WarningPolicy) -> Verdict {
+    let verdict = conclude(seen, warnings);
+    match (&verdict, &seen.clock) {
+        (Verdict::Bad(symptom), Some(why)) if rests_on_time(seen, symptom) => {
+            Verdict::Infra(format!("{why}, so this says nothing: {symptom}"))
+        }
+        _ => verdict,
+    }
+}
+
+/// Whether a symptom can be the work of a clock that is wrong: whatever was not done in time.
+fn rests_on_time(seen: &Observation, symptom: &Symptom) -> bool {
+    match symptom.kind {
+        // A stall that was made fatal is still a stall.
+        SymptomKind::Panic => seen
+            .reports
+            .iter()
+            .find(|report| report.phase > Phase::Boot)
+            .is_some_and(|report| report.kind == SymptomKind::Hang),
+        SymptomKind::Oops
+        | SymptomKind::Warning
+        | SymptomKind::Reboot
+        | SymptomKind::RulesRefused => false,
+        SymptomKind::Hang
+        | SymptomKind::LostIngress
+        | SymptomKind::LostEgress
+        | SymptomKind::CheckFailed
+        | SymptomKind::ServiceDown
+        | SymptomKind::BootFailed => true,
+    }
+}
+
+fn conclude(seen: &Observation, warnings: WarningPolicy) -> Verdict {
     // A kernel that said it cannot go on needs no word from QEMU: how that ended says no more.
     if let MachineEnd::QemuEnded(error) = &seen.end
         && !seen.reports.iter().any(|report| report.fatal)
@@ -324,6 +359,29 @@ mod tests {
 
     fn kind_of(verdict: &Verdict) -> Option<SymptomKind> {
         verdict.symptom().map(|symptom| symptom.kind)
+    }
+
+    #[test]
+    fn with_a_clock_that_runs_away_nothing_that_rests_on_time_is_bad() {
+        let wrong = |seen: Observation| {
+            let seen = Observation { clock: Some("the clock runs away".to_owned()), ..seen };
+            judge(&seen, WarningPolicy::Bad)
+        };
+        let stall = report(SymptomKind::Hang, Phase::Checks, false);
+        let made_fatal = report(SymptomKind::Panic, Phase::Checks, true);
+        let oops = report(SymptomKind::Oops, Phase::Checks, false);
+        let failed = Observation { checks: vec![check(CheckStatus::Fail)], ..good() };
+        let reports = |reports: &[&ConsoleReport]| Observation {
+            reports: reports.iter().map(|report| (*report).clone()).collect(),
+            ..good()
+        };
+        let infra = |verdict| matches!(verdict, Verdict::Infra(why) if why.starts_with("the clock runs away, so"));
+        assert!(infra(wrong(failed)));
+        assert!(infra(wrong(reports(&[&stall]))));
+        assert!(infra(wrong(reports(&[&stall, &made_fatal]))));
+        assert_eq!(kind_of(&wrong(reports(&[&made_fatal]))), Some(SymptomKind::Panic));
+        assert_eq!(kind_of(&wrong(reports(&[&oops]))), Some(SymptomKind::Oops));
+        assert_eq!(wrong(good()), Verdict::Good, "what was shown was shown");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::fd::FromRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub struct Player {
     channel: Mutex<UnixStream>,
     nics: Vec<UnixStream>,
     beats: AtomicBool,
+    uptime_ms: AtomicU64,
     stubborn: Arc<AtomicBool>,
     /// Where the memory is dumped to.
     memory: Option<fs::File>,
@@ -56,6 +57,7 @@ impl Player {
             channel: Mutex::new(socket(machine.channel, "guest channel")?),
             nics: machine.nics.iter().map(|number| adopt(*number)).collect(),
             beats: AtomicBool::new(false),
+            uptime_ms: AtomicU64::new(1000),
             stubborn: Arc::default(),
             // SAFETY: as in `adopt`.
             memory: machine.dump.map(|number| unsafe { fs::File::from_raw_fd(number) }),
@@ -77,7 +79,8 @@ impl Player {
             loop {
                 std::thread::sleep(HEARTBEAT);
                 if heart.beats.load(Ordering::SeqCst) {
-                    heart.send(&Event::Heartbeat { uptime_ms: 1000 });
+                    let uptime_ms = heart.uptime_ms.load(Ordering::SeqCst);
+                    heart.send(&Event::Heartbeat { uptime_ms });
                 }
             }
         });
@@ -211,6 +214,10 @@ impl Player {
             Action::Marker => self.print("kbisect-guest: user space is up\r\n"),
             Action::Hello(protocol) => self.hello(*protocol),
             Action::Heartbeats => self.beats.store(true, Ordering::SeqCst),
+            Action::Clock(millis) => {
+                self.uptime_ms.store(*millis, Ordering::SeqCst);
+                self.send(&Event::Heartbeat { uptime_ms: *millis });
+            }
             Action::Crash(kind, function) => self.print(&text::crash(*kind, function)),
             Action::Shutdown { guest, reason } => self.shutdown(*guest, reason),
             Action::Pvpanic => {

@@ -70,6 +70,8 @@ pub enum Action {
     Hello(u32),
     /// Heartbeats begin.
     Heartbeats,
+    /// From now on heartbeats say that the kernel runs for so many milliseconds.
+    Clock(u64),
     /// A failure in the words of a kernel, in this function.
     Crash(Crash, String),
     /// The event `SHUTDOWN`, from the guest or the host, with a reason.
@@ -293,6 +295,7 @@ fn action_of(line: &str) -> Option<Action> {
         "marker" => Action::Marker,
         "hello" => Action::Hello(rest.parse().ok()?),
         "heartbeats" => Action::Heartbeats,
+        "clock" => Action::Clock(rest.parse().ok()?),
         "panic" => Action::Crash(Crash::Panic, text()),
         "oops" => Action::Crash(Crash::Oops, text()),
         "warning" => Action::Crash(Crash::Warning, text()),

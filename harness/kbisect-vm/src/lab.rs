@@ -172,6 +172,8 @@ impl Lab {
         let Some(plan) = self.plan.peer.clone() else { return Ok(()) };
         if let Some(peer) = self.peer.take()
             && !peer.is_down()
+            // Its time-outs would mean nothing, for as long as it lives.
+            && peer.look(|state| state.clock_ahead.is_none())
             && self.reset(&peer).await.is_ok()
         {
             self.peer = Some(peer);

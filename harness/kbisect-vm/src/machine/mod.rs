@@ -135,6 +135,10 @@ pub struct MachineState {
     pub panicked: bool,
     /// Last sign of life on the guest channel.
     pub heard: Instant,
+    /// How far the guest's clock ran ahead of the host's: it says that it is older than its QEMU. A
+    /// starved host makes kernels measure their TSC wrongly; time-outs and stall detectors in such a
+    /// guest mean nothing.
+    pub clock_ahead: Option<Duration>,
     phase: Phase,
     crashed: bool,
 }
@@ -241,6 +245,7 @@ impl Machine {
                 service_lines: BTreeMap::new(),
                 panicked: false,
                 heard: started,
+                clock_ahead: None,
                 phase: Phase::Boot,
                 crashed: false,
             }),

@@ -25,6 +25,8 @@ use crate::timing::Timing;
 
 /// Most bytes of QMP that are kept in the log.
 const MAX_QMP_LOG: usize = 1 << 20;
+/// How far a guest's clock may be ahead. It starts after QEMU does, so it should never be.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How often the task looks at its timers.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -172,6 +174,12 @@ impl Watch {
     fn on_event(&mut self, event: Event) {
         let mut state = lock(&self.shared.state);
         state.heard = Instant::now();
+        if let Event::Hello { uptime_ms, .. } | Event::Heartbeat { uptime_ms } = event {
+            let ahead = Duration::from_millis(uptime_ms).saturating_sub(self.started.elapsed());
+            if ahead > CLOCK_TOLERANCE {
+                state.clock_ahead = state.clock_ahead.max(Some(ahead));
+            }
+        }
         match event {
             Event::Hello { protocol, .. } if protocol != PROTOCOL => {
                 state.boot_error =

@@ -170,7 +170,12 @@ impl<'a> Trial<'a> {
             (None, Some(candidate)) => merge_state(&mut seen, &candidate.state()),
             (None, None) => {}
         }
+        seen.clock = seen.clock.take().or_else(|| self.peer_clock());
         judge(&seen, self.lab.scenario().warnings)
+    }
+
+    fn peer_clock(&self) -> Option<String> {
+        wrong_clock("peer", &self.lab.peer()?.state())
     }
 
     /// Switches the candidate off and judges.
@@ -183,6 +188,7 @@ impl<'a> Trial<'a> {
             merge_state(&mut self.seen, &state);
             release = state.hello.map(|hello| hello.release);
         }
+        self.seen.clock = self.seen.clock.take().or_else(|| self.peer_clock());
         let verdict = judge(&self.seen, self.lab.scenario().warnings);
         self.note_crash(&verdict);
         let recording = self.lab.wires().stop_recording();
@@ -287,9 +293,19 @@ fn merge_state(seen: &mut Observation, state: &MachineState) {
     seen.boot_error = seen.boot_error.take().or_else(|| state.boot_error.clone());
     seen.panicked |= state.panicked;
     seen.reports.clone_from(&state.reports);
+    seen.clock = seen.clock.take().or_else(|| wrong_clock("candidate", state));
     if let (MachineEnd::Running, Some(end)) = (&seen.end, &state.end) {
         seen.end = end.clone();
     }
+}
+
+/// Says that time in a machine's guest cannot be trusted, if so.
+fn wrong_clock(machine: &str, state: &MachineState) -> Option<String> {
+    let seconds = state.clock_ahead?.as_secs();
+    Some(format!(
+        "the clock of the {machine} machine is wrong (it ran {seconds} s ahead; a busy host makes kernels \
+         measure their processor's clock wrongly)"
+    ))
 }
 
 fn describe_end(state: &MachineState) -> String {

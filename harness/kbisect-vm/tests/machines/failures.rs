@@ -59,6 +59,33 @@ fn a_warning_is_a_symptom_and_does_not_end_the_trial() {
     assert!(result.observation.answered_at_end);
 }
 
+/// A kernel that measured its TSC on a starved host lives 46 times too fast: its stall detectors
+/// fire, and the time-outs of what runs on it are over at once.
+#[test]
+fn what_a_runaway_clock_brings_about_is_not_the_kernels_fault() {
+    let mut bench = Bench::new();
+    for fault in ["lockup nft_fake_eval", "reply connect-timeout"] {
+        let result = bench.trial(&format!("at exec nft\n clock 126000\nat http\n {fault}\n"));
+        let Verdict::Infra(why) = &result.verdict else { panic!("{fault}: {}", result.verdict) };
+        assert!(why.contains("the clock of the candidate machine is wrong"), "{why}");
+    }
+    let result = bench.trial("at exec nft\n clock 126000\n");
+    assert_eq!(result.verdict, Verdict::Good, "what was shown was shown");
+    let (kind, _) = bench.bad("at exec nft\n clock 126000\nat http\n oops nft_fake_eval\n");
+    assert_eq!(kind, SymptomKind::Oops, "a crash needs no clock");
+}
+
+#[test]
+fn a_peer_with_a_runaway_clock_is_replaced() {
+    let mut bench = Bench::with_peer(|_| "at start\n boot 6.1.0\n clock 126000\n".to_owned());
+    let result = bench.trial("at http\n reply connect-timeout\n");
+    let Verdict::Infra(why) = &result.verdict else { panic!("{}", result.verdict) };
+    assert!(why.contains("the clock of the peer machine is wrong"), "{why}");
+    assert!(!bench.file("lab/peer-2").exists());
+    assert_eq!(bench.trial("").verdict, Verdict::Good);
+    assert!(bench.file("lab/peer-2").exists());
+}
+
 #[test]
 fn lock_ups_and_silence_are_hangs() {
     let mut bench = Bench::new();
