@@ -155,8 +155,7 @@ fn read_pcap(
 
 fn read_pcapng(bytes: &[u8], frames: &mut Frames) -> Result<(), CaptureError> {
     let mut order = Order::Little;
-    // Nanoseconds per unit of each interface.
-    let mut units: Vec<f64> = Vec::new();
+    let mut units: Vec<Unit> = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let cut = CaptureError::Truncated { packet: frames.next_number() };
@@ -199,9 +198,9 @@ fn read_pcapng(bytes: &[u8], frames: &mut Frames) -> Result<(), CaptureError> {
                 else {
                     return Err(cut);
                 };
-                let unit = units.get(interface as usize).copied().unwrap_or(1000.0);
-                let stamp = (u64::from(high) << 32 | u64::from(low)) as f64;
-                frames.push((stamp * unit) as u64, data, whole)?;
+                let unit = units.get(interface as usize).copied().unwrap_or(Unit::MICROSECOND);
+                let stamp = u64::from(high) << 32 | u64::from(low);
+                frames.push(unit.nanos(stamp), data, whole)?;
             }
             _ => {}
         }
@@ -210,8 +209,31 @@ fn read_pcapng(bytes: &[u8], frames: &mut Frames) -> Result<(), CaptureError> {
     Ok(())
 }
 
-/// Nanoseconds per unit, from the option `if_tsresol` (9); microseconds without it.
-fn resolution(mut options: &[u8], order: Order) -> f64 {
+/// The unit of time stamps: a second over a power. Whole numbers, since nanoseconds since 1970 need
+/// more digits than a float has.
+#[derive(Clone, Copy)]
+enum Unit {
+    Ten(u32),
+    Two(u32),
+}
+
+impl Unit {
+    const MICROSECOND: Self = Self::Ten(6);
+
+    /// A time stamp in nanoseconds, rounded down.
+    fn nanos(self, stamp: u64) -> u64 {
+        let stamp = u128::from(stamp);
+        let nanos = match self {
+            Self::Ten(power @ 0..=9) => stamp * 10u128.pow(9 - power),
+            Self::Ten(power) => 10u128.checked_pow(power - 9).map_or(0, |over| stamp / over),
+            Self::Two(power) => (stamp * 1_000_000_000) >> power,
+        };
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
+}
+
+/// The unit of an interface, from the option `if_tsresol` (9); microseconds without it.
+fn resolution(mut options: &[u8], order: Order) -> Unit {
     while let Some(head) = order.word(options, 0) {
         let (code, length) = match order {
             Order::Little => (head & 0xffff, head >> 16),
@@ -219,9 +241,9 @@ fn resolution(mut options: &[u8], order: Order) -> f64 {
         };
         if code == 9 {
             return match options.get(4) {
-                Some(power) if power & 0x80 == 0 => 1e9 / 10f64.powi(i32::from(*power)),
-                Some(power) => 1e9 / 2f64.powi(i32::from(power & 0x7f)),
-                None => 1000.0,
+                Some(power) if power & 0x80 == 0 => Unit::Ten(u32::from(*power)),
+                Some(power) => Unit::Two(u32::from(power & 0x7f)),
+                None => Unit::MICROSECOND,
             };
         }
         let next = 4 + (length as usize).next_multiple_of(4);
@@ -230,7 +252,7 @@ fn resolution(mut options: &[u8], order: Order) -> f64 {
         }
         options = &options[next..];
     }
-    1000.0
+    Unit::MICROSECOND
 }
 
 #[cfg(test)]
@@ -269,6 +291,19 @@ mod tests {
         assert_eq!(frames.len(), 2);
         assert_eq!(frames[1].data, [2; 63]);
         assert_eq!(frames[1].at, Duration::from_micros(500));
+    }
+
+    /// A float of 64 bits knows the nanoseconds of today to a quarter of a microsecond only.
+    #[test]
+    fn times_since_1970_keep_their_nanoseconds() {
+        let begin = 1_700_000_000_000_000_001;
+        let mut bytes = pcapng::header(&["a"]);
+        pcapng::packet(&mut bytes, 0, begin, &[1; 60]);
+        pcapng::packet(&mut bytes, 0, begin + 3, &[2; 60]);
+        assert_eq!(read(&bytes).unwrap()[1].at, Duration::from_nanos(3));
+        assert_eq!(Unit::Two(10).nanos(1536), 1_500_000_000);
+        assert_eq!([Unit::Ten(12).nanos(1999), Unit::Ten(127).nanos(u64::MAX)], [1, 0]);
+        assert_eq!(Unit::Ten(0).nanos(u64::MAX), u64::MAX);
     }
 
     #[test]

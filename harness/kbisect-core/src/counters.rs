@@ -98,7 +98,8 @@ impl Counters {
 
     fn add_hex(&mut self, name: String, value: &str) {
         if let Ok(value) = u64::from_str_radix(value, 16) {
-            *self.0.entry(name).or_default() += value;
+            let sum = self.0.entry(name).or_default();
+            *sum = sum.saturating_add(value);
         }
     }
 

@@ -13,6 +13,7 @@ mod files;
 mod hash;
 mod http;
 mod import;
+mod inspect;
 mod modules;
 mod progress;
 mod ready;
@@ -23,6 +24,7 @@ mod tools;
 
 pub use candidate::{Build, Candidate, CandidateState, PackageRef};
 pub use catalog::{Catalog, CatalogError, ResolveError};
+pub use inspect::{PackageContents, inspect_package};
 pub use modules::{MissingModule, ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};
 pub use ready::ReadyKernel;

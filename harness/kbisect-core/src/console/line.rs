@@ -29,23 +29,21 @@ pub(super) struct Line<'a> {
 /// Makes text of console bytes: no carriage returns, no escape sequences, no other control
 /// characters than tab, valid UTF-8.
 pub(super) fn clean(raw: &[u8]) -> Cow<'_, str> {
-    let mut raw = raw;
-    while let [rest @ .., b'\r' | b'\n'] = raw {
-        raw = rest;
+    match std::str::from_utf8(raw) {
+        Ok(text) => clean_text(text),
+        Err(_) => Cow::Owned(clean_text(&String::from_utf8_lossy(raw)).into_owned()),
     }
-    while let [b'\r' | 0, rest @ ..] = raw {
-        raw = rest;
-    }
-    // No early exit: this way the compiler makes it a vector loop.
-    let odd = |b: u8| (b < 0x20 && b != b'\t') || b == 0x7f;
-    let dirty = raw.iter().fold(false, |dirty, b| dirty | odd(*b));
-    if !dirty && let Ok(text) = std::str::from_utf8(raw) {
+}
+
+/// As [`clean`], of bytes that are known to be UTF-8.
+pub(super) fn clean_text(text: &str) -> Cow<'_, str> {
+    let text = text.trim_end_matches(['\r', '\n']).trim_start_matches(['\r', '\0']);
+    // No early exit: this way the compiler makes it a vector loop. 0xc2 leads in U+0080 to U+009f,
+    // which are control characters too.
+    let odd = |b: u8| (b < 0x20 && b != b'\t') || b == 0x7f || b == 0xc2;
+    if !text.bytes().fold(false, |dirty, b| dirty | odd(b)) {
         return Cow::Borrowed(text);
     }
-    if !dirty {
-        return String::from_utf8_lossy(raw);
-    }
-    let text = String::from_utf8_lossy(raw);
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -95,26 +93,49 @@ pub(super) fn parse(full: &str) -> Line<'_> {
     let mut line = Line { full, body: full, caller: Caller::Unknown, stamped: false };
     loop {
         let text = line.body.trim_start_matches(' ');
-        let rest = if let Some(rest) = strip_stamp(text) {
-            line.stamped = true;
-            rest
-        } else if let Some((caller, rest)) = strip_caller(text).filter(|_| line.stamped) {
-            line.caller = caller;
-            rest
-        } else if line.stamped {
-            // One space belongs to the prefix, more of them to the message.
-            line.body = line.body.strip_prefix(' ').unwrap_or(line.body);
+        if line.stamped {
+            line.body = match strip_caller(text) {
+                Some((caller, rest)) => {
+                    line.caller = caller;
+                    rest
+                }
+                // One space belongs to the prefix, more of them to the message.
+                None => line.body.strip_prefix(' ').unwrap_or(line.body),
+            };
+            if line.caller != Caller::Unknown {
+                line.body = line.body.strip_prefix(' ').unwrap_or(line.body);
+            } else if let Some(rest) = strip_host(line.body) {
+                line.body = rest;
+            }
             return line;
-        } else if let Some(rest) = strip_level(text)
-            .or_else(|| strip_dropped(text))
-            .or_else(|| strip_date(text))
-            .or_else(|| strip_syslog(text))
-        {
-            rest
-        } else {
-            return line;
+        }
+        // Most lines begin with one of few characters.
+        let rest = match text.as_bytes().first() {
+            Some(b'[') => {
+                strip_stamp(text).inspect(|_| line.stamped = true).or_else(|| strip_clock(text))
+            }
+            Some(b'<') => strip_level(text),
+            Some(b'*') => strip_dropped(text),
+            Some(b'0'..=b'9') => strip_record(text)
+                .or_else(|| strip_journal(text))
+                .inspect(|_| line.stamped = true)
+                .or_else(|| strip_clock(text)),
+            Some(b'A'..=b'Z') => {
+                strip_journal(text).inspect(|_| line.stamped = true).or_else(|| strip_clock(text))
+            }
+            Some(b'k') => strip_facility(text),
+            Some(b'|') => text.strip_prefix("| "),
+            _ => None,
         };
+        let Some(rest) = rest else { return line };
         line.body = rest;
+        if line.stamped {
+            // `[   12.3]` may follow what syslog puts in front.
+            let text = rest.trim_start_matches(' ');
+            if let Some(rest) = text.starts_with('[').then(|| strip_stamp(text)).flatten() {
+                line.body = rest;
+            }
+        }
     }
 }
 
@@ -152,22 +173,39 @@ fn before_body<'a>(full: &'a str, body: &str) -> &'a str {
     full.get(prefix..).unwrap_or(full)
 }
 
-/// `[   12.345678]`, and `[Mon Jan  1 12:00:00 2024]` as dmesg -T prints it.
+/// `[   12.345678]`, and as dmesg -T, -e and -d print it: `[Mon Jan  1 12:00:00 2024]`,
+/// `[Nov20 12:00]`, `[  +0.000012]`.
 fn strip_stamp(text: &str) -> Option<&str> {
-    let inner = text.strip_prefix('[')?;
-    let digits = inner.trim_start_matches(' ');
-    let seconds = digits.trim_start_matches(|c: char| c.is_ascii_digit());
-    if seconds.len() < digits.len() {
-        let fraction = seconds.strip_prefix('.')?;
-        let rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-        return (fraction.len() - rest.len() >= 3).then(|| rest.strip_prefix(']')).flatten();
-    }
-    if !["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "].contains(&inner.get(..4)?) {
+    let bytes = text.as_bytes();
+    if bytes.first() != Some(&b'[') {
         return None;
     }
-    let (date, rest) = inner.split_once(']')?;
-    (date.contains(':') && date.len() < 40).then_some(rest)
+    let skip = |from: usize, wanted: fn(&u8) -> bool| {
+        from + bytes[from..].iter().take_while(|b| wanted(b)).count()
+    };
+    let digits = skip(1, |b| *b == b' ' || *b == b'+');
+    let point = skip(digits, u8::is_ascii_digit);
+    if point > digits {
+        if bytes.get(point) != Some(&b'.') {
+            return None;
+        }
+        let end = skip(point + 1, u8::is_ascii_digit);
+        let closed = end > point + 3 && bytes.get(end) == Some(&b']');
+        return closed.then(|| &text[end + 1..]);
+    }
+    if !bytes.get(1).is_some_and(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let (date, rest) = text[1..].split_once(']')?;
+    let known = |names: &[&str]| names.contains(&date.get(..3).unwrap_or_default());
+    let long = known(&DAYS) && date.as_bytes().get(3) == Some(&b' ') && date.len() < 40;
+    let short = known(&MONTHS) && (11..=12).contains(&date.len());
+    ((long || short) && date.contains(':')).then_some(rest)
 }
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 fn strip_caller(text: &str) -> Option<(Caller, &str)> {
     let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
@@ -187,29 +225,78 @@ fn strip_level(text: &str) -> Option<&str> {
         .then_some(rest)
 }
 
+/// `kern  :warn  : `, as dmesg -x prints it.
+fn strip_facility(text: &str) -> Option<&str> {
+    let (level, rest) = text.strip_prefix("kern  :")?.split_once(':')?;
+    (level.len() <= 7).then_some(rest)
+}
+
 /// `** 2499 printk messages dropped ** `, which the message that follows is glued to.
 fn strip_dropped(text: &str) -> Option<&str> {
     let (count, rest) = text.strip_prefix("** ")?.split_once(" printk messages dropped **")?;
     count.bytes().all(|b| b.is_ascii_digit()).then_some(rest)
 }
 
-/// `2018/01/09 14:28:48 `, which some collectors put in front.
-fn strip_date(text: &str) -> Option<&str> {
-    let shape = b"dddd/dd/dd dd:dd:dd ";
-    let head = text.as_bytes().get(..shape.len())?;
-    let fits = |(b, s): (&u8, &u8)| if *s == b'd' { b.is_ascii_digit() } else { b == s };
-    head.iter().zip(shape).all(fits).then(|| &text[shape.len()..])
+/// `4,1234,5678901,-;`, as /dev/kmsg and netconsole's extended format have it.
+fn strip_record(text: &str) -> Option<&str> {
+    let (head, rest) = text.split_once(';').filter(|(head, _)| head.len() < 80)?;
+    let mut fields = head.split(',');
+    let number = |field: Option<&str>| {
+        field.is_some_and(|f| !f.is_empty() && f.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let numbers = number(fields.next()) && number(fields.next()) && number(fields.next());
+    (numbers && fields.next().is_some()).then_some(rest)
 }
 
-/// `Jan  1 12:00:00 host kernel: `, as syslog and the journal print it.
-fn strip_syslog(text: &str) -> Option<&str> {
-    let head = text.as_bytes().get(..16)?;
-    let clock = head[9] == b':' && head[12] == b':' || head[10] == b'T';
-    if !clock || !head[0].is_ascii_alphanumeric() {
-        return None;
+/// What loggers of serial consoles put in front: `2024-11-20 12:00:01.123 `, `[12:00:01] `,
+/// `Nov 20 12:00:01 `, `2024-11-20T12:00:01Z | `.
+fn strip_clock(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let bracket = bytes.first() == Some(&b'[');
+    let mut at = usize::from(bracket);
+    let day = text.get(at..at + 4).is_some_and(|t| t.ends_with(' ') && MONTHS.contains(&&t[..3]));
+    if day {
+        // `Nov 20 `, `Nov  2 `
+        at += 6;
+        if bytes.get(at) != Some(&b' ') {
+            return None;
+        }
+        at += 1;
+    } else if matches!(bytes.get(at + 4), Some(b'-' | b'/')) {
+        at += shaped(&bytes[at..], b"dddd-dd-dd ")
+            .or_else(|| shaped(&bytes[at..], b"dddd/dd/dd "))?;
     }
-    let at = text.find(" kernel: ").filter(|at| *at < 120)?;
-    Some(&text[at + " kernel: ".len()..])
+    at += shaped(&bytes[at..], b"dd:dd:dd")?;
+    // Fraction and zone.
+    at += bytes[at..].iter().take_while(|b| b.is_ascii_digit() || b".,Z+:-".contains(b)).count();
+    if bracket {
+        bytes.get(at).filter(|b| **b == b']')?;
+        at += 1;
+    }
+    text.get(at..)?.strip_prefix(' ').or_else(|| text.get(at..)?.strip_prefix(": "))
+}
+
+/// `Nov 20 12:00:01 host kernel: ` and `2024-11-20T12:00:01.123+00:00 host kernel: `, as syslog and
+/// the journal print it.
+fn strip_journal(text: &str) -> Option<&str> {
+    strip_clock(text).and_then(strip_host)
+}
+
+/// `host kernel: `
+fn strip_host(text: &str) -> Option<&str> {
+    let end = memchr::memchr(b' ', text.as_bytes()).filter(|end| (1..64).contains(end))?;
+    let host = text[..end].bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    text[end + 1..].strip_prefix("kernel: ").filter(|_| host)
+}
+
+/// The length of a shape at the start of a text: `d` is a digit, a space a space or `T`.
+fn shaped(text: &[u8], shape: &[u8]) -> Option<usize> {
+    let fits = |(b, s): (&u8, &u8)| match s {
+        b'd' => b.is_ascii_digit(),
+        b' ' => matches!(b, b' ' | b'T'),
+        other => b == other,
+    };
+    (text.len() >= shape.len() && text.iter().zip(shape).all(fits)).then_some(shape.len())
 }
 
 #[cfg(test)]
@@ -226,6 +313,27 @@ mod tests {
             ("<4>[    1.000000] BUG: x", "BUG: x", Caller::Unknown, true),
             ("** 12 printk messages dropped ** [   1.000000] BUG", "BUG", Caller::Unknown, true),
             ("Jan  1 12:00:00 gw kernel: [    1.000000] BUG", "BUG", Caller::Unknown, true),
+            ("Jan  1 12:00:00 gw kernel: BUG", "BUG", Caller::Unknown, true),
+            ("Jan  1 12:00:00 gw systemd[1]: BUG", "gw systemd[1]: BUG", Caller::Unknown, false),
+            (
+                "Jan 11 12:00:00 gw app: a kernel: BUG",
+                "gw app: a kernel: BUG",
+                Caller::Unknown,
+                false,
+            ),
+            ("2024-11-20T12:00:01.123456+01:00 gw kernel: BUG", "BUG", Caller::Unknown, true),
+            ("2024-11-20T12:00:01,123456+01:00 BUG", "BUG", Caller::Unknown, false),
+            ("[   12.345678] gw-1 kernel: BUG: x", "BUG: x", Caller::Unknown, true),
+            ("[Nov20 12:00] BUG: x", "BUG: x", Caller::Unknown, true),
+            ("[  +0.000012] BUG: x", "BUG: x", Caller::Unknown, true),
+            ("[2024-11-20 12:00:01] [    1.000000] BUG", "BUG", Caller::Unknown, true),
+            ("12:00:01.123 [    1.000000][   C12]  f+0x1", " f+0x1", Caller::Cpu(12), true),
+            ("2024-11-20 12:00:01.123456 | <3>[    1.000000] B", "B", Caller::Unknown, true),
+            ("2018/01/09 14:28:48 BUG", "BUG", Caller::Unknown, false),
+            ("Nov  2 12:00:01 [    1.000000] BUG", "BUG", Caller::Unknown, true),
+            ("kern  :warn  : [    1.000000] BUG", "BUG", Caller::Unknown, true),
+            ("4,1234,5678901,-;BUG: x", "BUG: x", Caller::Unknown, true),
+            ("4,5;BUG: x", "4,5;BUG: x", Caller::Unknown, false),
             ("[Mon Jan  1 12:00:00 2024] BUG: x", "BUG: x", Caller::Unknown, true),
             ("[  OK  ] Started x", "[  OK  ] Started x", Caller::Unknown, false),
             (

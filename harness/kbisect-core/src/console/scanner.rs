@@ -1,6 +1,5 @@
 //! The streaming side: bytes in, reports and milestones out.
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -195,12 +194,14 @@ impl Scanner {
         self.lines += 1;
         let start = self.offset.saturating_sub(partial.len() as u64);
         let candidate = HINT.is_match(&partial);
-        self.line(&partial, start, candidate);
+        self.line(&line::clean(&partial), start, candidate);
     }
 
     /// Reads complete lines.
     fn scan(&mut self, bytes: &[u8]) {
         let base = self.offset;
+        // Checked once for all lines, when the first one is looked at.
+        let mut text = None;
         let mut at = 0;
         let find =
             |from: usize| HINT.find(&bytes[from..]).map_or(bytes.len(), |h| from + h.start());
@@ -221,19 +222,23 @@ impl Scanner {
             let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end);
             self.lines += 1;
             let cut = end.min(at + LINE_MAX);
-            self.line(&bytes[at..cut], base + at as u64, hit < end);
+            let whole = *text.get_or_insert_with(|| std::str::from_utf8(bytes).ok());
+            let line = match whole.and_then(|text| text.get(at..cut)) {
+                Some(text) => line::clean_text(text),
+                None => line::clean(&bytes[at..cut]),
+            };
+            self.line(&line, base + at as u64, hit < end);
             at = end + 1;
         }
         self.offset = base + bytes.len() as u64;
     }
 
-    fn line(&mut self, raw: &[u8], offset: u64, candidate: bool) {
-        let text: Cow<'_, str> = line::clean(raw);
+    fn line(&mut self, text: &str, offset: u64, candidate: bool) {
         if !candidate && !self.needs_lines() {
-            self.stamped |= line::parse(&text).stamped;
+            self.stamped |= line::parse(text).stamped;
             return;
         }
-        line::split(&text, |line| {
+        line::split(text, |line| {
             self.stamped |= line.stamped;
             self.message(line, offset, candidate);
         });
@@ -431,8 +436,8 @@ impl Open {
             source,
             line,
             offset,
-            text: String::new(),
-            bodies: Vec::new(),
+            text: String::with_capacity(4096),
+            bodies: Vec::with_capacity(64),
             died: rule.die,
             fatal: false,
             ended: false,

@@ -36,6 +36,7 @@ pub(super) fn report(collected: Collected<'_>) -> Report {
     let traces = trace::collect(bodies.iter().copied());
     let (culprit, damaged) = blame_for(rule.blame, rule.class, first, bodies, &traces);
     let Named { head, alt_head, class, access_missing } = name(rule, first, bodies, interrupted);
+    let head = head.replace('\t', " ");
     let mut alt_titles = Vec::new();
     let title = if rule.blame == Blame::Nobody {
         head

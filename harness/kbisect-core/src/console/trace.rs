@@ -52,6 +52,17 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
     let mut section = Section::Head;
     let mut aside = false;
     for body in bodies {
+        // Most lines are frames, and no frame is a heading.
+        if let Some((name, module)) = symbol(body.trim_start()) {
+            let frame = Frame { name, module, ip: false };
+            match section {
+                Section::Head => traces.head.push(frame),
+                Section::Call => traces.calls.last_mut().expect("a heading opened it").push(frame),
+                Section::Origin => traces.origin.push(frame),
+                Section::Aside => {}
+            }
+            continue;
+        }
         if is_heading(body) {
             traces.headed = true;
             section = if std::mem::take(&mut aside) { Section::Aside } else { Section::Call };
@@ -260,11 +271,23 @@ pub(super) fn symbol(text: &str) -> Option<(&str, Option<&str>)> {
 
 /// Whether it can be the name of a function: C, with compiler suffixes, or demangled Rust.
 fn is_name(name: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.$<>:,&-".contains(&b);
+    const ALLOWED: [bool; 256] = {
+        let mut allowed = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            allowed[byte] = (byte as u8).is_ascii_alphanumeric()
+                || matches!(
+                    byte as u8,
+                    b'_' | b'.' | b'$' | b'<' | b'>' | b':' | b',' | b'&' | b'-'
+                );
+            byte += 1;
+        }
+        allowed
+    };
     name.len() >= 2
         && name.len() <= 512
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '<')
-        && name.bytes().all(allowed)
+        && name.bytes().all(|byte| ALLOWED[usize::from(byte)])
 }
 
 /// Takes `[<ffffffff81000000>]`, or powerpc's `[c000000001bb3710] `, off the front.

@@ -31,10 +31,12 @@ impl Scenario {
         let root = DeTable::parse(text).map_err(|error| not_toml(file, text, &error))?;
         let findings = Findings::new(Places::new(file, text, root.get_ref()));
         let top = Table::new(&findings, String::new(), root.get_ref());
-        let schema = top
-            .require("schema", &format!("write schema = \"{SCHEMA}\""))
-            .and_then(|item| item.one_of(&[(SCHEMA, ())]));
+        let schema = top.get("schema");
         if schema.is_none() {
+            // Also for a slip in the name: unknown keys are not looked for below.
+            top.wrong(format!("`schema` is missing: write schema = \"{SCHEMA}\""));
+        }
+        if schema.and_then(|item| item.one_of(&[(SCHEMA, ())])).is_none() {
             // Whatever follows belongs to another format: more findings would be noise.
             let (_, problems) = findings.into_parts();
             return Err(ScenarioError { problems });

@@ -107,7 +107,8 @@ fn unpack_data(name: &str, reader: &mut dyn Read, sink: &mut Sink) -> Result<(),
         if entry.size() > MAX_FILE {
             return Err(refuse("is larger than any file of a kernel"));
         }
-        let mut data = Vec::with_capacity(usize::try_from(entry.size()).unwrap_or(0));
+        // The size is only what the entry says of itself.
+        let mut data = Vec::with_capacity(usize::try_from(entry.size()).unwrap_or(0).min(1 << 20));
         entry.read_to_end(&mut data).map_err(broken)?;
         if data.len() as u64 != entry.size() {
             return Err(package_error(name, format!("`{shown}` is cut short")));

@@ -12,6 +12,12 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
         "\n",
         "1:1: `schema` is missing: write schema = \"kbisect.scenario/1\"",
     ),
+    // Nothing else is looked at without the schema, so that the slip itself must be told.
+    (
+        "schema = \"kbisect.scenario/1\"\n",
+        "Schema = \"kbisect.scenario/1\"\n",
+        "1:1: `schema` is missing: write schema = \"kbisect.scenario/1\"",
+    ),
     (
         "summary = \"a gateway in a VRF\"",
         "summary = \"a gateway\\nin a VRF\"",
