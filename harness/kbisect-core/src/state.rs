@@ -42,6 +42,52 @@ pub fn connections(listing: &str, ends: &[(SocketAddr, SocketAddr)]) -> Vec<Stri
     listing.lines().map(str::trim).filter(of_ends).take(MAX_LINES).map(shorten).collect()
 }
 
+/// What became of addresses, policy rules and routes between two outputs of `ip addr show`, `ip rule
+/// show` and `ip route show table all`: lines that went and lines that came. Statistics, timers and
+/// neighbours are passed over.
+#[must_use]
+pub fn changed_network(before: &str, after: &str) -> Vec<String> {
+    let (before, after) = (network_lines(before), network_lines(after));
+    let gone =
+        before.iter().filter(|line| !after.contains(line)).map(|line| format!("gone: {line}"));
+    let new = after.iter().filter(|line| !before.contains(line)).map(|line| format!("new: {line}"));
+    gone.chain(new).take(MAX_LINES).collect()
+}
+
+fn network_lines(text: &str) -> Vec<String> {
+    const TIMERS: [&str; 4] = ["expires", "valid_lft", "preferred_lft", "age"];
+    // An interface takes a moment to be known as up.
+    const PASSING: [&str; 3] = ["state", "UP", "UNKNOWN"];
+    // An IPv6 address is tentative for a second, and gets its routes after it (RFC 4862 §5.4).
+    const LINK_LOCAL: [&str; 2] = ["fe80:", "ff00:"];
+    let is_statistics = |line: &str| {
+        line.starts_with("RX:")
+            || line.starts_with("TX:")
+            || line.split_whitespace().all(|word| word.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let is_neighbour = |line: &str| {
+        line.contains(" lladdr ") || line.ends_with("FAILED") || line.ends_with("INCOMPLETE")
+    };
+    let is_link_local = |line: &str| LINK_LOCAL.iter().any(|prefix| line.contains(prefix));
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !is_statistics(line) && !is_neighbour(line) && !is_link_local(line))
+        .map(|line| {
+            let mut words = Vec::new();
+            let mut rest = line.split_whitespace();
+            while let Some(word) = rest.next() {
+                if TIMERS.contains(&word) {
+                    rest.next();
+                } else if !PASSING.contains(&word) {
+                    words.push(word);
+                }
+            }
+            words.join(" ").chars().take(240).collect()
+        })
+        .filter(|line: &String| !line.is_empty())
+        .collect()
+}
+
 fn shorten(line: &str) -> String {
     let words: Vec<&str> = line.split_whitespace().collect();
     words.join(" ").chars().take(240).collect()
@@ -75,6 +121,31 @@ tcp 6 100 TIME_WAIT src=10.0.0.3 dst=203.0.113.9 sport=4001 dport=80 src=203.0.1
 ### dmesg
 [    1.0] x
 ";
+
+    #[test]
+    fn routes_that_went_are_told_from_timers_and_neighbours() {
+        let before = "2: eth0: <BROADCAST,UP> mtu 1500 state UP group default qlen 1000\n\
+            \x20   inet6 fe80::1/64 scope link tentative\n\
+            \x20      valid_lft forever preferred_lft forever\n\
+            \x20   RX:  bytes packets errors\n     1200      12      0\n\
+            default via 192.0.2.1 dev eth0 table 10\n\
+            fe80::/64 dev eth0 proto kernel expires 20sec\n";
+        let after = "2: eth0: <BROADCAST,UP> mtu 1500 state UP group default qlen 1000\n\
+            \x20   inet6 fe80::1/64 scope link\n\
+            \x20      valid_lft forever preferred_lft forever\n\
+            \x20   RX:  bytes packets errors\n     2400      24      0\n\
+            192.0.2.1 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE\n\
+            fe80::/64 dev eth0 proto kernel expires 9sec\n\
+            unreachable default dev lo metric 4294967295\n";
+        assert_eq!(
+            changed_network(before, after),
+            [
+                "gone: default via 192.0.2.1 dev eth0 table 10",
+                "new: unreachable default dev lo metric 4294967295"
+            ]
+        );
+        assert_eq!(changed_network(after, after), [""; 0]);
+    }
 
     #[test]
     fn rules_that_counted_are_shown_with_their_chain() {

@@ -37,11 +37,25 @@ section dmesg; dmesg 2>&1
 true
 "#;
 
+/// Links, addresses, policy rules and routes, in one process.
+const NETWORK: &str =
+    r"printf 'addr show\nrule show\nroute show table all\n' | ip -s -batch - 2>&1 || true";
+/// Title of the same in the text that [`COLLECT`] gives.
+const NETWORK_SECTION: &str = "addresses, rules, neighbours, routes of all tables";
+
 /// A node's counters, and the files that they were read from.
 struct Snapshot {
     node: String,
     counters: Counters,
     files: String,
+}
+
+/// A node once everything is set up.
+pub(super) struct Before {
+    node: String,
+    counters: Counters,
+    /// What [`NETWORK`] gave.
+    network: String,
 }
 
 /// Asks a machine, whether it counts as down or not.
@@ -110,11 +124,20 @@ impl Trial<'_> {
         }
     }
 
-    /// Takes note of the counters as they are once everything is set up.
+    /// Takes note of counters, links, addresses and routes as they are once everything is set up. A
+    /// node that does not answer is left out.
     pub(super) async fn count_before(&mut self) {
         let snapshots = self.snapshots(&[]).await;
-        self.before =
-            snapshots.into_iter().map(|snapshot| (snapshot.node, snapshot.counters)).collect();
+        for snapshot in snapshots {
+            let timeout = self.lab.patience(Duration::from_secs(5));
+            let answer = self.ask(&snapshot.node, shell(NETWORK), timeout).await;
+            let network = match answer {
+                Ok(Event::Exited { stdout, .. }) => String::from_utf8_lossy(&stdout).into_owned(),
+                _ => String::new(),
+            };
+            let Snapshot { node, counters, .. } = snapshot;
+            self.before.push(Before { node, counters, network });
+        }
     }
 
     /// Keeps what the collected text says about connections that failed.
@@ -135,10 +158,12 @@ impl Trial<'_> {
         let directory = self.directory.join("collect");
         for snapshot in self.snapshots(&STATE).await {
             let Snapshot { node, counters, files } = snapshot;
-            if let Some((_, before)) = self.before.iter().find(|(name, _)| *name == node) {
-                let moved = counters.that_matter_since(before);
+            let before = self.before.iter().find(|before| before.node == node);
+            if let Some(before) = before {
+                let moved = counters.that_matter_since(&before.counters);
                 self.counters.extend(moved.into_iter().map(|line| format!("{node}: {line}")));
             }
+            let network = before.map(|before| before.network.clone()).unwrap_or_default();
             let mut command = shell(COLLECT);
             command.keep = 768 << 10;
             let timeout = self.lab.patience(Duration::from_secs(5));
@@ -155,7 +180,13 @@ impl Trial<'_> {
                 self.notes.push(format!("the state of {node} at the end could not be read"));
                 return;
             };
-            self.note_state(&node, &String::from_utf8_lossy(&stdout));
+            let text = String::from_utf8_lossy(&stdout);
+            self.note_state(&node, &text);
+            if !network.is_empty() {
+                let changed =
+                    state::changed_network(&network, state::section(&text, NETWORK_SECTION));
+                self.counters.extend(changed.into_iter().map(|line| format!("{node}: {line}")));
+            }
             let text = [files.as_bytes(), &stdout].concat();
             let written = fs::create_dir_all(&directory)
                 .and_then(|()| fs::write(directory.join(format!("{node}.txt")), text));

@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
-use kbisect_core::counters::Counters;
 use kbisect_core::evidence::Evidence;
 use kbisect_core::judge::{MachineEnd, Observation, judge};
 use kbisect_core::scenario::Check;
@@ -72,7 +71,7 @@ pub struct Trial<'a> {
     kvm_suspect: bool,
     /// Hop by hop, for failed checks.
     hops: Vec<String>,
-    before: Vec<(String, Counters)>,
+    before: Vec<collect::Before>,
     /// Ends of connections that failed.
     failed: Vec<(SocketAddr, SocketAddr)>,
     state: Vec<String>,
