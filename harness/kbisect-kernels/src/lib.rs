@@ -9,6 +9,7 @@ mod archive;
 mod candidate;
 mod catalog;
 mod chain;
+mod debug;
 mod files;
 mod hash;
 mod http;
@@ -24,6 +25,7 @@ mod tools;
 
 pub use candidate::{Build, Candidate, CandidateState, PackageRef};
 pub use catalog::{Catalog, CatalogError, ResolveError};
+pub use debug::{DebugInfo, DebugInfoError};
 pub use inspect::{PackageContents, inspect_package};
 pub use modules::{MissingModule, ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};

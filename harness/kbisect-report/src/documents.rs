@@ -1,6 +1,8 @@
 //! The JSON documents that are not the result of a run: what `detect`, `doctor`, `kernels list` and
 //! `scenario list` print with `--json`, and what any command prints when it fails.
 
+use std::collections::BTreeMap;
+
 use kbisect_core::console::{Report, ReportKind};
 use kbisect_core::kernel::Kernel;
 use schemars::JsonSchema;
@@ -197,6 +199,21 @@ pub enum ListedState {
     Downloadable,
     /// Known, but it cannot be tested.
     Untestable,
+}
+
+/// Files with the debug information of a kernel: the document `kbisect.debug/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DebugDocument {
+    /// `kbisect.debug/1`.
+    pub schema: String,
+    /// Identity.
+    pub kernel: Kernel,
+    /// Package and version.
+    pub package: String,
+    /// The kernel with symbols and line numbers.
+    pub vmlinux: String,
+    /// Modules that were asked for and found, by name.
+    pub modules: BTreeMap<String, String>,
 }
 
 /// The scenarios that are known: the document `kbisect.scenarios/1`.

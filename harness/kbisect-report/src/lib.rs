@@ -14,8 +14,9 @@ mod terminal;
 mod text;
 
 pub use documents::{
-    DetectDocument, DetectedReport, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus,
-    ErrorDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument,
+    DebugDocument, DetectDocument, DetectedReport, DoctorAccelerator, DoctorCheck, DoctorDocument,
+    DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState,
+    ScenariosDocument,
 };
 pub use extra::Extra;
 pub use journal::{

@@ -4,7 +4,7 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 10] = [
+pub const SCHEMA_NAMES: [&str; 11] = [
     "bisect",
     "run",
     "plan",
@@ -12,6 +12,7 @@ pub const SCHEMA_NAMES: [&str; 10] = [
     "detect",
     "doctor",
     "kernels",
+    "debug",
     "scenarios",
     "error",
     "scenario",
@@ -33,6 +34,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "detect" => include_str!("../schemas/detect.json"),
         "doctor" => include_str!("../schemas/doctor.json"),
         "kernels" => include_str!("../schemas/kernels.json"),
+        "debug" => include_str!("../schemas/debug.json"),
         "scenarios" => include_str!("../schemas/scenarios.json"),
         "error" => include_str!("../schemas/error.json"),
         "scenario" => include_str!("../schemas/scenario.json"),

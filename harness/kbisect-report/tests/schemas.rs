@@ -9,7 +9,7 @@ use std::path::Path;
 
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_report::{
-    DetectDocument, DoctorDocument, ErrorDocument, KernelsDocument, SCHEMA_NAMES,
+    DebugDocument, DetectDocument, DoctorDocument, ErrorDocument, KernelsDocument, SCHEMA_NAMES,
     ScenariosDocument, schema,
 };
 use schemars::JsonSchema;
@@ -27,6 +27,7 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("detect", of::<DetectDocument>("detect", "Failures found in one console log.")),
         ("doctor", of::<DoctorDocument>("doctor", "Whether this host can run trials.")),
         ("kernels", of::<KernelsDocument>("kernels", "The kernels that are known.")),
+        ("debug", of::<DebugDocument>("debug", "Files with the debug information of a kernel.")),
         ("scenarios", of::<ScenariosDocument>("scenarios", "The scenarios that are known.")),
         ("error", of::<ErrorDocument>("error", "Why a command failed.")),
     ]

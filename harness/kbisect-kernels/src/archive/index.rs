@@ -118,6 +118,13 @@ pub struct Loader<'a> {
     down: AtomicBool,
 }
 
+/// Which packages of an index are of interest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Kernels,
+    Debug,
+}
+
 struct Verified {
     bytes: Vec<u8>,
     release: Release,
@@ -179,6 +186,20 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// Loads the debug packages of one suite from `base_url`. They are no part of what
+    /// [`Loader::load`] keeps: few runs need them.
+    pub fn debug_packages(
+        &self,
+        base_url: &str,
+        suite: &str,
+    ) -> Result<Vec<IndexEntry>, SuiteError> {
+        let place = Place::new(&self.dir, base_url, suite);
+        let bytes = self.client.get(&place.url, INRELEASE_LIMIT)?;
+        let verified = self.verify(&place, bytes)?;
+        let file = self.check(&place, &verified.release)?;
+        self.entries(&place, &verified.release, &file, Which::Debug)
+    }
+
     fn fetch(&self, place: &Place) -> Result<Vec<IndexEntry>, SuiteError> {
         if self.down.load(Ordering::Relaxed) {
             let reason = "the network failed before".to_owned();
@@ -195,7 +216,7 @@ impl<'a> Loader<'a> {
         };
         let verified = self.verify(place, bytes)?;
         let entries = match self.check(place, &verified.release) {
-            Ok(file) => self.entries(place, &verified.release, &file)?,
+            Ok(file) => self.entries(place, &verified.release, &file, Which::Kernels)?,
             Err(error) => {
                 if matches!(error, SuiteError::Expired { .. } | SuiteError::NoPackages { .. }) {
                     place.write(&verified.bytes)?;
@@ -216,7 +237,7 @@ impl<'a> Loader<'a> {
         }
         let verified = self.verify(place, bytes)?;
         let file = self.check(place, &verified.release)?;
-        Ok(self.digest(&file.sha256))
+        Ok(self.digest(&file.sha256, Which::Kernels))
     }
 
     fn verify(&self, place: &Place, bytes: Vec<u8>) -> Result<Verified, SuiteError> {
@@ -253,8 +274,9 @@ impl<'a> Loader<'a> {
         place: &Place,
         release: &Release,
         file: &ReleaseFile,
+        which: Which,
     ) -> Result<Vec<IndexEntry>, SuiteError> {
-        if let Some(entries) = self.digest(&file.sha256) {
+        if let Some(entries) = self.digest(&file.sha256, which) {
             return Ok(entries);
         }
         let temp = tempfile::Builder::new()
@@ -276,32 +298,40 @@ impl<'a> Loader<'a> {
             Err(HttpError::NotFound { .. }) if by_hash != plain => fetch(&plain, item.as_mut())?,
             other => other?,
         }
-        let entries = read_packages(temp.path(), &file.path)
+        let entries = read_packages(temp.path(), &file.path, which)
             .map_err(|source| SuiteError::Io { path: PathBuf::from(&plain), source })?;
-        let target = self.digest_path(&file.sha256);
+        let target = self.digest_path(&file.sha256, which);
         let json = serde_json::to_vec(&entries).expect("plain texts and numbers");
         files::write_atomically(&target, &json)
             .map_err(|source| SuiteError::Io { path: target, source })?;
         Ok(entries)
     }
 
-    fn digest(&self, sha256: &str) -> Option<Vec<IndexEntry>> {
-        serde_json::from_slice(&fs::read(self.digest_path(sha256)).ok()?).ok()
+    fn digest(&self, sha256: &str, which: Which) -> Option<Vec<IndexEntry>> {
+        serde_json::from_slice(&fs::read(self.digest_path(sha256, which)).ok()?).ok()
     }
 
-    fn digest_path(&self, sha256: &str) -> PathBuf {
-        self.dir.join("index").join(format!("{sha256}.json"))
+    fn digest_path(&self, sha256: &str, which: Which) -> PathBuf {
+        let suffix = match which {
+            Which::Kernels => "json",
+            Which::Debug => "dbg.json",
+        };
+        self.dir.join("index").join(format!("{sha256}.{suffix}"))
     }
 }
 
-fn read_packages(file: &Path, name: &str) -> io::Result<Vec<IndexEntry>> {
+fn read_packages(file: &Path, name: &str, which: Which) -> io::Result<Vec<IndexEntry>> {
     let file = File::open(file)?;
     let reader: Box<dyn Read> = if name.ends_with(".gz") {
         Box::new(flate2::read::MultiGzDecoder::new(file))
     } else {
         Box::new(liblzma::read::XzDecoder::new_multi_decoder(file))
     };
-    packages::read(BufReader::with_capacity(1 << 16, reader.take(PACKAGES_LIMIT)))
+    let keep = match which {
+        Which::Kernels => packages::is_kernel_package,
+        Which::Debug => packages::is_debug_package,
+    };
+    packages::read(BufReader::with_capacity(1 << 16, reader.take(PACKAGES_LIMIT)), keep)
 }
 
 /// Where a suite is, on the mirror and in the cache.

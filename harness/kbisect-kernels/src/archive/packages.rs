@@ -19,8 +19,11 @@ pub struct IndexEntry {
     pub sha256: String,
 }
 
-/// Reads an uncompressed Packages index and keeps what can be part of a kernel.
-pub fn read<R: BufRead>(mut reader: R) -> io::Result<Vec<IndexEntry>> {
+/// Which packages of an index are kept, by name.
+pub type Keep = fn(&str) -> bool;
+
+/// Reads an uncompressed Packages index and keeps what is asked for.
+pub fn read<R: BufRead>(mut reader: R, keep: Keep) -> io::Result<Vec<IndexEntry>> {
     let mut entries = Vec::new();
     let mut stanza = Stanza::default();
     let mut line = Vec::new();
@@ -31,7 +34,7 @@ pub fn read<R: BufRead>(mut reader: R) -> io::Result<Vec<IndexEntry>> {
         if text.is_empty() {
             entries.extend(std::mem::take(&mut stanza).finish());
         } else {
-            stanza.take(text);
+            stanza.take(text, keep);
         }
         if end {
             return Ok(entries);
@@ -50,6 +53,11 @@ pub fn is_kernel_package(name: &str) -> bool {
         && !name.ends_with("-dbg")
 }
 
+/// Whether a package holds debug information of a kernel.
+pub fn is_debug_package(name: &str) -> bool {
+    name.starts_with("linux-image-") && name.ends_with("-dbg")
+}
+
 #[derive(Default)]
 struct Stanza {
     skip: bool,
@@ -61,7 +69,7 @@ struct Stanza {
 }
 
 impl Stanza {
-    fn take(&mut self, line: &[u8]) {
+    fn take(&mut self, line: &[u8], keep: Keep) {
         // `Package` comes first, so that nearly all stanzas are over after one comparison.
         if self.skip {
             return;
@@ -71,7 +79,7 @@ impl Stanza {
                 .map(|value| String::from_utf8_lossy(value.trim_ascii()).into_owned())
         };
         if let Some(value) = field(b"Package:") {
-            self.skip = !is_kernel_package(&value);
+            self.skip = !keep(&value);
             self.name = value;
         } else if let Some(value) = field(b"Version:") {
             self.version = value;
@@ -120,8 +128,11 @@ mod tests {
         ]
         .map(|name| stanza(name, ""))
         .join("\n");
-        let names: Vec<_> =
-            read(text.as_bytes()).unwrap().into_iter().map(|entry| entry.name).collect();
+        let names: Vec<_> = read(text.as_bytes(), is_kernel_package)
+            .unwrap()
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect();
         assert_eq!(
             names,
             [
@@ -133,11 +144,19 @@ mod tests {
     }
 
     #[test]
+    fn debug_packages_are_kept_on_their_own() {
+        let names = ["linux-image-6.12.57+deb12-amd64", "linux-image-6.12.57+deb12-amd64-dbg"];
+        let text = names.map(|name| stanza(name, "")).join("\n");
+        let found = read(text.as_bytes(), is_debug_package).unwrap();
+        assert_eq!(found.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), names[1..]);
+    }
+
+    #[test]
     fn the_last_stanza_needs_no_empty_line_and_paths_stay_inside() {
         let whole = stanza("linux-image-6.1.0-9-amd64", "");
-        assert_eq!(read(whole.trim_end().as_bytes()).unwrap().len(), 1);
+        assert_eq!(read(whole.trim_end().as_bytes(), is_kernel_package).unwrap().len(), 1);
         assert_eq!(
-            read(whole.trim_end().as_bytes()).unwrap()[0].filename,
+            read(whole.trim_end().as_bytes(), is_kernel_package).unwrap()[0].filename,
             "pool/linux-image-6.1.0-9-amd64.deb"
         );
         for bad in [
@@ -145,8 +164,8 @@ mod tests {
             whole.replace("pool/", "/"),
             whole.replace("Size: 12", "Size: x"),
         ] {
-            assert_eq!(read(bad.as_bytes()).unwrap(), []);
+            assert_eq!(read(bad.as_bytes(), is_kernel_package).unwrap(), []);
         }
-        assert_eq!(read("".as_bytes()).unwrap(), []);
+        assert_eq!(read("".as_bytes(), is_kernel_package).unwrap(), []);
     }
 }

@@ -25,6 +25,47 @@ pub fn unpack(deb: &Path, sink: &mut Sink) -> Result<(), ImportError> {
     each_member(deb, "data.tar", &mut |reader| unpack_data(&name, reader, sink))
 }
 
+/// Largest file that is extracted: a vmlinux with debug information has 600 MB.
+const MAX_EXTRACTED: u64 = 4 << 30;
+
+/// Writes chosen files of a package, each whole or not at all; `choose` gives the place of one by
+/// its clean relative path. Links are passed over.
+pub fn extract(deb: &Path, choose: &dyn Fn(&Path) -> Option<PathBuf>) -> Result<(), ImportError> {
+    let name = file_name(deb);
+    each_member(deb, "data.tar", &mut |reader| {
+        let broken = |error: std::io::Error| {
+            package_error(&name, format!("its contents are broken: {error}"))
+        };
+        let mut archive = tar::Archive::new(reader);
+        for (n, entry) in archive.entries().map_err(broken)?.enumerate() {
+            let entry = entry.map_err(broken)?;
+            let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let refuse =
+                |reason| ImportError::Unsafe { file: name.clone(), entry: shown.clone(), reason };
+            if n > MAX_ENTRIES {
+                return Err(ImportError::TooBig { file: name.clone(), limit: MAX_UNPACKED_MIB });
+            }
+            let path = clean(&entry.path().map_err(broken)?).map_err(refuse)?;
+            let Some(target) = choose(&path).filter(|_| entry.header().entry_type().is_file())
+            else {
+                continue;
+            };
+            let size = entry.size();
+            if size > MAX_EXTRACTED {
+                return Err(refuse("is larger than any file of a kernel"));
+            }
+            let folder = target.parent().unwrap_or(Path::new("."));
+            let mut file = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
+            let copied = std::io::copy(&mut entry.take(size), &mut file).map_err(at(&target))?;
+            if copied != size {
+                return Err(package_error(&name, format!("`{shown}` is cut short")));
+            }
+            file.persist(&target).map_err(|error| at(&target)(error.error))?;
+        }
+        Ok(())
+    })
+}
+
 /// Reads fields of a package's control file.
 pub fn control_field(deb: &Path, field: &str) -> Result<Option<String>, ImportError> {
     let name = file_name(deb);

@@ -26,12 +26,12 @@ use std::sync::Arc;
 
 use kbisect_core::kernel::KernelId;
 
-use crate::candidate::Candidate;
+use crate::candidate::{Candidate, PackageRef};
 use crate::files;
 use crate::progress::Progress;
 use crate::ready::ReadyKernel;
 use crate::settings::Settings;
-use lock::Lock;
+pub(crate) use lock::Lock;
 use meta::Meta;
 
 /// The local store: one directory a kernel, named by its content hash. Several kbisects may use it
@@ -140,6 +140,23 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.root
+    }
+
+    /// Release and packages that a kernel was fetched from; those of the stock kernel when it is a
+    /// variant.
+    pub(crate) fn packages_of(&self, id: &KernelId) -> Option<(String, Vec<PackageRef>)> {
+        if !is_id(&id.0) {
+            return None;
+        }
+        let meta = Meta::read(&self.dir_of(id))?;
+        match &meta.kernel.variant {
+            // It may have gone since, and a variant of a variant is refused.
+            Some(variant) if meta.packages.is_empty() => {
+                let base = Meta::read(&self.dir_of(&variant.base_id))?;
+                Some((base.release, base.packages))
+            }
+            _ => Some((meta.release, meta.packages)),
+        }
     }
 
     fn read(&self, id: &KernelId) -> Option<ReadyKernel> {

@@ -23,8 +23,21 @@ pub enum KernelsCommand {
     Fetch(FetchArgs),
     /// Add a kernel of one's own to the local store
     Add(AddArgs),
+    /// Fetch the debug information of an archive kernel, and say where its vmlinux is
+    Debug(DebugArgs),
     /// Remove kernels from the local store
     Prune(PruneArgs),
+}
+
+/// Arguments of `kbisect kernels debug`.
+#[derive(Args, Debug)]
+pub struct DebugArgs {
+    /// The kernel: a version, a release, or the name or id of a stored kernel
+    #[arg(value_name = "KERNEL")]
+    pub kernel: String,
+    /// Module whose debug information is wanted as well; may be repeated
+    #[arg(long = "module", value_name = "NAME")]
+    pub modules: Vec<String>,
 }
 
 /// Arguments of `kbisect kernels list`.

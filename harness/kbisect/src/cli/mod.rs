@@ -12,5 +12,7 @@ pub use args::{
     ReportFormat, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, ShellOn,
 };
 pub use form::{Form, parse};
-pub use kernels::{AddArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs};
+pub use kernels::{
+    AddArgs, DebugArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs,
+};
 pub use range::{Range, Series};

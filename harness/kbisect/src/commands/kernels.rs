@@ -8,11 +8,11 @@ use kbisect_kernels::{
     AddRequest, Candidate, CandidateState, Catalog, PruneRule, ReadyKernel, ResolveError, Settings,
     Store, VariantRequest,
 };
-use kbisect_report::{KernelsDocument, ListedKernel, ListedState};
+use kbisect_report::{DebugDocument, KernelsDocument, ListedKernel, ListedState};
 use serde::Serialize;
 
 use crate::cli::{
-    AddArgs, FetchArgs, Global, KernelsArgs, KernelsCommand, ListArgs, PruneArgs, Range,
+    AddArgs, DebugArgs, FetchArgs, Global, KernelsArgs, KernelsCommand, ListArgs, PruneArgs, Range,
 };
 use crate::output;
 use crate::ui::Ui;
@@ -31,6 +31,7 @@ pub fn kernels(args: &KernelsArgs, global: &Global) -> anyhow::Result<()> {
         KernelsCommand::List(args) => work.list(args),
         KernelsCommand::Fetch(args) => work.fetch(args),
         KernelsCommand::Add(args) => work.add(args),
+        KernelsCommand::Debug(args) => work.debug(args),
         KernelsCommand::Prune(args) => work.prune(args),
     }
 }
@@ -86,6 +87,35 @@ impl Work<'_> {
         }
         ui.finish();
         self.show(ready.iter().map(of_ready).collect())
+    }
+
+    fn debug(&self, args: &DebugArgs) -> anyhow::Result<()> {
+        let ui = Ui::new(self.global);
+        let candidate = self.catalog(&ui)?.resolve(&args.kernel)?;
+        let progress = ui.progress();
+        let ready = self.store.ensure(&candidate, &self.settings, progress.as_ref())?;
+        let modules = args.modules.iter().map(|name| name.replace('-', "_")).collect();
+        let id = &ready.kernel.id;
+        let found = self.store.debug_info(id, &modules, &self.settings, progress.as_ref())?;
+        ui.finish();
+        for name in modules.iter().filter(|name| !found.modules.contains_key(*name)) {
+            output::say(&format!("warning: {} has no module {name}", found.package));
+        }
+        if self.global.json {
+            return output::json(&DebugDocument {
+                schema: "kbisect.debug/1".to_owned(),
+                kernel: ready.kernel.clone(),
+                package: found.package,
+                vmlinux: found.vmlinux.display().to_string(),
+                modules: found
+                    .modules
+                    .iter()
+                    .map(|(name, path)| (name.clone(), path.display().to_string()))
+                    .collect(),
+            });
+        }
+        let paths = std::iter::once(&found.vmlinux).chain(found.modules.values());
+        output::print(&paths.map(|path| format!("{}\n", path.display())).collect::<String>())
     }
 
     fn add(&self, args: &AddArgs) -> anyhow::Result<()> {

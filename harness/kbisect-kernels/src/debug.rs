@@ -1,0 +1,301 @@
+//! Debug information of archive kernels: Debian's `linux-image-RELEASE-dbg` packages.
+//!
+//! They are large (280 MB, 1.7 GB unpacked), so one is fetched only when it is asked for, and only
+//! what is asked for is unpacked: the kernel, and single modules.
+//!
+//! ```text
+//! CACHE/debug/v1/<SHA-256 of the package>/
+//!     package.deb, vmlinux, modules/NAME.ko
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kbisect_core::kernel::KernelId;
+
+use crate::archive::index::{Loader, SuiteError};
+use crate::archive::keyring::{Keyring, SignatureError};
+use crate::archive::packages::IndexEntry;
+use crate::candidate::PackageRef;
+use crate::files::free_space;
+use crate::http::{Client, HttpError, Wanted};
+use crate::import::{ImportError, deb};
+use crate::progress::Progress;
+use crate::settings::Settings;
+use crate::store::{Lock, Store};
+
+const PACKAGE: &str = "package.deb";
+const VMLINUX: &str = "vmlinux";
+/// Free space that is needed beside the package, in bytes: a vmlinux, and some modules.
+const ROOM: u64 = 2 << 30;
+
+/// Files with debug information of one kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DebugInfo {
+    /// The kernel with symbols and DWARF.
+    pub vmlinux: PathBuf,
+    /// Modules that were asked for and found, by name (`nf_tables`).
+    pub modules: BTreeMap<String, PathBuf>,
+    /// The package: name and version.
+    pub package: String,
+}
+
+/// Why there is no debug information. Displayed after "no debug information, because".
+#[derive(Debug, thiserror::Error)]
+pub enum DebugInfoError {
+    /// Not a kernel of an archive.
+    #[error("kernel {kernel} does not come from an archive")]
+    NotArchived {
+        /// Its id.
+        kernel: String,
+    },
+    /// The archive has no such package, or no longer.
+    #[error("suite {suite} has no package {package} of version {version}")]
+    Absent {
+        /// Suite.
+        suite: String,
+        /// Package.
+        package: String,
+        /// Version.
+        version: String,
+    },
+    /// It would have to be downloaded.
+    #[error("its package is not in the cache, and --offline was given")]
+    Offline,
+    /// The keys that sign archives cannot be used.
+    #[error("the archive's keys cannot be used")]
+    Keyring(#[source] SignatureError),
+    /// The suite's index cannot be used.
+    #[error("the archive's index cannot be used")]
+    Suite(#[from] SuiteError),
+    /// The download failed.
+    #[error("its package cannot be fetched")]
+    Http(#[from] HttpError),
+    /// No room.
+    #[error("{} has {} MiB free, and {} are needed", dir.display(), free >> 20, needed >> 20)]
+    Room {
+        /// Cache.
+        dir: PathBuf,
+        /// Free bytes.
+        free: u64,
+        /// Bytes that are needed.
+        needed: u64,
+    },
+    /// The package is not what it should be.
+    #[error("its package cannot be read")]
+    Package(#[source] ImportError),
+    /// It holds no kernel.
+    #[error("package {package} holds no vmlinux")]
+    NoKernel {
+        /// Package.
+        package: String,
+    },
+    /// The cache cannot be used.
+    #[error("cannot use `{}`", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Store {
+    /// Fetches the debug package of a stored kernel, if the archive still has it, and unpacks the
+    /// kernel and the named modules. Signature and checksum are verified as for kernels; what was
+    /// fetched once stays in the cache. For a variant it is that of the stock kernel.
+    ///
+    /// # Errors
+    /// [`DebugInfoError`].
+    pub fn debug_info(
+        &self,
+        kernel: &KernelId,
+        modules: &BTreeSet<String>,
+        settings: &Settings,
+        progress: &dyn Progress,
+    ) -> Result<DebugInfo, DebugInfoError> {
+        let (release, packages) = self
+            .packages_of(kernel)
+            .filter(|(_, packages)| !packages.is_empty())
+            .ok_or_else(|| DebugInfoError::NotArchived { kernel: kernel.short().to_owned() })?;
+        let wanted = Package::of(&release, &packages[0]);
+        let (dir, title) = match wanted.cached(settings) {
+            Some(found) => found,
+            None => wanted.fetch(settings, progress)?,
+        };
+        unpack(&dir, &title, modules, progress)
+    }
+}
+
+/// The package that is looked for.
+struct Package {
+    name: String,
+    version: String,
+    suite: String,
+    base_url: String,
+}
+
+impl Package {
+    fn of(release: &str, image: &PackageRef) -> Self {
+        // File names of an index are relative to the archive, and begin with `pool/`.
+        let base_url = image.url.rsplit_once("/pool/").map_or(image.url.as_str(), |parts| parts.0);
+        Self {
+            name: format!("linux-image-{release}-dbg"),
+            version: image.version.clone(),
+            suite: image.suite.clone(),
+            base_url: base_url.to_owned(),
+        }
+    }
+
+    fn title(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    /// A name for what was found, so that no index is needed the next time.
+    fn link(&self, settings: &Settings) -> PathBuf {
+        root(settings).join(format!("{}_{}", self.name, self.version))
+    }
+
+    fn cached(&self, settings: &Settings) -> Option<(PathBuf, String)> {
+        let sha256 = fs::read_to_string(self.link(settings)).ok()?;
+        let whole = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+        let dir = root(settings).join(&sha256);
+        (whole && dir.join(PACKAGE).is_file()).then(|| (dir, self.title()))
+    }
+
+    fn fetch(
+        &self,
+        settings: &Settings,
+        progress: &dyn Progress,
+    ) -> Result<(PathBuf, String), DebugInfoError> {
+        if settings.offline {
+            return Err(DebugInfoError::Offline);
+        }
+        let entry = self.entry(settings, progress)?;
+        let dir = root(settings).join(&entry.sha256);
+        fs::create_dir_all(&dir).map_err(at(&dir))?;
+        let needed = entry.size.saturating_add(ROOM);
+        if let Some(free) = free_space(&dir).filter(|free| *free < needed) {
+            return Err(DebugInfoError::Room { dir, free, needed });
+        }
+        let lock = dir.join("lock");
+        let on_wait = || progress.note(&format!("waiting for {}: it is being fetched", self.name));
+        let _lock = Lock::wait(&lock, on_wait).map_err(at(&lock))?;
+        let target = dir.join(PACKAGE);
+        if !target.is_file() {
+            let url = format!("{}/{}", self.base_url, entry.filename);
+            let partial = dir.join("package.partial");
+            let mut item = progress.begin(&self.name, Some(entry.size));
+            let wanted = Wanted { url: &url, size: entry.size, sha256: &entry.sha256 };
+            Client::new(&[&url]).download(&wanted, &partial, item.as_mut(), progress)?;
+            fs::rename(&partial, &target).map_err(at(&target))?;
+        }
+        let link = self.link(settings);
+        crate::files::write_atomically(&link, entry.sha256.as_bytes()).map_err(at(&link))?;
+        Ok((dir, self.title()))
+    }
+
+    /// The package in its suite's verified index.
+    fn entry(
+        &self,
+        settings: &Settings,
+        progress: &dyn Progress,
+    ) -> Result<IndexEntry, DebugInfoError> {
+        let keyring = Keyring::prepare(&settings.keyrings).map_err(DebugInfoError::Keyring)?;
+        let client = Client::new(&[&self.base_url]);
+        let loader = Loader::new(settings, client, &keyring, progress)?;
+        let entries = loader.debug_packages(&self.base_url, &self.suite)?;
+        let ours = |entry: &IndexEntry| entry.name == self.name && entry.version == self.version;
+        entries.into_iter().find(ours).ok_or_else(|| DebugInfoError::Absent {
+            suite: self.suite.clone(),
+            package: self.name.clone(),
+            version: self.version.clone(),
+        })
+    }
+}
+
+/// Unpacks what is wanted and not there yet.
+fn unpack(
+    dir: &Path,
+    title: &str,
+    modules: &BTreeSet<String>,
+    progress: &dyn Progress,
+) -> Result<DebugInfo, DebugInfoError> {
+    let vmlinux = dir.join(VMLINUX);
+    let folder = dir.join("modules");
+    fs::create_dir_all(&folder).map_err(at(&folder))?;
+    // Names come from a guest's console: only one that is a plain word becomes a path.
+    let plain = |name: &&String| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let place = |name: &str| folder.join(format!("{name}.ko"));
+    let lock = dir.join("lock");
+    let _lock = Lock::wait(&lock, || ()).map_err(at(&lock))?;
+    let missing: BTreeSet<&String> =
+        modules.iter().filter(plain).filter(|name| !place(name).is_file()).collect();
+    if !missing.is_empty() || !vmlinux.is_file() {
+        let _item = progress.begin(&format!("unpacking {title}"), None);
+        let wants_kernel = !vmlinux.is_file();
+        let choose = |path: &Path| match role(path)? {
+            Role::Kernel => wants_kernel.then(|| vmlinux.clone()),
+            Role::Module(name) => missing.contains(&name).then(|| place(&name)),
+        };
+        deb::extract(&dir.join(PACKAGE), &choose).map_err(DebugInfoError::Package)?;
+    }
+    if !vmlinux.is_file() {
+        return Err(DebugInfoError::NoKernel { package: title.to_owned() });
+    }
+    let found = modules.iter().filter(plain).map(|name| (name.clone(), place(name)));
+    let modules = found.filter(|(_, path)| path.is_file()).collect();
+    Ok(DebugInfo { vmlinux, modules, package: title.to_owned() })
+}
+
+enum Role {
+    Kernel,
+    Module(String),
+}
+
+/// What a file of a debug package is.
+fn role(path: &Path) -> Option<Role> {
+    if !path.starts_with("usr/lib/debug") {
+        return None;
+    }
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(".debug").unwrap_or(name);
+    if name == "vmlinux" || name.starts_with("vmlinux-") {
+        return Some(Role::Kernel);
+    }
+    name.strip_suffix(".ko").map(|name| Role::Module(name.replace('-', "_")))
+}
+
+fn root(settings: &Settings) -> PathBuf {
+    settings.cache_dir.join("debug/v1")
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DebugInfoError {
+    let path = path.to_owned();
+    move |source| DebugInfoError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_debug_package_are_known_by_their_names() {
+        let kind = |path: &str| match role(Path::new(path)) {
+            Some(Role::Kernel) => "kernel".to_owned(),
+            Some(Role::Module(name)) => name,
+            None => "-".to_owned(),
+        };
+        assert_eq!(kind("usr/lib/debug/boot/vmlinux-6.1.0-56-cloud-amd64"), "kernel");
+        assert_eq!(kind("usr/lib/debug/lib/modules/7.2.12/vmlinux"), "kernel");
+        let folder = "usr/lib/debug/lib/modules/6.1.0/kernel/net";
+        assert_eq!(kind(&format!("{folder}/nf-tables.ko")), "nf_tables");
+        assert_eq!(kind(&format!("{folder}/nf_tables.ko.debug")), "nf_tables");
+        assert_eq!(kind("usr/lib/debug/.build-id/36/85.debug"), "-");
+        assert_eq!(kind("boot/vmlinux-6.1.0"), "-");
+    }
+}
