@@ -414,6 +414,9 @@ pub struct TrialRecord {
     /// How the symptom compares with the one that the run looks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matching: Option<Matching>,
+    /// When it began, in milliseconds since 1970-01-01 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_ms: Option<u64>,
     /// Folder of the trial, relative to the run's.
     pub directory: String,
     /// `kvm` or `tcg`.

@@ -184,6 +184,7 @@ impl Play {
             state: Vec::new(),
             evidence: Default::default(),
             matching: None,
+            began_ms: None,
             directory: format!("trials/{number:02}-{}", kernel.version),
             accelerator: "tcg".to_owned(),
             release: Some(format!("{}-cloud-amd64", kernel.version)),

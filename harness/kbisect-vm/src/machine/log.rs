@@ -2,15 +2,23 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::guest::MARKER;
 
 /// Most bytes of console that are kept in the log.
 const MAX_CONSOLE: u64 = 64 << 20;
 
+/// Most notes of when a part of the console came; a guest that writes byte by byte gets no more.
+const MAX_TIMES: u32 = 50_000;
+
 /// The log of a console.
 pub(super) struct Log {
     pub file: File,
+    /// Beside it, a line for each part: nanoseconds since 1970-01-01 UTC, and the part's offset. The
+    /// kernel's own clock begins at an unknown time, and stands still with the machine.
+    pub times: File,
+    pub parts: u32,
     pub written: u64,
     /// Offset of the marker that user space is up.
     pub marker: Option<u64>,
@@ -24,8 +32,17 @@ impl Log {
         }
         if self.written < MAX_CONSOLE {
             let _ = self.file.write_all(bytes);
+            self.note_time();
         }
         self.written += bytes.len() as u64;
+    }
+
+    fn note_time(&mut self) {
+        if self.parts < MAX_TIMES {
+            self.parts += 1;
+            let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos());
+            let _ = writeln!(self.times, "{nanos} {}", self.written);
+        }
     }
 
     fn find_marker(&mut self, bytes: &[u8]) {

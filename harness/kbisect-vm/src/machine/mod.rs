@@ -226,6 +226,7 @@ impl Machine {
         let mut sockets: Vec<_> = pairs.into_iter().map(|pair| pair.ours).collect();
         let nic_sockets = sockets.split_off(3);
         let console_log = File::create(spec.directory.join("console.log")).map_err(prepare)?;
+        let times = File::create(spec.directory.join("console.times")).map_err(prepare)?;
         let qmp_log = File::create(spec.directory.join("qmp.log")).map_err(prepare)?;
         let mut streams = sockets.into_iter().map(|socket| {
             socket.set_nonblocking(true)?;
@@ -270,7 +271,14 @@ impl Machine {
             orders: given,
             dumping: None,
             pauses: spec.vmcore.is_some(),
-            log: Log { file: console_log, written: 0, marker: None, tail: Vec::new() },
+            log: Log {
+                file: console_log,
+                times,
+                parts: 0,
+                written: 0,
+                marker: None,
+                tail: Vec::new(),
+            },
             scanner: Scanner::new(),
             decoder: Decoder::new(),
             qmp_lines: QmpReader::default(),

@@ -14,7 +14,7 @@ use kbisect_vm::timing::Timing;
 use kbisect_vm::trial::{Notice, TrialResult};
 
 use super::context::Context;
-use super::files::write_json;
+use super::files::{now_ms, write_json};
 use super::kernels::boot_files;
 use super::preflight;
 use crate::errors;
@@ -60,6 +60,7 @@ impl<'a> Trials<'a> {
         // An earlier try at this number was cut off; half of its files would mislead.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
+        let began_ms = now_ms();
         let ready = kernel.map_err(Clone::clone).and_then(|kernel| {
             let missing = preflight::missing(kernel, &self.context.scenario.requires);
             missing.map_or(Ok(kernel), Err)
@@ -72,7 +73,7 @@ impl<'a> Trials<'a> {
                 result
             }
         };
-        let record = self.record(place, relative, result);
+        let record = self.record(place, relative, began_ms, result);
         write_json(&folder.join("trial.json"), &record)?;
         Ok(record)
     }
@@ -160,7 +161,13 @@ impl<'a> Trials<'a> {
         self.session = None;
     }
 
-    fn record(&self, place: &Place, directory: String, result: TrialResult) -> TrialRecord {
+    fn record(
+        &self,
+        place: &Place,
+        directory: String,
+        began_ms: u64,
+        result: TrialResult,
+    ) -> TrialRecord {
         let reason = match &result.verdict {
             Verdict::Skip(reason) | Verdict::Infra(reason) => Some(reason.clone()),
             Verdict::Good | Verdict::Bad(_) => None,
@@ -182,6 +189,7 @@ impl<'a> Trials<'a> {
             state: result.state,
             evidence: result.evidence,
             matching: None,
+            began_ms: Some(began_ms),
             directory,
             accelerator: self.probe.accelerator.to_string(),
             release: result.release,

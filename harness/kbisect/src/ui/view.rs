@@ -255,6 +255,7 @@ pub mod tests {
                 state: Vec::new(),
                 evidence: Default::default(),
                 matching: None,
+                began_ms: None,
                 directory: String::new(),
                 accelerator: "tcg".to_owned(),
                 release: None,
