@@ -1,12 +1,22 @@
 //! What people and programs get to read: reports in Markdown, the summary on the terminal, the JSON
 //! documents and their schemas, and the reader of a run's journal.
 //!
-//! Invariant: a report is a function of the journal. Nothing here asks the clock, the host or the
-//! network, so a report made again later is the same, byte by byte.
+//! Invariant: a report is a function of the run's folder: the journal, and the evidence beside it.
+//! Nothing here asks the clock, the host or the network, so a report made again later is the same,
+//! byte by byte.
 
+mod bisect_log;
 mod documents;
+mod dossier;
+mod evidence;
 mod extra;
+mod fields;
+mod format;
+mod html;
 mod journal;
+mod junit;
+mod ktap;
+mod mail;
 mod markdown;
 mod schema;
 mod story;
@@ -18,7 +28,11 @@ pub use documents::{
     DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState,
     ScenariosDocument,
 };
+pub use dossier::{Dossier, DossierError, Subject};
+
 pub use extra::Extra;
+pub use format::{Format, FormatError, RenderError};
+pub use html::html;
 pub use journal::{
     JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line, read_journal,
     read_journal_of,

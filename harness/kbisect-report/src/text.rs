@@ -69,6 +69,13 @@ pub(crate) fn code_cell(text: &str) -> String {
 
 /// A fenced block that its content cannot end, of at most `max` lines, line break included.
 pub(crate) fn block(text: &str, language: &str, max: usize) -> String {
+    let body = lines(text, max);
+    let fence = "`".repeat((longest_run(&body) + 1).max(3));
+    format!("{fence}{language}\n{body}{fence}\n")
+}
+
+/// At most `max` lines, each ended by a line break, with control characters spelled out.
+pub(crate) fn lines(text: &str, max: usize) -> String {
     let mut body = String::new();
     let lines: Vec<&str> = text.trim_matches('\n').lines().collect();
     for line in lines.iter().take(max) {
@@ -83,8 +90,7 @@ pub(crate) fn block(text: &str, language: &str, max: usize) -> String {
     if lines.len() > max {
         let _ = writeln!(body, "... {} more lines", lines.len() - max);
     }
-    let fence = "`".repeat((longest_run(&body) + 1).max(3));
-    format!("{fence}{language}\n{body}{fence}\n")
+    body
 }
 
 /// A word for a shell: quoted where it has to be.
@@ -100,6 +106,12 @@ pub(crate) fn shell_word(word: &str) -> String {
 /// A command line that can be pasted.
 pub(crate) fn command_line(words: &[String]) -> String {
     words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Nanoseconds since 1970-01-01 UTC as `2026-11-20 12:14:16`; nothing for a time out of range.
+pub(crate) fn utc(nanos: u64) -> String {
+    let stamp = jiff::Timestamp::from_nanosecond(i128::from(nanos));
+    stamp.map(|stamp| stamp.strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
 }
 
 fn push_visible(to: &mut String, c: char) {

@@ -11,7 +11,9 @@ use common::{Does, Play, Stop, run_result};
 use kbisect_core::mark::{lack_symptom, untestable};
 use kbisect_core::run::OutcomeWord;
 use kbisect_core::search::Direction;
-use kbisect_report::{Extra, markdown, markdown_run, terminal_summary, terminal_summary_run};
+use kbisect_report::{
+    Dossier, Extra, Format, markdown, markdown_run, terminal_summary, terminal_summary_run,
+};
 
 use Does::{Lacks, Lose, OurFault, Panic, PanicAtBoot, Pass};
 
@@ -204,6 +206,40 @@ fn find_fix_range() {
         [("6.12.57-1", Lose), ("6.12.69-1", PanicAtBoot), ("6.12.90-1", Pass), ("6.12.90-2", Pass)];
     let play = Play { direction: Direction::Fix, ..Play::new(&kernels) };
     check("fix-range", &play, OutcomeWord::Range);
+}
+
+/// Forms that are made from the journal alone, without a folder: what is missing is said.
+#[test]
+fn other_forms() {
+    let mut mixed = connlimit();
+    mixed[1].1 = Panic;
+    mixed[5].1 = PanicAtBoot;
+    let skips = Play { untestable: vec![4], ..Play::new(&mixed) };
+    let fix = Play {
+        direction: Direction::Fix,
+        ..Play::new(&[("6.12.69-1", Panic), ("6.12.90-1", Panic), ("6.12.90-2", Pass)])
+    };
+    let failed = Play { stop: Stop::Failed(2), ..Play::new(&connlimit()) };
+    let plays =
+        [("found", Play::new(&connlimit())), ("skips", skips), ("fix", fix), ("failed", failed)];
+    for (name, play) in plays {
+        let folder = std::path::Path::new("results/sample");
+        let dossier = Dossier::of_journal(folder, play.journal(), None).unwrap();
+        for (format, file) in [
+            (Format::Text, "mail.txt"),
+            (Format::Junit, "junit.xml"),
+            (Format::Ktap, "ktap"),
+            (Format::BisectLog, "bisect-log"),
+        ] {
+            golden(&format!("form-{name}.{file}"), &format.render(&dossier).unwrap());
+        }
+    }
+    for (name, does) in [("panic", Panic), ("infra", OurFault)] {
+        let dossier = Dossier::of_trial(run_result(does), None);
+        golden(&format!("form-run-{name}.mail.txt"), &Format::Text.render(&dossier).unwrap());
+        golden(&format!("form-run-{name}.junit.xml"), &Format::Junit.render(&dossier).unwrap());
+        assert!(Format::BisectLog.render(&dossier).is_err());
+    }
 }
 
 #[test]

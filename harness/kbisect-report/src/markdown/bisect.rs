@@ -9,6 +9,7 @@ use kbisect_core::trial::TrialRecord;
 
 use super::evidence;
 use super::parts::{self, CELL, put, table};
+use crate::dossier::as_kbisect;
 use crate::extra::Extra;
 use crate::journal::JOURNAL_NAME;
 use crate::story::{Story, count, duration};
@@ -276,17 +277,6 @@ fn repeat(to: &mut String, story: &Story<'_>, extra: &Extra) {
     if !extra.command.is_empty() {
         parts::command(to, "The whole bisection:", &command_line(&as_kbisect(&extra.command)));
     }
-}
-
-/// The command without the folder that the program was called from: it says nothing elsewhere.
-fn as_kbisect(command: &[String]) -> Vec<String> {
-    let mut command = command.to_vec();
-    if let Some(program) = command.first_mut()
-        && let Some((_, name)) = program.rsplit_once('/')
-    {
-        *program = name.to_owned();
-    }
-    command
 }
 
 fn files(to: &mut String, story: &Story<'_>) {

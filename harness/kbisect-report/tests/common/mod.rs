@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod folder;
+
 use std::collections::BTreeMap;
 
 use kbisect_core::evidence::{CrashFacts, Decoded, Evidence, EvidenceFile, Vmcore};

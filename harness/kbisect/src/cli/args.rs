@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kbisect_report::{Format, FormatError};
 
 use super::{KernelsArgs, Series, words};
 
@@ -357,21 +358,17 @@ pub struct ReportArgs {
     /// The run: its folder, or its name below the results folder
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Form of the report [default: md, or json with --json]
-    #[arg(long, value_enum, value_name = "FORM")]
-    pub format: Option<ReportFormat>,
+    /// Form of the report: md, html, text, json, junit, ktap, bisect-log [default: md, or json with
+    /// --json]
+    #[arg(long, value_name = "FORM", value_parser = format_of)]
+    pub format: Option<Format>,
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
 }
 
-/// Forms of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// Markdown
-    Md,
-    /// The result document
-    Json,
+fn format_of(word: &str) -> Result<Format, String> {
+    word.parse().map_err(|error: FormatError| format!("{error}; {}", error.hint()))
 }
 
 /// Arguments of `kbisect schema`.

@@ -9,7 +9,7 @@ mod words;
 pub use args::{
     AccelChoice, BisectArgs, Cli, Color, Command, DetectArgs, DoctorArgs, Endpoint, EvidenceArgs,
     Global, ImageArgs, ImageCommand, MachineArgs, NewScenarioArgs, Placement, ReportArgs,
-    ReportFormat, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, ShellOn,
+    ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, ShellOn,
 };
 pub use form::{Form, parse};
 pub use kernels::{

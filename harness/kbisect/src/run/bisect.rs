@@ -8,7 +8,7 @@ use kbisect_core::mark::{mark, untestable};
 use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, target_symptom};
 use kbisect_core::search::{Mark, Role, Search, Step};
 use kbisect_kernels::{Candidate, SeriesFile};
-use kbisect_report::Extra;
+use kbisect_report::{Dossier, Extra};
 
 use super::context::{Base, Context, existing_run};
 use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
@@ -339,6 +339,8 @@ fn write_results(journal: &Journal, folder: &Path) -> anyhow::Result<BisectResul
     let result = BisectResult::from_journal(&journal.lines, &folder.display().to_string())
         .context("the journal has no plan")?;
     write_json(&folder.join("result.json"), &result)?;
+    let dossier = Dossier::of_journal(folder, journal.lines.clone(), None)?;
+    write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())?;
     write_whole(
         &folder.join("report.md"),
         kbisect_report::markdown(&result, &Extra::from_journal(&journal.lines)).as_bytes(),

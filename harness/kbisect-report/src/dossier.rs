@@ -1,0 +1,360 @@
+//! A run as a whole: what every form of report is made from.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kbisect_core::kernel::Kernel;
+use kbisect_core::run::{BisectResult, Environment, JournalLine, RunResult, SeriesEntry};
+use kbisect_core::trial::{Symptom, SymptomKind, TrialRecord, Verdict};
+
+use crate::evidence::{Evidence, Times};
+use crate::extra::Extra;
+use crate::journal::{JOURNAL_NAME, Journal, JournalError, JournalWarning, read_journal};
+use crate::story::Story;
+use crate::text::command_line;
+
+/// A run: its result, and what its folder holds beside the journal.
+#[derive(Clone, Debug)]
+pub struct Dossier {
+    /// What was found.
+    pub subject: Subject,
+    /// The journal; empty for a single trial.
+    pub journal: Vec<JournalLine>,
+    /// What was passed over at the journal's end.
+    pub warning: Option<JournalWarning>,
+    /// The folder that was read, if any.
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) extra: Extra,
+    pub(crate) evidence: Evidence,
+}
+
+/// What a report is about.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them in a process")]
+pub enum Subject {
+    /// A bisection.
+    Bisection(BisectResult),
+    /// A single trial.
+    Trial(RunResult),
+}
+
+/// Why there is nothing to report.
+#[derive(Debug, thiserror::Error)]
+pub enum DossierError {
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The run has no plan yet.
+    #[error("the run in `{0}` was stopped before it began")]
+    NotBegun(PathBuf),
+    /// The folder is no run's.
+    #[error("`{0}` holds no run")]
+    NoRun(PathBuf),
+    /// A file cannot be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `result.json` is something else.
+    #[error("`{path}` is not the result of a trial")]
+    Result {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+}
+
+impl DossierError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Journal(error) => error.hint(),
+            Self::NotBegun(_) => Some("there is nothing to report; begin a new run".to_owned()),
+            Self::NoRun(_) => Some(
+                "name a folder that kbisect wrote: it has a journal.jsonl or a result.json"
+                    .to_owned(),
+            ),
+            Self::Read { .. } => None,
+            Self::Result { .. } => Some(
+                "it was changed, or written by another version of kbisect; use that version"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl Dossier {
+    /// Reads a run's folder: the journal of a bisection, or the result of a single trial, and the
+    /// evidence of the trials that a report shows.
+    ///
+    /// # Errors
+    /// [`DossierError`]. Missing evidence is none: the report says what is missing.
+    pub fn read(folder: &Path) -> Result<Self, DossierError> {
+        let path = folder.join(JOURNAL_NAME);
+        if path.is_file() {
+            let bytes = fs::read(&path).map_err(|source| DossierError::Read { path, source })?;
+            let Journal { lines, warning, .. } = read_journal(&bytes)?;
+            return Self::of_journal(folder, lines, warning);
+        }
+        let path = folder.join("result.json");
+        let bytes = fs::read(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => DossierError::NoRun(folder.to_owned()),
+            _ => DossierError::Read { path: path.clone(), source },
+        })?;
+        let mut result: RunResult = serde_json::from_slice(&bytes)
+            .map_err(|source| DossierError::Result { path, source })?;
+        folder.display().to_string().clone_into(&mut result.run_dir);
+        Ok(Self::of_trial(result, Some(folder)))
+    }
+
+    /// Makes a dossier of a bisection's journal and folder.
+    ///
+    /// # Errors
+    /// When the journal has no plan.
+    pub fn of_journal(
+        folder: &Path,
+        journal: Vec<JournalLine>,
+        warning: Option<JournalWarning>,
+    ) -> Result<Self, DossierError> {
+        let result = BisectResult::from_journal(&journal, &folder.display().to_string())
+            .ok_or_else(|| DossierError::NotBegun(folder.to_owned()))?;
+        let extra = Extra::from_journal(&journal);
+        let subject = Subject::Bisection(result);
+        let evidence = Evidence::default();
+        let mut dossier = Self { subject, journal, warning, folder: None, extra, evidence };
+        dossier.look_into(folder);
+        Ok(dossier)
+    }
+
+    /// Makes a dossier of a single trial, with the evidence in `folder`.
+    #[must_use]
+    pub fn of_trial(result: RunResult, folder: Option<&Path>) -> Self {
+        let mut dossier = Self {
+            extra: Extra { scenario_summary: String::new(), ..Extra::default() },
+            subject: Subject::Trial(result),
+            journal: Vec::new(),
+            warning: None,
+            folder: None,
+            evidence: Evidence::default(),
+        };
+        if let Some(folder) = folder {
+            dossier.look_into(folder);
+        }
+        dossier
+    }
+
+    fn look_into(&mut self, folder: &Path) {
+        let (bad, good) = (self.bad().cloned(), self.good().cloned());
+        self.evidence = Evidence::read(folder, bad.as_ref(), good.as_ref());
+        self.folder = Some(folder.to_owned());
+        if let Some(scenario) = &self.evidence.scenario
+            && self.extra.scenario_summary.is_empty()
+        {
+            self.extra.scenario_summary.clone_from(&scenario.summary);
+        }
+    }
+
+    /// The result of a bisection, with the questions a report asks of it.
+    pub(crate) fn story(&self) -> Option<Story<'_>> {
+        match &self.subject {
+            Subject::Bisection(result) => Some(Story { result }),
+            Subject::Trial(_) => None,
+        }
+    }
+
+    pub(crate) fn trials(&self) -> &[TrialRecord] {
+        match &self.subject {
+            Subject::Bisection(result) => &result.trials,
+            Subject::Trial(result) => std::slice::from_ref(&result.trial),
+        }
+    }
+
+    pub(crate) fn series(&self) -> &[SeriesEntry] {
+        match &self.subject {
+            Subject::Bisection(result) => &result.series,
+            Subject::Trial(_) => &[],
+        }
+    }
+
+    /// The trial that shows the failure best.
+    pub(crate) fn bad(&self) -> Option<&TrialRecord> {
+        match &self.subject {
+            Subject::Bisection(result) => Story { result }.shown_trial(),
+            Subject::Trial(result) => {
+                let trial = &result.trial;
+                // A trial without an answer is shown as well: its console says why.
+                (trial.verdict != "good").then_some(trial)
+            }
+        }
+    }
+
+    /// The trial that passes, next to the change.
+    pub(crate) fn good(&self) -> Option<&TrialRecord> {
+        match &self.subject {
+            Subject::Bisection(result) => {
+                let story = Story { result };
+                story
+                    .good_trial()
+                    .or_else(|| result.trials.iter().rev().find(|trial| trial.verdict == "good"))
+            }
+            Subject::Trial(result) => (result.trial.verdict == "good").then_some(&result.trial),
+        }
+    }
+
+    pub(crate) fn symptom(&self) -> Option<&Symptom> {
+        let of_run = match &self.subject {
+            Subject::Bisection(result) => result.symptom.as_ref(),
+            Subject::Trial(_) => None,
+        };
+        self.bad().and_then(|trial| trial.symptom.as_ref()).or(of_run)
+    }
+
+    pub(crate) fn scenario(&self) -> &str {
+        match &self.subject {
+            Subject::Bisection(result) => &result.scenario,
+            Subject::Trial(result) => &result.scenario,
+        }
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        match &self.subject {
+            Subject::Bisection(result) => &result.environment,
+            Subject::Trial(result) => &result.environment,
+        }
+    }
+
+    pub(crate) fn tool_version(&self) -> &str {
+        match &self.subject {
+            Subject::Bisection(result) => &result.tool_version,
+            Subject::Trial(result) => &result.tool_version,
+        }
+    }
+
+    pub(crate) fn run_dir(&self) -> &str {
+        match &self.subject {
+            Subject::Bisection(result) => &result.run_dir,
+            Subject::Trial(result) => &result.run_dir,
+        }
+    }
+
+    /// What to call a kernel in this run.
+    pub(crate) fn label(&self, kernel: &Kernel) -> String {
+        self.story().map_or_else(|| kernel.label().to_owned(), |story| story.label(kernel))
+    }
+
+    /// A few words for headings.
+    pub(crate) fn heading(&self) -> String {
+        match &self.subject {
+            Subject::Bisection(result) => Story { result }.heading(),
+            Subject::Trial(result) => match result.trial.verdict() {
+                Verdict::Bad(symptom) => {
+                    format!("{} on {}", symptom.kind, result.trial.kernel.label())
+                }
+                verdict => format!("{} on {}", verdict.word(), result.trial.kernel.label()),
+            },
+        }
+    }
+
+    /// The verdict in one sentence.
+    pub(crate) fn verdict(&self) -> String {
+        match &self.subject {
+            Subject::Bisection(result) => Story { result }.verdict(),
+            Subject::Trial(result) => {
+                let (scenario, label) = (&result.scenario, result.trial.kernel.label());
+                match result.trial.verdict() {
+                    Verdict::Good => format!("Scenario {scenario} passes on {label}."),
+                    Verdict::Bad(_) => format!("Scenario {scenario} fails on {label}."),
+                    Verdict::Skip(reason) => format!("{label} cannot answer: {reason}."),
+                    Verdict::Infra(reason) => {
+                        format!("No verdict: kbisect or the host failed: {reason}.")
+                    }
+                }
+            }
+        }
+    }
+
+    /// Commands that repeat what was done, each with what it does.
+    pub(crate) fn commands(&self) -> Vec<(&'static str, String)> {
+        let mut commands = Vec::new();
+        let fails = self.bad().is_some_and(|trial| trial.verdict == "bad");
+        let repeat = match self.story() {
+            Some(story) => story.repeat().map(str::to_owned),
+            None => self.trials().first().map(|trial| trial.repeat.clone()),
+        };
+        if let Some(repeat) = repeat {
+            let what = if fails { "The trial that fails" } else { "The trial" };
+            commands.push((what, repeat.clone()));
+            if fails {
+                commands.push((
+                    "The same with a shell at the point of failure",
+                    format!("{repeat} --shell"),
+                ));
+            }
+        }
+        if let (true, Some(good)) = (self.story().is_some(), self.good()) {
+            commands.push(("The trial that passes", good.repeat.clone()));
+        }
+        if !self.extra.command.is_empty() {
+            commands.push(("The whole bisection", command_line(&as_kbisect(&self.extra.command))));
+        }
+        if let Some(resume) = self.story().and_then(|story| story.resume()) {
+            commands.push(("To go on", resume));
+        }
+        commands
+    }
+
+    /// When things happened in a trial.
+    pub(crate) fn times(&self, trial: &TrialRecord) -> Times {
+        Times::of(trial, &self.journal)
+    }
+
+    /// The node that the symptom names as the one that lost or changed frames, refused or crashed.
+    pub(crate) fn culprit_nodes(&self) -> Vec<String> {
+        let (Some(symptom), Some(scenario)) = (self.symptom(), &self.evidence.scenario) else {
+            return Vec::new();
+        };
+        let known = |word: &str| scenario.nodes.contains_key(word);
+        if let Some(place) = symptom.place.as_deref().filter(|place| known(place)) {
+            return vec![place.to_owned()];
+        }
+        let crash = matches!(
+            symptom.kind,
+            SymptomKind::Panic
+                | SymptomKind::Oops
+                | SymptomKind::Hang
+                | SymptomKind::Reboot
+                | SymptomKind::Warning
+                | SymptomKind::BootFailed
+        );
+        if crash {
+            let candidate = |(_, node): &(&String, &kbisect_core::scenario::Node)| {
+                node.kernel == kbisect_core::scenario::NodeKernel::Candidate
+            };
+            return scenario.nodes.iter().filter(candidate).map(|(name, _)| name.clone()).collect();
+        }
+        // `replies of server:80 lost inside client`, `requests to server:80 never left client`.
+        let words: Vec<&str> = symptom.title.split_whitespace().collect();
+        let after = words
+            .windows(2)
+            .rev()
+            .find(|pair| matches!(pair[0], "inside" | "left" | "by" | "on") && known(pair[1]));
+        after.map(|pair| pair[1].to_owned()).into_iter().collect()
+    }
+}
+
+/// The command without the folder that the program was called from: it says nothing elsewhere.
+pub(crate) fn as_kbisect(command: &[String]) -> Vec<String> {
+    let mut command = command.to_vec();
+    if let Some(program) = command.first_mut()
+        && let Some((_, name)) = program.rsplit_once('/')
+    {
+        *program = name.to_owned();
+    }
+    command
+}

@@ -1,0 +1,188 @@
+//! What a run's folder holds beside its journal: scenario, consoles, frames.
+//!
+//! All of it is optional. What is missing is named, and the report is shorter.
+
+mod capture;
+mod console;
+mod packet;
+mod paths;
+mod times;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path as FilePath;
+
+use kbisect_core::scenario::Scenario;
+use kbisect_core::trial::TrialRecord;
+
+pub(crate) use capture::Capture;
+pub(crate) use console::ConsoleLine;
+pub(crate) use paths::{Counts, Hop, Path, compare};
+pub(crate) use times::Times;
+
+/// Most bytes of one file that are read for a report.
+const MAX_FILE: u64 = 96 << 20;
+
+/// What the files of a run say beside its journal.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The scenario as it was run.
+    pub(crate) scenario: Option<Scenario>,
+    /// The trial that fails.
+    pub(crate) bad: Option<TrialFiles>,
+    /// The trial to compare it with.
+    pub(crate) good: Option<TrialFiles>,
+    /// What is missing and why, a sentence each.
+    pub(crate) gaps: Vec<String>,
+}
+
+/// What the files of one trial say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TrialFiles {
+    /// Lines of the candidate's console.
+    pub(crate) console: Vec<ConsoleLine>,
+    /// Whether the harness noted when it got the lines.
+    pub(crate) console_times: bool,
+    /// Frames, one capture a wire; nothing when a capture is missing.
+    pub(crate) captures: Option<Vec<Capture>>,
+    /// QEMU's command line.
+    pub(crate) qemu: Option<String>,
+    /// `/proc/version` and the taint flags, as collected.
+    pub(crate) proc_version: Option<String>,
+    /// Taint flags of the kernel at the end.
+    pub(crate) taint: Option<String>,
+    /// Kernel command line.
+    pub(crate) cmdline: Option<String>,
+}
+
+impl Evidence {
+    /// Reads what a report of these trials needs from the run's folder. Nothing is an error: what
+    /// cannot be read is a gap.
+    #[must_use]
+    pub(crate) fn read(
+        run: &FilePath,
+        bad: Option<&TrialRecord>,
+        good: Option<&TrialRecord>,
+    ) -> Self {
+        let mut evidence = Self::default();
+        match bounded(&run.join("scenario/scenario.json")) {
+            Some(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(scenario) => evidence.scenario = Some(scenario),
+                Err(error) => evidence
+                    .gaps
+                    .push(format!("No drawing of the hosts: scenario/scenario.json: {error}.")),
+            },
+            None => evidence.gaps.push(
+                "No drawing of the hosts: scenario/scenario.json is not in the run's folder."
+                    .to_owned(),
+            ),
+        }
+        let gaps = &mut evidence.gaps;
+        let mut trial = |record: &TrialRecord| TrialFiles::read(run, record, gaps);
+        evidence.bad = bad.and_then(&mut trial);
+        evidence.good = good.and_then(&mut trial);
+        evidence
+    }
+
+    /// Connections of both trials, hop by hop.
+    pub(crate) fn paths(&self) -> Vec<Path> {
+        let captures =
+            |files: &'_ Option<TrialFiles>| files.as_ref().and_then(|files| files.captures.clone());
+        let (good, bad) = (captures(&self.good), captures(&self.bad));
+        compare(good.as_deref(), bad.as_deref())
+    }
+}
+
+impl TrialFiles {
+    fn read(run: &FilePath, record: &TrialRecord, gaps: &mut Vec<String>) -> Option<Self> {
+        // The name comes from a file: it must not lead out of the run's folder.
+        let relative = FilePath::new(&record.directory);
+        let plain = |part| matches!(part, std::path::Component::Normal(_));
+        let folder = run.join(relative);
+        if !relative.components().all(plain) || !folder.is_dir() {
+            gaps.push(format!(
+                "Trial {}: its folder `{}` is not there, so consoles and frames are missing.",
+                record.number, record.directory
+            ));
+            return None;
+        }
+        let mut files = Self::default();
+        match bounded(&folder.join("candidate/console.log")) {
+            Some(log) => {
+                let times = text(&folder.join("candidate/console.times"));
+                files.console_times = times.is_some();
+                files.console = console::read(&log, times.as_deref());
+            }
+            None => gaps.push(format!("Trial {}: the console's log is missing.", record.number)),
+        }
+        files.captures = captures(&folder, record, gaps);
+        files.qemu = text(&folder.join("candidate/qemu.cmdline"));
+        files.collected(&folder);
+        Some(files)
+    }
+
+    /// Takes what says how the kernel was built and started from the collected state.
+    fn collected(&mut self, folder: &FilePath) {
+        let mut paths: Vec<_> = fs::read_dir(folder.join("collect"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+            .collect();
+        paths.sort();
+        let Some(text) = paths.first().and_then(|path| text(path)) else { return };
+        let section = |name: &str| {
+            let (_, rest) = text.split_once(&format!("### {name}\n"))?;
+            let body = rest.split("\n### ").next().unwrap_or_default().trim();
+            (!body.is_empty()).then(|| body.to_owned())
+        };
+        self.proc_version = section("/proc/version");
+        self.cmdline = section("/proc/cmdline");
+        self.taint = section("/proc/sys/kernel/tainted");
+    }
+}
+
+/// The captures of every wire that the trial counted frames on.
+fn captures(
+    folder: &FilePath,
+    record: &TrialRecord,
+    gaps: &mut Vec<String>,
+) -> Option<Vec<Capture>> {
+    let mut wires: Vec<&str> = record.wires.iter().map(|count| count.wire.as_str()).collect();
+    wires.dedup();
+    let mut found = Vec::new();
+    for wire in wires {
+        let name = format!("{wire}.pcapng");
+        let plain = !wire.contains('/') && !wire.starts_with('.');
+        let Some(bytes) = plain.then(|| bounded(&folder.join("wires").join(&name))).flatten()
+        else {
+            gaps.push(format!(
+                "Trial {}: the capture `{name}` is missing: frames are known as totals only.",
+                record.number
+            ));
+            return None;
+        };
+        let capture = Capture::read(wire, &bytes);
+        if let Some(cut) = &capture.cut {
+            gaps.push(format!(
+                "Trial {}: the capture `{name}` was not read whole: {cut}.",
+                record.number
+            ));
+        }
+        found.push(capture);
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// Reads a file of bounded size; a longer one is read to the bound.
+fn bounded(path: &FilePath) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
+    file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn text(path: &FilePath) -> Option<String> {
+    Some(String::from_utf8_lossy(&bounded(path)?).into_owned())
+}

@@ -1,0 +1,12 @@
+//! The report as one HTML file: no network, no script, readable on a phone and on paper.
+//!
+//! Every text is escaped by the template, and cleaned of control characters before that.
+
+mod details;
+mod page;
+mod parts;
+mod seen;
+mod timeline;
+mod topology;
+
+pub use page::html;

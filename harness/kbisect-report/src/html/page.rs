@@ -1,0 +1,160 @@
+//! The page from top to bottom.
+
+use kbisect_core::run::OutcomeWord;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::parts::{cell, class_of, code, paragraph, verdict_word};
+use super::{details, seen, timeline};
+use crate::dossier::{Dossier, Subject};
+
+const STYLE: &str = include_str!("style.css");
+
+/// Writes the report as one HTML file. It says the same whenever it is made from the same folder.
+#[must_use]
+pub fn html(dossier: &Dossier) -> String {
+    let title = format!("{}: {}", dossier.scenario(), dossier.heading());
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                // Should a text ever escape the escaping, nothing is fetched and nothing runs.
+                meta http-equiv="Content-Security-Policy"
+                    content="default-src 'none'; style-src 'unsafe-inline'";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="generator" content=(format!("kbisect {}", cell(dossier.tool_version())));
+                title { (cell(&title)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    h1 { (cell(&title)) }
+                    (verdict(dossier))
+                    (series(dossier))
+                    (seen::section(dossier))
+                    (details::checks(dossier))
+                    (timeline::section(dossier))
+                    (details::trials(dossier))
+                    (details::confidence(dossier))
+                    (details::environment(dossier))
+                    (details::repeat(dossier))
+                    (details::fields(dossier))
+                    (details::files(dossier))
+                    footer {
+                        "Made by kbisect " (cell(dossier.tool_version()))
+                        ", a tool: it may contain errors. The evidence is in the run's folder."
+                    }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn verdict(dossier: &Dossier) -> Markup {
+    let class = match &dossier.subject {
+        Subject::Bisection(result) => match result.outcome {
+            OutcomeWord::Found | OutcomeWord::FoundDespiteSkips => "verdict bad",
+            _ => "verdict",
+        },
+        Subject::Trial(result) => match class_of(&result.trial.verdict) {
+            "good" => "verdict good",
+            "bad" => "verdict bad",
+            _ => "verdict",
+        },
+    };
+    let remarks = dossier.story().map(|story| story.remarks()).unwrap_or_default();
+    html! {
+        div class=(class) {
+            p.lead { (paragraph(&dossier.verdict())) }
+            @if let Some(symptom) = dossier.symptom() {
+                p { b { (symptom.kind.to_string()) } ": " (paragraph(&symptom.title)) }
+            }
+        }
+        @if let Some(warning) = &dossier.warning {
+            p.other-word { (paragraph(&warning.to_string())) }
+        }
+        @for remark in remarks { p { (paragraph(&remark)) } }
+        (sides(dossier))
+    }
+}
+
+/// Both sides of the change, or the kernel of a single trial.
+fn sides(dossier: &Dossier) -> Markup {
+    let kernels: Vec<_> = match &dossier.subject {
+        Subject::Bisection(_) => dossier
+            .story()
+            .map(|story| {
+                story.sides().into_iter().map(|side| (side.label, side.kernel)).collect::<Vec<_>>()
+            })
+            .unwrap_or_default(),
+        Subject::Trial(result) => vec![("kernel", &result.trial.kernel)],
+    };
+    html! {
+        @if !kernels.is_empty() {
+            div.cards {
+                @for (what, kernel) in kernels {
+                    div.card {
+                        span.what { (what) }
+                        b { (cell(&dossier.label(kernel))) }
+                        span.soft {
+                            (cell(kernel.package_version.as_str())) ", " (cell(&kernel.flavour))
+                            ", " (cell(&kernel.source))
+                        }
+                    }
+                }
+                @if let Subject::Bisection(result) = &dossier.subject {
+                    div.card {
+                        span.what { "confidence" }
+                        b { (cell(&result.confidence.level)) }
+                        span.soft { (paragraph(&result.confidence.statement)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The series with each kernel's verdict.
+fn series(dossier: &Dossier) -> Markup {
+    let entries = dossier.series();
+    let Some(story) = dossier.story().filter(|_| !entries.is_empty()) else {
+        return html! {};
+    };
+    let sides = story.sides();
+    html! {
+        h2 { "Series" }
+        ol.series {
+            @for entry in entries {
+                @let side = sides.iter().find(|side| side.kernel.id == entry.kernel.id);
+                @let other = entry.verdict == "bad" && entry.reason.is_some();
+                @let class = if other { "other" } else { class_of(&entry.verdict) };
+                li class=(if side.is_some() { format!("{class} edge") } else { class.to_owned() })
+                    title=[entry.reason.as_deref().map(cell)] {
+                    (cell(&story.label(&entry.kernel)))
+                    span {
+                        (if other { "another failure".to_owned() } else { cell(&entry.verdict) })
+                        @if let Some(side) = side { ", " (side.label) }
+                    }
+                }
+            }
+        }
+        @let unanswered = story.without_answer();
+        @if !unanswered.is_empty() {
+            details {
+                summary { "Why " (unanswered.len()) " gave no answer" }
+                ul.plain {
+                    @for entry in unanswered {
+                        li {
+                            (cell(&story.label(&entry.kernel))) " (" (verdict_word(&entry.verdict)) "): "
+                            (cell(entry.reason.as_deref().unwrap_or_default()))
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(id) = dossier.bad().and_then(|trial| code(trial.kernel.id.short())) {
+            p.soft { "Shown below: trial " (dossier.bad().map_or(0, |trial| trial.number)) ", kernel " (id) "." }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What was seen: hosts and wires, frames hop by hop, the trace.
+
+use std::net::IpAddr;
+
+use kbisect_core::evidence::Decoded;
+use kbisect_core::scenario::Scenario;
+use kbisect_core::trial::{SymptomKind, TrialRecord};
+use maud::{Markup, html};
+
+use super::parts::{block, cell, paragraph};
+use super::topology;
+use crate::dossier::Dossier;
+use crate::evidence::{Counts, Hop, Path};
+
+/// Most lines of a trace.
+const TRACE_LINES: usize = 200;
+/// Most lines of counters or state.
+const STATE_LINES: usize = 40;
+/// Most kinds of connections that are opened at once.
+const PATHS: usize = 6;
+
+/// The section, empty when no trial failed.
+pub(super) fn section(dossier: &Dossier) -> Markup {
+    let Some(trial) = dossier.bad().or(dossier.good()) else { return html! {} };
+    html! {
+        h2 { "What was seen" }
+        @if let Some(symptom) = &trial.symptom {
+            p { b { (symptom.kind.to_string()) } ": " (paragraph(&symptom.detail)) }
+        }
+        (topology::figure(dossier))
+        (paths(dossier))
+        (trace(dossier))
+        (crash(trial))
+        @if !trial.counters.is_empty() {
+            h3 { "Counters of the kernel under test that tell of losses, from set-up to end" }
+            (block(&trial.counters.join("\n"), STATE_LINES))
+        }
+        @if !trial.state.is_empty() {
+            h3 { "Rules that counted packets, and what connection tracking knows" }
+            (block(&trial.state.join("\n"), STATE_LINES))
+        }
+        @if !trial.notes.is_empty() {
+            h3 { "Notes" }
+            ul.plain { @for note in &trial.notes { li { (paragraph(note)) } } }
+        }
+    }
+}
+
+/// Connections, hop by hop, good and bad side by side.
+fn paths(dossier: &Dossier) -> Markup {
+    let paths = dossier.evidence.paths();
+    let hops = dossier.bad().map(|trial| trial.hops.join("\n")).unwrap_or_default();
+    // Those of a failed check are of interest even when every hop has frames.
+    let failed = |path: &Path| {
+        let (client, server) = (format!("{}:", path.client), format!("{}", path.server));
+        hops.lines().any(|line| {
+            let line = format!("{line} ");
+            line.contains(&format!(" {client}")) && line.contains(&format!(" {server} "))
+        })
+    };
+    let (first, rest): (Vec<_>, Vec<_>) =
+        paths.into_iter().partition(|path| path.is_lost() || path.differs() || failed(path));
+    let (shown, more) = first.split_at(first.len().min(PATHS));
+    let rest: Vec<&Path> = more.iter().chain(&rest).collect();
+    html! {
+        @if !shown.is_empty() || !rest.is_empty() {
+            h3 { "Frames hop by hop" }
+            p.soft { "Connections with the same client and server are counted together; data: frames with payload." }
+            @for path in shown { (table(dossier, path)) }
+            @if !rest.is_empty() {
+                details {
+                    summary { (rest.len()) " other kinds of connections" }
+                    @for path in rest { (table(dossier, path)) }
+                }
+            }
+        }
+        @if !hops.is_empty() {
+            details open[shown.is_empty()] {
+                summary { "Frames of the failed connections, as the harness judged them" }
+                (block(&hops, STATE_LINES))
+            }
+        }
+    }
+}
+
+fn table(dossier: &Dossier, path: &Path) -> Markup {
+    let scenario = dossier.evidence.scenario.as_ref();
+    let (good, bad) = (dossier.good(), dossier.bad());
+    let (has_good, has_bad) = (good.is_some(), bad.is_some());
+    let label = |trial: Option<&TrialRecord>, word: &str| {
+        trial.map(|trial| format!("{} ({word})", dossier.label(&trial.kernel)))
+    };
+    let good = label(good, "good").unwrap_or_else(|| "good".to_owned());
+    let bad = label(bad, "bad").unwrap_or_else(|| "bad".to_owned());
+    let name = |ip: IpAddr| named(scenario, ip);
+    // Frames that vanish inside their receiver pass every hop.
+    let client = name(path.client);
+    let inside =
+        !path.is_lost() && trial_lost_ingress(dossier) && dossier.culprit_nodes().contains(&client);
+    let row = |word: &str, hop: &Hop, last: bool| {
+        let counts = |counts: Option<Counts>| counts.map_or("–".to_owned(), frames);
+        html! {
+            tr.lost[hop.lost || last] {
+                td { (word) ": " (cell(&hop.from)) " → " (cell(&hop.wire))
+                    @if hop.other_port { span.soft { ", another port of the server" } } }
+                @if has_good { td.n { (counts(hop.good)) } }
+                @if has_bad {
+                    td.n {
+                        (counts(hop.bad))
+                        @if hop.lost { br; span.bad-word { (lost_word(hop)) " here" } }
+                        @else if last { br; span.bad-word { "lost inside " (client) } }
+                    }
+                }
+            }
+        }
+    };
+    let replies = path.replies.len();
+    html! {
+        div.wide {
+            table.hops {
+                thead {
+                    tr {
+                        th { (path.protocol.word()) " " (name(path.client)) " → "
+                            (name(path.server.ip())) ":" (path.server.port()) }
+                        @if has_good { th.n { (cell(&good)) } }
+                        @if has_bad { th.n { (cell(&bad)) } }
+                    }
+                }
+                tbody {
+                    @for hop in &path.requests { (row("request", hop, false)) }
+                    @for (at, hop) in path.replies.iter().enumerate() {
+                        (row("reply", hop, inside && at + 1 == replies))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What became of frames that do not leave as they should.
+pub(super) fn lost_word(hop: &Hop) -> &'static str {
+    if hop.changed { "changed" } else { "lost" }
+}
+
+fn trial_lost_ingress(dossier: &Dossier) -> bool {
+    dossier.symptom().is_some_and(|symptom| symptom.kind == SymptomKind::LostIngress)
+}
+
+/// `12 (8 data)`.
+fn frames(counts: Counts) -> String {
+    let mut parts = Vec::new();
+    if counts.data > 0 {
+        parts.push(format!("{} data", counts.data));
+    }
+    if counts.resets > 0 {
+        parts.push(format!("{} reset", counts.resets));
+    }
+    match parts.as_slice() {
+        [] => counts.frames.to_string(),
+        parts => format!("{} ({})", counts.frames, parts.join(", ")),
+    }
+}
+
+/// The node that has an address, or the address.
+pub(super) fn named(scenario: Option<&Scenario>, ip: IpAddr) -> String {
+    let has = |addresses: &[String]| {
+        addresses.iter().any(|address| {
+            address.split('/').next().and_then(|plain| plain.parse().ok()) == Some(ip)
+        })
+    };
+    let Some(scenario) = scenario else { return ip.to_string() };
+    let on_link = scenario.links.values().flatten().find(|(_, port)| has(&port.addresses));
+    let on_node =
+        || scenario.nodes.iter().find(|(_, node)| node.addresses.values().any(|list| has(list)));
+    match on_link.map(|(name, _)| name).or_else(|| on_node().map(|(name, _)| name)) {
+        Some(name) => cell(name),
+        None => ip.to_string(),
+    }
+}
+
+/// What a crash left behind, beside the report on the console.
+fn crash(trial: &TrialRecord) -> Markup {
+    let evidence = &trial.evidence;
+    html! {
+        @match &evidence.decoded {
+            Some(Decoded::Lines { source, text }) => {
+                h3 { "Trace with source lines, from " (cell(source)) }
+                (block(text, TRACE_LINES))
+            }
+            Some(Decoded::Unavailable { reason }) => {
+                p.soft { "No source lines: no debug information, because " (paragraph(reason)) "." }
+            }
+            None => {}
+        }
+        @if let Some(facts) = &evidence.crash {
+            p { "State at the report: " (paragraph(&facts.summary())) "." }
+        }
+        @if let Some(vmcore) = &evidence.vmcore {
+            p {
+                "Memory dump: " code { (cell(&trial.directory)) "/" (cell(&vmcore.path)) } ", "
+                (cell(&vmcore.format)) ", " (vmcore.bytes) " bytes, SHA-256 " code { (cell(&vmcore.sha256)) }
+                @if let Some(id) = &vmcore.build_id { ", build id " code { (cell(id)) } }
+                "."
+            }
+        }
+    }
+}
+
+/// The kernel's own report of the failure.
+fn trace(dossier: &Dossier) -> Markup {
+    let Some(trial) = dossier.bad() else { return html! {} };
+    let title = trial.symptom.as_ref().map(|symptom| symptom.title.as_str());
+    let first = trial.reports.iter().position(|report| Some(report.title.as_str()) == title);
+    let reports = &trial.reports[first.unwrap_or(0).min(trial.reports.len())..];
+    let Some(report) = reports.first() else { return html! {} };
+    html! {
+        h3 { "The kernel's report" }
+        p {
+            (cell(&report.title)) " "
+            span.soft { "(console line " (report.line) ", phase " (report.phase.to_string()) ")" }
+        }
+        @if !report.alt_titles.is_empty() {
+            p.soft { "Also known as: " (paragraph(&report.alt_titles.join("; "))) }
+        }
+        (block(&report.text, TRACE_LINES))
+        @if reports.len() > 1 {
+            details {
+                summary { (reports.len() - 1) " later reports on the same console" }
+                ul.plain {
+                    @for report in reports.iter().skip(1).take(20) {
+                        li { (cell(&report.title)) span.soft { " (line " (report.line) ")" } }
+                    }
+                }
+            }
+        }
+    }
+}

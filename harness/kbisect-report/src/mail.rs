@@ -1,0 +1,299 @@
+//! Plain text: a mail to a kernel list (Documentation/admin-guide/reporting-regressions.rst).
+
+use std::fmt::Write;
+
+use kbisect_core::kernel::Kernel;
+use kbisect_core::search::Direction;
+use kbisect_core::trial::TrialRecord;
+
+use crate::bisect_log::{bisect_log, tag};
+use crate::dossier::{Dossier, Subject};
+use crate::fields::{State, fields};
+use crate::story::duration;
+use crate::text::{line, lines};
+
+/// Most lines of a trace: lists want a short one, the whole is in the bundle.
+const TRACE_LINES: usize = 40;
+/// Most lines of frames, counters or state.
+const STATE_LINES: usize = 20;
+/// Where lines are broken. Traces and commands are left as they are.
+const WIDTH: usize = 76;
+
+/// Writes the mail, subject first.
+pub(crate) fn mail(dossier: &Dossier) -> String {
+    let mut to = String::new();
+    let _ = writeln!(to, "Subject: {}\n", line(&subject(dossier), 300));
+    paragraph(&mut to, &dossier.verdict());
+    if let Some(symptom) = dossier.symptom() {
+        paragraph(&mut to, &format!("Symptom: {symptom}"));
+    }
+    for remark in dossier.story().map(|story| story.remarks()).unwrap_or_default() {
+        paragraph(&mut to, &remark);
+    }
+    if let Some(warning) = &dossier.warning {
+        paragraph(&mut to, &warning.to_string());
+    }
+    if let Some(range) = introduced(dossier) {
+        let _ = writeln!(to, "#regzbot introduced: {range}");
+        let title = dossier.symptom().map(|symptom| symptom.title.clone()).unwrap_or_default();
+        let _ = writeln!(to, "#regzbot title: {}\n", line(&title, 200));
+    }
+    table(&mut to, dossier);
+    kind_of_kernels(&mut to, dossier);
+    seen(&mut to, dossier);
+    confidence(&mut to, dossier);
+    environment(&mut to, dossier);
+    if let Some(log) = bisect_log(dossier) {
+        heading(&mut to, "Bisection log");
+        to.push_str(&log);
+        to.push('\n');
+    }
+    heading(&mut to, "How to repeat");
+    for (what, command) in dossier.commands() {
+        let _ = writeln!(to, "  # {what}\n  {}", line(&command, 1000));
+    }
+    to.push('\n');
+    not_available(&mut to, dossier);
+    paragraph(
+        &mut to,
+        &format!(
+            "Made by kbisect {}, a tool: it may contain errors.",
+            line(dossier.tool_version(), 40)
+        ),
+    );
+    to.truncate(to.trim_end().len());
+    to.push('\n');
+    to
+}
+
+fn subject(dossier: &Dossier) -> String {
+    let title = dossier.symptom().map_or_else(
+        || dossier.heading(),
+        |symptom| format!("{}: {}", symptom.kind, symptom.title),
+    );
+    let part = subsystem(dossier).map(|name| format!(" ({name})")).unwrap_or_default();
+    let Some(story) = dossier.story() else {
+        return match dossier.trials().first().map(|trial| trial.verdict.as_str()) {
+            Some("bad") => format!("[BUG] {title} on {}{part}", on(dossier)),
+            _ => format!("[kbisect] {}: {}", dossier.scenario(), dossier.heading()),
+        };
+    };
+    let sides = story.sides();
+    match (&dossier.subject, sides.as_slice()) {
+        (Subject::Bisection(result), [old, new]) if result.direction == Direction::Regression => {
+            if story.found() {
+                format!("[REGRESSION] {title} since {}{part}", story.label(new.kernel))
+            } else {
+                format!(
+                    "[REGRESSION] {title} since a version after {}, up to {}{part}",
+                    story.label(old.kernel),
+                    story.label(new.kernel)
+                )
+            }
+        }
+        _ => format!("[kbisect] {}: {}", dossier.scenario(), dossier.heading()),
+    }
+}
+
+fn on(dossier: &Dossier) -> String {
+    dossier.trials().first().map(|trial| dossier.label(&trial.kernel)).unwrap_or_default()
+}
+
+/// What part of the kernel the symptom names: the module of the trace, as `[nf_tables]` stands in it.
+fn subsystem(dossier: &Dossier) -> Option<String> {
+    let text = &dossier.bad()?.reports.first()?.text;
+    let module = text.lines().find_map(|line| {
+        let (_, rest) = line.split_once(" [")?;
+        let (name, rest) = rest.split_once(']')?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        (rest.trim().is_empty() && line.contains('+') && name.chars().all(plain)).then_some(name)
+    })?;
+    Some(module.to_owned())
+}
+
+/// What regzbot is told: the two releases around the change, when packages stand for releases.
+pub(crate) fn introduced(dossier: &Dossier) -> Option<String> {
+    let story = dossier.story()?;
+    let Subject::Bisection(result) = &dossier.subject else { return None };
+    let sides = story.sides();
+    let [old, new] = sides.as_slice() else { return None };
+    if result.direction != Direction::Regression || old.kernel.series() != new.kernel.series() {
+        return None;
+    }
+    let (old, new) = (tag(old.kernel)?, tag(new.kernel)?);
+    (old != new).then(|| format!("{old}..{new}"))
+}
+
+/// Failures of runs: last good, first bad, the newest of the series.
+fn table(to: &mut String, dossier: &Dossier) {
+    let Some(story) = dossier.story() else { return };
+    let mut rows: Vec<(String, &Kernel)> =
+        story.sides().into_iter().map(|side| (side.label.to_owned(), side.kernel)).collect();
+    if rows.is_empty() {
+        return;
+    }
+    if let Some(newest) = dossier.series().last()
+        && rows.iter().all(|(_, kernel)| kernel.id != newest.kernel.id)
+    {
+        rows.push(("newest of the series".to_owned(), &newest.kernel));
+    }
+    heading(to, "Failed runs");
+    for (role, kernel) in rows {
+        let of = |word: &str| {
+            let same = dossier.trials().iter().filter(|trial| trial.kernel.id == kernel.id);
+            same.filter(|trial| trial.verdict == word).count()
+        };
+        let (good, bad) = (of("good"), of("bad"));
+        let runs =
+            if good + bad == 0 { "not run".to_owned() } else { format!("{bad}:{}", good + bad) };
+        let version = line(kernel.package_version.as_str(), 60);
+        let _ = writeln!(to, "  {role:<27} {version:<24} fail:runs {runs}");
+    }
+    let _ = writeln!(
+        to,
+        "  {:<27} {:<24} not run: the commit is not known",
+        "first bad, change reverted", ""
+    );
+    to.push('\n');
+}
+
+fn kind_of_kernels(to: &mut String, dossier: &Dossier) {
+    let distribution = dossier
+        .trials()
+        .iter()
+        .any(|trial| trial.kernel.source.starts_with("debian") || trial.kernel.variant.is_some());
+    if distribution {
+        paragraph(
+            to,
+            "The kernels are Debian's packages, with Debian's patches and configuration. Upstream asks \
+             for a vanilla kernel: repeat it with one before this goes to an upstream list.",
+        );
+    }
+}
+
+fn seen(to: &mut String, dossier: &Dossier) {
+    let Some(trial) = dossier.bad() else { return };
+    heading(to, &format!("What was seen on {}", line(&dossier.label(&trial.kernel), 60)));
+    if let Some(symptom) = &trial.symptom {
+        paragraph(to, &symptom.detail);
+    }
+    for (what, list) in [
+        ("Frames of the failed connections:", &trial.hops),
+        ("Counters that tell of losses, from set-up to end:", &trial.counters),
+        ("Rules that counted packets, and connection tracking:", &trial.state),
+    ] {
+        if !list.is_empty() {
+            let _ = writeln!(to, "{what}\n{}", indented(&list.join("\n"), STATE_LINES));
+        }
+    }
+    trace(to, trial);
+    for check in &trial.checks {
+        let status = match check.status {
+            kbisect_core::trial::CheckStatus::Pass => "pass",
+            kbisect_core::trial::CheckStatus::Fail => "FAIL",
+            kbisect_core::trial::CheckStatus::Recorded => "fail (only recorded)",
+            kbisect_core::trial::CheckStatus::NotRun => "not run",
+        };
+        let _ = writeln!(to, "  check {}: {status}", line(&check.name, 80));
+    }
+    to.push('\n');
+}
+
+fn trace(to: &mut String, trial: &TrialRecord) {
+    let title = trial.symptom.as_ref().map(|symptom| symptom.title.as_str());
+    let own = trial.reports.iter().find(|report| Some(report.title.as_str()) == title);
+    if let Some(report) = own.or(trial.reports.first()) {
+        let _ =
+            writeln!(to, "Console, line {}:\n{}", report.line, indented(&report.text, TRACE_LINES));
+    }
+}
+
+fn confidence(to: &mut String, dossier: &Dossier) {
+    let Subject::Bisection(result) = &dossier.subject else { return };
+    heading(to, "Confidence");
+    let statement = result.confidence.statement.trim_end_matches('.');
+    paragraph(to, &format!("{}: {statement}.", result.confidence.level));
+    for text in result.warnings.iter().chain(&dossier.extra.notes) {
+        paragraph(to, &format!("Note: {text}"));
+    }
+}
+
+fn environment(to: &mut String, dossier: &Dossier) {
+    heading(to, "Environment");
+    let environment = dossier.environment();
+    let files = dossier.evidence.bad.as_ref().or(dossier.evidence.good.as_ref());
+    let mut row = |name: &str, value: &str| {
+        if !value.trim().is_empty() {
+            let _ = writeln!(to, "  {name:<13} {}", line(value, 300));
+        }
+    };
+    if let Some(trial) = dossier.bad().or(dossier.good()) {
+        row("kernel", trial.release.as_deref().unwrap_or_default());
+    }
+    if let Some(files) = files {
+        row("built", files.proc_version.as_deref().unwrap_or_default());
+        row("command line", files.cmdline.as_deref().unwrap_or_default());
+        row("taint", files.taint.as_deref().unwrap_or_default());
+    }
+    let accelerator = match (environment.accelerator.as_str(), &environment.accelerator_reason) {
+        (name, Some(reason)) if name != "kvm" => format!("{name} (not KVM: {reason})"),
+        (name, _) => name.to_owned(),
+    };
+    row("QEMU", &format!("{}, {accelerator}", environment.qemu));
+    row("host", &format!("{}, {} CPUs", environment.host, environment.cpus));
+    row("scenario", &format!("{}: {}", dossier.scenario(), dossier.extra.scenario_summary));
+    row("files", &dossier.extra.scenario_sha256);
+    row(
+        "took",
+        &duration(match &dossier.subject {
+            Subject::Bisection(result) => result.wall_s,
+            Subject::Trial(result) => result.trial.wall_s,
+        }),
+    );
+    to.push('\n');
+}
+
+fn not_available(to: &mut String, dossier: &Dossier) {
+    heading(to, "Not in this mail");
+    for field in fields(dossier) {
+        if let State::Missing(why) | State::Partly(why) = field.state {
+            let _ = writeln!(to, "{}", wrapped(&format!("- {}: {why}", field.name), "  "));
+        }
+    }
+    to.push('\n');
+}
+
+fn heading(to: &mut String, text: &str) {
+    let _ = writeln!(to, "{text}\n{}", "-".repeat(text.chars().count()));
+}
+
+fn paragraph(to: &mut String, text: &str) {
+    let text = line(text, 2000);
+    if !text.is_empty() {
+        let _ = writeln!(to, "{}\n", wrapped(&text, ""));
+    }
+}
+
+/// Breaks a text into lines of at most [`WIDTH`] characters; a longer word stays whole.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut to = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if width > 0 && width + 1 + length > WIDTH {
+            to.push('\n');
+            to.push_str(indent);
+            width = indent.len();
+        } else if width > 0 {
+            to.push(' ');
+            width += 1;
+        }
+        to.push_str(word);
+        width += length;
+    }
+    to
+}
+
+fn indented(text: &str, max: usize) -> String {
+    lines(text, max).lines().map(|line| format!("  {line}\n")).collect()
+}

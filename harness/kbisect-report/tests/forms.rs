@@ -1,0 +1,255 @@
+//! Forms for programs: JUnit's shape, KTAP's, and git's own reading of the bisection log.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::{Does, Play, Stop, run_result};
+use kbisect_core::search::Direction;
+use kbisect_report::{Dossier, Format};
+use proptest::prelude::*;
+
+use Does::{Lose, OurFault, Panic, PanicAtBoot, Pass};
+
+fn dossier(play: &Play) -> Dossier {
+    Dossier::of_journal(Path::new("results/sample"), play.journal(), None).unwrap()
+}
+
+fn plays() -> Vec<Play> {
+    vec![
+        Play::new(&[
+            ("6.12.43-1", Pass),
+            ("6.12.57-1", Panic),
+            ("6.12.69-1", Lose),
+            ("6.12.96-1", Lose),
+        ]),
+        Play::new(&[("6.12.43-1", Pass), ("6.12.57-1", PanicAtBoot), ("6.12.69-1", Panic)]),
+        Play::new(&[("6.12.43-1", Pass), ("6.12.69-1", OurFault)]),
+        Play { stop: Stop::Killed(0), ..Play::new(&[("6.12.43-1", Pass), ("6.12.69-1", Lose)]) },
+    ]
+}
+
+/// One element: name, attributes, children, text.
+#[derive(Debug, Default)]
+struct Element {
+    name: String,
+    attributes: Vec<(String, String)>,
+    children: Vec<Element>,
+    text: String,
+}
+
+impl Element {
+    fn get(&self, name: &str) -> &str {
+        let found = self.attributes.iter().find(|(known, _)| known == name);
+        &found.unwrap_or_else(|| panic!("no {name} in {self:#?}")).1
+    }
+
+    fn number(&self, name: &str) -> usize {
+        self.get(name).parse().unwrap()
+    }
+}
+
+/// A reader for the XML that is written here: strict, so that what it reads is XML.
+fn parse(text: &str) -> Element {
+    assert!(text.chars().all(|c| !c.is_control() || c == '\n'), "a character that XML cannot hold");
+    let text = text.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n").unwrap();
+    let mut open = vec![Element::default()];
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        open.last_mut().unwrap().text += &unescape(&rest[..at]);
+        let end = at + rest[at..].find('>').unwrap();
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            let done = open.pop().unwrap();
+            assert_eq!(done.name, name);
+            open.last_mut().unwrap().children.push(done);
+            continue;
+        }
+        let (tag, alone) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
+        let (name, mut left) = tag.split_once(' ').unwrap_or((tag, ""));
+        let mut element = Element { name: name.to_owned(), ..Element::default() };
+        while !left.is_empty() {
+            let (key, value) = left.split_once("=\"").unwrap();
+            let (value, more) = value.split_once('"').unwrap();
+            element.attributes.push((key.trim().to_owned(), unescape(value)));
+            left = more.trim_start();
+        }
+        if alone {
+            open.last_mut().unwrap().children.push(element);
+        } else {
+            open.push(element);
+        }
+    }
+    assert_eq!(open.len(), 1);
+    open.pop().unwrap().children.pop().unwrap()
+}
+
+fn unescape(text: &str) -> String {
+    assert!(!text.contains('<') && !text.contains('>'));
+    for part in text.split('&').skip(1) {
+        let known = ["amp;", "lt;", "gt;", "quot;", "apos;"];
+        assert!(known.iter().any(|name| part.starts_with(name)), "{part}");
+    }
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+/// The shape that CI systems agree on: suites with counts that add up, cases with at most one
+/// outcome.
+fn has_the_shape(text: &str) -> Element {
+    let root = parse(text);
+    assert_eq!(root.name, "testsuites");
+    let mut sums = [0; 4];
+    for suite in &root.children {
+        assert_eq!(suite.name, "testsuite");
+        let cases: Vec<_> =
+            suite.children.iter().filter(|child| child.name == "testcase").collect();
+        let with = |name: &str| {
+            cases.iter().filter(|case| case.children.iter().any(|child| child.name == name)).count()
+        };
+        let counts = [cases.len(), with("failure"), with("error"), with("skipped")];
+        for (at, name) in ["tests", "failures", "errors", "skipped"].iter().enumerate() {
+            assert_eq!(suite.number(name), counts[at], "{name}");
+            sums[at] += counts[at];
+        }
+        assert!(suite.get("time").parse::<f64>().is_ok());
+        for case in cases {
+            assert!(!case.get("name").is_empty() && !case.get("classname").is_empty());
+            assert!(case.children.len() <= 1);
+        }
+        assert_eq!(suite.children[0].name, "properties");
+    }
+    for (at, name) in ["tests", "failures", "errors", "skipped"].iter().enumerate() {
+        assert_eq!(root.number(name), sums[at], "{name}");
+    }
+    root
+}
+
+#[test]
+fn junit_has_a_case_for_each_check_and_kernel() {
+    for play in plays() {
+        has_the_shape(&Format::Junit.render(&dossier(&play)).unwrap());
+    }
+    let root = has_the_shape(&Format::Junit.render(&dossier(&plays()[0])).unwrap());
+    let panicked =
+        root.children.iter().find(|suite| suite.get("name").ends_with("6.12.57")).unwrap();
+    let case = panicked.children.iter().find(|c| c.name == "testcase" && c.get("name") == "kernel");
+    assert_eq!(case.unwrap().children[0].get("type"), "panic");
+    let bad = root.children.iter().find(|suite| suite.get("name").ends_with("6.12.69")).unwrap();
+    let failure = &bad.children[1].children[0];
+    assert_eq!((failure.name.as_str(), failure.get("type")), ("failure", "lost-ingress"));
+    assert!(failure.text.contains("repeat: kbisect run 6.12.69-1"));
+}
+
+/// Our own failure is an error, a kernel without an answer is skipped: neither is a failure.
+#[test]
+fn junit_never_blames_a_kernel_for_what_it_did_not_do() {
+    let root = has_the_shape(
+        &Format::Junit.render(&Dossier::of_trial(run_result(OurFault), None)).unwrap(),
+    );
+    assert_eq!((root.number("failures"), root.number("errors")), (0, 1));
+    let root = has_the_shape(
+        &Format::Junit.render(&Dossier::of_trial(run_result(PanicAtBoot), None)).unwrap(),
+    );
+    assert_eq!((root.number("failures"), root.number("skipped")), (0, 1));
+}
+
+#[test]
+fn ktap_has_its_plan() {
+    for play in plays() {
+        let text = Format::Ktap.render(&dossier(&play)).unwrap();
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("KTAP version 1"));
+        let plan: usize = lines.next().unwrap().strip_prefix("1..").unwrap().parse().unwrap();
+        let results =
+            lines.filter(|line| line.starts_with("ok ") || line.starts_with("not ok ")).count();
+        assert_eq!(results, plan);
+    }
+}
+
+proptest! {
+    #[test]
+    fn hostile_texts_stay_texts(text in any::<String>()) {
+        let mut result = run_result(Panic);
+        let trial = &mut result.trial;
+        trial.checks[0].name.clone_from(&text);
+        trial.checks[0].detail.clone_from(&text);
+        trial.reports[0].text.clone_from(&text);
+        trial.symptom.as_mut().unwrap().title.clone_from(&text);
+        trial.kernel.name = Some(text.clone());
+        result.scenario.clone_from(&text);
+        let dossier = Dossier::of_trial(result, None);
+        has_the_shape(&Format::Junit.render(&dossier).unwrap());
+        let ktap = Format::Ktap.render(&dossier).unwrap();
+        prop_assert_eq!(ktap.lines().filter(|line| line.starts_with("not ok ")).count(), 1);
+        let mail = Format::Text.render(&dossier).unwrap();
+        prop_assert_eq!(mail.lines().filter(|line| line.starts_with("Subject: ")).count(), 1);
+        let html = Format::Html.render(&dossier).unwrap();
+        prop_assert!(!html.contains("<script"));
+        prop_assert!(!html.chars().any(|c| c.is_control() && c != '\n'));
+    }
+}
+
+/// A repository with a tag for each release.
+fn tree(tags: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    git(&dir, &["init", "-q", "-b", "main"]);
+    for tag in tags {
+        git(&dir, &["commit", "-q", "--allow-empty", "-m", tag]);
+        git(&dir, &["tag", tag]);
+    }
+    dir
+}
+
+fn git(dir: &tempfile::TempDir, words: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+        .args(words)
+        .current_dir(dir.path())
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{words:?}: {text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+/// What is written is what `git bisect replay` reads, and it ends at the same place.
+#[test]
+fn git_replays_the_log() {
+    if Command::new("git").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: git is not installed");
+        return;
+    }
+    let tags = ["v6.12.43", "v6.12.57", "v6.12.69", "v6.12.96"];
+    let regression = &Play::new(&[
+        ("6.12.43-1", Pass),
+        ("6.12.57-1", Pass),
+        ("6.12.69-1", Lose),
+        ("6.12.96-1", Lose),
+    ]);
+    let fix = Play {
+        direction: Direction::Fix,
+        ..Play::new(&[
+            ("6.12.43-1", Lose),
+            ("6.12.57-1", Lose),
+            ("6.12.69-1", Pass),
+            ("6.12.96-1", Pass),
+        ])
+    };
+    for (play, word) in [(regression, "bad"), (&fix, "fixed")] {
+        let dir = tree(&tags);
+        let log = Format::BisectLog.render(&dossier(play)).unwrap();
+        std::fs::write(dir.path().join("log"), &log).unwrap();
+        git(&dir, &["bisect", "replay", "log"]);
+        let found = git(&dir, &["rev-parse", &format!("refs/bisect/{word}")]);
+        assert_eq!(found, git(&dir, &["rev-parse", "v6.12.69"]), "{log}");
+    }
+}
