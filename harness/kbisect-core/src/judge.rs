@@ -72,6 +72,8 @@ pub struct Observation {
     pub boot_error: Option<String>,
     /// Whether the guest said through pvpanic that it panicked.
     pub panicked: bool,
+    /// Whether the guest's watchdog ran out: its user space was stuck, not only the channel.
+    pub watchdog: bool,
     /// Whether the boot deadline passed.
     pub boot_timeout: bool,
     /// How the candidate ended.
@@ -86,8 +88,11 @@ pub struct Observation {
     pub checks: Vec<CheckResult>,
     /// Losses that were located, with the check that they belong to.
     pub losses: Vec<(String, Loss)>,
-    /// Why time in a guest cannot be trusted, if so: time-outs and stalls then mean nothing.
+    /// Why time in the candidate's guest cannot be trusted, if so: its stalls and time-outs then mean
+    /// nothing.
     pub clock: Option<String>,
+    /// The same of the peer: its time-outs then mean nothing.
+    pub peer_clock: Option<String>,
     /// Whether the candidate answered after the last check: the positive proof.
     pub answered_at_end: bool,
 }
@@ -100,6 +105,7 @@ impl Default for Observation {
             hello: false,
             boot_error: None,
             panicked: false,
+            watchdog: false,
             boot_timeout: false,
             end: MachineEnd::Running,
             reports: Vec::new(),
@@ -108,6 +114,7 @@ impl Default for Observation {
             checks: Vec::new(),
             losses: Vec::new(),
             clock: None,
+            peer_clock: None,
             answered_at_end: false,
         }
     }
@@ -117,33 +124,31 @@ impl Default for Observation {
 #[must_use]
 pub fn judge(seen: &Observation, warnings: WarningPolicy) -> Verdict {
     let verdict = conclude(seen, warnings);
-    match (&verdict, &seen.clock) {
-        (Verdict::Bad(symptom), Some(why)) if rests_on_time(seen, symptom) => {
-            Verdict::Infra(format!("{why}, so this says nothing: {symptom}"))
-        }
-        _ => verdict,
+    let Verdict::Bad(symptom) = &verdict else { return verdict };
+    match wrong_clock(seen, symptom.kind) {
+        Some(why) => Verdict::Infra(format!("{why}, so this says nothing: {symptom}")),
+        None => verdict,
     }
 }
 
-/// Whether a symptom can be the work of a clock that is wrong: whatever was not done in time.
-fn rests_on_time(seen: &Observation, symptom: &Symptom) -> bool {
-    match symptom.kind {
+/// The clock that is wrong and can have brought a symptom about: whatever was not done in time.
+fn wrong_clock(seen: &Observation, kind: SymptomKind) -> Option<&String> {
+    match kind {
         // A stall that was made fatal is still a stall.
-        SymptomKind::Panic => seen
-            .reports
-            .iter()
-            .find(|report| report.phase > Phase::Boot)
-            .is_some_and(|report| report.kind == SymptomKind::Hang),
+        SymptomKind::Panic => {
+            let first = seen.reports.iter().find(|report| report.phase > Phase::Boot)?;
+            seen.clock.as_ref().filter(|_| first.kind == SymptomKind::Hang)
+        }
+        SymptomKind::Hang => seen.clock.as_ref(),
         SymptomKind::Oops
         | SymptomKind::Warning
         | SymptomKind::Reboot
-        | SymptomKind::RulesRefused => false,
-        SymptomKind::Hang
-        | SymptomKind::LostIngress
+        | SymptomKind::RulesRefused => None,
+        SymptomKind::LostIngress
         | SymptomKind::LostEgress
         | SymptomKind::CheckFailed
         | SymptomKind::ServiceDown
-        | SymptomKind::BootFailed => true,
+        | SymptomKind::BootFailed => seen.clock.as_ref().or(seen.peer_clock.as_ref()),
     }
 }
 
@@ -227,7 +232,10 @@ fn ended(seen: &Observation) -> Option<Verdict> {
         MachineEnd::Silent { seconds } => (
             SymptomKind::Hang,
             "the machine stopped answering".to_owned(),
-            format!("no sign of life for {seconds} s in phase {phase}, nothing on the console"),
+            format!(
+                "no sign of life for {seconds} s in phase {phase}, nothing on the console{}",
+                if seen.watchdog { ", and its watchdog ran out" } else { "" }
+            ),
         ),
         MachineEnd::Restarted => (
             SymptomKind::Reboot,
@@ -382,6 +390,9 @@ mod tests {
         assert_eq!(kind_of(&wrong(reports(&[&made_fatal]))), Some(SymptomKind::Panic));
         assert_eq!(kind_of(&wrong(reports(&[&oops]))), Some(SymptomKind::Oops));
         assert_eq!(wrong(good()), Verdict::Good, "what was shown was shown");
+        let peers = Observation { peer_clock: Some("x".to_owned()), ..reports(&[&stall]) };
+        let verdict = judge(&peers, WarningPolicy::Bad);
+        assert_eq!(kind_of(&verdict), Some(SymptomKind::Hang), "another machine's clock");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use kbisect_proto::{Event, NodeSetup, PORT_NAME, PROTOCOL, Request, RequestId};
 use crate::boot::{Booted, load_by_name, power_off};
 use crate::node::{Node, merge_files};
 use crate::shell::Terminals;
-use crate::{dns, exec, http, service};
+use crate::{dns, exec, http, service, watchdog};
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -69,6 +69,7 @@ pub fn run(booted: &Booted) -> ! {
             heart.send(&Event::Heartbeat { uptime_ms: uptime_ms() });
         }
     });
+    std::thread::spawn(watchdog::feed);
     let mut state = State::default();
     let terminals = Terminals::default();
     let mut decoder = Decoder::new();

@@ -192,11 +192,11 @@ impl CommandLine<'_> {
         // At a pvpanic notice QEMU would power off before the trace is printed; the guest's own
         // restart ends the machine a moment later.
         match self.vmcore {
-            None => add("-action", "panic=none".to_owned()),
+            None => add("-action", "panic=none,watchdog=none".to_owned()),
             Some(file) => {
                 // A restart all the same (a triple fault, a scenario's own `panic=`) pauses QEMU
                 // before anything is overwritten.
-                add("-action", "panic=none,shutdown=pause".to_owned());
+                add("-action", "panic=none,watchdog=none,shutdown=pause".to_owned());
                 add("-add-fd", format!("fd={file},set=1"));
                 // Where the kernel says how to read its memory (docs/specs/vmcoreinfo.rst).
                 add("-device", "vmcoreinfo".to_owned());
@@ -232,6 +232,7 @@ impl CommandLine<'_> {
         add("-object", "rng-builtin,id=entropy".to_owned());
         add("-device", "virtio-rng-pci,rng=entropy".to_owned());
         add("-device", "pvpanic".to_owned());
+        add("-device", "i6300esb".to_owned());
         for (id, image) in [("root", Some(self.root)), ("modules", self.modules)] {
             let Some(image) = image else { continue };
             // Commas separate options, so one in a path is doubled (QEMU's own rule).

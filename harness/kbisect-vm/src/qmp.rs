@@ -17,6 +17,8 @@ pub enum QmpEvent {
     },
     /// The guest's kernel said through pvpanic that it panicked.
     GuestPanicked,
+    /// The guest's watchdog was not fed in time.
+    Watchdog,
     /// The virtual CPUs stopped.
     Stopped,
     /// A dump of the guest's memory ended; why it failed, if it did.
@@ -93,6 +95,7 @@ fn parse(line: &[u8]) -> Option<QmpEvent> {
             })
         }
         "GUEST_PANICKED" => Some(QmpEvent::GuestPanicked),
+        "WATCHDOG" => Some(QmpEvent::Watchdog),
         "STOP" => Some(QmpEvent::Stopped),
         "DUMP_COMPLETED" => {
             let data = value.get("data")?;

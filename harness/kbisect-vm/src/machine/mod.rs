@@ -133,6 +133,8 @@ pub struct MachineState {
     pub service_lines: BTreeMap<RequestId, Vec<String>>,
     /// Whether the guest said through pvpanic that it panicked.
     pub panicked: bool,
+    /// Whether the guest's watchdog ran out.
+    pub watchdog: bool,
     /// Last sign of life on the guest channel.
     pub heard: Instant,
     /// How far the guest's clock ran ahead of the host's: it says that it is older than its QEMU. A
@@ -245,6 +247,7 @@ impl Machine {
                 services: BTreeMap::new(),
                 service_lines: BTreeMap::new(),
                 panicked: false,
+                watchdog: false,
                 heard: started,
                 clock_ahead: None,
                 phase: Phase::Boot,

@@ -241,6 +241,7 @@ impl Watch {
                     lock(&self.shared.state).panicked |= reason == "guest-panic";
                     self.shutdown = Some((guest, reason));
                 }
+                QmpEvent::Watchdog => lock(&self.shared.state).watchdog = true,
                 QmpEvent::GuestPanicked => lock(&self.shared.state).panicked = true,
                 QmpEvent::Stopped => {}
                 QmpEvent::DumpEnded(error) => {
@@ -290,7 +291,7 @@ impl Watch {
             .reports
             .iter()
             .any(|report| report.kind == SymptomKind::Hang && report.phase > Phase::Boot);
-        let limit = if hang_reported { self.silence / 8 } else { self.silence };
+        let limit = if hang_reported || state.watchdog { self.silence / 8 } else { self.silence };
         if state.hello.is_some() && silent > limit && quiet {
             drop(state);
             self.down(MachineEnd::Silent { seconds: silent.as_secs() as u32 });

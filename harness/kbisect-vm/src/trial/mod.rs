@@ -169,7 +169,7 @@ impl<'a> Trial<'a> {
             (None, Some(candidate)) => merge_state(&mut seen, &candidate.state()),
             (None, None) => {}
         }
-        seen.clock = seen.clock.take().or_else(|| self.peer_clock());
+        seen.peer_clock = self.peer_clock();
         judge(&seen, self.lab.scenario().warnings)
     }
 
@@ -187,7 +187,7 @@ impl<'a> Trial<'a> {
             merge_state(&mut self.seen, &state);
             release = state.hello.map(|hello| hello.release);
         }
-        self.seen.clock = self.seen.clock.take().or_else(|| self.peer_clock());
+        self.seen.peer_clock = self.peer_clock();
         let verdict = judge(&self.seen, self.lab.scenario().warnings);
         self.note_crash(&verdict);
         let recording = self.lab.wires().stop_recording();
@@ -291,6 +291,7 @@ fn merge_state(seen: &mut Observation, state: &MachineState) {
     seen.hello |= state.hello.is_some() && state.boot_error.is_none();
     seen.boot_error = seen.boot_error.take().or_else(|| state.boot_error.clone());
     seen.panicked |= state.panicked;
+    seen.watchdog |= state.watchdog;
     seen.reports.clone_from(&state.reports);
     seen.clock = seen.clock.take().or_else(|| wrong_clock("candidate", state));
     if let (MachineEnd::Running, Some(end)) = (&seen.end, &state.end) {

@@ -15,7 +15,7 @@ const CONSOLE: [(&str, &str); 5] = [
 ];
 
 /// How the machine goes on.
-const END: [(&str, &str); 10] = [
+const END: [(&str, &str); 12] = [
     ("alive", ""),
     ("pvpanic, alive", " pvpanic\n"),
     ("reset", " shutdown guest guest-reset\n exit 0\n"),
@@ -26,10 +26,15 @@ const END: [(&str, &str); 10] = [
     ("ended", " exit 0\n"),
     ("failed", " stderr out of memory\n exit 1\n"),
     ("channel broken", " channel garbage\n"),
+    ("watchdog, alive", " qmp {\"event\": \"WATCHDOG\", \"data\": {\"action\": \"none\"}}\n"),
+    (
+        "watchdog, silent",
+        " qmp {\"event\": \"WATCHDOG\", \"data\": {\"action\": \"none\"}}\n hang\n",
+    ),
 ];
 
 /// One row for each end, one column for each thing that the console can say, as in [`CONSOLE`].
-const AFTER_BOOT: [[&str; 5]; 10] = [
+const AFTER_BOOT: [[&str; 5]; 12] = [
     ["good", "panic", "oops", "warning", "hang"],
     ["panic", "panic", "oops", "panic", "hang"],
     ["reboot", "panic", "oops", "reboot", "hang"],
@@ -40,10 +45,12 @@ const AFTER_BOOT: [[&str; 5]; 10] = [
     ["infra", "panic", "infra", "infra", "infra"],
     ["infra", "panic", "infra", "infra", "infra"],
     ["hang", "panic", "oops", "hang", "hang"],
+    ["good", "panic", "oops", "warning", "hang"],
+    ["hang", "panic", "oops", "hang", "hang"],
 ];
 
 /// As [`AFTER_BOOT`], before user space is up: a machine that stays simply never comes up.
-const BEFORE: [[&str; 5]; 10] = [
+const BEFORE: [[&str; 5]; 12] = [
     ["skip", "skip", "skip", "skip", "skip"],
     ["skip", "skip", "skip", "skip", "skip"],
     ["skip", "skip", "skip", "skip", "skip"],
@@ -53,6 +60,8 @@ const BEFORE: [[&str; 5]; 10] = [
     ["skip", "skip", "skip", "skip", "skip"],
     ["infra", "skip", "infra", "infra", "infra"],
     ["infra", "skip", "infra", "infra", "infra"],
+    ["skip", "skip", "skip", "skip", "skip"],
+    ["skip", "skip", "skip", "skip", "skip"],
     ["skip", "skip", "skip", "skip", "skip"],
 ];
 
@@ -65,7 +74,7 @@ fn word(verdict: &Verdict) -> String {
 
 /// Runs all cells, a column a thread, since they wait more than they work. They are compared at
 /// once, so that a failure shows the whole of what changed.
-fn compare(event: &str, after: &str, expected: &[[&str; 5]; 10]) {
+fn compare(event: &str, after: &str, expected: &[[&str; 5]; 12]) {
     let column = &|at: usize| -> Vec<String> {
         let mut bench = Bench::new();
         let (console, said) = CONSOLE[at];
