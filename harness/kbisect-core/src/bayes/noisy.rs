@@ -1,0 +1,324 @@
+//! The search itself: counts in, the next version to try out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::atoms::Atoms;
+use super::history::{History, HistoryError};
+use super::likelihood::{Counts, Likelihood};
+use super::posterior::{Assumptions, Posterior};
+use super::settings::{Settings, SettingsError};
+use super::step::{Ending, Notice, RangeReason, Step};
+use super::stop::FAILURES;
+use super::tally::{Answer, Tally};
+use crate::search::Direction;
+
+/// Search for a change under doubt: failures that show in some runs only, answers that are missing,
+/// ends that are not what they should be.
+///
+/// It is pulled: [`NoisySearch::next`] says what to try, [`NoisySearch::record`] takes the answer.
+/// What is kept are counts by version; the same records lead to the same belief in any order.
+#[derive(Clone, Debug)]
+pub struct NoisySearch {
+    pub(super) history: Arc<History>,
+    pub(super) settings: Settings,
+    pub(super) tallies: Vec<Tally>,
+    /// Trials under way, in the order in which they began.
+    pub(super) pending: Vec<usize>,
+    /// Known beforehand to be untestable.
+    untestable: BTreeSet<usize>,
+    /// All versions that cannot be tried.
+    pub(super) barred: BTreeSet<usize>,
+    /// Those of them that were tried in vain.
+    pub(super) vain: BTreeSet<usize>,
+    /// Versions that are at hand.
+    pub(super) prepared: BTreeSet<usize>,
+    pub(super) atoms: Atoms,
+    pub(super) likelihood: Likelihood,
+    pub(super) posterior: Posterior,
+    /// Versions that failed though they were thought good, with how often that was, and whether
+    /// they have to be run again.
+    pub(super) surprises: BTreeMap<usize, (u32, bool)>,
+    notices: Vec<Notice>,
+}
+
+/// Why a search cannot be set up.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NoisySearchError {
+    /// The history.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+/// Probability of being good from which on a failure is a surprise.
+const SURE: f64 = 0.999;
+/// How often a version that surprises is run again at once.
+const RECHECKS: u32 = 3;
+/// Runs that the tables reach beyond those made: for pending trials and for looking ahead.
+const AHEAD: u32 = 256;
+
+impl NoisySearch {
+    /// Sets up a search. `untestable` are versions known beforehand to give no answer.
+    ///
+    /// # Errors
+    /// [`NoisySearchError`] for settings out of bounds or positions outside the history.
+    pub fn new(
+        history: History,
+        settings: Settings,
+        untestable: &[usize],
+    ) -> Result<Self, NoisySearchError> {
+        settings.check()?;
+        let len = history.len();
+        if let Some(&index) = untestable.iter().find(|index| **index >= len) {
+            return Err(HistoryError::OutOfRange { index, len }.into());
+        }
+        let mut atoms = Atoms::new(&history);
+        atoms.split(&history, 0);
+        atoms.split(&history, len - 1);
+        let likelihood = Likelihood::new();
+        let nothing = vec![Counts::default(); atoms.slots().len()];
+        let posterior = Posterior::new(&atoms, &nothing, &likelihood, assumptions(&settings));
+        let mut search = Self {
+            tallies: vec![Tally::default(); len],
+            history: Arc::new(history),
+            settings,
+            pending: Vec::new(),
+            untestable: untestable.iter().copied().collect(),
+            barred: BTreeSet::new(),
+            vain: BTreeSet::new(),
+            prepared: BTreeSet::new(),
+            atoms,
+            likelihood,
+            posterior,
+            surprises: BTreeMap::new(),
+            notices: Vec::new(),
+        };
+        search.refresh();
+        Ok(search)
+    }
+
+    /// Notes that a trial begins, so that [`NoisySearch::next`] can name one for another worker. The
+    /// next answer of that version ends it.
+    ///
+    /// # Errors
+    /// [`HistoryError::OutOfRange`].
+    pub fn begin(&mut self, index: usize) -> Result<(), HistoryError> {
+        self.check(index)?;
+        self.pending.push(index);
+        self.refresh();
+        Ok(())
+    }
+
+    /// Notes that a trial that began will give no answer.
+    pub fn abandon(&mut self, index: usize) {
+        self.end(index);
+        self.refresh();
+    }
+
+    /// Takes the answer of a trial, whether it was asked for or not.
+    ///
+    /// # Errors
+    /// [`HistoryError::OutOfRange`].
+    pub fn record(&mut self, index: usize, answer: Answer) -> Result<(), HistoryError> {
+        self.check(index)?;
+        self.end(index);
+        if answer == Answer::Fail {
+            let good = 1.0 - self.bad_probability(index);
+            if good > SURE {
+                let surprise = self.surprises.entry(index).or_default();
+                surprise.0 += 1;
+                surprise.1 = surprise.0 <= RECHECKS;
+                self.notices.push(Notice::FailedThoughGood { index, good });
+            } else if let Some(surprise) = self.surprises.get_mut(&index) {
+                surprise.0 += 1;
+                surprise.1 = false;
+            }
+        } else if answer != Answer::Infra
+            && let Some(surprise) = self.surprises.get_mut(&index)
+        {
+            surprise.1 = false;
+        }
+        let before = self.tallies[index].is_untestable();
+        self.tallies[index].add(answer);
+        if !before && self.tallies[index].is_untestable() {
+            self.notices.push(Notice::Untestable { index, tally: self.tallies[index] });
+        }
+        self.refresh();
+        Ok(())
+    }
+
+    /// Takes counts that were made before.
+    ///
+    /// # Errors
+    /// [`HistoryError::OutOfRange`].
+    pub fn record_all(&mut self, index: usize, tally: Tally) -> Result<(), HistoryError> {
+        self.check(index)?;
+        let own = &mut self.tallies[index];
+        own.fails += tally.fails;
+        own.passes += tally.passes;
+        own.others += tally.others;
+        own.skips += tally.skips;
+        own.infra += tally.infra;
+        self.refresh();
+        Ok(())
+    }
+
+    /// Notes that a version is at hand and costs no preparation any more.
+    ///
+    /// # Errors
+    /// [`HistoryError::OutOfRange`].
+    pub fn set_prepared(&mut self, index: usize) -> Result<(), HistoryError> {
+        self.check(index)?;
+        self.prepared.insert(index);
+        Ok(())
+    }
+
+    /// Ends the search with what is known by now.
+    #[must_use]
+    pub fn give_up(&self, why: RangeReason) -> Ending {
+        let tally = self.tallies[self.bad_end()];
+        if tally.fails == 0 && !self.settings.assume_bad {
+            return Ending::NotReproduced { tally };
+        }
+        let why = self.several_changes().map_or(why, RangeReason::SeveralChanges);
+        let possible = match &why {
+            RangeReason::SeveralChanges(several) => {
+                several.changes.iter().flat_map(|(a, b)| a + 1..=*b).collect()
+            }
+            _ => self.credible(),
+        };
+        let probability = possible.iter().map(|candidate| self.culprit(*candidate)).sum();
+        Ending::Range { why, possible, probability, skipped: self.skipped() }
+    }
+
+    /// Up to `k` versions that may be asked after the one that [`NoisySearch::next`] names: what to
+    /// fetch while it runs.
+    #[must_use]
+    pub fn likely_next(&self, k: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut queue = std::collections::VecDeque::from([self.clone()]);
+        // Repeats lead to no new version, so there is no end of them.
+        let mut tries = 4 * k;
+        while let Some(search) = queue.pop_front() {
+            let Step::Try { index, .. } = search.next() else { continue };
+            for answer in [Answer::Pass, Answer::Fail] {
+                if found.len() >= k || tries == 0 {
+                    return found;
+                }
+                tries -= 1;
+                let mut after = search.clone();
+                if after.record(index, answer).is_err() {
+                    continue;
+                }
+                if let Step::Try { index: next, .. } = after.next() {
+                    if next != index && !found.contains(&next) {
+                        found.push(next);
+                    }
+                    queue.push_back(after);
+                }
+            }
+        }
+        found
+    }
+
+    /// The counts of a version.
+    #[must_use]
+    pub fn tally(&self, index: usize) -> Tally {
+        self.tallies.get(index).copied().unwrap_or_default()
+    }
+
+    /// What the user should know, in the order in which it came up.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        let mut notices = self.notices.clone();
+        notices.extend(self.rates_differ());
+        notices.extend(self.several_changes().map(Notice::SeveralChanges));
+        notices
+    }
+
+    /// Versions without an answer so far, ascending: those known beforehand and those found out.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<usize> {
+        self.barred.iter().copied().collect()
+    }
+
+    /// Runs made, those that failed for reasons of the host left out.
+    #[must_use]
+    pub fn runs(&self) -> u32 {
+        self.tallies.iter().map(Tally::runs).sum()
+    }
+
+    fn check(&self, index: usize) -> Result<(), HistoryError> {
+        let len = self.history.len();
+        if index < len { Ok(()) } else { Err(HistoryError::OutOfRange { index, len }) }
+    }
+
+    fn end(&mut self, index: usize) {
+        if let Some(at) = self.pending.iter().position(|pending| *pending == index) {
+            self.pending.remove(at);
+        }
+    }
+
+    /// Works out everything that follows from the counts.
+    fn refresh(&mut self) {
+        let tried = |tally: &Tally| tally.counted() > 0;
+        let cuts = (0..self.tallies.len()).filter(|at| tried(&self.tallies[*at]));
+        let cuts: Vec<usize> = cuts.chain(self.pending.iter().copied()).collect();
+        for version in cuts {
+            self.atoms.split(&self.history, version);
+        }
+        self.vain =
+            (0..self.tallies.len()).filter(|at| self.tallies[*at].is_untestable()).collect();
+        self.barred = self.untestable.union(&self.vain).copied().collect();
+        let used = (0..self.tallies.len()).filter(|at| self.tallies[*at].runs() > 0);
+        self.prepared.extend(used.chain(self.pending.iter().copied()));
+        let total: u32 = self.tallies.iter().map(Tally::counted).sum();
+        self.likelihood.grow(total + AHEAD + self.pending.len() as u32);
+        self.likelihood.set_noise(self.tallies[self.good_end()].fails > 0);
+        self.posterior = self.posterior_with(self.settings.robust);
+    }
+
+    pub(super) fn posterior_with(&self, robust: bool) -> Posterior {
+        let assumed = Assumptions { robust, ..assumptions(&self.settings) };
+        Posterior::new(&self.atoms, &self.slot_counts(), &self.likelihood, assumed)
+    }
+
+    pub(super) fn slot_counts(&self) -> Vec<Counts> {
+        self.atoms.slots().iter().map(|version| self.counts(*version)).collect()
+    }
+
+    /// What counts of a version. A bad end that is taken for granted counts as one that failed as
+    /// often as an end has to.
+    pub(super) fn counts(&self, version: usize) -> Counts {
+        let tally = self.tallies[version];
+        let own = Counts::new(tally.fails, tally.passes);
+        if self.settings.assume_bad && version == self.bad_end() {
+            own.plus(Counts::new(FAILURES, 0))
+        } else {
+            own
+        }
+    }
+
+    pub(super) fn bad_end(&self) -> usize {
+        match self.settings.direction {
+            Direction::Regression => self.history.len() - 1,
+            Direction::Fix => 0,
+        }
+    }
+
+    pub(super) fn good_end(&self) -> usize {
+        self.history.len() - 1 - self.bad_end()
+    }
+}
+
+pub(super) fn assumptions(settings: &Settings) -> Assumptions {
+    Assumptions {
+        direction: settings.direction,
+        robust: settings.robust,
+        assume_good: settings.assume_good,
+        assume_bad: settings.assume_bad,
+    }
+}
