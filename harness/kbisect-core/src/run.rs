@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::Decoded;
 use crate::kernel::Kernel;
 use crate::mark::is_lack;
 use crate::search::{Direction, Mark, Outcome, Role};
@@ -93,6 +94,15 @@ pub struct PlanOptions {
     /// The memory of kernels that crash or hang is dumped.
     #[serde(default)]
     pub vmcore: bool,
+    /// The trace of the culprit is decoded with the distribution's debug package.
+    #[serde(default)]
+    pub debug_info: bool,
+    /// The trace of the culprit is decoded with this vmlinux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmlinux: Option<String>,
+    /// Folder with the debug information of modules that goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debug_modules: Option<String>,
 }
 
 /// Begins what is said of rules that do not load on the good end.
@@ -150,6 +160,13 @@ pub enum RunEvent {
         record: Box<TrialRecord>,
         /// What it tells the search; nothing when it was our own failure.
         mark: Option<Mark>,
+    },
+    /// The trace of a failed trial was decoded, or could not be.
+    Decoded {
+        /// Trial.
+        number: u32,
+        /// What came of it.
+        decoded: Decoded,
     },
     /// Something the user should know.
     Note {
@@ -322,6 +339,14 @@ impl BisectResult {
                 _ => None,
             })
             .collect();
+        let mut trials = trials;
+        for event in &events {
+            if let RunEvent::Decoded { number, decoded } = event {
+                let of_trial = trials.iter_mut().map(|(_, record)| record);
+                let of_trial = of_trial.filter(|record| record.number == *number);
+                of_trial.for_each(|record| record.evidence.decoded = Some(decoded.clone()));
+            }
+        }
         let kernel = |index: usize| plan.series.get(index).map(|planned| planned.kernel.clone());
         let mut result = Self {
             schema: "kbisect.bisect/1".to_owned(),
@@ -493,11 +518,12 @@ fn series_of(plan: &Plan, trials: &[(usize, TrialRecord)]) -> Vec<SeriesEntry> {
         .collect()
 }
 
-/// Sums the time between events, leaving out the gap before each resumption.
+/// Sums the time between events, leaving out the gap before each resumption, and the time that it
+/// took to decode a trace: that can be done days later.
 fn wall_seconds(lines: &[JournalLine]) -> f64 {
     let millis: u64 = lines
         .windows(2)
-        .filter(|pair| pair[1].event != RunEvent::Resumed)
+        .filter(|pair| !matches!(pair[1].event, RunEvent::Resumed | RunEvent::Decoded { .. }))
         .map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms))
         .sum();
     millis as f64 / 1000.0

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use kbisect_core::console::{Report, ReportKind};
+use kbisect_core::evidence::Decoded;
 use kbisect_core::kernel::Kernel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -214,6 +215,27 @@ pub struct DebugDocument {
     pub vmlinux: String,
     /// Modules that were asked for and found, by name.
     pub modules: BTreeMap<String, String>,
+}
+
+/// Traces with source lines: the document `kbisect.decode/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DecodeDocument {
+    /// `kbisect.decode/1`.
+    pub schema: String,
+    /// The traces, in the order of the log.
+    pub traces: Vec<DecodedTrace>,
+}
+
+/// The trace of one report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DecodedTrace {
+    /// Title of the report.
+    pub title: String,
+    /// 1-based line of the log at which the report starts.
+    pub line: usize,
+    /// The trace, or why there are no source lines.
+    #[serde(flatten)]
+    pub decoded: Decoded,
 }
 
 /// The scenarios that are known: the document `kbisect.scenarios/1`.

@@ -183,7 +183,8 @@ impl Dossier {
     }
 
     /// The trial that shows the failure best.
-    pub(crate) fn bad(&self) -> Option<&TrialRecord> {
+    #[must_use]
+    pub fn bad(&self) -> Option<&TrialRecord> {
         match &self.subject {
             Subject::Bisection(result) => Story { result }.shown_trial(),
             Subject::Trial(result) => {

@@ -14,13 +14,14 @@ pub const JOURNAL_NAME: &str = "journal.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/1";
 
 /// Events that this version understands.
-const EVENTS: [&str; 10] = [
+const EVENTS: [&str; 11] = [
     "began",
     "resumed",
     "trial-began",
     "phase-began",
     "checked",
     "trial-ended",
+    "decoded",
     "note",
     "interrupted",
     "failed",
@@ -169,6 +170,7 @@ pub fn journal_line(at_ms: u64, event: &RunEvent) -> Result<Vec<u8>, serde_json:
 
 #[cfg(test)]
 mod tests {
+    use kbisect_core::evidence::Decoded;
     use kbisect_core::search::{Outcome, Role};
     use kbisect_core::trial::{CheckResult, CheckStatus, Phase};
 
@@ -185,6 +187,10 @@ mod tests {
             RunEvent::TrialBegan { number: 1, index: 4, role: Role::BadEnd, estimated_left: 5 },
             RunEvent::PhaseBegan { number: 1, phase: Phase::Boot },
             RunEvent::Checked { number: 1, result },
+            RunEvent::Decoded {
+                number: 1,
+                decoded: Decoded::Unavailable { reason: "there is none".to_owned() },
+            },
             RunEvent::Note { text: "a note".to_owned() },
             RunEvent::Interrupted,
             RunEvent::Resumed,

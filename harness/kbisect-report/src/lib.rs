@@ -24,9 +24,9 @@ mod terminal;
 mod text;
 
 pub use documents::{
-    DebugDocument, DetectDocument, DetectedReport, DoctorAccelerator, DoctorCheck, DoctorDocument,
-    DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState,
-    ScenariosDocument,
+    DebugDocument, DecodeDocument, DecodedTrace, DetectDocument, DetectedReport, DoctorAccelerator,
+    DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel,
+    ListedScenario, ListedState, ScenariosDocument,
 };
 pub use dossier::{Dossier, DossierError, Subject};
 

@@ -4,7 +4,7 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 11] = [
+pub const SCHEMA_NAMES: [&str; 12] = [
     "bisect",
     "run",
     "plan",
@@ -13,6 +13,7 @@ pub const SCHEMA_NAMES: [&str; 11] = [
     "doctor",
     "kernels",
     "debug",
+    "decode",
     "scenarios",
     "error",
     "scenario",
@@ -35,6 +36,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "doctor" => include_str!("../schemas/doctor.json"),
         "kernels" => include_str!("../schemas/kernels.json"),
         "debug" => include_str!("../schemas/debug.json"),
+        "decode" => include_str!("../schemas/decode.json"),
         "scenarios" => include_str!("../schemas/scenarios.json"),
         "error" => include_str!("../schemas/error.json"),
         "scenario" => include_str!("../schemas/scenario.json"),

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_report::{
-    DebugDocument, DetectDocument, DoctorDocument, ErrorDocument, KernelsDocument, SCHEMA_NAMES,
-    ScenariosDocument, schema,
+    DebugDocument, DecodeDocument, DetectDocument, DoctorDocument, ErrorDocument, KernelsDocument,
+    SCHEMA_NAMES, ScenariosDocument, schema,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -28,6 +28,7 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("doctor", of::<DoctorDocument>("doctor", "Whether this host can run trials.")),
         ("kernels", of::<KernelsDocument>("kernels", "The kernels that are known.")),
         ("debug", of::<DebugDocument>("debug", "Files with the debug information of a kernel.")),
+        ("decode", of::<DecodeDocument>("decode", "Traces with source lines.")),
         ("scenarios", of::<ScenariosDocument>("scenarios", "The scenarios that are known.")),
         ("error", of::<ErrorDocument>("error", "Why a command failed.")),
     ]

@@ -225,7 +225,11 @@ fn in_source(path: &str) -> String {
         .position(|pair| pair[0].starts_with("linux") && TOP.contains(&pair[1]))
         .filter(|_| path.starts_with('/'));
     match root {
-        Some(root) => parts[root + 1..].join("/"),
+        Some(root) => match &parts[root + 1..] {
+            // Debian builds each flavour in a copy of the source below it.
+            ["debian", "build", _, rest @ ..] if !rest.is_empty() => rest.join("/"),
+            below => below.join("/"),
+        },
         None if path.starts_with('/') => format!("/{}", parts.join("/")),
         None => parts.join("/"),
     }
@@ -247,6 +251,7 @@ mod tests {
                 "/build/linux-5.10.223/debian/build/build_amd64/../../../net/ipv4/tcp.c",
                 "net/ipv4/tcp.c",
             ),
+            ("/build/linux-5.10.223/debian/build/build_amd64/mm/slub.c", "mm/slub.c"),
             ("/usr/src/linux/include/linux/skbuff.h", "include/linux/skbuff.h"),
             ("./include/linux/skbuff.h", "include/linux/skbuff.h"),
             ("net/ipv4/tcp.c", "net/ipv4/tcp.c"),

@@ -72,6 +72,14 @@ Examples:
   kbisect detect /var/log/console.log
   journalctl -k -o cat | kbisect detect - --json";
 
+pub const DECODE_AFTER: &str = "\
+Examples:
+  kbisect decode RUN                                   with the debug package of the kernel that failed
+  kbisect decode RUN --vmlinux ../linux/vmlinux        with a kernel of one's own
+  kbisect decode console.log --kernel 6.1.176
+
+The trace becomes a part of the run's record, and of its reports.";
+
 pub const ADD_AFTER: &str = "\
 Examples:
   kbisect kernels add linux-image-6.12.0_amd64.deb

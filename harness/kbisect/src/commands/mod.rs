@@ -31,6 +31,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Scenario(args)) => done(scenario::scenario(args, global)),
         Some(Command::Image(args)) => done(image::image(args, global)),
         Some(Command::Detect(args)) => done(detect::detect(args, global)),
+        Some(Command::Decode(args)) => done(run::decode(args, global)),
         Some(Command::Report(args)) => done(report::report(args, global)),
         Some(Command::Schema(args)) => done(schema::schema(args, global)),
         Some(Command::Doctor(args)) => doctor::doctor(args, global),

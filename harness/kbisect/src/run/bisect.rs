@@ -1,6 +1,6 @@
 //! The bisection: the search is asked, a trial answers, the journal remembers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -11,6 +11,7 @@ use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::{Dossier, Extra};
 
 use super::context::{Base, Context, existing_run};
+use super::decode::{Decoder, Sources};
 use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
 use super::going_on::{accelerator_of, resume_command};
 use super::journal::Journal;
@@ -113,7 +114,12 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
         warnings: Vec::new(),
     };
     let context = Context::new(base, &machine, loaded, &plan.scenario, reference, placement)?
-        .keeping(&EvidenceArgs { vmcore: plan.options.vmcore });
+        .keeping(&EvidenceArgs {
+            vmcore: plan.options.vmcore,
+            debug_info: plan.options.debug_info,
+            vmlinux: plan.options.vmlinux.clone().map(PathBuf::from),
+            debug_modules: plan.options.debug_modules.clone().map(PathBuf::from),
+        });
     if context.image.key != plan.environment.image {
         return Err(errors::infrastructure(
             "the root image is not the one that the run began with",
@@ -184,7 +190,7 @@ impl Bisection<'_> {
         for warning in &self.plan.warnings {
             self.context.base.ui.note(&format!("warning: {warning}"));
         }
-        let result = self.drive();
+        let result = self.drive().and_then(|()| self.decode());
         self.context.base.ui.finish();
         match result {
             Ok(()) => conclude(&self.journal, self.folder, global),
@@ -247,6 +253,20 @@ impl Bisection<'_> {
                 Role::GoodEnd | Role::Bisect => search.record(index, mark)?,
             }
         }
+    }
+
+    /// Finds the source lines of the culprit's trace, if that was asked for.
+    fn decode(&mut self) -> anyhow::Result<()> {
+        let base = &self.context.base;
+        let Some(sources) = Sources::of(&self.context.evidence) else { return Ok(()) };
+        let dossier = Dossier::of_journal(self.folder, self.journal.lines.clone(), None)?;
+        let Some(record) = dossier.bad() else { return Ok(()) };
+        let work =
+            Decoder { store: &base.store, settings: &base.settings, progress: base.progress() };
+        if let Some(decoded) = work.record(record, &sources) {
+            self.journal.append(RunEvent::Decoded { number: record.number, decoded })?;
+        }
+        Ok(())
     }
 
     /// Replays the journal into a fresh search.
@@ -335,7 +355,7 @@ fn conclude(journal: &Journal, folder: &Path, global: &Global) -> anyhow::Result
     Ok(exit::code(if found { exit::OK } else { exit::NO_CULPRIT }))
 }
 
-fn write_results(journal: &Journal, folder: &Path) -> anyhow::Result<BisectResult> {
+pub(super) fn write_results(journal: &Journal, folder: &Path) -> anyhow::Result<BisectResult> {
     let result = BisectResult::from_journal(&journal.lines, &folder.display().to_string())
         .context("the journal has no plan")?;
     write_json(&folder.join("result.json"), &result)?;

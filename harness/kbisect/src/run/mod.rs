@@ -5,6 +5,7 @@
 
 mod bisect;
 mod context;
+mod decode;
 mod files;
 mod going_on;
 mod journal;
@@ -16,6 +17,7 @@ mod preflight;
 mod trial;
 
 pub use bisect::{bisect, resume};
+pub use decode::decode;
 pub use one::run_one;
 
 use std::io::IsTerminal;

@@ -1,5 +1,6 @@
 //! `kbisect run`: one trial.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use kbisect_core::run::{RunEvent, RunResult};
@@ -9,6 +10,7 @@ use kbisect_report::Dossier;
 use kbisect_vm::session::ShellRequest;
 
 use super::context::{Base, Context};
+use super::decode::{Decoder, Sources};
 use super::files::{keep_scenario, new_run, write_json, write_whole};
 use super::trial::{Place, Trials};
 use super::{kernels, plan};
@@ -47,11 +49,17 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let ui = context.base.ui.clone();
     let place = Place { number: 1, kernel: candidate.kernel.clone() };
     let mut trials = Trials::new(&context, &folder);
-    let trial = trials.run(&place, kernel.as_ref(), shell.as_ref(), &mut |event| {
+    let mut trial = trials.run(&place, kernel.as_ref(), shell.as_ref(), &mut |event| {
         ui.event(&event);
         Ok(())
     })?;
     drop(trials);
+    if let Some(sources) = Sources::of(&args.trial.evidence) {
+        let base = &context.base;
+        let work =
+            Decoder { store: &base.store, settings: &base.settings, progress: base.progress() };
+        trial.evidence.decoded = work.record(&trial, &sources);
+    }
     let ended = RunEvent::TrialEnded { index: 0, record: Box::new(trial.clone()), mark: None };
     ui.event(&ended);
     ui.finish();
@@ -64,10 +72,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         run_dir: folder.display().to_string(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    write_json(&folder.join("result.json"), &result)?;
-    write_whole(&folder.join("report.md"), kbisect_report::markdown_run(&result).as_bytes())?;
-    let dossier = Dossier::of_trial(result.clone(), Some(&folder));
-    write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())?;
+    write_result(&folder, &result)?;
     if global.json {
         output::json(&result)?;
     } else {
@@ -79,6 +84,18 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         Verdict::Skip(_) => exit::SKIP,
         Verdict::Infra(_) => exit::RUN_INFRASTRUCTURE,
     }))
+}
+
+/// Writes the result of a trial and its reports.
+///
+/// # Errors
+/// Those of writing.
+pub(super) fn write_result(folder: &Path, result: &RunResult) -> anyhow::Result<()> {
+    write_json(&folder.join("result.json"), result)?;
+    write_json(&folder.join(&result.trial.directory).join("trial.json"), &result.trial)?;
+    write_whole(&folder.join("report.md"), kbisect_report::markdown_run(result).as_bytes())?;
+    let dossier = Dossier::of_trial(result.clone(), Some(folder));
+    write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())
 }
 
 /// Refuses a shell in a node that does not exist, before anything boots.

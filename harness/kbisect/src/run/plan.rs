@@ -1,6 +1,8 @@
 //! From arguments to a plan: every choice is made here.
 
 use kbisect_core::mark::{lack_symptom, untestable};
+use std::path::Path;
+
 use kbisect_core::run::{Plan, PlanOptions, PlannedKernel};
 use kbisect_core::search::Direction;
 use kbisect_kernels::{Candidate, CandidateState};
@@ -50,9 +52,19 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
             assume_new: skips(new),
             infra_retries: INFRA_RETRIES,
             vmcore: args.trial.evidence.vmcore,
+            debug_info: args.trial.evidence.debug_info,
+            vmlinux: absolute(args.trial.evidence.vmlinux.as_deref()),
+            debug_modules: absolute(args.trial.evidence.debug_modules.as_deref()),
         },
         warnings,
     }
+}
+
+/// A path that means the same when the run is resumed from another folder.
+fn absolute(path: Option<&Path>) -> Option<String> {
+    let path = path?;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Some(path.display().to_string())
 }
 
 /// An end as typed; that of a list is called as its kernel.

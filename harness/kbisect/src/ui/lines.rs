@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kbisect_core::evidence::Decoded;
 use kbisect_core::run::RunEvent;
 use kbisect_core::trial::CheckStatus;
 
@@ -95,6 +96,12 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             Some(text)
         }
         RunEvent::Note { text } => Some(format!("note: {text}")),
+        RunEvent::Decoded { number, decoded: Decoded::Lines { source, .. } } => {
+            Some(format!("trace of trial {number} decoded with {source}"))
+        }
+        RunEvent::Decoded { number, decoded: Decoded::Unavailable { reason } } => Some(format!(
+            "trace of trial {number} not decoded: no debug information, because {reason}"
+        )),
         // Told as an error, with what to do about it, or as the summary.
         RunEvent::Interrupted | RunEvent::Failed { .. } | RunEvent::Ended { .. } => None,
     }

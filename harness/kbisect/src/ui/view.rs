@@ -72,7 +72,7 @@ impl View {
             | RunEvent::Interrupted
             | RunEvent::Failed { .. }
             | RunEvent::Ended { .. } => self.current = None,
-            RunEvent::Checked { .. } | RunEvent::Note { .. } => {}
+            RunEvent::Checked { .. } | RunEvent::Decoded { .. } | RunEvent::Note { .. } => {}
         }
     }
 
