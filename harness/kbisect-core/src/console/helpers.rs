@@ -13,8 +13,15 @@ pub(super) enum Skip {
 
 /// Says whether a function (without suffixes) is to be passed over.
 pub(super) fn is_helper(name: &str, skip: Skip) -> bool {
+    let bytes = name.as_bytes();
+    let begins = |prefix: &&str| {
+        // Most differ in the first letters.
+        bytes.first() == prefix.as_bytes().first()
+            && bytes.get(2) == prefix.as_bytes().get(2)
+            && name.starts_with(prefix)
+    };
     let listed = |exact: &[&str], prefixes: &[&str]| {
-        exact.binary_search(&name).is_ok() || prefixes.iter().any(|p| name.starts_with(p))
+        exact.binary_search(&name).is_ok() || prefixes.iter().any(|prefix| begins(&prefix))
     };
     listed(COMMON, COMMON_PREFIXES)
         || match skip {

@@ -155,7 +155,9 @@ fn split_stamps<'a>(full: &'a str, take: &mut impl FnMut(Line<'a>)) {
     let brackets = memchr::memchr_iter(b'[', line.body.as_bytes());
     let body_at = full.len() - line.body.len();
     let mut start = 0;
-    for at in brackets.map(|at| at + body_at) {
+    // Comments of test protocols (TAP) quote whole lines.
+    let quotes = !line.stamped && line.body.starts_with("# ");
+    for at in brackets.take_while(|_| !quotes).map(|at| at + body_at) {
         if full.as_bytes().get(at + 1) != Some(&b'<') && strip_stamp(&full[at..]).is_some() {
             let before = &full[start..at];
             line = Line { full: before, body: before_body(before, line.body), ..line };

@@ -205,7 +205,7 @@ pub enum MilestoneKind {
     },
     /// `Kernel panic - not syncing`.
     Panic,
-    /// `reboot: Restarting system`, `sysrq: Resetting`.
+    /// `reboot: Restarting system`, `sysrq: Resetting`, `Starting new kernel` of kexec.
     Restarting,
     /// `reboot: Power down`.
     PowerDown,

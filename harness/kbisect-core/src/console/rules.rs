@@ -106,6 +106,7 @@ pub(super) const HINTS: &[&str] = &[
     "Linux version ",
     "reboot: ",
     "sysrq: Resetting",
+    "Starting new kernel",
     "soft lockup",
     "memory leak",
 ];
@@ -138,8 +139,8 @@ const CONSEQUENCES: &[&str] = &[
     "System is deadlocked on memory",
     "Out of memory",
     "kernel stack overflow",
+    "Kernel stack overflow",
     "stack recursion",
-    "Asynchronous SError",
 ];
 
 /// The reason of a panic, for the line that announces it.
@@ -345,7 +346,7 @@ fn panic_rule(reason: &str) -> Rule {
         text("kernel panic: VFS: Unable to mount root fs", Class::Boot, Blame::Nobody)
     } else if starts("No working init found") || starts("No init found") {
         text("kernel panic: No working init found", Class::Boot, Blame::Nobody)
-    } else if starts("kernel stack overflow") {
+    } else if starts("kernel stack overflow") || starts("Kernel stack overflow") {
         text("kernel panic: kernel stack overflow", Class::StackOverflow, Blame::Nobody)
     } else {
         rule(Title::Panic, Class::Panic, Blame::Nobody)
@@ -375,7 +376,8 @@ fn die(text: &str) -> Option<Rule> {
     } else if let Some(name) = EXCEPTIONS.iter().find(|name| coded && what.starts_with(*name)) {
         trap(name)
     } else if starts("Internal error: Oops")
-        || ["Oops: ", "Oops - "].iter().any(|oops| full.starts_with(oops))
+        || full.starts_with("Oops - ")
+        || full.strip_prefix("Oops: ").is_some_and(is_oops)
         || full == "Oops"
     {
         rule(Title::Text("Oops"), Class::BadAccess, Blame::Trap)
@@ -385,6 +387,12 @@ fn die(text: &str) -> Option<Rule> {
         return None;
     };
     Some(Rule { die: true, ..rule })
+}
+
+/// What follows `Oops: `: a code (twice `Oops: ` since 6.10), or powerpc's words.
+fn is_oops(text: &str) -> bool {
+    let code = text.strip_prefix("Oops: ").unwrap_or(text);
+    code.split(' ').next().is_some_and(is_code) || text.contains(", sig: ")
 }
 
 const fn trap(title: &'static str) -> Rule {
@@ -447,7 +455,11 @@ fn other(text: &str) -> Option<Rule> {
         plain("unregister_netdevice: waiting for DEV to become free", Class::Device)
     } else if text.contains("NETDEV WATCHDOG: ") && text.contains("timed out") {
         plain("NETDEV WATCHDOG: transmit queue timed out", Class::Device)
-    } else if starts("Out of memory: Kill") || starts("Memory cgroup out of memory: Kill") {
+    } else if ["Out of memory: Kill", "Memory cgroup out of memory: Kill"]
+        .iter()
+        .filter_map(|head| text.strip_prefix(head))
+        .any(|rest| rest.starts_with("ed process ") || rest.starts_with(" process "))
+    {
         plain("out of memory: process killed", Class::Oom)
     } else if starts("VFS: Busy inodes after unmount") {
         plain("VFS: Busy inodes after unmount (use-after-free)", Class::Memory)
@@ -490,6 +502,8 @@ mod tests {
             "debug build [#3]",
             "invalid opcode table [#3]",
             "GitHub issue [#12] is fixed",
+            "Oops: something went wrong [#12]",
+            "Out of memory: Killing time",
             "debugfs: Directory 'x' already present",
         ] {
             assert!(start_of(line).is_none(), "{line} begins {:?}", start_of(line));

@@ -305,6 +305,8 @@ impl Scanner {
             open.rule = Rule { heralds: true, ..open.rule };
         } else if near && rule.class == Class::Memory && is_slab_detail(line.body) {
             // Details of what is open already.
+        } else if open.is_message_of_warning(rule, now) {
+            // Until 4.10 what a WARN is about came after it.
         } else if near && open.rule.class == Class::Device && rule.class == Class::Warning {
             // The WARN comes after its message: it is the report.
             let first = (open.text.len(), open.text.len() + line.body.len());
@@ -331,7 +333,9 @@ impl Scanner {
             self.close(oldest);
         }
         let doubtful = self.stamped && !line.stamped && rule.class != Class::Leak
-            || rule.class == Class::UserSpace;
+            || rule.class == Class::UserSpace
+            // Without time stamps in the log: `BUG: ...` of no known form is anybody's.
+            || rule.class == Class::Other && !line.stamped;
         let mut open = Open::new(rule, Source::of(line), self.lines, offset);
         open.doubtful = doubtful;
         open.add(line);
@@ -391,7 +395,10 @@ impl Scanner {
                 }
                 _ => return,
             }
-        } else if body.starts_with("sysrq: Resetting") {
+        } else if ["sysrq: Resetting", "kexec_core: Starting new kernel", "Starting new kernel"]
+            .iter()
+            .any(|head| body.starts_with(head))
+        {
             self.restart_known = true;
             MilestoneKind::Restarting
         } else if rules::panic_reason(body).is_some() {
@@ -490,6 +497,20 @@ impl Open {
         }
     }
 
+    /// Whether a first line is the text of this WARN.
+    fn is_message_of_warning(&self, rule: Rule, now: usize) -> bool {
+        self.rule.class == Class::Warning
+            && matches!(rule.class, Class::List | Class::Device | Class::Other)
+            && !self.traced_after_first()
+            && now - self.line <= 2
+    }
+
+    /// Whether a trace has begun: the first line of a WARN names a function too.
+    fn traced_after_first(&self) -> bool {
+        let bodies = self.bodies.iter().skip(1);
+        bodies.filter_map(|(start, end)| self.text.get(*start..*end)).any(trace::belongs)
+    }
+
     fn into_report(mut self) -> Option<Report> {
         // What came after the last line of the trace has nothing to do with it.
         if self.quiet > QUIET_MAX {
@@ -501,12 +522,17 @@ impl Open {
         }
         let bodies: Vec<&str> =
             self.bodies.iter().filter_map(|(start, end)| self.text.get(*start..*end)).collect();
-        if self.doubtful && !title::has_trace(&bodies) {
+        let traces = trace::collect(bodies.iter().copied());
+        if self.doubtful && !title::has_trace(&bodies, &traces) {
+            return None;
+        }
+        if !self.fatal && title::is_on_purpose(self.rule.class, &traces) {
             return None;
         }
         let report = title::report(Collected {
             rule: self.rule,
             bodies: &bodies,
+            traces: &traces,
             line: self.line,
             offset: self.offset,
             interrupted: self.interrupted,

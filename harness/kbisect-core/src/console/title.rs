@@ -2,7 +2,7 @@
 
 use super::blame::{self, Culprit};
 use super::helpers::Skip;
-use super::report::{Class, Report};
+use super::report::{Class, Report, ReportKind};
 use super::rules::{self, Blame, Rule, Title};
 use super::trace::{self, Frame, Traces};
 
@@ -12,6 +12,8 @@ pub(super) struct Collected<'a> {
     pub rule: Rule,
     /// Messages, the first line first, without prefixes.
     pub bodies: &'a [&'a str],
+    /// The traces in them.
+    pub traces: &'a Traces<'a>,
     /// 1-based line.
     pub line: usize,
     /// Byte offset of the first line.
@@ -31,10 +33,9 @@ const FRAMES_MAX: usize = 64;
 
 /// Makes the report; its text is left to the caller.
 pub(super) fn report(collected: Collected<'_>) -> Report {
-    let Collected { rule, bodies, line, offset, interrupted, fatal } = collected;
+    let Collected { rule, bodies, traces, line, offset, interrupted, fatal } = collected;
     let first = rules::untagged(bodies.first().copied().unwrap_or_default());
-    let traces = trace::collect(bodies.iter().copied());
-    let (culprit, damaged) = blame_for(rule.blame, rule.class, first, bodies, &traces);
+    let (culprit, damaged) = blame_for(rule.blame, rule.class, first, bodies, traces);
     let Named { head, alt_head, class, access_missing } = name(rule, first, bodies, interrupted);
     let head = head.replace('\t', " ");
     let mut alt_titles = Vec::new();
@@ -73,13 +74,27 @@ pub(super) fn report(collected: Collected<'_>) -> Report {
 }
 
 /// Says whether a report holds a trace: proof that the kernel printed it, not user space.
-pub(super) fn has_trace(bodies: &[&str]) -> bool {
+pub(super) fn has_trace(bodies: &[&str], traces: &Traces<'_>) -> bool {
     let go = |body: &&&str| body.starts_with("runtime stack:") || body.starts_with("goroutine ");
     if bodies.iter().find(go).is_some() {
         return true;
     }
-    let traces = trace::collect(bodies.iter().copied());
     traces.ip().is_some() || traces.main().len() >= 2 || traces.head.len() >= 2
+}
+
+/// Says whether a test made the kernel print this: KUnit, the crash module lkdtm, a test module. A
+/// machine that does not move for such a reason does not move all the same.
+pub(super) fn is_on_purpose(class: Class, traces: &Traces<'_>) -> bool {
+    if class.kind() == ReportKind::Hang {
+        return false;
+    }
+    let all = || traces.ip().into_iter().chain(traces.main().iter().copied());
+    let runner = |frame: &Frame<'_>| {
+        matches!(blame::bare(frame.name), "kunit_try_run_case" | "lkdtm_do_action")
+    };
+    let is_test = |module: &str| module == "lkdtm" || module.starts_with("test_");
+    let first = blame::first(&all().collect::<Vec<_>>(), Skip::Common);
+    all().any(|frame| runner(&frame)) || first.and_then(|c| c.module).is_some_and(|m| is_test(&m))
 }
 
 /// Finds the culprit; the second value says that the trace is damaged.
@@ -102,7 +117,10 @@ fn blame_for(
         Blame::Trap => blame::first(&with_ip, Skip::Common),
         Blame::Trace => blame::first(call, Skip::Common),
         Blame::TraceOrFirstLine => {
-            blame::first(call, Skip::Common).or_else(|| function_in(first, &[" in ", " in: "]))
+            let named = || function_in(first, &[" in ", " in: "]);
+            blame::first(if traces.is_guess() { &[] } else { call }, Skip::Common)
+                .or_else(named)
+                .or_else(|| blame::first(call, Skip::Common))
         }
         Blame::LockSite => lock_site(bodies).or_else(|| {
             // Old lockdep prints the chains in the same form: only a trace with a heading counts.
@@ -112,7 +130,10 @@ fn blame_for(
         Blame::Allocation => blame::first(call, Skip::Allocation),
         Blame::Entry => blame::entry(&with_ip),
     };
-    let damaged = found.is_none() || traces.main().is_empty() && needs_heading(class, traces);
+    // Sanitizers come with an unwinder.
+    let guessed = blame == Blame::TraceOrFirstLine && traces.is_guess();
+    let damaged =
+        found.is_none() || guessed || traces.main().is_empty() && needs_heading(class, traces);
     (found, damaged)
 }
 

@@ -22,12 +22,21 @@ pub(super) struct Traces<'a> {
     pub origin: Vec<Frame<'a>>,
     /// A heading of a trace was seen.
     pub headed: bool,
+    /// Functions that the unwinder only found on the stack (`? func+0x1/0x2`).
+    guessed: Vec<Frame<'a>>,
 }
 
 impl<'a> Traces<'a> {
-    /// The trace that tells where it happened, without the instruction pointer above it.
+    /// The trace that tells where it happened, without the instruction pointer above it. Kernels
+    /// without an unwinder have guesses only.
     pub fn main(&self) -> &[Frame<'a>] {
-        self.calls.iter().find(|frames| !frames.is_empty()).map_or(&[], Vec::as_slice)
+        let sure = self.calls.iter().find(|frames| !frames.is_empty());
+        sure.map_or(self.guessed.as_slice(), Vec::as_slice)
+    }
+
+    /// Whether [`Self::main`] holds guesses.
+    pub fn is_guess(&self) -> bool {
+        self.calls.iter().all(Vec::is_empty) && !self.guessed.is_empty()
     }
 
     /// The instruction pointer printed before the trace.
@@ -53,7 +62,8 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
     let mut aside = false;
     for body in bodies {
         // Most lines are frames, and no frame is a heading.
-        if let Some((name, module)) = symbol(body.trim_start()) {
+        let text = unindented(body);
+        if let Some((name, module)) = symbol(text) {
             let frame = Frame { name, module, ip: false };
             match section {
                 Section::Head => traces.head.push(frame),
@@ -63,7 +73,7 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
             }
             continue;
         }
-        if is_heading(body) {
+        if is_heading(text) {
             traces.headed = true;
             section = if std::mem::take(&mut aside) { Section::Aside } else { Section::Call };
             if section == Section::Call {
@@ -71,7 +81,7 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
             }
             continue;
         }
-        if let Some(next) = section_of(body) {
+        if let Some(next) = section_of(text) {
             section = next;
             continue;
         }
@@ -85,14 +95,23 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
             Section::Origin => &mut traces.origin,
             Section::Aside => continue,
         };
-        if let Some(frame) = instruction_pointer(body) {
+        if let Some(frame) = instruction_pointer(text) {
             // What follows was interrupted by the first part of the trace.
             target.push(frame);
-        } else {
-            frames_of(body, target);
+        } else if !frames_of(body, target) && section == Section::Call {
+            traces.guessed.extend(guess(text));
         }
     }
     traces
+}
+
+/// The function of `[<ffffffff81071a01>] ? func+0x31/0x100`.
+fn guess(text: &str) -> Option<Frame<'_>> {
+    let mut text = text;
+    while let Some(rest) = strip_address(text) {
+        text = rest;
+    }
+    symbol(text.strip_prefix("? ")?).map(|(name, module)| Frame { name, module, ip: false })
 }
 
 /// Says whether a message is part of a trace or of the register dump around it.
@@ -102,7 +121,7 @@ pub(super) fn belongs(body: &str) -> bool {
     if memchr::memchr_iter(b'/', bytes).any(|at| bytes[at..].starts_with(b"/0x")) {
         return true;
     }
-    let text = body.trim_start();
+    let text = unindented(body);
     if is_dump(text) {
         return true;
     }
@@ -129,15 +148,21 @@ fn is_dump(text: &str) -> bool {
     text.len() - rest.len() >= 4 && rest.starts_with(": ")
 }
 
-fn is_heading(body: &str) -> bool {
-    let text = body.trim_start();
-    ["Call Trace:", "Call trace:", "Backtrace:", "backtrace:", "backtrace (", "Stack traceback:"]
+fn is_heading(text: &str) -> bool {
+    text.starts_with(['C', 'B', 'b', 'S'])
+        && [
+            "Call Trace:",
+            "Call trace:",
+            "Backtrace:",
+            "backtrace:",
+            "backtrace (",
+            "Stack traceback:",
+        ]
         .iter()
         .any(|heading| text.starts_with(heading))
 }
 
-fn section_of(body: &str) -> Option<Section> {
-    let text = body.trim_start();
+fn section_of(text: &str) -> Option<Section> {
     let starts = |heads: &[&str]| heads.iter().any(|head| text.starts_with(head));
     if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-' || c == '{') {
         return None;
@@ -179,11 +204,11 @@ fn section_of(body: &str) -> Option<Section> {
 /// The function in `RIP: 0010:func+0x1/0x2`, `PC is at func+0x1/0x2`, `pc : func+0x1/0x2`,
 /// `epc : func+0x1/0x2` and the older spellings.
 pub(super) fn instruction_pointer(body: &str) -> Option<Frame<'_>> {
-    let text = body.trim_start();
+    let text = unindented(body);
     let rest = ["RIP: ", "RIP ", "EIP: ", "EIP is at ", "IP: ", "PC is at ", "pc : ", "epc : "]
         .iter()
-        .find_map(|head| text.strip_prefix(head))?
-        .trim_start();
+        .find_map(|head| text.strip_prefix(head))?;
+    let rest = unindented(rest);
     // Code segment: 0010 is the kernel's, 0033 and 0023 are user space.
     let rest = match rest.split_once(':') {
         Some((segment, rest)) if segment.len() == 4 && segment.bytes().all(is_hex) => {
@@ -194,16 +219,22 @@ pub(super) fn instruction_pointer(body: &str) -> Option<Frame<'_>> {
         }
         _ => rest,
     };
-    let mut rest = rest.trim_start();
+    let mut rest = unindented(rest);
     while let Some(after) = strip_address(rest) {
         rest = after;
     }
     symbol(rest).map(|(name, module)| Frame { name, module, ip: true })
 }
 
-/// Adds the functions of one line of a trace.
-fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
-    let mut text = body.trim_start();
+/// Adds the functions of one line of a trace; says whether there was one.
+fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) -> bool {
+    let before = frames.len();
+    add_frames(body, frames);
+    frames.len() > before
+}
+
+fn add_frames<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
+    let mut text = unindented(body);
     let mut add = |name, module| frames.push(Frame { name, module, ip: false });
     // `<IRQ>`, `</TASK>`, `<#DF>` may share the line with a function.
     while text.starts_with('<')
@@ -212,7 +243,7 @@ fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
         && mark.len() <= 12
         && mark.bytes().all(|b| b.is_ascii_uppercase() || b"/#_0123456789".contains(&b))
     {
-        text = rest.trim_start();
+        text = unindented(rest);
     }
     while let Some(rest) = strip_address(text) {
         text = rest;
@@ -229,7 +260,7 @@ fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
         && memchr::memchr(b'+', text.as_bytes()).is_some()
         && let Some((_, caller)) = text.split_once(" from ")
     {
-        let caller = caller.trim_start();
+        let caller = unindented(caller);
         let caller = strip_address(caller).unwrap_or(caller);
         if let Some((name, module)) = symbol(caller.trim_start_matches('(')) {
             add(name, module);
@@ -296,7 +327,13 @@ fn strip_address(text: &str) -> Option<&str> {
     let marked = address.strip_prefix('<').and_then(|address| address.strip_suffix('>'));
     let address = marked.unwrap_or(address);
     let plausible = address.len() >= if marked.is_some() { 1 } else { 8 };
-    (plausible && address.bytes().all(is_hex)).then(|| rest.trim_start())
+    (plausible && address.bytes().all(is_hex)).then(|| unindented(rest))
+}
+
+/// The text without the spaces and tabs before it.
+pub(super) fn unindented(text: &str) -> &str {
+    let blanks = text.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &text[blanks..]
 }
 
 fn is_hex(byte: u8) -> bool {

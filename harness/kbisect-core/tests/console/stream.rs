@@ -221,3 +221,38 @@ proptest! {
         prop_assert_eq!(sorted(events), sorted(expected));
     }
 }
+
+/// Whatever a logger puts in front of each line, and however the kernel was asked to stamp it.
+#[test]
+fn prefixes_of_loggers_change_nothing() {
+    let body = oops("general protection fault: 0000 [#1] SMP", "nft_eval", &["ip_rcv", "ip_in"])
+        + "Kernel panic - not syncing: Fatal exception in interrupt\n";
+    for prefix in [
+        "",
+        "[    1.000000] ",
+        "[12345.678901][ T4321] ",
+        "[    1.000000][    C3] ",
+        "<1>",
+        "<4>[    1.000000] ",
+        "kern  :alert : [    1.000000] ",
+        "Nov 20 12:00:01 gw-1 kernel: ",
+        "Nov  2 12:00:01 gw-1 kernel: [    1.000000] ",
+        "2024-11-20T12:00:01.123456+01:00 gw.example kernel: [    1.000000] ",
+        "2024-11-20T12:00:01,123456+01:00 ",
+        "[    1.000000] gw kernel: ",
+        "[Wed Nov 20 12:00:01 2024] ",
+        "[  +0.000012] ",
+        "[2024-11-20 12:00:01] [    1.000000] ",
+        "[12:00:01.123] [    1.000000][  T12] ",
+        "2024-11-20 12:00:01.123456 | [    1.000000] ",
+        "12:00:01 <3>[    1.000000] ",
+        "1,1234,5678901,-;",
+    ] {
+        for end in ["\n", "\r\n", "\r\r\n", "\0\n"] {
+            let log: String = body.lines().map(|line| format!("{prefix}{line}{end}")).collect();
+            let report = one(&log);
+            assert_eq!(report.title, "general protection fault in nft_eval", "{prefix:?} {end:?}");
+            assert!(report.fatal && !report.corrupted, "{prefix:?} {end:?}");
+        }
+    }
+}
