@@ -28,22 +28,56 @@ impl ErrorDocument {
     }
 }
 
-/// Failures found in one console log: the document `kbisect.detect/1`.
+/// Failures found in console logs: the document `kbisect.detect/1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DetectDocument {
     /// `kbisect.detect/1`.
     pub schema: String,
-    /// The failures, in the order of the log.
+    /// The failures, in the order of the logs.
     pub reports: Vec<DetectedReport>,
+    /// The logs, when several were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ScannedFile>,
+}
+
+/// One of several console logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScannedFile {
+    /// Its name as it was given.
+    pub file: String,
+    /// How many reports are from it.
+    pub reports: usize,
 }
 
 impl DetectDocument {
-    /// Makes the document from what the classifier found.
+    /// Makes the document of one log from what the classifier found.
     #[must_use]
     pub fn new(reports: &[Report]) -> Self {
         Self {
             schema: "kbisect.detect/1".to_owned(),
             reports: reports.iter().map(DetectedReport::from).collect(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Makes the document of logs, by name. With more than one, each report names its log.
+    #[must_use]
+    pub fn of_files(logs: &[(String, Vec<Report>)]) -> Self {
+        if let [(_, reports)] = logs {
+            return Self::new(reports);
+        }
+        let of_file = |(file, reports): &(String, Vec<Report>)| {
+            let named = |report| DetectedReport { file: Some(file.clone()), ..report };
+            reports.iter().map(DetectedReport::from).map(named).collect::<Vec<_>>()
+        };
+        let scanned = |(file, reports): &(String, Vec<Report>)| ScannedFile {
+            file: file.clone(),
+            reports: reports.len(),
+        };
+        Self {
+            reports: logs.iter().flat_map(of_file).collect(),
+            files: logs.iter().map(scanned).collect(),
+            ..Self::new(&[])
         }
     }
 }
@@ -51,6 +85,9 @@ impl DetectDocument {
 /// One failure found in a console log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DetectedReport {
+    /// The log, when several were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Class.
     pub kind: ReportKind,
     /// Stable title: nothing in it changes with the build.
@@ -78,6 +115,7 @@ pub struct DetectedReport {
 impl From<&Report> for DetectedReport {
     fn from(report: &Report) -> Self {
         Self {
+            file: None,
             kind: report.kind,
             title: report.title.clone(),
             function: report.function.clone(),

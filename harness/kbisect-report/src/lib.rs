@@ -26,7 +26,7 @@ mod text;
 pub use documents::{
     DebugDocument, DecodeDocument, DecodedTrace, DetectDocument, DetectedReport, DoctorAccelerator,
     DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel,
-    ListedScenario, ListedState, ScenariosDocument,
+    ListedScenario, ListedState, ScannedFile, ScenariosDocument,
 };
 pub use dossier::{Dossier, DossierError, Subject};
 

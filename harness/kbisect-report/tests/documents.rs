@@ -112,6 +112,10 @@ fn lists_and_reports_fit() {
         [    1.000001] Oops: 0000 [#1] PREEMPT SMP NOPTI\n\
         [    1.000002] RIP: 0010:nft_do_chain+0x1a2/0x700 [nf_tables]\n\
         [    1.000003] Kernel panic - not syncing: Fatal exception in interrupt\n";
+    let logs = [("a.log".to_owned(), classify(log)), ("b.log".to_owned(), Vec::new())];
+    let several = fits("detect", &DetectDocument::of_files(&logs));
+    assert_eq!(several["reports"][0]["file"], "a.log");
+    assert_eq!(several["files"][1]["file"], "b.log");
     let document = fits("detect", &DetectDocument::new(&classify(log)));
     assert_eq!(document["reports"][0]["function"], "nft_do_chain");
 }

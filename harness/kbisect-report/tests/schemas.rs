@@ -24,7 +24,7 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("run", of::<RunResult>("run", "The result of one trial.")),
         ("plan", of::<Plan>("plan", "What a bisection will do.")),
         ("journal", of::<JournalLine>("journal", "One line of a run's journal.")),
-        ("detect", of::<DetectDocument>("detect", "Failures found in one console log.")),
+        ("detect", of::<DetectDocument>("detect", "Failures found in console logs.")),
         ("doctor", of::<DoctorDocument>("doctor", "Whether this host can run trials.")),
         ("kernels", of::<KernelsDocument>("kernels", "The kernels that are known.")),
         ("debug", of::<DebugDocument>("debug", "Files with the debug information of a kernel.")),

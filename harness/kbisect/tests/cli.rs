@@ -250,6 +250,17 @@ fn detect_reads_files_and_pipes() {
     assert_eq!(piped.document("kbisect.detect/1"), found);
     let none = place.run("detect quiet.log --json").code(0).document("kbisect.detect/1");
     assert_eq!(none["reports"], Value::Array(Vec::new()));
+    let both = "detect quiet.log panic.log panic.log";
+    place.run(both).code(0).says("no kernel failure in quiet.log\npanic.log:1: panic: ");
+    let all = place.run(&format!("{both} --json")).code(0).document("kbisect.detect/1");
+    let file = |at: usize| (&all["files"][at]["file"], &all["files"][at]["reports"]);
+    assert_eq!(file(0), (&Value::from("quiet.log"), &Value::from(0)));
+    assert_eq!(file(2), (&Value::from("panic.log"), &Value::from(1)));
+    assert_eq!(all["reports"].as_array().map(Vec::len), Some(2));
+    assert_eq!(all["reports"][1]["file"], "panic.log");
+    assert_eq!(all["reports"][1]["title"], found["reports"][0]["title"]);
+    assert_eq!(found.get("files"), None, "one log is as it ever was");
+    place.run("detect panic.log nowhere.log").code(2).says("cannot read `nowhere.log`");
     place.run("detect nowhere.log").code(2).says("cannot read `nowhere.log`");
     place.run("detect .").code(2).says("is a directory");
 }

@@ -49,7 +49,7 @@ pub enum Command {
     Scenario(ScenarioArgs),
     /// Build, list and remove root images
     Image(ImageArgs),
-    /// Find kernel failures in a console log
+    /// Find kernel failures in console logs
     #[command(after_help = words::DETECT_AFTER)]
     Detect(DetectArgs),
     /// Find the source lines of a kernel's trace, in a run or in a console log
@@ -379,9 +379,9 @@ pub enum ImageCommand {
 /// Arguments of `kbisect detect`.
 #[derive(Args, Debug)]
 pub struct DetectArgs {
-    /// Console log; `-` is standard input
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// Console logs; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
 }
 
 /// Arguments of `kbisect report`.

@@ -70,6 +70,7 @@ Exit codes: 0 good, 1 bad, 125 the kernel cannot answer (skip), 130 interrupted,
 pub const DETECT_AFTER: &str = "\
 Examples:
   kbisect detect /var/log/console.log
+  kbisect detect consoles/*.log --json           each report names its file
   journalctl -k -o cat | kbisect detect - --json";
 
 pub const DECODE_AFTER: &str = "\

@@ -1,4 +1,4 @@
-//! `kbisect detect`: kernel failures in a console log.
+//! `kbisect detect`: kernel failures in console logs.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,30 +15,42 @@ use crate::{errors, output};
 /// Bytes that are read at once: memory does not grow with the log.
 const BLOCK: usize = 256 * 1024;
 
-/// Reads a console log and prints the failures in it.
+/// Reads console logs and prints the failures in them.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// When a log cannot be read; then nothing is printed of the others.
 pub fn detect(args: &DetectArgs, global: &Global) -> anyhow::Result<()> {
-    let name = args.file.display();
-    let (reports, dropped) = if args.file == Path::new("-") {
-        scan(io::stdin().lock()).context("cannot read standard input")?
-    } else {
-        let file = open(&args.file)?;
-        scan(file).with_context(|| format!("cannot read `{name}`"))?
-    };
-    if dropped > 0 && !global.quiet {
-        output::say(&format!("warning: {dropped} further reports were left out"));
+    let mut logs = Vec::new();
+    for path in &args.files {
+        let (reports, dropped) = read(path)?;
+        let name = shown(path);
+        if dropped > 0 && !global.quiet {
+            output::say(&format!(
+                "warning: {}: {dropped} further reports were left out",
+                output::clean(&name)
+            ));
+        }
+        logs.push((name, reports));
     }
     if global.json {
-        return output::json(&DetectDocument::new(&reports));
-    }
-    if reports.is_empty() {
-        return output::print(&format!("no kernel failure in {}\n", output::clean(&shown(args))));
+        return output::json(&DetectDocument::of_files(&logs));
     }
     let paint = Paint::for_stdout(global.color);
-    let text: String = reports.iter().map(|report| tell(report, args, global, paint)).collect();
+    let text: String = logs
+        .iter()
+        .map(|(name, reports)| match reports.as_slice() {
+            [] => format!("no kernel failure in {}\n", output::clean(name)),
+            reports => reports.iter().map(|report| tell(report, name, global, paint)).collect(),
+        })
+        .collect();
     output::print(&text)
+}
+
+fn read(path: &Path) -> anyhow::Result<(Vec<Report>, usize)> {
+    if path == Path::new("-") {
+        return scan(io::stdin().lock()).context("cannot read standard input");
+    }
+    scan(open(path)?).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {
@@ -75,13 +87,13 @@ fn scan(mut log: impl Read) -> io::Result<(Vec<Report>, usize)> {
     Ok((reports, scanner.dropped()))
 }
 
-fn tell(report: &Report, args: &DetectArgs, global: &Global, paint: Paint) -> String {
+fn tell(report: &Report, name: &str, global: &Global, paint: Paint) -> String {
     let kind = serde_json::to_value(report.kind).unwrap_or_default();
     let kind = kind.as_str().unwrap_or_default();
     let ink = if report.fatal { Ink::Bad } else { Ink::Warning };
     let mut text = format!(
         "{}:{}: {}: {}",
-        output::clean(&shown(args)),
+        output::clean(name),
         report.line,
         paint.ink(ink, kind),
         output::clean(&report.title)
@@ -104,8 +116,8 @@ fn tell(report: &Report, args: &DetectArgs, global: &Global, paint: Paint) -> St
     text
 }
 
-fn shown(args: &DetectArgs) -> String {
-    if args.file == Path::new("-") { "stdin".to_owned() } else { args.file.display().to_string() }
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
 }
 
 #[cfg(test)]
