@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
 
 mod bisections;
+mod evidence;
 mod host;
 mod interruptions;
 mod trials;
