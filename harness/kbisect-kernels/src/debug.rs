@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use kbisect_core::kernel::KernelId;
 
@@ -24,10 +25,11 @@ use crate::http::{Client, HttpError, Wanted};
 use crate::import::{ImportError, deb};
 use crate::progress::Progress;
 use crate::settings::Settings;
-use crate::store::{Lock, Store};
+use crate::store::{Lock, PruneRule, Store, StoreError};
 
 const PACKAGE: &str = "package.deb";
 const VMLINUX: &str = "vmlinux";
+const LOCK: &str = "lock";
 /// Free space that is needed beside the package, in bytes: a vmlinux, and some modules.
 const ROOM: u64 = 2 << 30;
 
@@ -180,7 +182,7 @@ impl Package {
         if let Some(free) = free_space(&dir).filter(|free| *free < needed) {
             return Err(DebugInfoError::Room { dir, free, needed });
         }
-        let lock = dir.join("lock");
+        let lock = dir.join(LOCK);
         let on_wait = || progress.note(&format!("waiting for {}: it is being fetched", self.name));
         let _lock = Lock::wait(&lock, on_wait).map_err(at(&lock))?;
         let target = dir.join(PACKAGE);
@@ -231,8 +233,10 @@ fn unpack(
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     };
     let place = |name: &str| folder.join(format!("{name}.ko"));
-    let lock = dir.join("lock");
+    let lock = dir.join(LOCK);
     let _lock = Lock::wait(&lock, || ()).map_err(at(&lock))?;
+    // Its time is that of the last use; one that cannot be set only makes it look older.
+    let _ = fs::File::open(&lock).and_then(|file| file.set_modified(SystemTime::now()));
     let missing: BTreeSet<&String> =
         modules.iter().filter(plain).filter(|name| !place(name).is_file()).collect();
     if !missing.is_empty() || !vmlinux.is_file() {
@@ -271,7 +275,68 @@ fn role(path: &Path) -> Option<Role> {
 }
 
 fn root(settings: &Settings) -> PathBuf {
-    settings.cache_dir.join("debug/v1")
+    root_below(&settings.cache_dir)
+}
+
+fn root_below(cache: &Path) -> PathBuf {
+    cache.join("debug/v1")
+}
+
+/// What pruning did with debug packages.
+#[derive(Debug, Default)]
+pub(crate) struct Pruned {
+    /// Names of the packages that went.
+    pub removed: Vec<String>,
+    /// Bytes set free.
+    pub freed: u64,
+    /// Bytes that are left.
+    pub left: u64,
+}
+
+/// Removes debug packages: all of them when no kernel is to be kept, those that were not used for as
+/// long as the rule says, and the least recently used while they and `kernels` bytes of kernels are
+/// more than the rule allows. One that is being fetched or unpacked stays.
+pub(crate) fn prune(cache: &Path, rule: &PruneRule, kernels: u64) -> Result<Pruned, StoreError> {
+    let root = root_below(cache);
+    let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut found: Vec<(SystemTime, String, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(&root).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if path.is_dir() {
+            let used = fs::metadata(path.join(LOCK)).and_then(|meta| meta.modified());
+            found.push((used.unwrap_or(SystemTime::UNIX_EPOCH), name, path));
+        } else if let Ok(sha256) = fs::read_to_string(&path) {
+            names.insert(sha256, path);
+        }
+    }
+    // The most recently used first.
+    found.sort_by(|a, b| b.cmp(a));
+    let mut pruned = Pruned::default();
+    for (used, sha256, dir) in found {
+        let size = crate::files::tree_size(&dir);
+        let age = used.elapsed().unwrap_or_default();
+        let goes = rule.keep == Some(0)
+            || rule.older_than.is_some_and(|limit| age > limit)
+            || rule.max_bytes.is_some_and(|max| kernels + pruned.left + size > max);
+        let lock = dir.join(LOCK);
+        let free = goes && Lock::try_now(&lock).map_err(StoreError::at(&lock))?.is_some();
+        if !free {
+            pruned.left += size;
+            continue;
+        }
+        let link = names.get(&sha256);
+        let name = link.and_then(|path| path.file_name());
+        let name = name.map_or_else(|| sha256.clone(), |name| name.to_string_lossy().into_owned());
+        pruned.removed.push(name);
+        pruned.freed += size;
+        if !rule.dry_run {
+            if let Some(link) = link {
+                fs::remove_file(link).map_err(StoreError::at(link))?;
+            }
+            fs::remove_dir_all(&dir).map_err(StoreError::at(&dir))?;
+        }
+    }
+    Ok(pruned)
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> DebugInfoError {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use kbisect_core::kernel::KernelId;
-use kbisect_kernels::{Catalog, DebugInfoError, Settings, Silent, Store};
+use kbisect_kernels::{Catalog, DebugInfoError, PruneRule, Settings, Silent, Store};
 use support::archive::{Archive, Package, kernel, package, suite};
 use support::{Record, chain, deb, settings};
 
@@ -59,6 +59,32 @@ fn what_is_asked_for_is_fetched_once_and_unpacked() {
     let offline = Settings { offline: true, ..settings };
     let found = store.debug_info(&id, &names(&["nf_tables"]), &offline, &Silent).unwrap();
     assert_eq!(fs::read_to_string(&found.modules["nf_tables"]).unwrap(), "symbols of nf_tables");
+}
+
+#[test]
+fn debug_packages_go_when_there_is_no_room_for_them() {
+    let packages = vec![kernel("6.12.57+deb13", VERSION), debug_package(VERSION)];
+    let archive = Archive::new(vec![suite("trixie", packages)]);
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(dir.path(), archive.options(&["trixie"]));
+    let (store, id) = stored(&settings);
+    let fetch = || store.debug_info(&id, &names(&[]), &settings, &Silent).unwrap();
+    let vmlinux = fetch().vmlinux;
+    let name = format!("linux-image-{RELEASE}-dbg_{VERSION}");
+    let rule = |max_bytes, dry_run| PruneRule { max_bytes, dry_run, ..PruneRule::default() };
+    let size = store.get(&id).unwrap().size;
+    let none = store.prune(&rule(Some(u64::MAX), false)).unwrap();
+    assert!(none.debug_removed.is_empty() && none.left_bytes > size, "{none:?}");
+    let would = store.prune(&rule(Some(size), true)).unwrap();
+    assert_eq!((would.debug_removed, would.removed.len()), (vec![name.clone()], 0));
+    assert!(vmlinux.exists());
+    let done = store.prune(&rule(Some(size), false)).unwrap();
+    assert_eq!((done.debug_removed, done.left_bytes), (vec![name.clone()], size));
+    assert!(!vmlinux.exists());
+    // What is wanted again is fetched again.
+    assert!(fetch().vmlinux.exists());
+    let all = PruneRule { keep: Some(0), ..PruneRule::default() };
+    assert_eq!(store.prune(&all).unwrap().debug_removed, [name]);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct PruneReport {
     pub freed_bytes: u64,
     /// Bytes that are left in the store.
     pub left_bytes: u64,
+    /// Debug packages that were removed (or are to be): names with versions.
+    pub debug_removed: Vec<String>,
 }
 
 pub fn prune(store: &Store, rule: &PruneRule) -> Result<PruneReport, StoreError> {
@@ -56,7 +58,12 @@ pub fn prune(store: &Store, rule: &PruneRule) -> Result<PruneReport, StoreError>
             report.in_use.push(ready.kernel);
         }
     }
-    report.left_bytes = kept.1;
+    // Kernels first: debug packages are large, and wanted once.
+    let cache = store.dir().ancestors().nth(2).unwrap_or(store.dir());
+    let debug = crate::debug::prune(cache, rule, kept.1)?;
+    report.freed_bytes += debug.freed;
+    report.left_bytes = kept.1 + debug.left;
+    report.debug_removed = debug.removed;
     Ok(report)
 }
 

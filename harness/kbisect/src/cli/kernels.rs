@@ -25,7 +25,7 @@ pub enum KernelsCommand {
     Add(AddArgs),
     /// Fetch the debug information of an archive kernel, and say where its vmlinux is
     Debug(DebugArgs),
-    /// Remove kernels from the local store
+    /// Remove kernels and debug packages from the local store
     Prune(PruneArgs),
 }
 

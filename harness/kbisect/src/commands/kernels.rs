@@ -183,6 +183,7 @@ impl Work<'_> {
                 in_use: report.in_use,
                 freed_bytes: report.freed_bytes,
                 left_bytes: report.left_bytes,
+                debug_removed: report.debug_removed,
                 dry_run: args.dry_run,
             });
         }
@@ -190,6 +191,9 @@ impl Work<'_> {
         let mut text = String::new();
         for kernel in &report.removed {
             text.push_str(&format!("{word} {}\n", identity(kernel)));
+        }
+        for package in &report.debug_removed {
+            text.push_str(&format!("{word} debug information {package}\n"));
         }
         for kernel in &report.in_use {
             text.push_str(&format!("kept {}: it is in use\n", identity(kernel)));
@@ -232,6 +236,7 @@ struct PrunedDocument {
     in_use: Vec<Kernel>,
     freed_bytes: u64,
     left_bytes: u64,
+    debug_removed: Vec<String>,
     dry_run: bool,
 }
 
