@@ -47,6 +47,10 @@ fn pruning_keeps_what_was_used_last_and_what_is_in_use() {
     assert!(vmlinuz.is_file());
     drop(in_use);
     let old = Duration::from_secs(5000);
+    let named = vec![store.list().unwrap()[0].kernel.id.clone()];
+    let rule = PruneRule { named, dry_run: true, ..PruneRule::default() };
+    let removed = store.prune(&rule).unwrap().removed;
+    assert_eq!(removed.into_iter().map(|kernel| kernel.id).collect::<Vec<_>>(), rule.named);
     let rule = PruneRule { older_than: Some(old), ..PruneRule::default() };
     assert_eq!(store.prune(&rule).unwrap().removed.len(), 1);
     assert!(!vmlinuz.exists());

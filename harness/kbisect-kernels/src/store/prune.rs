@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use kbisect_core::kernel::Kernel;
+use kbisect_core::kernel::{Kernel, KernelId};
 
 use super::{Lock, Store, StoreError, remove};
 use crate::ready::ReadyKernel;
@@ -12,6 +12,8 @@ use crate::ready::ReadyKernel;
 /// What to remove. A kernel goes when any rule says so; with no rule nothing goes.
 #[derive(Debug, Clone, Default)]
 pub struct PruneRule {
+    /// Remove these.
+    pub named: Vec<KernelId>,
     /// Keep this many, the most recently used ones.
     pub keep: Option<usize>,
     /// Keep at most this many bytes, the most recently used kernels.
@@ -45,7 +47,8 @@ pub fn prune(store: &Store, rule: &PruneRule) -> Result<PruneReport, StoreError>
     let mut kept = (0_usize, 0_u64);
     for (used, ready) in kernels {
         let age = used.elapsed().unwrap_or_default();
-        let goes = rule.keep.is_some_and(|keep| kept.0 >= keep)
+        let goes = rule.named.contains(&ready.kernel.id)
+            || rule.keep.is_some_and(|keep| kept.0 >= keep)
             || rule.max_bytes.is_some_and(|max| kept.1 + ready.size > max)
             || rule.older_than.is_some_and(|limit| age > limit);
         if goes && take_away(store, &ready, rule.dry_run)? {

@@ -1,7 +1,7 @@
 //! What is read from the candidate's nodes: counters before and after, and their state at the end.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbisect_core::counters::{Counters, FILES};
 use kbisect_core::judge::MachineEnd;
@@ -138,6 +138,22 @@ impl Trial<'_> {
             let Snapshot { node, counters, .. } = snapshot;
             self.before.push(Before { node, counters, network });
         }
+    }
+
+    /// Makes sure that a candidate which no longer answers is known to hang: evidence that cannot be
+    /// had is a note, a machine that stopped is not. At once when it gave a sign of life lately.
+    pub(super) async fn lives_on(&self) {
+        const LATELY: Duration = Duration::from_secs(2);
+        let Some(candidate) = self.candidate.as_ref().filter(|it| !it.is_down()) else { return };
+        if candidate.look(|state| state.heard.elapsed() < LATELY) {
+            return;
+        }
+        let since = Instant::now();
+        let sign =
+            candidate.until(|state| (state.end.is_some() || state.heard > since).then_some(()));
+        // The machine's own task decides about silence; this only ends if that does not.
+        let deadline = self.lab.patience(self.lab.settings().timing.silence);
+        let _ = tokio::time::timeout(deadline, sign).await;
     }
 
     /// Keeps what the collected text says about connections that failed.

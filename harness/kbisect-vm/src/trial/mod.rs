@@ -131,6 +131,7 @@ impl<'a> Trial<'a> {
         if trial.candidate.as_ref().is_some_and(|candidate| !candidate.is_down()) {
             trial.begin(Phase::Collect);
             trial.collect().await;
+            trial.lives_on().await;
         } else {
             trial.collect_crashed().await;
         }

@@ -98,6 +98,9 @@ pub struct AddArgs {
 #[group(skip)]
 #[command(group(ArgGroup::new("rule").required(true).multiple(true)))]
 pub struct PruneArgs {
+    /// Remove these: name of a variant or of an added kernel, package version, or id
+    #[arg(value_name = "KERNEL", group = "rule")]
+    pub kernels: Vec<String>,
     /// Keep the N most recently used kernels
     #[arg(long, value_name = "N", group = "rule")]
     pub keep: Option<usize>,

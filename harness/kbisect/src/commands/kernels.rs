@@ -14,8 +14,8 @@ use serde::Serialize;
 use crate::cli::{
     AddArgs, DebugArgs, FetchArgs, Global, KernelsArgs, KernelsCommand, ListArgs, PruneArgs, Range,
 };
-use crate::output;
 use crate::ui::Ui;
+use crate::{errors, output};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -169,7 +169,22 @@ impl Work<'_> {
     }
 
     fn prune(&self, args: &PruneArgs) -> anyhow::Result<()> {
+        let stored = self.store.list()?;
+        let named = args
+            .kernels
+            .iter()
+            .map(|spec| {
+                let found = stored.iter().find(|ready| is_called(&ready.kernel, spec));
+                found.map(|ready| ready.kernel.id.clone()).ok_or_else(|| {
+                    errors::usage(
+                        format!("no kernel `{spec}` is in the store"),
+                        "`kbisect kernels list --stored` names those that are, with their ids",
+                    )
+                })
+            })
+            .collect::<anyhow::Result<_>>()?;
         let rule = PruneRule {
+            named,
             keep: if args.all { Some(0) } else { args.keep },
             max_bytes: args.max_size,
             older_than: args.older_than.map(|days| Duration::from_secs(days.saturating_mul(DAY))),
@@ -226,6 +241,14 @@ impl Work<'_> {
         rows.extend(kernels.iter().map(row));
         output::print(&output::table(&rows))
     }
+}
+
+/// Whether a kernel is called so: never a bare upstream version, which several kernels share.
+fn is_called(kernel: &Kernel, spec: &str) -> bool {
+    const SHORTEST_ID: usize = 8;
+    let by_id = spec.len() >= SHORTEST_ID && kernel.id.0.starts_with(spec);
+    let by_version = kernel.variant.is_none() && kernel.package_version.as_str() == spec;
+    kernel.name.as_deref() == Some(spec) || by_version || by_id
 }
 
 /// What `kernels prune --json` prints.
