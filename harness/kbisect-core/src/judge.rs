@@ -3,9 +3,15 @@
 //! The order of the rules is the point: our own failures first (they never are `bad`), then what
 //! the kernel said of itself, then what it did to packets, and `good` only with positive proof.
 
+mod service;
+
 use crate::flow::Loss;
 use crate::scenario::WarningPolicy;
 use crate::trial::{CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Verdict};
+
+pub use service::{ServiceDown, ServiceEnd};
+
+use self::service::service_down;
 
 /// Most functions of a stack that a symptom keeps.
 const MAX_FRAMES: usize = 32;
@@ -44,19 +50,6 @@ pub struct Refused {
     pub on_candidate: bool,
     /// What the program said.
     pub output: String,
-}
-
-/// A service that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceDown {
-    /// Service name.
-    pub service: String,
-    /// Node.
-    pub node: String,
-    /// Whether the node runs the candidate kernel.
-    pub on_candidate: bool,
-    /// How.
-    pub error: String,
 }
 
 /// Everything that the verdict rests on.
@@ -186,11 +179,14 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> Verdict {
     if let Some(verdict) = ended(seen) {
         return verdict;
     }
-    if let Some(refused) = &seen.refused {
-        return refusal(refused);
-    }
-    if let Some(service) = &seen.service {
-        return service_down(service);
+    match (&seen.refused, &seen.service) {
+        // A step that failed because the application is gone says less than the application's end.
+        (Some(refused), Some(service)) if !refused.rules && refused.on_candidate => {
+            return service_down(service, seen, warnings);
+        }
+        (Some(refused), _) => return refusal(refused),
+        (None, Some(service)) => return service_down(service, seen, warnings),
+        (None, None) => {}
     }
     if let Some(failed) = seen.checks.iter().find(|check| check.status == CheckStatus::Fail) {
         return Verdict::Bad(failed_check(seen, failed));
@@ -270,18 +266,6 @@ fn refusal(refused: &Refused) -> Verdict {
         (SymptomKind::CheckFailed, format!("step failed: {step} on {node}"))
     };
     Verdict::Bad(symptom(kind, title, detail, Some(node.clone())))
-}
-
-fn service_down(down: &ServiceDown) -> Verdict {
-    let ServiceDown { service, node, error, .. } = down;
-    let detail = format!("service `{service}` on {node}: {}", one_line(error));
-    if !down.on_candidate {
-        return Verdict::Infra(format!(
-            "{detail} (a reference node: the scenario or the image is at fault)"
-        ));
-    }
-    let title = format!("service {service} down on {node}");
-    Verdict::Bad(symptom(SymptomKind::ServiceDown, title, detail, Some(node.clone())))
 }
 
 fn failed_check(seen: &Observation, failed: &CheckResult) -> Symptom {

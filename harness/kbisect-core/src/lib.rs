@@ -14,6 +14,7 @@ pub mod import;
 pub mod judge;
 pub mod kernel;
 pub mod mark;
+pub mod oom;
 pub mod pcapng;
 pub mod rewrite;
 pub mod run;

@@ -69,6 +69,9 @@ pub fn answer(request: &Request, reply: Option<&Reply>) -> Option<Event> {
         (Some(Reply::Nonsense), _) => Some(Event::Ready { id }),
         (Some(Reply::Status(status, said)), _) => Some(exited(id, Exit::Status(*status), "", said)),
         (Some(Reply::Output(said)), _) => Some(exited(id, Exit::Status(0), said, "")),
+        (Some(Reply::Ended(status)), _) => {
+            Some(Event::ServiceExited { id, exit: Exit::Status(*status), again: false })
+        }
         (Some(Reply::TimedOut), _) => Some(exited(id, Exit::TimedOut, "", "")),
         (None, Request::Exec { .. }) => Some(exited(id, Exit::Status(0), "", "")),
         (None, Request::Serve { .. }) => Some(Event::Ready { id }),

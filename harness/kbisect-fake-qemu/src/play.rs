@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kbisect_proto::frame::{Decoder, encode};
-use kbisect_proto::{Event, PROTOCOL, Request};
+use kbisect_proto::{Event, Exit, PROTOCOL, Request};
 
 use crate::args::Machine;
 use crate::guest;
@@ -172,11 +172,15 @@ impl Player {
         if let Some(event) = guest::answer(request, reply.as_ref()) {
             self.send(&event);
         }
+        let id = guest::id_of(request);
         for action in actions {
-            if let Action::ServiceExit(status) = action {
-                let id = guest::id_of(request);
-                self.send(&Event::ServiceExited { id, exit: kbisect_proto::Exit::Status(*status) });
-            }
+            let (exit, again) = match action {
+                Action::ServiceExit(status) => (Exit::Status(*status), false),
+                Action::ServiceSignal(signal) => (Exit::Signal(*signal), false),
+                Action::ServiceAgain(status) => (Exit::Status(*status), true),
+                _ => continue,
+            };
+            self.send(&Event::ServiceExited { id, exit, again });
         }
         if when == When::PowerOff {
             self.shutdown(true, "guest-shutdown");
@@ -200,6 +204,10 @@ impl Player {
         for action in actions {
             match action {
                 Action::Reply(named) => reply = Some(named.clone()),
+                Action::ServicePrint(line) => {
+                    let (id, line) = (request.unwrap_or_default(), line.clone().into_bytes());
+                    self.send(&Event::ServiceOutput { id, line });
+                }
                 Action::ServiceFlood(mib) => self.flood_service(*mib, request.unwrap_or_default()),
                 other => self.act(other),
             }
@@ -273,6 +281,9 @@ impl Player {
             // Carried out where the request is known.
             Action::Reply(_)
             | Action::ServiceExit(_)
+            | Action::ServiceSignal(_)
+            | Action::ServiceAgain(_)
+            | Action::ServicePrint(_)
             | Action::ServiceFlood(_)
             | Action::FirstTime(_) => {}
         }
@@ -348,7 +359,8 @@ impl Player {
                 for id in [0xdead, 0, u32::MAX] {
                     self.send(&Event::Done { id });
                     self.send(&Event::Terminal { id, data: vec![0x1b; 512] });
-                    self.send(&Event::ServiceExited { id, exit: kbisect_proto::Exit::Signal(9) });
+                    let exit = Exit::Signal(9);
+                    self.send(&Event::ServiceExited { id, exit, again: false });
                 }
                 return;
             }

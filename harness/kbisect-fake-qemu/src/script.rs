@@ -109,6 +109,12 @@ pub enum Action {
     Reply(Reply),
     /// The service of this request ends with a status, once it is ready.
     ServiceExit(i32),
+    /// The service of this request ends by a signal, once it is ready.
+    ServiceSignal(i32),
+    /// The service of this request ends with a status, once it is ready, and is started again.
+    ServiceAgain(i32),
+    /// A line that the service of this request prints.
+    ServicePrint(String),
     /// So many MiB of lines that the service prints.
     ServiceFlood(u64),
     /// Writes QEMU's process id to a file.
@@ -189,6 +195,8 @@ pub enum Reply {
     Failed(String),
     /// The program was killed at its deadline.
     TimedOut,
+    /// The service ended with a status before it was ready.
+    Ended(i32),
     /// The body has so many bytes.
     Body(u64),
     /// The body is not what was asked for.
@@ -318,6 +326,9 @@ fn action_of(line: &str) -> Option<Action> {
         "stubborn" => Action::Stubborn,
         "reply" => Action::Reply(reply_of(rest)?),
         "service-exit" => Action::ServiceExit(rest.parse().ok()?),
+        "service-signal" => Action::ServiceSignal(rest.parse().ok()?),
+        "service-again" => Action::ServiceAgain(rest.parse().ok()?),
+        "service-print" => Action::ServicePrint(text()),
         "service-flood" => Action::ServiceFlood(rest.parse().ok()?),
         "pid" => Action::Pid(PathBuf::from(rest)),
         "await" => Action::Await(PathBuf::from(rest)),
@@ -367,6 +378,7 @@ fn reply_of(text: &str) -> Option<Reply> {
         "output" => Reply::Output(rest.to_owned()),
         "failed" => Reply::Failed(rest.to_owned()),
         "timed-out" => Reply::TimedOut,
+        "ended" => Reply::Ended(rest.parse().ok()?),
         "body" => Reply::Body(rest.parse().ok()?),
         "other-body" => Reply::OtherBody,
         "code" => Reply::Code(rest.parse().ok()?),

@@ -12,8 +12,9 @@ use kbisect_proto::{Event, NodeSetup, PORT_NAME, PROTOCOL, Request, RequestId};
 
 use crate::boot::{Booted, load_by_name, power_off};
 use crate::node::{Node, merge_files};
+use crate::service::Service;
 use crate::shell::Terminals;
-use crate::{dns, exec, http, service, watchdog};
+use crate::{dns, exec, http, watchdog};
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -22,6 +23,11 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 pub struct Outbox(Arc<Mutex<File>>);
 
 impl Outbox {
+    /// Sends through a port.
+    pub fn new(port: File) -> Self {
+        Self(Arc::new(Mutex::new(port)))
+    }
+
     /// Sends a message. A failure has no recipient, so it is dropped: the harness notices silence.
     pub fn send(&self, event: &Event) {
         if let Ok(frame) = encode(event)
@@ -45,7 +51,7 @@ pub fn run(booted: &Booted) -> ! {
         power_off();
     };
     let Ok(mut input) = port.try_clone() else { power_off() };
-    let outbox = Outbox(Arc::new(Mutex::new(port)));
+    let outbox = Outbox::new(port);
     let name = nix::sys::utsname::uname().ok();
     let text = |part: Option<&std::ffi::OsStr>| {
         part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default()
@@ -116,16 +122,11 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
                 outbox.send(&exec::run(node, id, &command, Duration::from_millis(timeout_ms)));
             });
         }
-        Request::Serve { id, node, command, ready, timeout_ms } => {
+        Request::Serve { id, node, command, ready, restart, timeout_ms } => {
             with_node(state, outbox, id, &node, move |node, outbox| {
-                service::serve(
-                    node,
-                    id,
-                    &command,
-                    &ready,
-                    Duration::from_millis(timeout_ms),
-                    outbox,
-                );
+                let timeout = Duration::from_millis(timeout_ms);
+                let service = Service { id, command: &command, ready: &ready, restart, timeout };
+                service.serve(node, outbox);
             });
         }
         Request::Http { id, node, probe } => {

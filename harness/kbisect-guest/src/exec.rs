@@ -19,7 +19,7 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 
 /// How long output is still collected after the program ended: a process that it left behind may
 /// hold the pipe open for ever.
-const DRAIN: Duration = Duration::from_millis(150);
+pub const DRAIN: Duration = Duration::from_millis(150);
 
 /// The last bytes of a stream.
 #[derive(Default)]

@@ -46,6 +46,12 @@ pub struct Entry {
 }
 
 impl Node {
+    /// A node that is the machine, for tests of what runs in nodes.
+    #[cfg(test)]
+    pub fn machine() -> Self {
+        Self { name: "machine".to_owned(), holder: None, nics: Vec::new() }
+    }
+
     /// Makes a node: name spaces if it is isolated, interfaces, devices, sysctls, addresses, files.
     pub fn make(setup: &NodeSetup, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
         let holder = if setup.isolated { Some(Holder::start(&setup.name)?) } else { None };

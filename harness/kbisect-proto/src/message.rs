@@ -45,8 +45,8 @@ pub enum Request {
         /// Milliseconds until it is killed.
         timeout_ms: u64,
     },
-    /// Starts a service; answered by [`Event::Ready`] or [`Event::Failed`], and by
-    /// [`Event::ServiceExited`] when it ends.
+    /// Starts a service; answered by [`Event::Ready`], by [`Event::Failed`] when it cannot be started
+    /// or is not ready in time, or by an [`Event::ServiceExited`] that is the last one.
     Serve {
         /// Number of this request, and of the service from then on.
         id: RequestId,
@@ -56,6 +56,8 @@ pub enum Request {
         command: Command,
         /// When it counts as ready.
         ready: Readiness,
+        /// Whether it is started again when it ends.
+        restart: Restart,
         /// Milliseconds until it must be ready.
         timeout_ms: u64,
     },
@@ -182,11 +184,31 @@ pub enum Readiness {
     Tcp(u16),
     /// When something is bound to this UDP port.
     Udp(u16),
+    /// When a request is answered with this status and, if it is given, a body of this length.
+    Http {
+        /// The request; its deadline is that of one attempt.
+        probe: HttpRequest,
+        /// Expected status.
+        status: u16,
+        /// Expected length of the body in bytes.
+        bytes: Option<u64>,
+    },
     /// When this file exists.
     File(String),
     /// When the harness says so: it sees the output as [`Event::ServiceOutput`] and matches it.
     /// The guest answers [`Event::Ready`] at once.
     Output,
+}
+
+/// Whether a service that ended is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Restart {
+    /// Never.
+    No,
+    /// When it did not end with status 0, at most so many times.
+    OnFailure(u32),
+    /// At most so many times.
+    Always(u32),
 }
 
 /// HTTP/1.1 GET requests, a connection each, one after the other; ends at the first failure.
@@ -347,12 +369,14 @@ pub enum Event {
         /// The bytes, without the line end.
         line: Vec<u8>,
     },
-    /// A service ended.
+    /// A service ended. What it printed was sent before.
     ServiceExited {
         /// The service.
         id: RequestId,
         /// How.
         exit: Exit,
+        /// Whether it is started again.
+        again: bool,
     },
     /// The HTTP requests were made.
     HttpDone {

@@ -8,7 +8,7 @@ use super::parse::check_node;
 use super::suggest::quoted;
 use super::{
     Action, Body, CaptureProbe, Check, CommandProbe, Connection, DnsProbe, HttpProbe, Node,
-    NodeKernel, Probe, Ready, Refusal, Service, Step, words,
+    NodeKernel, Probe, Ready, Refusal, Restart, Service, Step, words,
 };
 
 type Nodes = BTreeMap<String, Node>;
@@ -20,6 +20,8 @@ const SECONDS: std::ops::RangeInclusive<f64> = 0.1..=600.0;
 const STEP_S: f64 = 10.0;
 /// Deadline of a check's attempt when the file has none (seconds).
 const CHECK_S: f64 = 5.0;
+/// How often a service is started again when the file does not say.
+const RESTARTS: u32 = 3;
 /// Largest body that a check can ask for: the guest holds it in memory.
 const BODY_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -112,6 +114,7 @@ fn read_service(
         command
     });
     let ready = table.get("ready").and_then(|item| read_ready(&item));
+    let restart = read_restart(&table);
     let must_stay = table.get("must_stay").and_then(|item| item.truth());
     let early = read_early(&table, node.as_deref(), nodes);
     let ready_timeout_s = table.get("ready_timeout_s").and_then(|item| item.seconds(SECONDS));
@@ -121,10 +124,26 @@ fn read_service(
         node: node?,
         command: command?,
         ready: ready.unwrap_or_default(),
+        restart,
         must_stay: must_stay.unwrap_or(true),
         early,
         ready_timeout_s: ready_timeout_s.unwrap_or(STEP_S),
     })
+}
+
+fn read_restart(table: &Table<'_>) -> Restart {
+    let item = table.get("restart_limit");
+    let limit = item.as_ref().and_then(|item| item.number(1..=100)).unwrap_or(RESTARTS);
+    let policies = [
+        ("no", Restart::No),
+        ("on-failure", Restart::OnFailure(limit)),
+        ("always", Restart::Always(limit)),
+    ];
+    let policy = table.get("restart").map(|item| item.one_of(&policies));
+    if let (Some(item), None | Some(Some(Restart::No))) = (item, policy) {
+        item.wrong("nothing is started again: add `restart = \"on-failure\"` or `\"always\"`");
+    }
+    policy.flatten().unwrap_or_default()
 }
 
 fn read_ready(item: &Item<'_>) -> Option<Ready> {
@@ -135,14 +154,16 @@ fn read_ready(item: &Item<'_>) -> Option<Ready> {
         });
     }
     let table = item.table()?;
-    let ready = table.exactly_one(&["tcp", "udp", "file", "log"]).and_then(|(key, item)| {
-        Some(match key {
-            "tcp" => Ready::Tcp(item.number(1..=u16::MAX)?),
-            "udp" => Ready::Udp(item.number(1..=u16::MAX)?),
-            "file" => Ready::File(item.parsed(words::guest_path)?),
-            _ => Ready::Log(item.parsed(words::regex)?),
-        })
-    });
+    let ready =
+        table.exactly_one(&["tcp", "udp", "http", "file", "log"]).and_then(|(key, item)| {
+            Some(match key {
+                "tcp" => Ready::Tcp(item.number(1..=u16::MAX)?),
+                "udp" => Ready::Udp(item.number(1..=u16::MAX)?),
+                "http" => Ready::Http(read_http(item.table()?, Connections::One)?),
+                "file" => Ready::File(item.parsed(words::guest_path)?),
+                _ => Ready::Log(item.parsed(words::regex)?),
+            })
+        });
     table.finish();
     ready
 }
@@ -183,7 +204,7 @@ fn read_check(
     let probe = table.exactly_one(&["http", "dns", "capture", "command", "alive"]).and_then(
         |(key, item)| {
             Some(match key {
-                "http" => Probe::Http(read_http(item.table()?)?),
+                "http" => Probe::Http(read_http(item.table()?, Connections::Any)?),
                 "dns" => Probe::Dns(read_dns(item.table()?)?),
                 "capture" => Probe::Capture(read_capture(item.table()?, nodes, assets)?),
                 "command" => Probe::Command(read_command(item.table()?, assets)?),
@@ -206,10 +227,20 @@ fn read_check(
     })
 }
 
-fn read_http(table: Table<'_>) -> Option<HttpProbe> {
+/// How many connections a table of an HTTP request may ask for.
+#[derive(PartialEq)]
+enum Connections {
+    One,
+    Any,
+}
+
+fn read_http(table: Table<'_>, allowed: Connections) -> Option<HttpProbe> {
     let url = table.require("url", "such as `http://192.0.2.1/payload`");
     let url = url.and_then(|item| item.parsed(words::url));
-    let connections = table.get("connections").and_then(|item| item.number(1..=1000));
+    let connections = match allowed {
+        Connections::One => None,
+        Connections::Any => table.get("connections").and_then(|item| item.number(1..=1000)),
+    };
     let status = table.get("status").and_then(|item| item.number(100..=599));
     let body = table.get("body").and_then(|item| item.table()).map(|table| {
         let text = |key| table.get(key).and_then(|item| item.text()).map(str::to_owned);

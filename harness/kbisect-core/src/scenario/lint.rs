@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::places::Places;
-use super::{NodeKernel, Probe, Problem, Scenario};
+use super::{NodeKernel, Probe, Problem, Ready, Scenario};
 
 /// Warnings about a valid scenario, in the order of the file.
 pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
@@ -33,7 +33,7 @@ pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
     }
     for (index, service) in scenario.services.iter().enumerate() {
         let key = format!("services[{index}]");
-        if service.ready == super::Ready::Started && !places.has(&format!("{key}.ready")) {
+        if service.ready == Ready::Started && !places.has(&format!("{key}.ready")) {
             let message = "`ready` is not set: checks can come before the service listens \
                            (`ready = \"started\"` says that this is meant)";
             warn(&key, message.to_owned());
@@ -49,6 +49,13 @@ pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
         if !known.contains(&host) && !host.is_loopback() {
             let key = format!("checks[{index}].{key}");
             warn(&key, format!("no interface of the scenario has the address {host}"));
+        }
+    }
+    for (index, service) in scenario.services.iter().enumerate() {
+        let Ready::Http(http) = &service.ready else { continue };
+        if !known.contains(&http.host) && !http.host.is_loopback() {
+            let key = format!("services[{index}].ready.http.url");
+            warn(&key, format!("no interface of the scenario has the address {}", http.host));
         }
     }
     found.sort_by_key(|problem| (problem.line, problem.column));

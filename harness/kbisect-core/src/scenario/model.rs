@@ -248,7 +248,11 @@ pub struct Service {
     /// When it counts as ready.
     #[serde(default)]
     pub ready: Ready,
-    /// Whether its end during the trial is a symptom (`service-down`).
+    /// Whether it is started again when it ends.
+    #[serde(default)]
+    pub restart: Restart,
+    /// Whether its end during the trial is a symptom (`service-down`). One that is started again has
+    /// not ended.
     #[serde(default = "yes")]
     pub must_stay: bool,
     /// Whether it is started on the peer machine while the candidate boots.
@@ -267,6 +271,19 @@ fn default_ready_s() -> f64 {
     10.0
 }
 
+/// Whether a service that ended is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Never.
+    #[default]
+    No,
+    /// When it ended by a signal or with a status other than 0, at most so many times.
+    OnFailure(u32),
+    /// However it ended, at most so many times.
+    Always(u32),
+}
+
 /// When a service counts as ready.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -278,6 +295,9 @@ pub enum Ready {
     Tcp(u16),
     /// When something is bound to this UDP port of the node.
     Udp(u16),
+    /// When a GET request from within the node is answered as it says; one connection is made every
+    /// 100 ms.
+    Http(HttpProbe),
     /// When this file exists in the node.
     File(String),
     /// When its output has a line that matches this regular expression.

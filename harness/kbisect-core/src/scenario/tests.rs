@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod broken;
+mod services;
 
 const FILE: &str = "scenarios/x/scenario.toml";
 

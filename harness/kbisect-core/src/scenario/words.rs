@@ -244,7 +244,7 @@ pub(super) struct Url {
 
 /// A URL whose host is an address: a check must not depend on a resolver.
 pub(super) fn url(text: &str) -> Result<Url, String> {
-    let bad = |why: &str| Err(format!("`{}` is no URL for a check: {why}", shown(text)));
+    let bad = |why: &str| Err(format!("`{}` is no URL: {why}", shown(text)));
     let Some(rest) = text.strip_prefix("http://") else {
         return bad("it must begin with `http://`");
     };

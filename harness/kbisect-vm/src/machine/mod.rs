@@ -5,7 +5,10 @@
 
 mod dump;
 mod log;
+mod service;
 mod watch;
+
+pub use service::ServiceState;
 
 pub use dump::DumpError;
 
@@ -23,7 +26,7 @@ use kbisect_core::console::Scanner;
 use kbisect_core::judge::MachineEnd;
 use kbisect_core::trial::{ConsoleReport, Phase};
 use kbisect_proto::frame::{Decoder, encode};
-use kbisect_proto::{Event, Exit, Request, RequestId};
+use kbisect_proto::{Event, Request, RequestId};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -127,10 +130,8 @@ pub struct MachineState {
     pub reports: Vec<ConsoleReport>,
     /// Set when the machine is down.
     pub end: Option<MachineEnd>,
-    /// Services that ended.
-    pub services: BTreeMap<RequestId, Exit>,
-    /// The last lines that services printed.
-    pub service_lines: BTreeMap<RequestId, Vec<String>>,
+    /// Services that were asked for.
+    pub services: BTreeMap<RequestId, ServiceState>,
     /// Whether the guest said through pvpanic that it panicked.
     pub panicked: bool,
     /// Whether the guest's watchdog ran out.
@@ -245,7 +246,6 @@ impl Machine {
                 reports: Vec::new(),
                 end: None,
                 services: BTreeMap::new(),
-                service_lines: BTreeMap::new(),
                 panicked: false,
                 watchdog: false,
                 heard: started,
@@ -372,6 +372,19 @@ impl Machine {
                 return found;
             }
             changed.await;
+        }
+    }
+
+    /// Announces a service that is about to be asked for.
+    pub fn expect_service(&self, id: RequestId, service: ServiceState) {
+        lock(&self.shared.state).services.insert(id, service);
+    }
+
+    /// Ends the files of what services printed; whatever they still say is dropped.
+    pub fn forget_services(&self) {
+        let services = std::mem::take(&mut lock(&self.shared.state).services);
+        for mut service in services.into_values() {
+            service.close();
         }
     }
 

@@ -192,15 +192,18 @@ impl Watch {
             Event::Heartbeat { .. } => {}
             Event::Failed { id: 0, error } => state.boot_error = Some(error),
             Event::ServiceOutput { id, line } => {
-                let lines = state.service_lines.entry(id).or_default();
-                // The last lines are enough to say why a service ended.
-                if lines.len() >= 200 {
-                    lines.remove(0);
+                if let Some(service) = state.services.get_mut(&id) {
+                    service.printed(&line);
                 }
-                lines.push(String::from_utf8_lossy(&line).into_owned());
             }
-            Event::ServiceExited { id, exit } => {
-                state.services.insert(id, exit);
+            Event::ServiceExited { id, exit, again } => {
+                if let Some(service) = state.services.get_mut(&id) {
+                    service.exited(exit.clone(), again);
+                }
+                // The last word on one that was not ready yet is the answer to the request for it.
+                if let (false, Some(waiting)) = (again, lock(&self.shared.pending).remove(&id)) {
+                    let _ = waiting.send(Event::ServiceExited { id, exit, again });
+                }
             }
             Event::Terminal { id, data } => {
                 if let Some(terminal) = lock(&self.shared.terminals).get(&id) {

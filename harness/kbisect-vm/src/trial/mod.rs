@@ -4,6 +4,7 @@ mod checks;
 mod collect;
 mod evidence;
 mod replay;
+mod services;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -79,8 +80,8 @@ pub struct Trial<'a> {
     /// The state that counts, once a crashed machine is asked for evidence: what comes of that is
     /// our doing.
     frozen: Option<MachineState>,
-    /// Services that were started while the candidate booted.
-    early_services: BTreeMap<String, u32>,
+    /// Services that were started, with their number on their machine.
+    services: BTreeMap<String, u32>,
     counters: Vec<String>,
     timings: BTreeMap<String, f64>,
     started: Instant,
@@ -114,7 +115,7 @@ impl<'a> Trial<'a> {
             state: Vec::new(),
             evidence: Evidence::default(),
             frozen: None,
-            early_services: BTreeMap::new(),
+            services: BTreeMap::new(),
             counters: Vec::new(),
             timings: BTreeMap::new(),
             started: now,
@@ -123,6 +124,7 @@ impl<'a> Trial<'a> {
             notify,
         };
         let _: Result<(), Stop> = trial.phases(kernel).await;
+        trial.still_serving();
         // Checks can end while the kernel still prints its last words.
         if let Some(candidate) = &trial.candidate {
             let timing = trial.lab.settings().timing;
@@ -181,6 +183,7 @@ impl<'a> Trial<'a> {
     /// Switches the candidate off and judges.
     pub async fn finish(mut self) -> TrialResult {
         self.begin(Phase::Off);
+        self.close_services();
         let mut release = None;
         if let Some(candidate) = self.candidate.take() {
             let state = candidate.stop().await;
@@ -226,12 +229,10 @@ impl<'a> Trial<'a> {
         }
         self.count_before().await;
         self.begin(Phase::Workload);
-        let mut services = Vec::new();
         for service in &scenario.services {
-            services.push(match self.early_services.get(&service.name) {
-                Some(id) => *id,
-                None => self.service(service).await?,
-            });
+            if !self.services.contains_key(&service.name) {
+                self.service(service).await?;
+            }
         }
         self.begin(Phase::Replay);
         for step in &scenario.replay {
@@ -241,7 +242,6 @@ impl<'a> Trial<'a> {
         for (index, check) in scenario.checks.iter().enumerate() {
             self.check(index, check).await?;
         }
-        self.still_serving(&scenario, &services);
         self.answers_at_end().await
     }
 

@@ -1,16 +1,16 @@
-//! Boot, nodes, steps and services of a trial.
+//! Boot, nodes and steps of a trial.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use kbisect_core::judge::{MachineEnd, Refused, ServiceDown};
-use kbisect_core::scenario::{Action, Ready, Refusal, Scenario, Service, Step};
-use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Readiness, Request};
+use kbisect_core::judge::{MachineEnd, Refused};
+use kbisect_core::scenario::{Action, Refusal, Step};
+use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Request};
 
 use super::{Notice, Stop, Trial, describe_end, with_source};
 use crate::accel::Accelerator;
 use crate::lab::{BootFiles, LabError};
-use crate::machine::{CallError, Machine, MachineState};
+use crate::machine::{CallError, Machine};
 
 impl Trial<'_> {
     /// Boots the candidate while the peer is made ready.
@@ -68,8 +68,7 @@ impl Trial<'_> {
         }
         for service in &scenario.services {
             if self.is_early(service.early, &service.node) {
-                let id = self.service(service).await?;
-                self.early_services.insert(service.name.clone(), id);
+                self.service(service).await?;
             }
         }
         Ok(())
@@ -204,75 +203,6 @@ impl Trial<'_> {
         let reason = self.lab.peer().map(|peer| describe_end(&peer.state())).unwrap_or_default();
         self.infra(format!("the peer machine does not answer ({error}) {reason}"))
     }
-
-    /// Starts a service; returns its number.
-    pub(super) async fn service(&mut self, service: &Service) -> Result<u32, Stop> {
-        (self.notify)(Notice::Doing(format!("service {}", service.name)));
-        let timeout = self.lab.patience(Duration::from_secs_f64(service.ready_timeout_s));
-        let argv =
-            service.command.iter().map(|word| word.replace("{assets}", ASSETS_DIR)).collect();
-        let limit = timeout + self.lab.settings().timing.answer;
-        let machine = self.machine(&service.node)?;
-        let id = machine.next_id();
-        let request = Request::Serve {
-            id,
-            node: service.node.clone(),
-            command: Command { argv, stdin: Vec::new(), keep: 0 },
-            ready: match &service.ready {
-                Ready::Started => Readiness::Started,
-                Ready::Tcp(port) => Readiness::Tcp(*port),
-                Ready::Udp(port) => Readiness::Udp(*port),
-                Ready::File(path) => Readiness::File(path.clone()),
-                Ready::Log(_) => Readiness::Output,
-            },
-            timeout_ms: timeout.as_millis() as u64,
-        };
-        let mut answer = machine.call(id, &request, limit).await;
-        if let (Ok(Event::Ready { .. }), Ready::Log(pattern)) = (&answer, &service.ready)
-            && !saw_line(machine, id, pattern, timeout).await
-        {
-            let error = format!("no output matched `{pattern}`");
-            answer = Ok(Event::Failed { id, error });
-        }
-        match answer {
-            Ok(Event::Ready { .. }) => Ok(id),
-            Ok(Event::Failed { error, .. }) => {
-                let said = machine.look(|state| last_lines(state, id));
-                self.seen.service = Some(ServiceDown {
-                    service: service.name.clone(),
-                    node: service.node.clone(),
-                    on_candidate: self.lab.plan().on_candidate(&service.node),
-                    error: format!("{error}{said}"),
-                });
-                Err(Stop)
-            }
-            Ok(other) => Err(self.infra(format!("the guest answered {other:?} to a service"))),
-            Err(error) => Err(self.no_answer(&service.node, error)),
-        }
-    }
-
-    /// A service that had to stay and did not is a failure of its own.
-    pub(super) fn still_serving(&mut self, scenario: &Scenario, ids: &[u32]) {
-        for (service, id) in
-            scenario.services.iter().zip(ids).filter(|(service, _)| service.must_stay)
-        {
-            let Some(machine) = self.machine_of(&service.node) else { continue };
-            let ended = machine.look(|state| {
-                state
-                    .services
-                    .get(id)
-                    .map(|exit| format!("{}{}", describe_exit(exit), last_lines(state, *id)))
-            });
-            if let (Some(error), None) = (ended, &self.seen.service) {
-                self.seen.service = Some(ServiceDown {
-                    service: service.name.clone(),
-                    node: service.node.clone(),
-                    on_candidate: self.lab.plan().on_candidate(&service.node),
-                    error,
-                });
-            }
-        }
-    }
 }
 
 /// How a command ended.
@@ -319,23 +249,4 @@ pub(super) fn step_command(action: &Action) -> Command {
 pub(super) fn shell(script: &str) -> Command {
     let argv = ["sh", "-euc", script].map(str::to_owned).to_vec();
     Command { argv, stdin: Vec::new(), keep: 16 << 10 }
-}
-
-async fn saw_line(machine: &Machine, id: u32, pattern: &str, timeout: Duration) -> bool {
-    let Ok(pattern) = regex::Regex::new(pattern) else { return false };
-    let seen = machine.until(|state| {
-        let lines = state.service_lines.get(&id);
-        let found = lines.is_some_and(|lines| lines.iter().any(|line| pattern.is_match(line)));
-        if found {
-            return Some(true);
-        }
-        (state.end.is_some() || state.services.contains_key(&id)).then_some(false)
-    });
-    tokio::time::timeout(timeout, seen).await.unwrap_or(false)
-}
-
-fn last_lines(state: &MachineState, id: u32) -> String {
-    let lines = state.service_lines.get(&id).map(Vec::as_slice).unwrap_or_default();
-    let last = &lines[lines.len().saturating_sub(3)..];
-    if last.is_empty() { String::new() } else { format!(": {}", last.join(" / ")) }
 }

@@ -7,5 +7,6 @@ mod failures;
 mod hostile;
 mod memory;
 mod processes;
+mod services;
 mod signals;
 mod verdicts;

@@ -93,17 +93,6 @@ fn each_way_that_http_fails_is_a_failed_check() {
 }
 
 #[test]
-fn a_service_that_ends_is_a_symptom_of_the_candidate_only() {
-    let mut bench = Bench::new();
-    let (kind, title) = bench.bad("at serve app\n service-exit 7\n");
-    assert_eq!((kind, title.as_str()), (SymptomKind::ServiceDown, "service app down on client"));
-    let (kind, _) = bench.bad("at serve app\n reply failed it ended with status 1\n");
-    assert_eq!(kind, SymptomKind::ServiceDown);
-    let mut bench = Bench::with_peer(|_| "at serve nginx\n service-exit 1\n".to_owned());
-    assert!(bench.infra("").contains("web"), "the reference's services are our own affair");
-}
-
-#[test]
 fn what_the_reference_refuses_is_never_the_candidates_fault() {
     for script in [
         "at prepare\n reply failed no such module\n",

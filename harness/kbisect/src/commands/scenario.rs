@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use kbisect_core::scenario::{
-    Action, Check, NodeKernel, Probe, Ready, Refusal, Scenario, Service, Step,
+    Action, Check, NodeKernel, Probe, Ready, Refusal, Restart, Scenario, Service, Step,
 };
 use kbisect_report::{ListedScenario, ScenariosDocument};
 
@@ -202,10 +202,23 @@ fn service(service: &Service) -> String {
         Ready::Started => "at once".to_owned(),
         Ready::Tcp(port) => format!("when TCP port {port} listens"),
         Ready::Udp(port) => format!("when UDP port {port} is bound"),
+        Ready::Http(http) => {
+            let server = SocketAddr::new(http.host, http.port);
+            format!("when http://{server}{} answers {}", http.path, http.status)
+        }
         Ready::File(path) => format!("when {path} exists"),
         Ready::Log(regex) => format!("when its output matches {regex}"),
     };
-    format!("{}: {} ({}), ready {ready}", service.node, service.name, service.command.join(" "))
+    let again = match service.restart {
+        Restart::No => String::new(),
+        Restart::OnFailure(limit) => {
+            format!(", started again after a failure, {limit} times at most")
+        }
+        Restart::Always(limit) => format!(", started again, {limit} times at most"),
+    };
+    let may_end = if service.must_stay { "" } else { ", may end" };
+    let command = service.command.join(" ");
+    format!("{}: {} ({command}), ready {ready}{again}{may_end}", service.node, service.name)
 }
 
 fn check_line(check: &Check) -> String {

@@ -278,12 +278,12 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "ready = { tcp = 80 }",
         "ready = { tcp = 80, udp = 80 }",
-        "71:21: services[0].ready.udp: only one of `tcp`, `udp`, `file`, `log` can be set here, not `tcp`, `udp`",
+        "71:21: services[0].ready.udp: only one of `tcp`, `udp`, `http`, `file`, `log` can be set here, not `tcp`, `udp`",
     ),
     (
         "ready = { tcp = 80 }",
         "ready = {}",
-        "71:1: services[0].ready: one of `tcp`, `udp`, `file`, `log` is needed",
+        "71:1: services[0].ready: one of `tcp`, `udp`, `http`, `file`, `log` is needed",
     ),
     (
         "ready = { tcp = 80 }",
@@ -333,12 +333,12 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "http://192.0.2.1:8080/payload",
         "https://192.0.2.1/payload",
-        "109:1: checks[0].http.url: `https://192.0.2.1/payload` is no URL for a check: it must begin with `http://`",
+        "109:1: checks[0].http.url: `https://192.0.2.1/payload` is no URL: it must begin with `http://`",
     ),
     (
         "http://192.0.2.1:8080/payload",
         "http://server/payload",
-        "109:1: checks[0].http.url: `http://server/payload` is no URL for a check: names are not resolved, the host must be an address (`192.0.2.1`, `[2001:db8::1]`)",
+        "109:1: checks[0].http.url: `http://server/payload` is no URL: names are not resolved, the host must be an address (`192.0.2.1`, `[2001:db8::1]`)",
     ),
     (
         "connections = 5",

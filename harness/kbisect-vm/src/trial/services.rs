@@ -1,0 +1,202 @@
+//! The services of a trial: started, watched, and what they printed.
+
+use std::fs::{self, File};
+use std::time::Duration;
+
+use kbisect_core::judge::{ServiceDown, ServiceEnd};
+use kbisect_core::scenario::{HttpProbe, Ready, Restart, Service};
+use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, HttpRequest, Readiness, Request};
+
+use super::steps::describe_exit;
+use super::{Notice, Stop, Trial};
+use crate::machine::{Machine, ServiceState};
+
+/// Longest that one HTTP request for readiness may take on fast hardware.
+const ONE_REQUEST: Duration = Duration::from_secs(2);
+/// How many of a service's last lines say why it failed.
+const LINES: usize = 5;
+
+impl Trial<'_> {
+    /// Starts a service and waits until it is ready.
+    pub(super) async fn service(&mut self, service: &Service) -> Result<(), Stop> {
+        (self.notify)(Notice::Doing(format!("service {}", service.name)));
+        let timeout = self.lab.patience(Duration::from_secs_f64(service.ready_timeout_s));
+        let argv =
+            service.command.iter().map(|word| word.replace("{assets}", ASSETS_DIR)).collect();
+        let one_request = self.lab.patience(ONE_REQUEST);
+        let limit = timeout + one_request + self.lab.settings().timing.answer;
+        let state = ServiceState::new(self.output_file(service), pattern(&service.ready));
+        let machine = self.machine(&service.node)?;
+        let id = machine.next_id();
+        machine.expect_service(id, state);
+        let request = Request::Serve {
+            id,
+            node: service.node.clone(),
+            command: Command { argv, stdin: Vec::new(), keep: 0 },
+            ready: readiness(&service.ready, one_request),
+            restart: match service.restart {
+                Restart::No => kbisect_proto::Restart::No,
+                Restart::OnFailure(limit) => kbisect_proto::Restart::OnFailure(limit),
+                Restart::Always(limit) => kbisect_proto::Restart::Always(limit),
+            },
+            timeout_ms: timeout.as_millis() as u64,
+        };
+        let mut answer = machine.call(id, &request, limit).await;
+        if let (Ok(Event::Ready { .. }), Ready::Log(pattern)) = (&answer, &service.ready) {
+            answer = match saw_line(machine, id, timeout).await {
+                Line::Seen => answer,
+                Line::Ended(exit) => Ok(Event::ServiceExited { id, exit, again: false }),
+                Line::Missing => {
+                    Ok(Event::Failed { id, error: format!("no output matched `{pattern}`") })
+                }
+            };
+        }
+        let said = machine.look(|state| state.services.get(&id).map(last_lines));
+        self.services.insert(service.name.clone(), id);
+        let (how, error) = match answer {
+            Ok(Event::Ready { .. }) => return Ok(()),
+            Ok(Event::Failed { error, .. }) if error.starts_with("cannot start ") => {
+                (ServiceEnd::NotStarted, error)
+            }
+            Ok(Event::Failed { error, .. }) => (ServiceEnd::NotReady, error),
+            Ok(Event::ServiceExited { exit, .. }) => {
+                (end_of(&exit), format!("{} before it was ready", describe_exit(&exit)))
+            }
+            Ok(other) => {
+                return Err(self.infra(format!("the guest answered {other:?} to a service")));
+            }
+            Err(error) => return Err(self.no_answer(&service.node, error)),
+        };
+        let error = format!("{error}{}", said.unwrap_or_default());
+        self.seen.service = Some(self.down(service, how, error));
+        Err(Stop)
+    }
+
+    /// A service that had to stay and did not is a failure of its own; one that was started again is
+    /// told of. A reference service is named first: what came after its end was no fair trial.
+    pub(super) fn still_serving(&mut self) {
+        let scenario = self.lab.scenario().clone();
+        let mut down: Vec<ServiceDown> = Vec::new();
+        for service in &scenario.services {
+            let Some(id) = self.services.get(&service.name) else { continue };
+            let Some(machine) = self.machine_of(&service.node) else { continue };
+            let found = machine.look(|state| {
+                let state = state.services.get(id)?;
+                let again = state.last_end.as_ref().map(|exit| {
+                    let (name, node) = (&service.name, &service.node);
+                    let times = match state.restarts {
+                        1 => "once".to_owned(),
+                        count => format!("{count} times"),
+                    };
+                    let how = describe_exit(exit);
+                    format!("service {name} on {node} was started again {times}: it {how}")
+                });
+                let ended = state.ended.as_ref().map(|exit| {
+                    (end_of(exit), format!("{}{}", describe_exit(exit), last_lines(state)))
+                });
+                Some((again, ended))
+            });
+            let Some((again, ended)) = found else { continue };
+            if let (Some((how, error)), true) = (ended, service.must_stay) {
+                down.push(self.down(service, how, error));
+            }
+            self.notes.extend(again);
+        }
+        if self.seen.service.is_none() {
+            down.sort_by_key(|down| down.on_candidate);
+            self.seen.service = down.into_iter().next();
+        }
+    }
+
+    /// Ends the files of what services printed.
+    pub(super) fn close_services(&self) {
+        for machine in self.candidate.iter().chain(self.lab.peer()) {
+            machine.forget_services();
+        }
+    }
+
+    fn down(&self, service: &Service, how: ServiceEnd, error: String) -> ServiceDown {
+        ServiceDown {
+            service: service.name.clone(),
+            node: service.node.clone(),
+            on_candidate: self.lab.plan().on_candidate(&service.node),
+            program: service.command.first().cloned().unwrap_or_default(),
+            how,
+            error,
+        }
+    }
+
+    /// The file in the trial's folder that a service's output goes to.
+    fn output_file(&mut self, service: &Service) -> Option<File> {
+        let folder = self.directory.join("services");
+        let path = folder.join(format!("{}.log", service.name));
+        match fs::create_dir_all(&folder).and_then(|()| File::create(&path)) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                self.notes.push(format!("cannot write {}: {error}", path.display()));
+                None
+            }
+        }
+    }
+}
+
+fn pattern(ready: &Ready) -> Option<regex::Regex> {
+    match ready {
+        Ready::Log(pattern) => regex::Regex::new(pattern).ok(),
+        _ => None,
+    }
+}
+
+fn readiness(ready: &Ready, one_request: Duration) -> Readiness {
+    match ready {
+        Ready::Started => Readiness::Started,
+        Ready::Tcp(port) => Readiness::Tcp(*port),
+        Ready::Udp(port) => Readiness::Udp(*port),
+        Ready::File(path) => Readiness::File(path.clone()),
+        Ready::Log(_) => Readiness::Output,
+        Ready::Http(HttpProbe { host, port, path, status, body, .. }) => Readiness::Http {
+            probe: HttpRequest {
+                host: *host,
+                port: *port,
+                path: path.clone(),
+                connections: 1,
+                timeout_ms: one_request.as_millis() as u64,
+                equals: body.equals.clone(),
+                contains: body.contains.clone(),
+            },
+            status: *status,
+            bytes: body.bytes,
+        },
+    }
+}
+
+/// What came of waiting for a line.
+enum Line {
+    Seen,
+    Ended(Exit),
+    Missing,
+}
+
+async fn saw_line(machine: &Machine, id: u32, timeout: Duration) -> Line {
+    let seen = machine.until(|state| match state.services.get(&id) {
+        Some(service) if service.matched => Some(Line::Seen),
+        Some(ServiceState { ended: Some(exit), .. }) => Some(Line::Ended(exit.clone())),
+        _ => state.end.is_some().then_some(Line::Missing),
+    });
+    tokio::time::timeout(timeout, seen).await.unwrap_or(Line::Missing)
+}
+
+fn end_of(exit: &Exit) -> ServiceEnd {
+    match exit {
+        Exit::Status(status) => ServiceEnd::Status(*status),
+        Exit::Signal(signal) => ServiceEnd::Signal(*signal),
+        // Nothing kills a service at a deadline.
+        Exit::TimedOut => ServiceEnd::NotReady,
+        Exit::NotStarted(_) => ServiceEnd::NotStarted,
+    }
+}
+
+fn last_lines(service: &ServiceState) -> String {
+    let lines: Vec<&str> = service.last_lines(LINES).collect();
+    if lines.is_empty() { String::new() } else { format!(": {}", lines.join(" / ")) }
+}
