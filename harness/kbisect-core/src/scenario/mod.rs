@@ -3,6 +3,7 @@
 mod actions;
 mod assets;
 mod cursor;
+mod flavours;
 mod lint;
 mod model;
 mod parse;

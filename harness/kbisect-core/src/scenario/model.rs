@@ -57,14 +57,21 @@ pub struct Scenario {
     pub assets: BTreeMap<String, Vec<u8>>,
 }
 
-/// A variation of a scenario: the same with other files.
+/// A variation of a scenario: with other files, or without some of its ingredients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flavour {
     /// One line for lists.
     pub summary: String,
     /// Files that take another one's place: file that the scenario names -> file to use.
+    #[serde(default)]
     pub replace: BTreeMap<String, String>,
+    /// Names of steps, services and checks that are left out.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// How often a step is repeated, by its name.
+    #[serde(default)]
+    pub repeat: BTreeMap<String, u32>,
 }
 
 /// What a kernel must offer.
@@ -478,6 +485,15 @@ impl Scenario {
             let content = self.assets.get(other)?.clone();
             self.assets.insert(name.clone(), content);
         }
+        let stays = |name: &String| !chosen.without.contains(name);
+        for steps in [&mut self.setup, &mut self.replay] {
+            steps.retain(|step| stays(&step.name));
+            for step in steps {
+                step.repeat = chosen.repeat.get(&step.name).copied().unwrap_or(step.repeat);
+            }
+        }
+        self.services.retain(|service| stays(&service.name));
+        self.checks.retain(|check| stays(&check.name));
         self.name = format!("{}:{flavour}", self.name);
         self.summary = chosen.summary;
         Some(self)

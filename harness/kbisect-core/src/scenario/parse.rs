@@ -8,10 +8,11 @@ use toml::de::DeTable;
 use super::actions::{read_checks, read_services, read_steps};
 use super::assets::AssetRef;
 use super::cursor::{Findings, Item, Table};
+use super::flavours::{Parts, read_flavours};
 use super::places::Places;
 use super::suggest::{choices, quoted};
 use super::{
-    Check, Flavour, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires, Scenario,
+    Check, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires, Scenario,
     ScenarioError, SysctlValue, WarningPolicy, lint, words,
 };
 
@@ -86,7 +87,9 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let checks = top.require("checks", "what must hold, such as [[checks]]");
     let checks = checks.map(|item| read_checks(&item, &nodes, &mut assets)).unwrap_or_default();
     let flavours = top.get("flavours").and_then(|item| item.table());
-    let flavours = flavours.map(|table| read_flavours(&table, &mut assets)).unwrap_or_default();
+    let parts = Parts { steps: [&setup, &replay], services: &services, checks: &checks };
+    let flavours =
+        flavours.map(|table| read_flavours(&table, &parts, &mut assets)).unwrap_or_default();
     check_captures(&top, &checks, &links);
     let warnings = top.get("warnings").and_then(|item| {
         item.one_of(&[("bad", WarningPolicy::Bad), ("record", WarningPolicy::Record)])
@@ -112,34 +115,6 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     };
     top.finish();
     (scenario, assets)
-}
-
-fn read_flavours(table: &Table<'_>, assets: &mut Vec<AssetRef>) -> BTreeMap<String, Flavour> {
-    let mut flavours = BTreeMap::new();
-    for (name, item) in table.entries() {
-        if let Err(message) = words::name(name) {
-            item.wrong(message);
-        }
-        let Some(table) = item.table() else { continue };
-        let summary = table.require("summary", "one line that says what is different");
-        let summary = summary.and_then(|item| item.parsed(words::line)).unwrap_or_default();
-        let mut replace = BTreeMap::new();
-        let files = table.require("replace", "files that take another one's place");
-        if let Some(files) = files.and_then(|item| item.table()) {
-            for (file, item) in files.entries() {
-                match words::asset_path(file) {
-                    Ok(file) => {
-                        assets.push(AssetRef { path: file.clone(), key: item.path.clone() });
-                        replace.extend(AssetRef::read(&item, assets).map(|other| (file, other)));
-                    }
-                    Err(message) => item.wrong(message),
-                }
-            }
-        }
-        table.finish();
-        flavours.insert(name.to_owned(), Flavour { summary, replace });
-    }
-    flavours
 }
 
 fn read_requires(table: Table<'_>) -> Requires {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod broken;
+mod flavours;
 mod services;
 
 const FILE: &str = "scenarios/x/scenario.toml";
@@ -304,6 +305,7 @@ const SHIPPED: &[Shipped] = &[
     shipped!("smoke", "nginx.conf"),
     shipped!("connlimit", "nginx.conf", "rules.v4"),
     shipped!("synproxy", "nginx.conf", "synproxy.nft"),
+    shipped!("duplicate-rules", "nginx.conf", "by-hand.v4", "automation.sh", "application.sh"),
     shipped!(
         "cloudgw",
         "nginx.conf",
@@ -331,22 +333,6 @@ fn the_shipped_scenarios_are_valid_and_without_warnings() {
             assert!(scenario.clone().flavoured(flavour).is_some(), "{name}:{flavour}");
         }
     }
-}
-
-#[test]
-fn a_flavour_puts_other_files_in_the_place_of_named_ones() {
-    let text = changed(
-        "warnings = \"record\"",
-        "warnings = \"record\"\n[flavours.strict]\n\
-        summary = \"strict\"\nreplace = { \"gw.nft\" = \"strict.nft\" }",
-    );
-    let mut scenario = Scenario::parse("x", FILE, &text).expect("valid").scenario().clone();
-    scenario.assets.insert("gw.nft".into(), b"loose".to_vec());
-    scenario.assets.insert("strict.nft".into(), b"strict".to_vec());
-    assert!(scenario.clone().flavoured("other").is_none());
-    let strict = scenario.flavoured("strict").expect("it has it");
-    assert_eq!((strict.name.as_str(), strict.summary.as_str()), ("x:strict", "strict"));
-    assert_eq!(strict.assets["gw.nft"], b"strict");
 }
 
 proptest! {

@@ -54,6 +54,27 @@ fn synproxy_panics_only_where_the_rules_are_taken() {
     host.assert_no_machine_left();
 }
 
+/// An automation appended every rule a second and a third time, and the kernel fell over, but only
+/// while the application ran.
+#[test]
+fn duplicate_rules_lock_the_kernel_up_only_while_the_application_runs() {
+    let host = Host::hold();
+    let bad = host.run("run 6.12.57 --scenario duplicate-rules").document(1);
+    assert_eq!(bad["symptom"]["kind"], "hang");
+    assert_eq!(bad["symptom"]["title"], "BUG: soft lockup in ipt_do_table");
+    let stopped = host.run("run 6.12.57 --scenario duplicate-rules:app-stopped").document(0);
+    assert_eq!(stopped["verdict"], "good");
+    let checks: Vec<&Value> = stopped["checks"].as_array().unwrap().iter().collect();
+    assert_eq!(checks.len(), 1, "{checks:?}");
+    assert_eq!((&checks[0]["name"], &checks[0]["status"]), (&"monitoring".into(), &"pass".into()));
+    let folder = std::path::Path::new(stopped["run_dir"].as_str().unwrap())
+        .join(stopped["directory"].as_str().unwrap())
+        .join("services");
+    assert!(folder.join("agent.log").is_file(), "what services print is kept");
+    assert!(!folder.join("application.log").exists(), "the application was not started");
+    host.assert_no_machine_left();
+}
+
 #[test]
 fn cloudgw_is_good_on_stock_kernels_from_5_10_to_7_2() {
     let host = Host::hold();

@@ -1,0 +1,102 @@
+//! Flavours: variations of a scenario.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::assets::AssetRef;
+use super::cursor::{Item, Table};
+use super::suggest::choices;
+use super::{Check, Flavour, Service, Step, words};
+
+/// What a flavour can leave out or repeat.
+pub(super) struct Parts<'a> {
+    pub steps: [&'a [Step]; 2],
+    pub services: &'a [Service],
+    pub checks: &'a [Check],
+}
+
+/// Reads `[flavours]`.
+pub(super) fn read_flavours(
+    table: &Table<'_>,
+    parts: &Parts<'_>,
+    assets: &mut Vec<AssetRef>,
+) -> BTreeMap<String, Flavour> {
+    let mut flavours = BTreeMap::new();
+    for (name, item) in table.entries() {
+        if let Err(message) = words::name(name) {
+            item.wrong(message);
+        }
+        let Some(table) = item.table() else { continue };
+        let summary = table.require("summary", "one line that says what is different");
+        let summary = summary.and_then(|item| item.parsed(words::line)).unwrap_or_default();
+        let (replace, without, repeat) =
+            (table.get("replace"), table.get("without"), table.get("repeat"));
+        if replace.is_none() && without.is_none() && repeat.is_none() {
+            item.wrong("one of `replace`, `without`, `repeat` is needed: nothing is different");
+        }
+        let flavour = Flavour {
+            summary,
+            replace: replace.map(|item| read_replace(&item, assets)).unwrap_or_default(),
+            without: without.map(|item| read_without(&item, parts)).unwrap_or_default(),
+            repeat: repeat.map(|item| read_repeat(&item, parts)).unwrap_or_default(),
+        };
+        table.finish();
+        flavours.insert(name.to_owned(), flavour);
+    }
+    flavours
+}
+
+fn read_replace(item: &Item<'_>, assets: &mut Vec<AssetRef>) -> BTreeMap<String, String> {
+    let mut replace = BTreeMap::new();
+    let Some(files) = item.table() else { return replace };
+    for (file, item) in files.entries() {
+        match words::asset_path(file) {
+            Ok(file) => {
+                assets.push(AssetRef { path: file.clone(), key: item.path.clone() });
+                replace.extend(AssetRef::read(&item, assets).map(|other| (file, other)));
+            }
+            Err(message) => item.wrong(message),
+        }
+    }
+    replace
+}
+
+fn read_without(item: &Item<'_>, parts: &Parts<'_>) -> Vec<String> {
+    let services = parts.services.iter().map(|service| service.name.as_str());
+    let checks = parts.checks.iter().map(|check| check.name.as_str());
+    let names: BTreeSet<&str> = step_names(parts).chain(services).chain(checks).collect();
+    let mut without = Vec::new();
+    for element in item.elements() {
+        let Some(name) = element.parsed(words::line) else { continue };
+        if !names.contains(name.as_str()) {
+            let known = choices(&name, names.iter().copied());
+            element.wrong(format!(
+                "no step, service or check is named `{}` (there are: {known})",
+                words::shown(&name)
+            ));
+        }
+        without.push(name);
+    }
+    let left = |check: &&Check| !check.record_only && !without.contains(&check.name);
+    if !parts.checks.is_empty() && !parts.checks.iter().any(|check| left(&check)) {
+        item.wrong("no check is left that could fail");
+    }
+    without
+}
+
+fn read_repeat(item: &Item<'_>, parts: &Parts<'_>) -> BTreeMap<String, u32> {
+    let mut repeat = BTreeMap::new();
+    let Some(table) = item.table() else { return repeat };
+    for (name, item) in table.entries() {
+        if !step_names(parts).any(|step| step == name) {
+            let names: BTreeSet<&str> = step_names(parts).collect();
+            let known = choices(name, names);
+            item.wrong(format!("no step is named `{}` (steps are: {known})", words::shown(name)));
+        }
+        repeat.extend(item.number(1..=10_000).map(|count| (name.to_owned(), count)));
+    }
+    repeat
+}
+
+fn step_names<'a>(parts: &Parts<'a>) -> impl Iterator<Item = &'a str> {
+    parts.steps.into_iter().flatten().map(|step| step.name.as_str())
+}

@@ -1,0 +1,106 @@
+//! Flavours: other files, other counts, ingredients left out.
+
+use super::super::Scenario;
+use super::{FILE, changed, errors};
+
+#[test]
+fn a_flavour_puts_other_files_in_the_place_of_named_ones() {
+    let text = changed(
+        "warnings = \"record\"",
+        "warnings = \"record\"\n[flavours.strict]\n\
+        summary = \"strict\"\nreplace = { \"gw.nft\" = \"strict.nft\" }",
+    );
+    let mut scenario = Scenario::parse("x", FILE, &text).expect("valid").scenario().clone();
+    scenario.assets.insert("gw.nft".into(), b"loose".to_vec());
+    scenario.assets.insert("strict.nft".into(), b"strict".to_vec());
+    assert!(scenario.clone().flavoured("other").is_none());
+    let strict = scenario.flavoured("strict").expect("it has it");
+    assert_eq!((strict.name.as_str(), strict.summary.as_str()), ("x:strict", "strict"));
+    assert_eq!(strict.assets["gw.nft"], b"strict");
+}
+
+const TEXT: &str = r#"
+schema = "kbisect.scenario/1"
+summary = "rules, an application"
+[nodes.app]
+kernel = "candidate"
+[[setup]]
+name = "run the automation"
+node = "app"
+run = "true"
+repeat = 2
+[[services]]
+name = "application"
+node = "app"
+command = ["worker"]
+[[replay]]
+name = "reload"
+node = "app"
+run = "true"
+[[checks]]
+name = "application"
+node = "app"
+command = { run = "true", payload = true }
+[[checks]]
+name = "alive"
+node = "app"
+alive = true
+[flavours.stopped]
+summary = "the application is stopped"
+without = ["application", "reload"]
+[flavours.often]
+summary = "the automation ran often"
+repeat = { "run the automation" = 9 }
+"#;
+
+#[test]
+fn a_flavour_leaves_ingredients_out_and_repeats_steps() {
+    let scenario = Scenario::parse("x", FILE, TEXT).expect("valid").scenario().clone();
+    let stopped = scenario.clone().flavoured("stopped").expect("it has it");
+    assert!(stopped.services.is_empty() && stopped.replay.is_empty());
+    assert_eq!(stopped.setup, scenario.setup);
+    let checks: Vec<&str> = stopped.checks.iter().map(|check| check.name.as_str()).collect();
+    assert_eq!(checks, ["alive"]);
+    let often = scenario.clone().flavoured("often").expect("it has it");
+    assert_eq!((often.setup[0].repeat, often.replay[0].repeat), (9, 1));
+    assert_eq!((often.services.len(), often.checks.len()), (1, 2));
+}
+
+#[test]
+fn a_flavour_that_makes_no_sense_is_refused() {
+    for (from, to, expected) in [
+        (
+            "[\"application\", \"reload\"]",
+            "[\"aplication\"]",
+            "29:12: flavours.stopped.without[0]: no step, service or check is named `aplication` \
+             (there are: `alive`, `application`, `reload`, `run the automation`; did you mean \
+             `application`?)",
+        ),
+        (
+            "[\"application\", \"reload\"]",
+            "[\"application\", \"alive\"]",
+            "29:1: flavours.stopped.without: no check is left that could fail",
+        ),
+        (
+            "without = [\"application\", \"reload\"]\n",
+            "",
+            "27:11: flavours.stopped: one of `replace`, `without`, `repeat` is needed: nothing is \
+             different",
+        ),
+        (
+            "{ \"run the automation\" = 9 }",
+            "{ \"reload\" = 0 }",
+            "32:12: flavours.often.repeat.reload: must be from 1 to 10000, not 0",
+        ),
+        (
+            "{ \"run the automation\" = 9 }",
+            "{ \"reloads\" = 2 }",
+            "32:12: flavours.often.repeat.reloads: no step is named `reloads` (steps are: \
+             `reload`, `run the automation`; did you mean `reload`?)",
+        ),
+    ] {
+        assert_eq!(TEXT.matches(from).count(), 1, "`{from}` must be in the text once");
+        let text = TEXT.replace(from, to);
+        assert_eq!(errors(&text), [format!("{FILE}:{expected}")], "{from} -> {to}");
+    }
+}
