@@ -1,7 +1,7 @@
 //! Simulated searches over the real engine: runs and errors against the numbers to hold.
 //!
-//! Usage: `scripts/bench search [--worlds N]`, or `cargo run --release -p kbisect-core --example
-//! search_bench -- [--worlds N] [--seed N]`. Ends with 1 when a number does not hold.
+//! Usage: `scripts/bench search [--worlds N] [--seed N] [--part PART]`, or `cargo run --release -p
+//! kbisect-core --example search_bench -- ...`. Ends with 1 when a number does not hold.
 
 mod world;
 
@@ -71,27 +71,41 @@ struct Bench {
     held: bool,
 }
 
+/// What can be asked for with `--part`.
+const PARTS: [(&str, fn(&mut Bench)); 6] = [
+    ("quick", Bench::quick),
+    ("rows", Bench::rows),
+    ("good-end", Bench::good_end),
+    ("workers", Bench::workers),
+    ("builds", Bench::builds),
+    ("graph", Bench::graph),
+];
+
 fn main() -> ExitCode {
     let mut bench = Bench { worlds: 400, seed: 1, held: true };
+    let mut part = None;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     for pair in arguments.chunks(2) {
-        let number = pair.get(1).and_then(|value| value.parse::<u64>().ok());
-        match (pair[0].as_str(), number) {
-            ("--worlds", Some(worlds)) if worlds > 0 => bench.worlds = worlds as usize,
-            ("--seed", Some(seed)) => bench.seed = seed,
+        let value = pair.get(1).map_or("", String::as_str);
+        match (pair[0].as_str(), value.parse::<u64>()) {
+            ("--worlds", Ok(worlds)) if worlds > 0 => bench.worlds = worlds as usize,
+            ("--seed", Ok(seed)) => bench.seed = seed,
+            ("--part", _) if PARTS.iter().any(|(name, _)| *name == value) => {
+                part = Some(value.to_owned());
+            }
             _ => {
-                eprintln!("usage: search_bench [--worlds N] [--seed N]");
+                let names = PARTS.map(|(name, _)| name).join("|");
+                eprintln!("usage: search_bench [--worlds N] [--seed N] [--part {names}]");
                 return ExitCode::from(2);
             }
         }
     }
     println!("simulated searches, {} worlds a row, seed {}", bench.worlds, bench.seed);
-    bench.quick();
-    bench.rows();
-    bench.good_end();
-    bench.workers();
-    bench.builds();
-    bench.graph();
+    for (name, run) in PARTS {
+        if part.as_ref().is_none_or(|part| part == name) {
+            run(&mut bench);
+        }
+    }
     println!("{}", if bench.held { "all numbers hold" } else { "a number does not hold" });
     if bench.held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -271,7 +285,7 @@ impl Bench {
     fn graph(&mut self) {
         let mut random = self.random(400);
         println!("\ngraphs of 16384 commits, p 0.3");
-        let worlds = self.worlds.div_ceil(10);
+        let worlds = self.worlds.div_ceil(2);
         for (name, parents, worlds) in [
             ("topics and merges", commits(16385, &mut random), worlds),
             ("half of them merges", tangle(16385, &mut random), 1),
@@ -285,7 +299,8 @@ impl Bench {
             let mut sum = Sum::default();
             for _ in 0..worlds {
                 let culprit = 1 + random.below(history.len() - 1);
-                timed(&history, culprit, &mut random, &mut sum, &mut times);
+                let sum = (worlds > 1).then_some(&mut sum);
+                timed(&history, culprit, &mut random, sum, &mut times);
             }
             if worlds > 1 {
                 let wrong = sum.percent(sum.wrong);
@@ -316,24 +331,28 @@ impl Bench {
     }
 }
 
+/// Runs after which a search that is there for its times alone is left: where thousands of commits
+/// have no common descendant but the last, nothing but trying them all would find the culprit.
+const ENOUGH: usize = 100;
+
 /// Searches a graph and keeps how long each choice took: alone, and beside three trials.
 fn timed(
     history: &History,
     culprit: usize,
     random: &mut Random,
-    sum: &mut Sum,
+    mut sum: Option<&mut Sum>,
     [alone, fourth]: &mut [Vec<Duration>; 2],
 ) {
     let bad = descendants(history, culprit);
     let settings = Settings::default();
     let mut search = NoisySearch::new(history.clone(), settings, &[]).expect("valid settings");
-    loop {
+    while sum.is_some() || alone.len() < ENOUGH {
         let begun = Instant::now();
         let step = search.next();
         let chosen = begun.elapsed();
         match step {
             Step::Try { index, .. } => {
-                if alone.len().is_multiple_of(16) {
+                if alone.len().is_multiple_of(32) {
                     fourth.push(fourth_worker(search.clone()));
                 }
                 let answer = Rates { p: 0.3, q: 0.0 }.run(bad[index], random);
@@ -343,7 +362,9 @@ fn timed(
             }
             Step::Wait => unreachable!("nothing is under way"),
             Step::Done(ending) => {
-                sum.add(f64::from(search.runs()), &ending, culprit);
+                if let Some(sum) = &mut sum {
+                    sum.add(f64::from(search.runs()), &ending, culprit);
+                }
                 return;
             }
         }
