@@ -224,14 +224,15 @@ fn in_source(path: &str) -> String {
         .windows(2)
         .position(|pair| pair[0].starts_with("linux") && TOP.contains(&pair[1]))
         .filter(|_| path.starts_with('/'));
-    match root {
-        Some(root) => match &parts[root + 1..] {
-            // Debian builds each flavour in a copy of the source below it.
-            ["debian", "build", _, rest @ ..] if !rest.is_empty() => rest.join("/"),
-            below => below.join("/"),
-        },
-        None if path.starts_with('/') => format!("/{}", parts.join("/")),
-        None => parts.join("/"),
+    let below = match root {
+        Some(root) => &parts[root + 1..],
+        None if path.starts_with('/') => return format!("/{}", parts.join("/")),
+        None => &parts[..],
+    };
+    match below {
+        // Debian builds each flavour in a copy of the source below it.
+        ["debian", "build", _, rest @ ..] if !rest.is_empty() => rest.join("/"),
+        below => below.join("/"),
     }
 }
 
@@ -252,6 +253,7 @@ mod tests {
                 "net/ipv4/tcp.c",
             ),
             ("/build/linux-5.10.223/debian/build/build_amd64/mm/slub.c", "mm/slub.c"),
+            ("debian/build/build_amd64/mm/slub.c", "mm/slub.c"),
             ("/usr/src/linux/include/linux/skbuff.h", "include/linux/skbuff.h"),
             ("./include/linux/skbuff.h", "include/linux/skbuff.h"),
             ("net/ipv4/tcp.c", "net/ipv4/tcp.c"),

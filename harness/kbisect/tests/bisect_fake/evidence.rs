@@ -61,6 +61,9 @@ fn the_record_says_why_a_failure_is_the_same_or_another_one() {
     assert!(of("6.12.5")["matching"].is_null(), "it is the target");
     assert_eq!(of("6.12.3")["matching"]["how"], "different");
     assert_eq!(of("6.12.2")["matching"]["how"], "title");
+    let file = place.run_folder().join(of("6.12.3")["directory"].as_str().unwrap());
+    let written = std::fs::read_to_string(file.join("trial.json")).unwrap();
+    assert_eq!(&serde_json::from_str::<Value>(&written).unwrap(), of("6.12.3"));
     let report = report(&place);
     let others = report.split("## Other failures").nth(1).expect("another failure is listed");
     assert!(
