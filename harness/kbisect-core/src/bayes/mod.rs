@@ -14,6 +14,7 @@ mod history;
 mod likelihood;
 mod noisy;
 mod posterior;
+mod replay;
 mod rules;
 mod settings;
 mod step;
