@@ -71,8 +71,10 @@ struct Bench {
     held: bool,
 }
 
+type Part = (&'static str, fn(&mut Bench));
+
 /// What can be asked for with `--part`.
-const PARTS: [(&str, fn(&mut Bench)); 6] = [
+const PARTS: [Part; 6] = [
     ("quick", Bench::quick),
     ("rows", Bench::rows),
     ("good-end", Bench::good_end),
