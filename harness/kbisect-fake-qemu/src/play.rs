@@ -37,6 +37,8 @@ pub struct Player {
     memory: Option<fs::File>,
     dump: Mutex<Dump>,
     pauses: bool,
+    /// The guest restarted or switched itself off.
+    stopped: AtomicBool,
 }
 
 impl Player {
@@ -63,6 +65,7 @@ impl Player {
             memory: machine.dump.map(|number| unsafe { fs::File::from_raw_fd(number) }),
             dump: Mutex::default(),
             pauses: machine.pauses,
+            stopped: AtomicBool::new(false),
         }))
     }
 
@@ -232,7 +235,7 @@ impl Player {
                 self.qmp_line("{\"event\": \"GUEST_PANICKED\", \"data\": {\"action\": \"run\"}}");
             }
             // Paused after a restart or a power-off, it does not end by itself.
-            Action::Exit(0) if self.pauses => {
+            Action::Exit(0) if self.pauses && self.stopped.load(Ordering::SeqCst) => {
                 self.beats.store(false, Ordering::SeqCst);
                 park()
             }
@@ -331,6 +334,7 @@ impl Player {
     }
 
     fn shutdown(&self, guest: bool, reason: &str) {
+        self.stopped.fetch_or(guest, Ordering::SeqCst);
         self.qmp_line(&format!(
             "{{\"timestamp\": {{\"seconds\": 1, \"microseconds\": 2}}, \"event\": \"SHUTDOWN\", \
              \"data\": {{\"guest\": {guest}, \"reason\": \"{reason}\"}}}}"

@@ -74,9 +74,9 @@ fn word(verdict: &Verdict) -> String {
 
 /// Runs all cells, a column a thread, since they wait more than they work. They are compared at
 /// once, so that a failure shows the whole of what changed.
-fn compare(event: &str, after: &str, expected: &[[&str; 5]; 12]) {
+fn compare(lab: fn() -> Bench, event: &str, after: &str, expected: &[[&str; 5]; 12]) {
     let column = &|at: usize| -> Vec<String> {
-        let mut bench = Bench::new();
+        let mut bench = lab();
         let (console, said) = CONSOLE[at];
         let cells = END.iter().zip(expected);
         cells
@@ -97,10 +97,16 @@ fn compare(event: &str, after: &str, expected: &[[&str; 5]; 12]) {
 
 #[test]
 fn signals_after_the_boot() {
-    compare("http", "", &AFTER_BOOT);
+    compare(Bench::new, "http", "", &AFTER_BOOT);
 }
 
 #[test]
 fn signals_before_user_space_is_up() {
-    compare("start", " mute\n", &BEFORE);
+    compare(Bench::new, "start", " mute\n", &BEFORE);
+}
+
+/// A machine whose memory is dumped stays where others end; that must not show.
+#[test]
+fn dumps_change_no_verdict() {
+    compare(Bench::dumping, "http", "", &AFTER_BOOT);
 }
