@@ -299,6 +299,9 @@ pub struct RunResult {
     /// The trial: its verdict, symptom, checks and timings are members of this document.
     #[serde(flatten)]
     pub trial: TrialRecord,
+    /// The kernel of the reference nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Kernel>,
     /// Where it ran.
     pub environment: Environment,
     /// Folder of the run.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, Environment, JournalLine, RunResult, SeriesEntry};
+use kbisect_core::run::{BisectResult, Environment, JournalLine, RunEvent, RunResult, SeriesEntry};
 use kbisect_core::trial::{Symptom, SymptomKind, TrialRecord, Verdict};
 
 use crate::evidence::{Evidence, Times};
@@ -158,6 +158,65 @@ impl Dossier {
         {
             self.extra.scenario_summary.clone_from(&scenario.summary);
         }
+    }
+
+    /// Names another folder as the run's, for a copy that lies elsewhere.
+    pub(crate) fn set_run_dir(&mut self, folder: &str) {
+        match &mut self.subject {
+            Subject::Bisection(result) => folder.clone_into(&mut result.run_dir),
+            Subject::Trial(result) => folder.clone_into(&mut result.run_dir),
+        }
+    }
+
+    /// The run's name: its id, or the name of its folder.
+    pub(crate) fn name(&self) -> String {
+        let id = self.journal.iter().find_map(|line| match &line.event {
+            RunEvent::Began { plan } => Some(plan.run_id.clone()),
+            _ => None,
+        });
+        let folder = || {
+            let folder = self.folder.as_deref().unwrap_or(Path::new("run"));
+            folder.file_name().map(|name| name.to_string_lossy().into_owned())
+        };
+        let name = id.or_else(folder).unwrap_or_else(|| "run".to_owned());
+        // It becomes a folder in an archive that others unpack.
+        let plain =
+            |c: char| if c.is_ascii_alphanumeric() || ".-_+~".contains(c) { c } else { '-' };
+        let name: String = name.trim_start_matches('.').chars().map(plain).collect();
+        if name.is_empty() { "run".to_owned() } else { name }
+    }
+
+    /// When the run began, in seconds since 1970-01-01 UTC; 0 when that is not known.
+    pub(crate) fn began_s(&self) -> u64 {
+        let journal = self.journal.first().map(|line| line.at_ms);
+        let trial = || self.trials().first().and_then(|trial| trial.began_ms);
+        journal.or_else(trial).unwrap_or(0) / 1000
+    }
+
+    /// The kernels that a reader wants to have exactly: around the change, shown, and of reference
+    /// hosts; each with its role.
+    #[must_use]
+    pub fn kernels(&self) -> Vec<(&'static str, &Kernel)> {
+        let mut kernels: Vec<(&'static str, &Kernel)> = Vec::new();
+        if let Some(story) = self.story() {
+            kernels.extend(story.sides().into_iter().map(|side| (side.label, side.kernel)));
+        }
+        if let Some(trial) = self.bad().or(self.good()) {
+            kernels.push(("shown", &trial.kernel));
+        }
+        match &self.subject {
+            Subject::Bisection(result) => kernels.push(("reference", &result.reference)),
+            Subject::Trial(result) => {
+                kernels.extend(result.reference.as_ref().map(|kernel| ("reference", kernel)));
+            }
+        }
+        kernels
+    }
+
+    /// Key of the root image.
+    #[must_use]
+    pub fn image(&self) -> &str {
+        &self.environment().image
     }
 
     /// The result of a bisection, with the questions a report asks of it.

@@ -6,6 +6,7 @@
 //! byte by byte.
 
 mod bisect_log;
+mod bundle;
 mod documents;
 mod dossier;
 mod evidence;
@@ -18,11 +19,13 @@ mod junit;
 mod ktap;
 mod mail;
 mod markdown;
+mod redact;
 mod schema;
 mod story;
 mod terminal;
 mod text;
 
+pub use bundle::{Bundle, BundleError, BundleFile, BundleOptions, Carries};
 pub use documents::{
     DebugDocument, DecodeDocument, DecodedTrace, DetectDocument, DetectedReport, DoctorAccelerator,
     DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel,
@@ -38,5 +41,6 @@ pub use journal::{
     read_journal_of,
 };
 pub use markdown::{markdown, markdown_run};
+pub use redact::{PatternError, RedactRules, Redacted, Redactor, pattern};
 pub use schema::{SCHEMA_NAMES, schema};
 pub use terminal::{terminal_summary, terminal_summary_run};

@@ -10,7 +10,7 @@ use kbisect_kernels::{
     AddError, CatalogError, FetchError, ResolveError, SeriesFileError, SettingsError, StoreError,
     VariantError,
 };
-use kbisect_report::{DossierError, ErrorDocument, JournalError, RenderError};
+use kbisect_report::{BundleError, DossierError, ErrorDocument, JournalError, RenderError};
 use kbisect_vm::image::{DefinitionError, ImageError};
 use kbisect_vm::qemu::QemuError;
 
@@ -100,7 +100,7 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
             $(if let Some(error) = error.downcast_ref::<$type>() { return error.hint(); })+
         };
     }
-    ask!(DossierError);
+    ask!(BundleError, DossierError);
     ask!(AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError);
     ask!(
         ImageError,
@@ -157,6 +157,9 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
             DossierError::Journal(JournalError::Read { .. }) => Class::Usage,
             _ => Class::Infrastructure,
         });
+    }
+    if let Some(BundleError::Secret { .. }) = error.downcast_ref::<BundleError>() {
+        return Some(Class::Usage);
     }
     if let Some(RenderError::NoSearch) = error.downcast_ref::<RenderError>() {
         return Some(Class::Usage);

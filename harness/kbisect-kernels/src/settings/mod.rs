@@ -84,6 +84,10 @@ pub struct Settings {
     pub offline: bool,
     /// Fetch the indexes even when they are fresh.
     pub refresh: bool,
+    /// Patterns that a redacted report replaces.
+    pub redact_patterns: Vec<String>,
+    /// Patterns of which no bundle may hold a trace.
+    pub secret_patterns: Vec<String>,
 }
 
 /// Why the settings could not be found out.
@@ -179,6 +183,8 @@ impl Settings {
             allow_expired: options.allow_expired || config.allow_expired_index,
             offline: options.offline,
             refresh: options.refresh,
+            redact_patterns: config.redact_patterns,
+            secret_patterns: config.secret_patterns,
         })
     }
 
@@ -236,6 +242,8 @@ struct Config {
     keyrings: Vec<PathBuf>,
     flavour: Option<String>,
     allow_expired_index: bool,
+    redact_patterns: Vec<String>,
+    secret_patterns: Vec<String>,
 }
 
 fn read_config(options: &Options) -> Result<Config, SettingsError> {

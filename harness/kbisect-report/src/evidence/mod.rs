@@ -15,7 +15,7 @@ use std::path::Path as FilePath;
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::TrialRecord;
 
-pub(crate) use capture::Capture;
+pub(crate) use capture::{Blocks, Capture, word};
 pub(crate) use console::ConsoleLine;
 pub(crate) use paths::{Counts, Hop, Path, compare};
 pub(crate) use times::Times;

@@ -9,8 +9,10 @@ use crate::guest::MARKER;
 /// Most bytes of console that are kept in the log.
 const MAX_CONSOLE: u64 = 64 << 20;
 
-/// Most notes of when a part of the console came; a guest that writes byte by byte gets no more.
+/// Most notes of when a part of the console came.
 const MAX_TIMES: u32 = 50_000;
+/// Least time between two notes, in nanoseconds: the console comes byte by byte.
+const BETWEEN_TIMES: u128 = 1_000_000;
 
 /// The log of a console.
 pub(super) struct Log {
@@ -19,6 +21,7 @@ pub(super) struct Log {
     /// kernel's own clock begins at an unknown time, and stands still with the machine.
     pub times: File,
     pub parts: u32,
+    pub noted: u128,
     pub written: u64,
     /// Offset of the marker that user space is up.
     pub marker: Option<u64>,
@@ -38,9 +41,10 @@ impl Log {
     }
 
     fn note_time(&mut self) {
-        if self.parts < MAX_TIMES {
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos());
+        if self.parts < MAX_TIMES && nanos.abs_diff(self.noted) >= BETWEEN_TIMES {
             self.parts += 1;
-            let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos());
+            self.noted = nanos;
             let _ = writeln!(self.times, "{nanos} {}", self.written);
         }
     }

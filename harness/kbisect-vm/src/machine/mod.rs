@@ -278,6 +278,7 @@ impl Machine {
                 file: console_log,
                 times,
                 parts: 0,
+                noted: 0,
                 written: 0,
                 marker: None,
                 tail: Vec::new(),

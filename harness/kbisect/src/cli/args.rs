@@ -42,6 +42,7 @@ pub enum Command {
     #[command(long_about = words::RUN, after_help = words::RUN_AFTER)]
     Run(RunArgs),
     /// Go on with a run that was interrupted
+    #[command(after_help = words::RESUME_AFTER)]
     Resume(ResumeArgs),
     /// List, fetch, add and remove kernels
     Kernels(KernelsArgs),
@@ -55,12 +56,21 @@ pub enum Command {
     /// Find the source lines of a kernel's trace, in a run or in a console log
     #[command(after_help = words::DECODE_AFTER)]
     Decode(DecodeArgs),
-    /// Print the report of a run again
+    /// Print the report of a run again, in any form, or bundle everything about it
+    #[command(after_help = words::REPORT_AFTER)]
     Report(ReportArgs),
     /// Print the JSON Schema of a document
+    #[command(after_help = words::SCHEMA_AFTER)]
     Schema(SchemaArgs),
     /// Say whether this machine is ready, and how fast a trial will be
+    #[command(after_help = words::DOCTOR_AFTER)]
     Doctor(DoctorArgs),
+    /// Print a script that completes commands in a shell
+    #[command(after_help = words::COMPLETIONS_AFTER)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a folder
+    #[command(after_help = words::MAN_AFTER)]
+    Man(ManArgs),
 }
 
 /// Options that every command takes.
@@ -394,6 +404,37 @@ pub struct ReportArgs {
     /// --json]
     #[arg(long, value_name = "FORM", value_parser = format_of)]
     pub format: Option<Format>,
+    /// File to write in place of standard output
+    #[arg(short, long, value_name = "FILE", conflicts_with = "bundle")]
+    pub output: Option<PathBuf>,
+    /// Write everything about the run into one .tar.zst [default name: that of the run]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "format", help_heading = "Bundle")]
+    #[expect(clippy::option_option, reason = "absent, present, present with a file")]
+    pub bundle: Option<Option<PathBuf>>,
+    /// Include the kernels that reproduce.sh boots (about 50 MB each)
+    #[arg(long, requires = "bundle", help_heading = "Bundle")]
+    pub with_kernel: bool,
+    /// Include the root image (about 55 MB)
+    #[arg(long, requires = "bundle", help_heading = "Bundle")]
+    pub with_image: bool,
+    /// Include this program: reproduce.sh needs nothing but QEMU then, with the two above
+    #[arg(long, requires = "bundle", help_heading = "Bundle")]
+    pub with_tool: bool,
+    /// Replace addresses, hardware addresses and host names by placeholders; payload of captured frames
+    /// becomes blank
+    #[arg(long, help_heading = "Redaction")]
+    pub redact: bool,
+    /// Replace what matches, too; may be repeated
+    #[arg(
+        long = "redact-pattern",
+        value_name = "REGEX",
+        requires = "redact",
+        help_heading = "Redaction"
+    )]
+    pub redact_patterns: Vec<String>,
+    /// Write no bundle in which this still matches; may be repeated
+    #[arg(long = "secret", value_name = "REGEX", requires = "bundle", help_heading = "Redaction")]
+    pub secrets: Vec<String>,
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
@@ -409,6 +450,22 @@ pub struct SchemaArgs {
     /// Document, such as `bisect`; without it the names are listed
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// Arguments of `kbisect completions`.
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// Shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `kbisect man`.
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Folder; it is made if it is not there
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }
 
 /// Arguments of `kbisect doctor`.

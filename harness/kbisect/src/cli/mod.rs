@@ -7,9 +7,10 @@ mod range;
 mod words;
 
 pub use args::{
-    AccelChoice, BisectArgs, Cli, Color, Command, DecodeArgs, DetectArgs, DoctorArgs, Endpoint,
-    EvidenceArgs, Global, ImageArgs, ImageCommand, MachineArgs, NewScenarioArgs, Placement,
-    ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, ShellOn,
+    AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DecodeArgs, DetectArgs,
+    DoctorArgs, Endpoint, EvidenceArgs, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs,
+    NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand,
+    SchemaArgs, ShellOn,
 };
 pub use form::{Form, parse};
 pub use kernels::{

@@ -81,6 +81,47 @@ Examples:
 
 The trace becomes a part of the run's record, and of its reports.";
 
+pub const REPORT_AFTER: &str = "\
+Examples:
+  kbisect report RUN                                   the report as Markdown, for a ticket
+  kbisect report RUN --format html --output report.html
+  kbisect report RUN --format text                     a mail to a kernel list
+  kbisect report RUN --format junit --output junit.xml
+  kbisect report RUN --format bisect-log > log; git bisect replay log
+  kbisect report RUN --bundle                          reports, consoles, frames, reproduce.sh in one file
+  kbisect report RUN --bundle all.tar.zst --with-kernel --with-image --with-tool
+  kbisect report RUN --bundle --redact --redact-pattern 'INC-[0-9]+' --secret 'BEGIN .* KEY'
+
+Forms: md, html, text, json, junit, ktap, bisect-log. All are made from the run's folder. Patterns can
+also stand in config.toml: redact-patterns, secret-patterns.";
+
+pub const RESUME_AFTER: &str = "\
+Examples:
+  kbisect resume results/20261120-102627-connlimit-6.12.57..6.12.96
+  kbisect resume 20261120-102627-connlimit-6.12.57..6.12.96    a name below results/
+`kbisect` alone names the newest run here that can go on.";
+
+pub const SCHEMA_AFTER: &str = "\
+Examples:
+  kbisect schema                       the names
+  kbisect schema bisect > bisect.schema.json";
+
+pub const DOCTOR_AFTER: &str = "\
+Examples:
+  kbisect doctor                       what is missing, and what to do about it
+  kbisect doctor --again               after KVM was set up
+  kbisect doctor --json | jq .ready";
+
+pub const COMPLETIONS_AFTER: &str = "\
+Examples:
+  kbisect completions bash > ~/.local/share/bash-completion/completions/kbisect
+  kbisect completions zsh > ~/.zfunc/_kbisect
+  kbisect completions fish > ~/.config/fish/completions/kbisect.fish";
+
+pub const MAN_AFTER: &str = "\
+Examples:
+  kbisect man ~/.local/share/man/man1      then: man kbisect, man kbisect-report";
+
 pub const ADD_AFTER: &str = "\
 Examples:
   kbisect kernels add linux-image-6.12.0_amd64.deb

@@ -1,5 +1,7 @@
 //! The commands, one module each.
 
+mod bundle;
+mod completions;
 mod detect;
 mod doctor;
 mod image;
@@ -34,6 +36,8 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Decode(args)) => done(run::decode(args, global)),
         Some(Command::Report(args)) => done(report::report(args, global)),
         Some(Command::Schema(args)) => done(schema::schema(args, global)),
+        Some(Command::Completions(args)) => done(completions::completions(args, global)),
+        Some(Command::Man(args)) => done(completions::man(args, global)),
         Some(Command::Doctor(args)) => doctor::doctor(args, global),
     }
 }

@@ -1,7 +1,11 @@
 //! `kbisect report`: a run's report again, from its journal.
 
+use std::fs;
+
+use anyhow::Context as _;
 use kbisect_report::{Dossier, Format};
 
+use super::bundle;
 use crate::cli::{Global, ReportArgs};
 use crate::settings::global::run_folder;
 use crate::{errors, output};
@@ -29,5 +33,25 @@ pub fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<()> {
     {
         output::say(&format!("warning: {warning}"));
     }
-    output::print(&format.render(&dossier)?)
+    if args.bundle.is_some() {
+        return bundle::bundle(args, global, &dossier, &folder);
+    }
+    let text = format.render(&dossier)?;
+    let text = if args.redact {
+        let settings = global.settings()?;
+        let mut redactor = bundle::redactor(args, &settings, &folder)?;
+        let text = redactor.as_mut().map_or(text.clone(), |redactor| redactor.text(&text));
+        if let Some(redactor) = redactor.filter(|_| !global.quiet) {
+            bundle::replaced(redactor.replaced(), true);
+        }
+        text
+    } else {
+        text
+    };
+    match &args.output {
+        Some(path) => {
+            fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+        }
+        None => output::print(&text),
+    }
 }

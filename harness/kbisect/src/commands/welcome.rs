@@ -39,6 +39,12 @@ fn next_step(global: &Global) -> (String, &'static str) {
     if let Some(run) = unfinished(results) {
         return (format!("kbisect resume {run}"), "A run here was interrupted; go on with it");
     }
+    if let Some(run) = finished(results) {
+        return (
+            format!("kbisect report {run} --bundle"),
+            "The newest run here has an answer: read its report.html, or pack everything for a ticket",
+        );
+    }
     let image = global
         .settings()
         .ok()
@@ -47,6 +53,15 @@ fn next_step(global: &Global) -> (String, &'static str) {
         return ("kbisect doctor".to_owned(), "Look first whether this machine is ready");
     }
     ("kbisect 6.12.43..6.12.96 --scenario connlimit".to_owned(), "This machine looks ready; try")
+}
+
+/// The newest run, if it is a bisection that ended.
+fn finished(results: &Path) -> Option<String> {
+    let name = runs(results).pop()?;
+    let journal = read_journal_of(&results.join(&name)).ok()?;
+    let ended =
+        |line: &kbisect_core::run::JournalLine| matches!(line.event, RunEvent::Ended { .. });
+    journal.lines.iter().any(ended).then_some(name)
 }
 
 /// The newest run that has a plan and no end.

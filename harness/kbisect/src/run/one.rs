@@ -68,6 +68,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         schema: "kbisect.run/1".to_owned(),
         scenario: context.scenario_name.clone(),
         trial,
+        reference: Some(context.reference.kernel.clone()),
         environment: context.environment(),
         run_dir: folder.display().to_string(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -14,6 +14,8 @@ use crate::errors;
 
 /// The file that describes a scenario, in its folder.
 const FILE: &str = "scenario.toml";
+/// The file in its place in the copy that a run keeps: the scenario as it was run.
+const KEPT: &str = "scenario.json";
 /// A file of a scenario is not larger than this.
 const FILE_MAX: u64 = 16 << 20;
 /// All files of a scenario together: they travel to every guest.
@@ -166,7 +168,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 fn folder_of(path: &Path) -> anyhow::Result<PathBuf> {
     if path.is_dir() {
-        return if path.join(FILE).is_file() {
+        return if path.join(FILE).is_file() || path.join(KEPT).is_file() {
             Ok(path.to_owned())
         } else {
             Err(errors::usage(
@@ -199,7 +201,50 @@ fn load_folder(folder: &Path) -> anyhow::Result<LoadedScenario> {
     let mut files = BTreeMap::new();
     let mut left = TOTAL_MAX;
     collect(folder, "", &mut files, &mut left)?;
+    if !files.contains_key(FILE)
+        && let Some(text) = files.remove(KEPT)
+    {
+        return kept(&text, files, folder);
+    }
     build(&name, &folder.join(FILE).display().to_string(), files, folder.display().to_string())
+}
+
+/// The copy of a scenario in a run's folder or bundle. What it was read from was checked then, but
+/// it may have come from elsewhere since: it must at least fit together.
+fn kept(
+    text: &[u8],
+    files: BTreeMap<String, Vec<u8>>,
+    folder: &Path,
+) -> anyhow::Result<LoadedScenario> {
+    let broken = |what: String| {
+        errors::usage(
+            format!("`{}` is damaged: {what}", folder.join(KEPT).display()),
+            "it is the copy that a run keeps of its scenario; take it from the run again",
+        )
+    };
+    let mut scenario: Scenario =
+        serde_json::from_slice(text).map_err(|error| broken(error.to_string()))?;
+    scenario.assets = files;
+    let nodes = scenario.links.values().flat_map(BTreeMap::keys);
+    let steps = scenario.setup.iter().chain(&scenario.replay);
+    let used = nodes
+        .chain(steps.clone().map(|step| &step.node))
+        .chain(scenario.services.iter().map(|service| &service.node))
+        .chain(scenario.checks.iter().map(|check| &check.node));
+    for node in used {
+        if !scenario.nodes.contains_key(node) {
+            return Err(broken(format!("there is no node `{node}`")));
+        }
+    }
+    for asset in steps.filter_map(|step| step.action.asset()) {
+        if !scenario.assets.contains_key(asset) {
+            return Err(broken(format!("there is no file `{asset}`")));
+        }
+    }
+    let mut hashed = scenario.assets.clone();
+    hashed.insert(KEPT.to_owned(), text.to_vec());
+    let (sha256, origin) = (hash(&hashed), folder.display().to_string());
+    Ok(LoadedScenario { scenario, sha256, origin, warnings: Vec::new() })
 }
 
 fn load_shipped(name: &str) -> anyhow::Result<LoadedScenario> {

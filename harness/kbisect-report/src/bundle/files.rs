@@ -1,0 +1,203 @@
+//! What a bundle holds.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::BundleError;
+use crate::dossier::Dossier;
+use crate::format::Format;
+use crate::redact::Redactor;
+
+/// Files that are made anew for each trial or bundle.
+const PASSED_OVER: [&str; 7] =
+    ["report.html", "report.md", "result.json", "initramfs", "journal.lock", ".lock", "vmcore"];
+
+/// One file of a bundle.
+#[derive(Debug)]
+pub struct BundleFile {
+    pub(super) path: String,
+    pub(super) content: Content,
+    pub(super) executable: bool,
+    /// Holds nothing of the user's: it is neither redacted nor searched for secrets.
+    pub(super) public: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Bytes(Vec<u8>),
+    File(PathBuf),
+}
+
+impl BundleFile {
+    /// A file with a text.
+    #[must_use]
+    pub fn text(path: &str, text: String) -> Self {
+        let content = Content::Bytes(text.into_bytes());
+        Self { path: path.to_owned(), content, executable: false, public: false }
+    }
+
+    /// A file that is read when the bundle is written.
+    #[must_use]
+    pub fn file(path: &str, file: &Path) -> Self {
+        let content = Content::File(file.to_owned());
+        Self { path: path.to_owned(), content, executable: false, public: false }
+    }
+
+    /// Marks a file that can be run.
+    #[must_use]
+    pub fn executable(self) -> Self {
+        Self { executable: true, ..self }
+    }
+
+    /// Marks a file of which anybody has a copy: a kernel's, the program.
+    #[must_use]
+    pub fn public(self) -> Self {
+        Self { public: true, ..self }
+    }
+
+    pub(super) fn read(&self) -> Result<Vec<u8>, BundleError> {
+        match &self.content {
+            Content::Bytes(bytes) => Ok(bytes.clone()),
+            Content::File(path) => fs::read(path).map_err(reading(path)),
+        }
+    }
+
+    /// Opens it: length and reader.
+    pub(super) fn open(&self) -> Result<(u64, Box<dyn Read + '_>), BundleError> {
+        Ok(match &self.content {
+            Content::Bytes(bytes) => (bytes.len() as u64, Box::new(bytes.as_slice())),
+            Content::File(path) => {
+                let file = File::open(path).map_err(reading(path))?;
+                let length = file.metadata().map_err(reading(path))?.len();
+                (length, Box::new(file.take(length)))
+            }
+        })
+    }
+}
+
+fn reading(path: &Path) -> impl Fn(io::Error) -> BundleError {
+    let path = path.to_owned();
+    move |source| BundleError::Read { path: path.clone(), source }
+}
+
+/// The run's own files. Links and special files are left out: they could lead anywhere.
+pub(super) fn of_run(
+    folder: &Path,
+    left_out: &mut Vec<(String, String)>,
+) -> Result<Vec<BundleFile>, BundleError> {
+    let mut found = Vec::new();
+    collect(folder, "", &mut found, left_out)?;
+    Ok(found)
+}
+
+fn collect(
+    folder: &Path,
+    prefix: &str,
+    found: &mut Vec<BundleFile>,
+    left_out: &mut Vec<(String, String)>,
+) -> Result<(), BundleError> {
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .map_err(reading(folder))?
+        .collect::<Result<_, _>>()
+        .map_err(reading(folder))?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let relative = format!("{prefix}{name}");
+        let kind = entry.file_type().map_err(reading(&path))?;
+        if name.starts_with("vmcore") {
+            let size = entry.metadata().map_or(0, |metadata| metadata.len());
+            left_out.push((relative, format!("a memory dump ({size} bytes) is handed on apart")));
+        } else if PASSED_OVER.contains(&name.as_str()) || name.starts_with('.') || is_archive(&name)
+        {
+            // Made anew, or of no use elsewhere.
+        } else if kind.is_dir() {
+            collect(&path, &format!("{relative}/"), found, left_out)?;
+        } else if kind.is_file() {
+            found.push(BundleFile::file(&relative, &path));
+        } else {
+            left_out.push((relative, "a link or a special file".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Bundles that were written into the run's folder before.
+fn is_archive(name: &str) -> bool {
+    name.ends_with(".tar.zst")
+}
+
+/// The report in every form that the run has.
+pub(super) fn reports(dossier: &Dossier) -> Vec<BundleFile> {
+    Format::ALL
+        .into_iter()
+        .filter_map(|format| Some((format, format.render(dossier).ok()?)))
+        .map(|(format, text)| BundleFile::text(format.file_name(), text))
+        .collect()
+}
+
+/// What was done to make the bundle. Placeholders are listed, never what they stand for.
+pub(super) fn manifest(
+    dossier: &Dossier,
+    command: &[String],
+    replaced: &[(String, String, usize)],
+    left_out: &[(String, String)],
+    redactor: Option<&mut Redactor>,
+) -> BundleFile {
+    let mut placeholders: Vec<(&String, usize)> = Vec::new();
+    for (_, new, count) in replaced {
+        match placeholders.iter_mut().find(|(known, _)| *known == new) {
+            Some((_, sum)) => *sum += count,
+            None => placeholders.push((new, *count)),
+        }
+    }
+    placeholders.sort();
+    let redacted = redactor.is_some();
+    let document = json!({
+        "schema": "kbisect.bundle/1",
+        "run": dossier.name(),
+        "tool": format!("kbisect {}", env!("CARGO_PKG_VERSION")),
+        "run_by": format!("kbisect {}", dossier.tool_version()),
+        "command": command,
+        "redacted": redacted,
+        "placeholders": placeholders
+            .iter()
+            .map(|(new, count)| json!({ "placeholder": new, "count": count }))
+            .collect::<Vec<_>>(),
+        "left_out": left_out
+            .iter()
+            .map(|(path, why)| json!({ "path": path, "reason": why }))
+            .collect::<Vec<_>>(),
+    });
+    let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
+    // The command can hold the very patterns.
+    let text = redactor.map(|redactor| redactor.text(&text)).unwrap_or(text);
+    BundleFile::text("manifest.json", text)
+}
+
+/// SHA-256 of every file, in the form of sha256sum(1).
+pub(super) fn sums(files: &[BundleFile]) -> Result<String, BundleError> {
+    let mut text = String::new();
+    let mut buffer = vec![0; 1 << 16];
+    for file in files {
+        let mut hash = Sha256::new();
+        let (_, mut reader) = file.open()?;
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => break,
+                length => hash.update(&buffer[..length]),
+            }
+        }
+        for byte in hash.finalize() {
+            let _ = write!(text, "{byte:02x}");
+        }
+        let _ = writeln!(text, "  {}", file.path);
+    }
+    Ok(text)
+}

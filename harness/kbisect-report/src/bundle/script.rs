@@ -1,0 +1,50 @@
+//! `reproduce.sh`: repeats the trial that fails.
+
+use super::Carries;
+use crate::dossier::{Dossier, Subject};
+use crate::text::shell_word;
+
+const BODY: &str = include_str!("reproduce.sh");
+
+/// The script for the trial that a report shows.
+pub(super) fn script(dossier: &Dossier, carries: Carries) -> String {
+    let trial = dossier.bad().or(dossier.good()).or(dossier.trials().last());
+    let symptom = trial.and_then(|trial| trial.symptom.as_ref());
+    let reference = match &dossier.subject {
+        Subject::Bisection(result) => Some(result.reference.id.0.clone()),
+        Subject::Trial(result) => result.reference.as_ref().map(|kernel| kernel.id.0.clone()),
+    };
+    let kernel = trial.map(|trial| &trial.kernel);
+    let variables = [
+        ("TOOL_VERSION", env!("CARGO_PKG_VERSION").to_owned()),
+        ("KERNEL_ID", kernel.map(|kernel| kernel.id.0.clone()).unwrap_or_default()),
+        (
+            "KERNEL_PACKAGE",
+            kernel.map(|kernel| kernel.package_version.to_string()).unwrap_or_default(),
+        ),
+        ("KERNEL_SOURCE", kernel.map(|kernel| kernel.source.clone()).unwrap_or_default()),
+        ("REFERENCE_ID", reference.unwrap_or_default()),
+        ("PLACEMENT", dossier.environment().placement.clone()),
+        ("VERDICT", trial.map(|trial| trial.verdict.clone()).unwrap_or_default()),
+        ("KIND", symptom.map(|symptom| symptom.kind.to_string()).unwrap_or_default()),
+        ("TITLE", symptom.map(|symptom| json(&symptom.title)).unwrap_or_default()),
+        ("HAS_KERNELS", flag(carries.kernels)),
+        ("HAS_IMAGE", flag(carries.image)),
+    ];
+    let mut head = String::new();
+    for (name, value) in variables {
+        // Line breaks in a value would not do harm within the quotes, but they would to the reader.
+        let value = value.replace(|c: char| c.is_control(), " ");
+        head += &format!("{name}={}\n", shell_word(&value));
+    }
+    BODY.replacen("# @variables@\n", &head, 1)
+}
+
+fn flag(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.to_owned()
+}
+
+/// A text as it stands in result.json.
+fn json(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
