@@ -6,9 +6,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bayes;
 use crate::evidence::Decoded;
 use crate::kernel::Kernel;
 use crate::mark::is_lack;
+use crate::method::Method;
 use crate::search::{Direction, Mark, Outcome, Role};
 use crate::trial::{CheckResult, Phase, Symptom, SymptomKind, TrialRecord};
 
@@ -91,6 +93,12 @@ pub struct PlanOptions {
     pub assume_new: bool,
     /// How often a trial that failed for our own reasons is repeated.
     pub infra_retries: u32,
+    /// The search under doubt and its choices; plain halving without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<bayes::Settings>,
+    /// Seconds after which the search under doubt ends, whatever is known by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_s: Option<u64>,
     /// The memory of kernels that crash or hang is dumped.
     #[serde(default)]
     pub vmcore: bool,
@@ -135,8 +143,11 @@ pub enum RunEvent {
         index: usize,
         /// Why this kernel.
         role: Role,
-        /// Trials still to come with this one, if none is skipped.
+        /// Trials still to come with this one, if none is skipped; without luck, under doubt.
         estimated_left: usize,
+        /// Why, in words, where it is not plain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A phase of a trial begins.
     PhaseBegan {
@@ -185,6 +196,11 @@ pub enum RunEvent {
         /// How.
         outcome: Outcome,
     },
+    /// The search under doubt is over.
+    Decided {
+        /// How.
+        ending: bayes::Ending,
+    },
 }
 
 /// One line of the journal.
@@ -218,7 +234,8 @@ pub enum OutcomeWord {
 /// How sure the answer is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Confidence {
-    /// `unconfirmed` (each version was tried once) or `none`.
+    /// `confirmed` (by the stop rule of the search under doubt), `unconfirmed` (each version was
+    /// tried once, or the search ended before) or `none`.
     pub level: String,
     /// In words.
     pub statement: String,
@@ -234,6 +251,31 @@ pub struct SeriesEntry {
     /// Why, for skips.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Under doubt: its runs, counted, and what is believed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub belief: Option<bayes::VersionBelief>,
+}
+
+/// What the search under doubt believes at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Doubt {
+    /// Probability that the change came with one of the candidates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// Failure rate of bad kernels, with the interval that holds it with 90 % probability.
+    pub bad_rate: bayes::Estimate,
+    /// Failure rate of good kernels, likewise.
+    pub good_rate: bayes::Estimate,
+    /// Candidates that hold the change with 95 % probability: positions in the series.
+    pub credible: Vec<usize>,
+    /// Probability that the good end is bad as well.
+    pub good_end_bad: f64,
+    /// Probability that nothing changed.
+    pub nothing: f64,
+    /// Runs that the search counted.
+    pub runs: u32,
+    /// What the user should know of the answers.
+    pub notices: Vec<bayes::Notice>,
 }
 
 /// The result of a bisection: the document `kbisect.bisect/1`.
@@ -264,6 +306,9 @@ pub struct BisectResult {
     /// Why there is no answer, when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Under doubt: failure rates, credible candidates, what is left unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
     /// All trials in order.
     pub trials: Vec<TrialRecord>,
     /// The series with what became of each kernel.
@@ -362,6 +407,7 @@ impl BisectResult {
             symptom: target_symptom(&events).cloned(),
             confidence: Confidence { level: "none".to_owned(), statement: "no answer".to_owned() },
             reason: None,
+            doubt: None,
             series: series_of(&plan, &trials),
             warnings: plan.warnings.clone(),
             scenario: plan.scenario.clone(),
@@ -374,7 +420,17 @@ impl BisectResult {
             tool_version: plan.tool_version.clone(),
             trials: trials.iter().map(|(_, record)| record.clone()).collect(),
         };
-        let ends = result.conclude(outcome, &events, &kernel);
+        let method = Method::replay(&plan, &events).ok();
+        let ends = match method.as_ref().and_then(Method::doubt) {
+            Some(search) => {
+                let ending = events.iter().rev().find_map(|event| match event {
+                    RunEvent::Decided { ending } => Some(ending.clone()),
+                    _ => None,
+                });
+                result.conclude_doubt(search, ending, &events)
+            }
+            None => result.conclude(outcome, &events, &kernel),
+        };
         if let Some((old, new)) = ends {
             match plan.direction {
                 Direction::Regression => {
@@ -473,25 +529,30 @@ impl BisectResult {
                 None
             }
             None => {
-                self.reason = events.iter().rev().find_map(|event| match event {
-                    RunEvent::Failed { error } => Some(error.clone()),
-                    RunEvent::Interrupted => Some("interrupted".to_owned()),
-                    _ => None,
-                });
+                self.reason = stopped(events);
                 None
             }
         }
     }
 }
 
+/// Why a run ended before its search did.
+pub(crate) fn stopped(events: &[RunEvent]) -> Option<String> {
+    events.iter().rev().find_map(|event| match event {
+        RunEvent::Failed { error } => Some(error.clone()),
+        RunEvent::Interrupted => Some("interrupted".to_owned()),
+        _ => None,
+    })
+}
+
 /// Whether the good end is the last of the series.
-fn good_end_is_last(direction: Direction) -> bool {
+pub(crate) fn good_end_is_last(direction: Direction) -> bool {
     direction == Direction::Fix
 }
 
 impl BisectResult {
     /// What it means when rules do not even load on the end that should be good.
-    fn fault_of_scenario(&self, last: bool) -> String {
+    pub(crate) fn fault_of_scenario(&self, last: bool) -> String {
         let entry = if last { self.series.last() } else { self.series.first() };
         let refused = self.trials.iter().rev().find_map(|trial| {
             let symptom = trial.symptom.as_ref()?;
@@ -516,14 +577,15 @@ fn series_of(plan: &Plan, trials: &[(usize, TrialRecord)]) -> Vec<SeriesEntry> {
                 (None, Some(reason)) => ("untestable".to_owned(), Some(reason.clone())),
                 (None, None) => ("untested".to_owned(), None),
             };
-            SeriesEntry { kernel: planned.kernel.clone(), verdict, reason }
+            SeriesEntry { kernel: planned.kernel.clone(), verdict, reason, belief: None }
         })
         .collect()
 }
 
 /// Sums the time between events, leaving out the gap before each resumption, and the time that it
 /// took to decode a trace: that can be done days later.
-fn wall_seconds(lines: &[JournalLine]) -> f64 {
+#[must_use]
+pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
     let millis: u64 = lines
         .windows(2)
         .filter(|pair| !matches!(pair[1].event, RunEvent::Resumed | RunEvent::Decoded { .. }))

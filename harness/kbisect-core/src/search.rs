@@ -41,6 +41,8 @@ pub enum Role {
     GoodEnd,
     /// A cut between the ends.
     Bisect,
+    /// Once more, to rule out chance.
+    Confirm,
 }
 
 /// What to do next.

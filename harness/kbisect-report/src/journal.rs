@@ -26,6 +26,7 @@ const EVENTS: [&str; 11] = [
     "interrupted",
     "failed",
     "ended",
+    "decided",
 ];
 
 /// What a journal holds.
@@ -184,7 +185,13 @@ mod tests {
             wall_s: 1.5,
         };
         vec![
-            RunEvent::TrialBegan { number: 1, index: 4, role: Role::BadEnd, estimated_left: 5 },
+            RunEvent::TrialBegan {
+                number: 1,
+                index: 4,
+                role: Role::BadEnd,
+                estimated_left: 5,
+                reason: None,
+            },
             RunEvent::PhaseBegan { number: 1, phase: Phase::Boot },
             RunEvent::Checked { number: 1, result },
             RunEvent::Decoded {

@@ -93,7 +93,7 @@ impl Play {
                 Step::Test { index, role, estimated_left } => (index, role, estimated_left),
             };
             number += 1;
-            events.push(RunEvent::TrialBegan { number, index, role, estimated_left });
+            events.push(RunEvent::TrialBegan { number, index, role, estimated_left, reason: None });
             let mut record = self.trial(number, index);
             let mark = mark(&mut record, role, target.as_ref());
             if mark == Some(Mark::Bad) {

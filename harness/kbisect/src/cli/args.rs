@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbisect_report::{Format, FormatError};
 
-use super::{KernelsArgs, Series, words};
+use super::{DoubtArgs, KernelsArgs, Series, words};
 
 /// Find which kernel version broke a network service.
 #[derive(Parser, Debug)]
@@ -154,6 +154,9 @@ pub struct BisectArgs {
     /// Take this end for granted instead of trying it first; may be repeated
     #[arg(long, value_enum, value_name = "END")]
     pub skip_endpoint: Vec<Endpoint>,
+    /// How sure the answer has to be.
+    #[command(flatten)]
+    pub doubt: DoubtArgs,
     /// Where it runs.
     #[command(flatten)]
     pub machine: MachineArgs,

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what it means.
 
 mod args;
+mod doubt;
 mod form;
 mod kernels;
 mod range;
@@ -12,6 +13,7 @@ pub use args::{
     NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand,
     SchemaArgs, ShellOn,
 };
+pub use doubt::DoubtArgs;
 pub use form::{Form, parse};
 pub use kernels::{
     AddArgs, DebugArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs,

@@ -71,6 +71,6 @@ fn unfinished(results: &Path) -> Option<String> {
         let Ok(journal) = read_journal_of(&results.join(name)) else { return false };
         let has = |wanted: fn(&RunEvent) -> bool| journal.lines.iter().any(|l| wanted(&l.event));
         has(|event| matches!(event, RunEvent::Began { .. }))
-            && !has(|event| matches!(event, RunEvent::Ended { .. }))
+            && !has(|event| matches!(event, RunEvent::Ended { .. } | RunEvent::Decided { .. }))
     })
 }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use kbisect_core::mark::{mark, untestable};
-use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, target_symptom};
-use kbisect_core::search::{Mark, Role, Search, Step};
+use kbisect_core::bayes::RangeReason;
+use kbisect_core::mark::mark;
+use kbisect_core::method::{Method, Next};
+use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, target_symptom, wall_seconds};
+use kbisect_core::search::{Mark, Role};
 use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::{Dossier, Extra};
 
@@ -90,8 +92,9 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
             "begin a new run",
         ));
     };
-    if let Some(ended) = journal.events().position(|event| matches!(event, RunEvent::Ended { .. }))
-    {
+    let is_end =
+        |event: &RunEvent| matches!(event, RunEvent::Ended { .. } | RunEvent::Decided { .. });
+    if let Some(ended) = journal.events().position(is_end) {
         // Nothing is left to try; the reports are written again.
         debug_assert!(ended > 0);
         base.ui.finish();
@@ -236,22 +239,30 @@ impl Bisection<'_> {
         let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
         let mut trials = Trials::new(self.context, self.folder);
         loop {
-            let (index, role, estimated_left) = match search.next() {
-                Step::Done(outcome) => {
-                    self.journal.append(RunEvent::Ended { outcome })?;
+            let next =
+                if self.is_spent() { search.give_up(RangeReason::Budget) } else { search.next() };
+            let (index, role, estimated_left, reason) = match next {
+                Next::Done(event) => {
+                    self.journal.append(event)?;
                     return Ok(());
                 }
-                Step::Test { index, role, estimated_left } => (index, role, estimated_left),
+                Next::Try { index, role, estimated_left, reason } => {
+                    (index, role, estimated_left, reason)
+                }
             };
             let kernel = kernels::to_try(&self.context.base, &self.series[index])?;
             prefetch
                 .ask(search.likely_next(AHEAD).into_iter().map(|next| self.series[next].clone()));
-            let mark = self.trial(&mut trials, index, role, estimated_left, kernel.as_ref())?;
-            match role {
-                // What the bad end shows decides which kernels can answer at all.
-                Role::BadEnd => search = self.search_so_far()?,
-                Role::GoodEnd | Role::Bisect => search.record(index, mark)?,
-            }
+            let began = |number| RunEvent::TrialBegan {
+                number,
+                index,
+                role,
+                estimated_left,
+                reason: reason.clone(),
+            };
+            self.trial(&mut trials, index, role, &began, kernel.as_ref())?;
+            // From the start: what the bad end shows decides which kernels can answer at all.
+            search = self.search_so_far()?;
         }
     }
 
@@ -270,21 +281,15 @@ impl Bisection<'_> {
     }
 
     /// Replays the journal into a fresh search.
-    fn search_so_far(&self) -> anyhow::Result<Search> {
-        let untestable = untestable(&self.plan, target_symptom(self.journal.events()));
-        let mut search = Search::new(self.series.len(), self.plan.direction, &untestable)?;
-        if self.plan.options.assume_old {
-            search = search.assume_old();
-        }
-        if self.plan.options.assume_new {
-            search = search.assume_new();
-        }
-        for event in self.journal.events() {
-            if let RunEvent::TrialEnded { index, mark: Some(mark), .. } = event {
-                search.record(*index, *mark)?;
-            }
-        }
-        Ok(search)
+    fn search_so_far(&self) -> anyhow::Result<Method> {
+        let events: Vec<&RunEvent> = self.journal.events().collect();
+        Ok(Method::replay(&self.plan, events)?)
+    }
+
+    /// Whether the time that the search may take is over.
+    fn is_spent(&self) -> bool {
+        let spent = wall_seconds(&self.journal.lines);
+        self.plan.options.budget_s.is_some_and(|budget| spent >= budget as f64)
     }
 
     /// Tries one kernel until it gives an answer of its own, within the plan's number of retries.
@@ -293,7 +298,7 @@ impl Bisection<'_> {
         trials: &mut Trials<'_>,
         index: usize,
         role: Role,
-        estimated_left: usize,
+        began: &dyn Fn(u32) -> RunEvent,
         kernel: Result<&kbisect_kernels::ReadyKernel, &String>,
     ) -> anyhow::Result<Mark> {
         for attempt in 0..=self.plan.options.infra_retries {
@@ -303,7 +308,7 @@ impl Bisection<'_> {
                 .filter(|event| matches!(event, RunEvent::TrialEnded { .. }))
                 .count();
             let number = ended as u32 + 1;
-            self.journal.append(RunEvent::TrialBegan { number, index, role, estimated_left })?;
+            self.journal.append(began(number))?;
             let place = Place { number, kernel: self.plan.series[index].kernel.clone() };
             let journal = &mut self.journal;
             let mut record =

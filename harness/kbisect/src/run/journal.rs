@@ -77,7 +77,10 @@ impl Journal {
         let bytes = journal_line(at_ms, &event)?;
         let durable = matches!(
             event,
-            RunEvent::Began { .. } | RunEvent::TrialEnded { .. } | RunEvent::Ended { .. }
+            RunEvent::Began { .. }
+                | RunEvent::TrialEnded { .. }
+                | RunEvent::Ended { .. }
+                | RunEvent::Decided { .. }
         );
         let written = self
             .file

@@ -3,6 +3,7 @@
 use kbisect_core::mark::{lack_symptom, untestable};
 use std::path::Path;
 
+use kbisect_core::method::with_ends;
 use kbisect_core::run::{Plan, PlanOptions, PlannedKernel};
 use kbisect_core::search::Direction;
 use kbisect_kernels::{Candidate, CandidateState};
@@ -51,6 +52,11 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
             assume_old: skips(old),
             assume_new: skips(new),
             infra_retries: INFRA_RETRIES,
+            doubt: args
+                .doubt
+                .settings()
+                .map(|settings| with_ends(settings, direction, skips(old), skips(new))),
+            budget_s: args.doubt.budget_s(),
             vmcore: args.trial.evidence.vmcore,
             debug_info: args.trial.evidence.debug_info,
             vmlinux: absolute(args.trial.evidence.vmlinux.as_deref()),
@@ -155,13 +161,19 @@ pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
     let testable = plan.series.len() - untestable.len();
     let bytes: u64 = plan.series.iter().map(|planned| planned.download_bytes).sum();
     let cuts = testable.saturating_sub(1).next_power_of_two().trailing_zeros();
+    let trials = match &plan.options.doubt {
+        None => format!("{} trials at most (two ends and {cuts} cuts)", cuts + 2),
+        Some(doubt) => {
+            let stop = doubt.stop * 100.0;
+            format!("as many trials as make one {stop} % certain (the more the rarer it fails)")
+        }
+    };
     let mut text = format!(
-        "{} kernels from {} to {}, scenario {}: {} trials at most (two ends and {cuts} cuts)\n",
+        "{} kernels from {} to {}, scenario {}: {trials}\n",
         plan.series.len(),
         plan.old_end,
         plan.new_end,
         plan.scenario,
-        cuts + 2,
     );
     let environment = &plan.environment;
     text += &format!(

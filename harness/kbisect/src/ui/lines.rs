@@ -37,9 +37,10 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         }
         RunEvent::Resumed => Some("going on where the run was interrupted".to_owned()),
         RunEvent::TrialBegan { .. } if detail == Detail::Results => None,
-        RunEvent::TrialBegan { number, index, estimated_left, .. } => {
+        RunEvent::TrialBegan { number, index, estimated_left, reason, .. } => {
             let kernel = view.label(*index).unwrap_or("the kernel");
-            Some(format!("trial {}: {kernel}", count(*number, *estimated_left)))
+            let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            Some(format!("trial {}: {kernel}{why}", count(*number, *estimated_left)))
         }
         RunEvent::PhaseBegan { .. } if detail == Detail::Results => None,
         RunEvent::PhaseBegan { number, phase } => {
@@ -103,7 +104,10 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             "trace of trial {number} not decoded: no debug information, because {reason}"
         )),
         // Told as an error, with what to do about it, or as the summary.
-        RunEvent::Interrupted | RunEvent::Failed { .. } | RunEvent::Ended { .. } => None,
+        RunEvent::Interrupted
+        | RunEvent::Failed { .. }
+        | RunEvent::Ended { .. }
+        | RunEvent::Decided { .. } => None,
     }
 }
 

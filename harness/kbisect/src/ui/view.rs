@@ -62,7 +62,10 @@ impl View {
                 self.current.get_or_insert(alone).phase = Some(*phase);
             }
             RunEvent::TrialEnded { index, record, mark } => {
-                if let (Some(slot), Some(mark)) = (self.marks.get_mut(*index), mark) {
+                // One that failed once is bad, also if it passes when it is tried again.
+                if let (Some(slot), Some(mark)) = (self.marks.get_mut(*index), mark)
+                    && *slot != Some(Mark::Bad)
+                {
                     *slot = Some(*mark);
                 }
                 self.walls.push(record.wall_s);
@@ -71,7 +74,8 @@ impl View {
             RunEvent::Resumed
             | RunEvent::Interrupted
             | RunEvent::Failed { .. }
-            | RunEvent::Ended { .. } => self.current = None,
+            | RunEvent::Ended { .. }
+            | RunEvent::Decided { .. } => self.current = None,
             RunEvent::Checked { .. } | RunEvent::Decoded { .. } | RunEvent::Note { .. } => {}
         }
     }
@@ -226,7 +230,7 @@ pub mod tests {
     }
 
     pub fn trial(number: u32, index: usize, estimated_left: usize) -> RunEvent {
-        RunEvent::TrialBegan { number, index, role: Role::Bisect, estimated_left }
+        RunEvent::TrialBegan { number, index, role: Role::Bisect, estimated_left, reason: None }
     }
 
     pub fn ended(number: u32, index: usize, mark: Option<Mark>, wall_s: f64) -> RunEvent {
