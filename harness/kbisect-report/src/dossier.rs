@@ -31,7 +31,6 @@ pub struct Dossier {
 
 /// What a report is about.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them in a process")]
 pub enum Subject {
     /// A bisection.
     Bisection(BisectResult),
