@@ -14,7 +14,7 @@ pub const JOURNAL_NAME: &str = "journal.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/1";
 
 /// Events that this version understands.
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 12] = [
     "began",
     "resumed",
     "trial-began",
