@@ -83,10 +83,34 @@ fn a_page_needs_neither_network_nor_script() {
     assert!(page.len() < 2 << 20);
 }
 
+/// Names of hosts and wires come from a scenario that a stranger can have written.
+#[test]
+fn a_hostile_scenario_stays_text() {
+    let dir = written(&connlimit());
+    let evil = "</text><script>alert(1)</script>\u{1b}[2J\u{202e}";
+    let path = dir.path().join("scenario/scenario.json");
+    let mut scenario: serde_json::Value =
+        serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for (place, name) in [("nodes", "client"), ("links", "lan")] {
+        let map = scenario[place].as_object_mut().unwrap();
+        let value = map.remove(name).unwrap();
+        map.insert(evil.to_owned(), value);
+    }
+    scenario["nodes"][evil]["role"] = evil.into();
+    scenario["links"][evil][evil] = scenario["links"][evil]["client"].clone();
+    fs::write(&path, scenario.to_string()).unwrap();
+    let page = html(&dossier(&dir));
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(!page.contains("<script") && !page.contains('\u{1b}') && !page.contains('\u{202e}'));
+    is_well_formed(&page);
+}
+
 #[test]
 fn every_element_is_closed() {
-    let dir = written(&connlimit());
-    let page = html(&dossier(&dir));
+    is_well_formed(&html(&dossier(&written(&connlimit()))));
+}
+
+fn is_well_formed(page: &str) {
     let mut open: Vec<String> = Vec::new();
     let mut rest = page.split_once("<html").unwrap().1;
     rest = &rest[rest.find('>').unwrap() + 1..];

@@ -14,6 +14,8 @@ use crate::evidence::{Counts, Hop, Path};
 
 /// Most lines of a trace.
 const TRACE_LINES: usize = 200;
+/// Lines of a trace that are shown at once.
+const FIRST_LINES: usize = 45;
 /// Most lines of counters or state.
 const STATE_LINES: usize = 40;
 /// Most kinds of connections that are opened at once.
@@ -178,6 +180,22 @@ pub(super) fn named(scenario: Option<&Scenario>, ip: IpAddr) -> String {
     }
 }
 
+/// The beginning of a trace, and the rest behind a line to open: a stack that ran over has a hundred
+/// lines that say the same.
+fn folded(text: &str) -> Markup {
+    let lines: Vec<&str> = text.trim_matches('\n').lines().collect();
+    let (begin, rest) = lines.split_at(lines.len().min(FIRST_LINES));
+    html! {
+        (block(&begin.join("\n"), FIRST_LINES))
+        @if !rest.is_empty() {
+            details {
+                summary { "The other " (rest.len()) " lines" }
+                (block(&rest.join("\n"), TRACE_LINES))
+            }
+        }
+    }
+}
+
 /// What a crash left behind, beside the report on the console.
 fn crash(trial: &TrialRecord) -> Markup {
     let evidence = &trial.evidence;
@@ -222,7 +240,7 @@ fn trace(dossier: &Dossier) -> Markup {
         @if !report.alt_titles.is_empty() {
             p.soft { "Also known as: " (paragraph(&report.alt_titles.join("; "))) }
         }
-        (block(&report.text, TRACE_LINES))
+        (folded(&report.text))
         @if reports.len() > 1 {
             details {
                 summary { (reports.len() - 1) " later reports on the same console" }
