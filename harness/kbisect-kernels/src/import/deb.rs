@@ -6,6 +6,7 @@ use std::io::{BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{ImportError, at};
+use super::names::LongNames;
 use super::sink::{Role, Sink, decoder};
 
 const MAX_ENTRIES: usize = 200_000;
@@ -37,15 +38,20 @@ pub fn extract(deb: &Path, choose: &dyn Fn(&Path) -> Option<PathBuf>) -> Result<
             package_error(&name, format!("its contents are broken: {error}"))
         };
         let mut archive = tar::Archive::new(reader);
-        for (n, entry) in archive.entries().map_err(broken)?.enumerate() {
-            let entry = entry.map_err(broken)?;
-            let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let mut names = LongNames::default();
+        for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
+            let mut entry = entry.map_err(broken)?;
+            if names.take(&mut entry).map_err(broken)? {
+                continue;
+            }
+            let path = names.path(&entry);
+            let shown = path.to_string_lossy().into_owned();
             let refuse =
                 |reason| ImportError::Unsafe { file: name.clone(), entry: shown.clone(), reason };
             if n > MAX_ENTRIES {
                 return Err(ImportError::TooBig { file: name.clone(), limit: MAX_UNPACKED_MIB });
             }
-            let path = clean(&entry.path().map_err(broken)?).map_err(refuse)?;
+            let path = clean(&path).map_err(refuse)?;
             let Some(target) = choose(&path).filter(|_| entry.header().entry_type().is_file())
             else {
                 continue;
@@ -75,9 +81,13 @@ pub fn control_field(deb: &Path, field: &str) -> Result<Option<String>, ImportEr
             package_error(&name, format!("its control archive is broken: {error}"))
         };
         let mut archive = tar::Archive::new(reader);
-        for entry in archive.entries().map_err(broken)? {
-            let entry = entry.map_err(broken)?;
-            let path = entry.path().map_err(broken)?.into_owned();
+        let mut names = LongNames::default();
+        for entry in archive.entries().map_err(broken)?.raw(true) {
+            let mut entry = entry.map_err(broken)?;
+            if names.take(&mut entry).map_err(broken)? {
+                continue;
+            }
+            let path = names.path(&entry);
             if path.file_name().is_some_and(|file| file == "control") {
                 entry.take(MAX_CONTROL).read_to_string(&mut text).map_err(broken)?;
             }
@@ -125,19 +135,23 @@ fn unpack_data(name: &str, reader: &mut dyn Read, sink: &mut Sink) -> Result<(),
         |error: std::io::Error| package_error(name, format!("its contents are broken: {error}"));
     let mut archive = tar::Archive::new(reader);
     let mut unpacked = 0;
-    for (n, entry) in archive.entries().map_err(broken)?.enumerate() {
+    let mut names = LongNames::default();
+    for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
         let mut entry = entry.map_err(broken)?;
+        if names.take(&mut entry).map_err(broken)? {
+            continue;
+        }
         let kind = entry.header().entry_type();
-        let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let (path, target) = (names.path(&entry), names.link(&entry));
+        let shown = path.to_string_lossy().into_owned();
         let refuse =
             |reason| ImportError::Unsafe { file: name.to_owned(), entry: shown.clone(), reason };
-        let path = clean(&entry.path().map_err(broken)?).map_err(refuse)?;
+        let path = clean(&path).map_err(refuse)?;
         unpacked += entry.size();
         if n > MAX_ENTRIES || unpacked > MAX_UNPACKED_MIB << 20 {
             return Err(ImportError::TooBig { file: name.to_owned(), limit: MAX_UNPACKED_MIB });
         }
         if kind.is_symlink() || kind.is_hard_link() {
-            let target = entry.link_name().map_err(broken)?.unwrap_or_default().into_owned();
             check_link(&path, &target, kind.is_symlink()).map_err(refuse)?;
             continue;
         }

@@ -5,6 +5,7 @@ pub mod bzimage;
 pub mod cpio;
 pub mod deb;
 pub mod error;
+pub mod names;
 pub mod prepare;
 pub mod sink;
 pub mod tree;
