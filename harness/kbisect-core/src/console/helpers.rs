@@ -21,7 +21,7 @@ pub(super) fn is_helper(name: &str, skip: Skip) -> bool {
             && name.starts_with(prefix)
     };
     let listed = |exact: &[&str], prefixes: &[&str]| {
-        exact.binary_search(&name).is_ok() || prefixes.iter().any(|prefix| begins(prefix))
+        exact.binary_search(&name).is_ok() || prefixes.iter().any(begins)
     };
     listed(COMMON, COMMON_PREFIXES)
         || match skip {
