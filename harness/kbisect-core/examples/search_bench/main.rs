@@ -8,7 +8,7 @@ mod world;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use kbisect_core::bayes::{Costs, Ending, History, NoisySearch, Settings, Step};
+use kbisect_core::bayes::{Answer, Costs, Ending, History, NoisySearch, Settings, Step};
 use kbisect_core::search::{Direction, Mark, Search};
 use world::{Random, Rates, commits, tangle};
 
@@ -288,9 +288,10 @@ impl Bench {
         let mut random = self.random(400);
         println!("\ngraphs of 16384 commits, p 0.3");
         let worlds = self.worlds.div_ceil(2);
-        for (name, parents, worlds) in [
-            ("topics and merges", commits(16385, &mut random), worlds),
-            ("half of them merges", tangle(16385, &mut random), 1),
+        for (name, parents, worlds, gaps) in [
+            ("topics and merges", commits(16385, &mut random), worlds, None),
+            ("one of twenty gives no answer", commits(16385, &mut random), 1, Some(20)),
+            ("half of them merges", tangle(16385, &mut random), 1, None),
         ] {
             let merges = parents.iter().filter(|of| of.len() > 1).count();
             let begun = Instant::now();
@@ -302,7 +303,7 @@ impl Bench {
             for _ in 0..worlds {
                 let culprit = 1 + random.below(history.len() - 1);
                 let sum = (worlds > 1).then_some(&mut sum);
-                timed(&history, culprit, &mut random, sum, &mut times);
+                timed(&history, culprit, gaps, &mut random, sum, &mut times);
             }
             if worlds > 1 {
                 let wrong = sum.percent(sum.wrong);
@@ -341,13 +342,17 @@ const ENOUGH: usize = 100;
 fn timed(
     history: &History,
     culprit: usize,
+    gaps: Option<usize>,
     random: &mut Random,
     mut sum: Option<&mut Sum>,
     [alone, fourth]: &mut [Vec<Duration>; 2],
 ) {
     let bad = descendants(history, culprit);
     let settings = Settings::default();
-    let mut search = NoisySearch::new(history.clone(), settings, &[]).expect("valid settings");
+    let is_gap = |at: usize, each| gaps.is_some_and(|gaps| at % (each * gaps) == 7);
+    // Half of them are known beforehand.
+    let known: Vec<usize> = (0..history.len()).filter(|at| is_gap(*at, 2)).collect();
+    let mut search = NoisySearch::new(history.clone(), settings, &known).expect("valid settings");
     while sum.is_some() || alone.len() < ENOUGH {
         let begun = Instant::now();
         let step = search.next();
@@ -357,7 +362,10 @@ fn timed(
                 if alone.len().is_multiple_of(32) {
                     fourth.push(fourth_worker(search.clone()));
                 }
-                let answer = Rates { p: 0.3, q: 0.0 }.run(bad[index], random);
+                let answer = match (Rates { p: 0.3, q: 0.0 }).run(bad[index], random) {
+                    _ if is_gap(index, 1) => Answer::Skip,
+                    answer => answer,
+                };
                 let begun = Instant::now();
                 search.record(index, answer).expect("a version");
                 alone.push(chosen + begun.elapsed());

@@ -4,7 +4,7 @@
 //! answer, less what would be left of it if the culprit were known. With trials under way it is
 //! the mean over their answers, so that a second worker does not ask what the first one asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::atoms::Atoms;
 use super::history::History;
@@ -34,6 +34,8 @@ pub(super) struct Choice<'a> {
     pub barred: &'a BTreeSet<usize>,
     /// Those of them that were tried in vain: what made them useless spans neighbours, too.
     pub vain: &'a BTreeSet<usize>,
+    /// Graph: as from [`near`].
+    pub near_vain: &'a BTreeMap<usize, usize>,
     /// Versions that are at hand.
     pub prepared: &'a BTreeSet<usize>,
     pub costs: Costs,
@@ -145,31 +147,15 @@ impl Choice<'_> {
         if self.vain.is_empty() || self.prepared.contains(&version) {
             return None;
         }
-        if self.history.is_list() {
-            let older = self.vain.range(..version).next_back().map(|vain| version - vain);
-            let newer = self.vain.range(version..).next().map(|vain| vain - version);
-            return match (older, newer) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (one, other) => one.or(other),
-            };
+        if !self.history.is_list() {
+            return self.near_vain.get(&version).copied();
         }
-        self.distance_in_graph(version)
-    }
-
-    /// Distance to the next version that was tried in vain, as far as that matters.
-    fn distance_in_graph(&self, version: usize) -> Option<usize> {
-        let mut ring = vec![version];
-        let mut seen = BTreeSet::from([version]);
-        for distance in 0..4 * REACH {
-            if ring.iter().any(|at| self.vain.contains(at)) {
-                return Some(distance);
-            }
-            let around = ring.iter().flat_map(|at| {
-                self.history.parents(*at).into_iter().chain(self.history.children(*at))
-            });
-            ring = around.filter(|at| *at != 0 && seen.insert(*at)).collect();
+        let older = self.vain.range(..version).next_back().map(|vain| version - vain);
+        let newer = self.vain.range(version..).next().map(|vain| vain - version);
+        match (older, newer) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, other) => one.or(other),
         }
-        None
     }
 
     /// List: within an atom the gain is concave in the position, so its best version is next to
@@ -252,6 +238,25 @@ impl Choice<'_> {
         };
         sums.into_iter().map(gain).collect()
     }
+}
+
+/// Versions of a graph around those tried in vain, with their distance, as far as that matters.
+pub(super) fn near(history: &History, vain: &BTreeSet<usize>) -> BTreeMap<usize, usize> {
+    let mut near: BTreeMap<usize, usize> = vain.iter().map(|at| (*at, 0)).collect();
+    let mut ring: Vec<usize> = vain.iter().copied().collect();
+    for distance in 1..4 * REACH {
+        let mut next = Vec::new();
+        for at in ring.into_iter().filter(|at| *at != 0) {
+            for around in history.parents(at).into_iter().chain(history.children(at)) {
+                near.entry(around).or_insert_with(|| {
+                    next.push(around);
+                    distance
+                });
+            }
+        }
+        ring = next;
+    }
+    near
 }
 
 fn gain_at_slot(choice: &Choice<'_>, scenarios: &[Scenario], slot: usize) -> f64 {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::atoms::Atoms;
+use super::gain::near;
 use super::history::{History, HistoryError};
 use super::likelihood::{Counts, Likelihood};
 use super::posterior::{Assumptions, Posterior};
 use super::settings::{Settings, SettingsError};
 use super::step::{Ending, Notice, RangeReason, Step};
-use super::stop::FAILURES;
+use super::stop::{FAILURES, frontiers};
 use super::tally::{Answer, Tally};
 use crate::search::Direction;
 
@@ -31,6 +32,10 @@ pub struct NoisySearch {
     pub(super) barred: BTreeSet<usize>,
     /// Those of them that were tried in vain.
     pub(super) vain: BTreeSet<usize>,
+    /// Graph: what lies around those.
+    pub(super) near_vain: BTreeMap<usize, usize>,
+    /// The testable versions next after each untestable one.
+    pub(super) frontiers: BTreeMap<usize, Vec<usize>>,
     /// Versions that are at hand.
     pub(super) prepared: BTreeSet<usize>,
     pub(super) atoms: Atoms,
@@ -89,6 +94,8 @@ impl NoisySearch {
             untestable: untestable.iter().copied().collect(),
             barred: BTreeSet::new(),
             vain: BTreeSet::new(),
+            near_vain: BTreeMap::new(),
+            frontiers: BTreeMap::new(),
             prepared: BTreeSet::new(),
             atoms,
             likelihood,
@@ -270,9 +277,16 @@ impl NoisySearch {
         for version in cuts {
             self.atoms.split(&self.history, version);
         }
-        self.vain =
+        let vain: BTreeSet<usize> =
             (0..self.tallies.len()).filter(|at| self.tallies[*at].is_untestable()).collect();
-        self.barred = self.untestable.union(&self.vain).copied().collect();
+        let barred: BTreeSet<usize> = self.untestable.union(&vain).copied().collect();
+        if vain != self.vain && !self.history.is_list() {
+            self.near_vain = near(&self.history, &vain);
+        }
+        if barred != self.barred {
+            self.frontiers = frontiers(&self.history, &barred);
+        }
+        (self.vain, self.barred) = (vain, barred);
         let used = (0..self.tallies.len()).filter(|at| self.tallies[*at].runs() > 0);
         self.prepared.extend(used.chain(self.pending.iter().copied()));
         let total: u32 = self.tallies.iter().map(Tally::counted).sum();

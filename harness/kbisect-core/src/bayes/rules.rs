@@ -95,7 +95,7 @@ impl NoisySearch {
         if self.posterior.noise.mass >= stop {
             return Lead::Noise;
         }
-        likeliest(&self.history, &self.atoms, &self.posterior, &self.barred)
+        likeliest(&self.history, &self.atoms, &self.posterior, &self.frontiers)
             .filter(|class| class.mass >= stop)
             .map_or(Lead::None, |class| {
                 let lacks = self.lacks(&class);
@@ -232,6 +232,7 @@ impl NoisySearch {
             assumed: assumptions(&self.settings),
             barred: &self.barred,
             vain: &self.vain,
+            near_vain: &self.near_vain,
             prepared: &self.prepared,
             costs: self.settings.costs,
         };

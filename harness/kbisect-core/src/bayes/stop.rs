@@ -46,64 +46,66 @@ pub(super) struct Class {
     pub after: Vec<usize>,
 }
 
-/// Finds the most probable class.
+/// Finds the most probable class. `frontiers` are those of all untestable versions.
 pub(super) fn likeliest(
     history: &History,
     atoms: &Atoms,
     posterior: &Posterior,
-    barred: &BTreeSet<usize>,
+    frontiers: &BTreeMap<usize, Vec<usize>>,
 ) -> Option<Class> {
-    let share = |candidate: usize| {
-        let atom = atoms.of(candidate);
-        posterior.atoms[atom].mass / atoms.all()[atom].size as f64
+    let share = |atom: usize| posterior.atoms[atom].mass / atoms.all()[atom].size as f64;
+    // What an untestable version adds to its class. A class of which no member can be tested has
+    // several versions in its key, or none.
+    let mut classes: BTreeMap<&[usize], (f64, Vec<usize>)> = BTreeMap::new();
+    for (candidate, frontier) in frontiers.iter().filter(|(candidate, _)| **candidate != 0) {
+        let class = classes.entry(frontier).or_default();
+        class.0 += share(atoms.of(*candidate));
+        class.1.push(*candidate);
+    }
+    for (key, (mass, members)) in &mut classes {
+        if let [testable] = **key {
+            *mass += share(atoms.of(testable));
+            members.push(testable);
+            members.sort_unstable();
+        }
+    }
+    // All others are classes of their own, and all of an atom are equal.
+    let alone = (0..atoms.all().len()).max_by(|a, b| share(*a).total_cmp(&share(*b)))?;
+    let joint = classes.into_iter().max_by(|a, b| a.1.0.total_cmp(&b.1.0));
+    let (after, mass, members) = match joint {
+        Some((key, (mass, members))) if mass >= share(alone) => (key.to_vec(), mass, members),
+        _ => {
+            let testable = |candidate: &usize| {
+                atoms.of(*candidate) == alone && !frontiers.contains_key(candidate)
+            };
+            let candidate = (1..history.len()).find(testable)?;
+            (vec![candidate], share(alone), vec![candidate])
+        }
     };
-    if barred.is_empty() {
-        // Then every candidate is a class of its own, and all of an atom are equal.
-        let (at, _) = (0..atoms.all().len())
-            .map(|at| (at, posterior.atoms[at].mass / atoms.all()[at].size as f64))
-            .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let candidate = (1..history.len()).find(|candidate| atoms.of(*candidate) == at)?;
-        let before = history.parents(candidate);
-        return Some(Class {
-            members: vec![candidate],
-            mass: share(candidate),
-            before,
-            after: vec![candidate],
-        });
-    }
-    let mut classes: BTreeMap<Vec<usize>, (f64, Vec<usize>)> = BTreeMap::new();
-    for candidate in 1..history.len() {
-        let key = if barred.contains(&candidate) {
-            frontier(history, candidate, barred)
-        } else {
-            vec![candidate]
-        };
-        let class = classes.entry(key).or_default();
-        class.0 += share(candidate);
-        class.1.push(candidate);
-    }
-    let (after, (mass, members)) = classes.into_iter().max_by(|a, b| a.1.0.total_cmp(&b.1.0))?;
-    let before = below(history, &members, &after, barred);
+    let before = below(history, &members, &after, |at| frontiers.contains_key(&at));
     Some(Class { members, mass, before, after })
 }
 
-/// The oldest testable versions that contain an untestable one.
-fn frontier(history: &History, candidate: usize, barred: &BTreeSet<usize>) -> Vec<usize> {
-    let reached = walk(candidate, barred, |at| history.children(at));
+/// The frontier of each untestable version: the oldest testable versions that contain it. What has
+/// the same frontier cannot be told apart.
+pub(super) fn frontiers(
+    history: &History,
+    barred: &BTreeSet<usize>,
+) -> BTreeMap<usize, Vec<usize>> {
+    barred.iter().map(|version| (*version, frontier(history, *version, barred))).collect()
+}
+
+fn frontier(history: &History, version: usize, barred: &BTreeSet<usize>) -> Vec<usize> {
+    let reached = walk(version, |at| barred.contains(&at), |at| history.children(at));
+    if history.is_list() || reached.len() < 2 {
+        return reached;
+    }
     // Those that contain another one of them tell nothing more.
-    let contained: Vec<(usize, Vec<bool>)> = if history.is_list() || reached.len() < 2 {
-        Vec::new()
-    } else {
-        reached.iter().map(|at| (*at, history.contained(*at))).collect()
+    let newer = |at: &usize| {
+        let inside = history.contained(*at);
+        reached.iter().any(|other| other != at && inside[*other])
     };
-    reached
-        .iter()
-        .copied()
-        .filter(|at| {
-            let Some((_, inside)) = contained.iter().find(|(of, _)| of == at) else { return true };
-            !reached.iter().any(|other| other != at && inside[*other])
-        })
-        .collect()
+    reached.iter().copied().filter(|at| !newer(at)).collect()
 }
 
 /// The newest testable versions that contain none of the members.
@@ -111,25 +113,29 @@ fn below(
     history: &History,
     members: &[usize],
     after: &[usize],
-    barred: &BTreeSet<usize>,
+    is_barred: impl Fn(usize) -> bool,
 ) -> Vec<usize> {
     let mut found = BTreeSet::new();
     for start in members.iter().chain(after) {
-        found.extend(walk(*start, barred, |at| history.parents(at)));
+        found.extend(walk(*start, &is_barred, |at| history.parents(at)));
     }
     found.retain(|at| !after.contains(at));
     found.into_iter().collect()
 }
 
 /// Follows `next` through untestable versions to the first testable ones, ascending.
-fn walk(start: usize, barred: &BTreeSet<usize>, next: impl Fn(usize) -> Vec<usize>) -> Vec<usize> {
+fn walk(
+    start: usize,
+    is_barred: impl Fn(usize) -> bool,
+    next: impl Fn(usize) -> Vec<usize>,
+) -> Vec<usize> {
     let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
     let mut open = next(start);
     while let Some(at) = open.pop() {
         if !seen.insert(at) {
             continue;
         }
-        if barred.contains(&at) {
+        if is_barred(at) {
             open.extend(next(at));
         } else {
             found.insert(at);

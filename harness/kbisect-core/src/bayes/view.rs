@@ -130,7 +130,7 @@ impl NoisySearch {
 
     /// Runs that the comparison of the culprit and its neighbour is expected to take.
     fn comparison_left(&self, p: f64) -> f64 {
-        let class = likeliest(&self.history, &self.atoms, &self.posterior, &self.barred)
+        let class = likeliest(&self.history, &self.atoms, &self.posterior, &self.frontiers)
             .filter(|class| class.mass > 0.5);
         let odds = |share: f64| (share / (1.0 - share)).ln();
         let (failures, unsure) = class.map_or((0, 0.0), |class| {
