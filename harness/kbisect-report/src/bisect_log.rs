@@ -84,8 +84,21 @@ pub(crate) fn bisect_log(dossier: &Dossier) -> Option<String> {
     Some(to)
 }
 
-/// The answers that the search got, in order; the last one of a kernel that was tried again.
+/// The answers that the search got, in order; the last one of a kernel that was tried again. Under
+/// doubt one run says little: what is believed at the end counts.
 fn answers(dossier: &Dossier) -> Vec<(&Kernel, Mark)> {
+    if dossier.series().iter().any(|entry| entry.belief.is_some()) {
+        let believed = |entry: &'_ SeriesEntry| {
+            let belief = entry.belief.as_ref()?;
+            Some(match belief.tally.counted() {
+                0 => Mark::Skip,
+                _ if belief.bad > 0.5 => Mark::Bad,
+                _ => Mark::Good,
+            })
+        };
+        let series = dossier.series().iter();
+        return series.filter_map(|entry| Some((&entry.kernel, believed(entry)?))).collect();
+    }
     let mut answers: Vec<(&Kernel, Mark)> = Vec::new();
     for line in &dossier.journal {
         if let RunEvent::TrialEnded { record, mark: Some(mark), .. } = &line.event {

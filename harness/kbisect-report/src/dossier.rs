@@ -33,9 +33,9 @@ pub struct Dossier {
 #[derive(Clone, Debug)]
 pub enum Subject {
     /// A bisection.
-    Bisection(BisectResult),
+    Bisection(Box<BisectResult>),
     /// A single trial.
-    Trial(RunResult),
+    Trial(Box<RunResult>),
 }
 
 /// Why there is nothing to report.
@@ -124,7 +124,7 @@ impl Dossier {
         let result = BisectResult::from_journal(&journal, &folder.display().to_string())
             .ok_or_else(|| DossierError::NotBegun(folder.to_owned()))?;
         let extra = Extra::from_journal(&journal);
-        let subject = Subject::Bisection(result);
+        let subject = Subject::Bisection(Box::new(result));
         let evidence = Evidence::default();
         let mut dossier = Self { subject, journal, warning, folder: None, extra, evidence };
         dossier.look_into(folder);
@@ -136,7 +136,7 @@ impl Dossier {
     pub fn of_trial(result: RunResult, folder: Option<&Path>) -> Self {
         let mut dossier = Self {
             extra: Extra { scenario_summary: String::new(), ..Extra::default() },
-            subject: Subject::Trial(result),
+            subject: Subject::Trial(Box::new(result)),
             journal: Vec::new(),
             warning: None,
             folder: None,

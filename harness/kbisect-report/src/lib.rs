@@ -9,6 +9,7 @@ mod bisect_log;
 mod bundle;
 mod documents;
 mod dossier;
+mod doubt;
 mod evidence;
 mod extra;
 mod fields;

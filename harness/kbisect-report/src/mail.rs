@@ -213,6 +213,9 @@ fn confidence(to: &mut String, dossier: &Dossier) {
     heading(to, "Confidence");
     let statement = result.confidence.statement.trim_end_matches('.');
     paragraph(to, &format!("{}: {statement}.", result.confidence.level));
+    for text in crate::doubt::sentences(result) {
+        paragraph(to, &text);
+    }
     for text in result.warnings.iter().chain(&dossier.extra.notes) {
         paragraph(to, &format!("Note: {text}"));
     }

@@ -334,9 +334,8 @@ impl<'a> Story<'a> {
             Direction::Fix => ("bad", "good"),
         };
         // A failure of another kind says nothing about the one that is looked for.
-        let is = |entry: &&SeriesEntry, word: &str| {
-            entry.verdict == word && (word != "bad" || entry.reason.is_none())
-        };
+        let is =
+            |entry: &&SeriesEntry, word: &str| entry.verdict == word && !is_other_failure(entry);
         let old = series.iter().rev().find(|entry| is(entry, old_word));
         let new = series.iter().find(|entry| is(entry, new_word));
         match (old, new) {
@@ -362,7 +361,7 @@ impl<'a> Story<'a> {
             .iter()
             .filter(|entry| match entry.verdict.as_str() {
                 "skip" | "infra" | "untestable" => true,
-                "bad" => entry.reason.is_some(),
+                "bad" => is_other_failure(entry),
                 _ => false,
             })
             .collect()
@@ -379,6 +378,12 @@ impl<'a> Story<'a> {
             .filter(|entry| entry.verdict == "untested" && !assumed(entry))
             .count()
     }
+}
+
+/// Whether a kernel failed in another way than the one that is looked for. Under doubt the reason of
+/// a bad kernel is its count of runs.
+pub(crate) fn is_other_failure(entry: &SeriesEntry) -> bool {
+    entry.verdict == "bad" && entry.reason.is_some() && entry.belief.is_none()
 }
 
 /// A number with its noun: `1 trial`, `4 trials`.

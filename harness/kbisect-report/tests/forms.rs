@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{Does, Play, Stop, run_result};
-use kbisect_core::search::Direction;
+use kbisect_core::bayes::{Ending, Settings};
+use kbisect_core::run::{JournalLine, RunEvent};
+use kbisect_core::search::{Direction, Mark};
 use kbisect_report::{Dossier, Format};
 use proptest::prelude::*;
 
@@ -191,6 +193,56 @@ proptest! {
         prop_assert!(!html.contains("<script"));
         prop_assert!(!html.chars().any(|c| c.is_control() && c != '\n'));
     }
+}
+
+/// A search under doubt: 6.12.69 fails in some runs only, and passed last.
+fn doubtful() -> Dossier {
+    let play = Play::new(&[
+        ("6.12.43-1", Pass),
+        ("6.12.57-1", Pass),
+        ("6.12.69-1", Lose),
+        ("6.12.96-1", Lose),
+    ]);
+    let mut journal = play.journal();
+    let RunEvent::Began { plan } = &mut journal[0].event else { panic!("no plan") };
+    plan.options.doubt = Some(Settings::default());
+    let template = play.trial(1, 2);
+    journal.truncate(1);
+    let runs = [(3, "xxx"), (0, "..."), (2, "x.x.xxx."), (1, ".........")];
+    let mut number = 0;
+    for (index, pattern) in runs {
+        for run in pattern.chars() {
+            number += 1;
+            let mut record = play.trial(number, index);
+            let (verdict, mark) =
+                if run == 'x' { ("bad", Mark::Bad) } else { ("good", Mark::Good) };
+            record.verdict = verdict.to_owned();
+            record.symptom = (run == 'x').then(|| template.symptom.clone().unwrap());
+            let ended = RunEvent::TrialEnded { index, record: Box::new(record), mark: Some(mark) };
+            journal.push(JournalLine { at_ms: 1_000_000 + u64::from(number), event: ended });
+        }
+    }
+    let ending =
+        Ending::Found { first_new: 2, last_old: vec![1], probability: 0.995, skipped: Vec::new() };
+    journal.push(JournalLine { at_ms: 2_000_000, event: RunEvent::Decided { ending } });
+    Dossier::of_journal(Path::new("results/sample"), journal, None).unwrap()
+}
+
+/// Counts, not the last run, say what a kernel is; and a count is no other failure.
+#[test]
+fn under_doubt_counts_are_what_is_said() {
+    let dossier = doubtful();
+    let log = Format::BisectLog.render(&dossier).unwrap();
+    assert!(log.contains("git bisect bad v6.12.69\n") && log.contains("failed 5 of 8"), "{log}");
+    let html = Format::Html.render(&dossier).unwrap();
+    assert!(html.contains("bad 5:8") && !html.contains("another failure"), "{html}");
+    let text = Format::Text.render(&dossier).unwrap();
+    assert!(text.contains("fail:runs 5:8") && text.contains("Bad kernels fail in"), "{text}");
+    let markdown = Format::Markdown.render(&dossier).unwrap();
+    assert!(
+        markdown.contains("| 6.12.69 | 5 of 8 |") && !markdown.contains("another failure"),
+        "{markdown}"
+    );
 }
 
 /// A repository with a tag for each release.

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::parts::{block, cell, check, code, facts, paragraph, table, verdict_word};
 use crate::dossier::{Dossier, Subject};
+use crate::doubt;
 use crate::fields::{self, State};
 use crate::journal::JOURNAL_NAME;
 use crate::story::{count, duration};
@@ -80,6 +81,18 @@ pub(super) fn confidence(dossier: &Dossier) -> Markup {
         p {
             b { (cell(&result.confidence.level)) } ": "
             (paragraph(result.confidence.statement.trim_end_matches('.'))) "."
+        }
+        @for text in doubt::sentences(result) { p { (paragraph(&text)) } }
+        @let beliefs = doubt::rows(result);
+        @if !beliefs.is_empty() {
+            (table(&doubt::HEAD, beliefs.into_iter().map(|row| {
+                vec![
+                    html! { (cell(&story.label(row.kernel))) },
+                    html! { (row.runs) },
+                    html! { (row.bad) },
+                    html! { (row.culprit) },
+                ]
+            })))
         }
         ul.plain {
             li { "Tested: " (tested) " of " (count(result.series.len(), "kernel")) " of the series." }

@@ -6,6 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::parts::{cell, class_of, code, paragraph, verdict_word};
 use super::{details, seen, timeline};
 use crate::dossier::{Dossier, Subject};
+use crate::story::is_other_failure;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -127,13 +128,16 @@ fn series(dossier: &Dossier) -> Markup {
         ol.series {
             @for entry in entries {
                 @let side = sides.iter().find(|side| side.kernel.id == entry.kernel.id);
-                @let other = entry.verdict == "bad" && entry.reason.is_some();
+                @let other = is_other_failure(entry);
                 @let class = if other { "other" } else { class_of(&entry.verdict) };
                 li class=(if side.is_some() { format!("{class} edge") } else { class.to_owned() })
                     title=[entry.reason.as_deref().map(cell)] {
                     (cell(&story.label(&entry.kernel)))
                     span {
                         (if other { "another failure".to_owned() } else { cell(&entry.verdict) })
+                        @if let Some(belief) = &entry.belief {
+                            " " (belief.tally.fails) ":" (belief.tally.counted())
+                        }
                         @if let Some(side) = side { ", " (side.label) }
                     }
                 }

@@ -10,9 +10,10 @@ use kbisect_core::trial::TrialRecord;
 use super::evidence;
 use super::parts::{self, CELL, put, table};
 use crate::dossier::as_kbisect;
+use crate::doubt;
 use crate::extra::Extra;
 use crate::journal::JOURNAL_NAME;
-use crate::story::{Story, count, duration};
+use crate::story::{Story, count, duration, is_other_failure};
 use crate::text::{code, code_cell, command_line, prose};
 
 /// Writes the report of a bisection, to be saved as `report.md`. It says the same whenever it is
@@ -154,9 +155,10 @@ fn series(to: &mut String, story: &Story<'_>) {
     let sides = story.sides();
     let rows = series.iter().map(|entry| {
         let side = sides.iter().find(|side| side.kernel.id == entry.kernel.id);
-        let verdict = match (entry.verdict.as_str(), &entry.reason) {
-            ("bad", Some(_)) => "bad, another failure".to_owned(),
-            (word, _) => prose(word, CELL),
+        let verdict = if is_other_failure(entry) {
+            "bad, another failure".to_owned()
+        } else {
+            prose(&entry.verdict, CELL)
         };
         let verdict = match side {
             Some(side) => format!("**{verdict}** ({})", side.label),
@@ -211,6 +213,17 @@ fn confidence(to: &mut String, story: &Story<'_>, extra: &Extra) {
     let statement = result.confidence.statement.trim_end_matches('.');
     put!(to, "{}: {}.", prose(&result.confidence.level, CELL), prose(statement, 1000));
     put!(to);
+    let beliefs = doubt::rows(result);
+    if !beliefs.is_empty() {
+        for text in doubt::sentences(result) {
+            put!(to, "{}", prose(&text, CELL));
+            put!(to);
+        }
+        let rows = beliefs
+            .into_iter()
+            .map(|row| vec![prose(&story.label(row.kernel), CELL), row.runs, row.bad, row.culprit]);
+        table(to, &doubt::HEAD, rows);
+    }
     let mut texts = Vec::new();
     let untested = story.untested();
     if story.found() && untested > 0 {

@@ -1,0 +1,106 @@
+//! What a search under doubt believes, in words and numbers that reports share.
+
+use kbisect_core::bayes::Estimate;
+use kbisect_core::kernel::Kernel;
+use kbisect_core::run::BisectResult;
+
+/// Heads of the table of versions.
+pub(crate) const HEAD: [&str; 4] =
+    ["version", "failed of runs", "bad with probability", "change came with it with probability"];
+
+/// A version that was run.
+pub(crate) struct Row<'a> {
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) runs: String,
+    pub(crate) bad: String,
+    pub(crate) culprit: String,
+}
+
+/// The versions that were run, in their order; none without doubt.
+pub(crate) fn rows(result: &BisectResult) -> Vec<Row<'_>> {
+    let with = |entry: &'_ kbisect_core::run::SeriesEntry| entry.belief.is_some();
+    result
+        .series
+        .iter()
+        .filter(|entry| with(entry))
+        .filter_map(|entry| {
+            let belief = entry.belief.as_ref()?;
+            let tally = belief.tally;
+            let more = tally.runs() - tally.counted();
+            let more = if more > 0 { format!(" ({more} not counted)") } else { String::new() };
+            Some(Row {
+                kernel: &entry.kernel,
+                runs: format!("{} of {}{more}", tally.fails, tally.counted()),
+                bad: percent(belief.bad),
+                culprit: percent(belief.culprit),
+            })
+        })
+        .collect()
+}
+
+/// Rates and odds, a sentence each.
+pub(crate) fn sentences(result: &BisectResult) -> Vec<String> {
+    let Some(doubt) = &result.doubt else { return Vec::new() };
+    let rate = |estimate: &Estimate| {
+        format!(
+            "{} (90 % interval {} to {})",
+            percent(estimate.mean),
+            percent(estimate.low),
+            percent(estimate.high)
+        )
+    };
+    let mut sentences = vec![
+        format!("Bad kernels fail in {} of their runs.", rate(&doubt.bad_rate)),
+        format!("Good kernels fail in {} of theirs.", rate(&doubt.good_rate)),
+    ];
+    let credible: Vec<&str> = doubt
+        .credible
+        .iter()
+        .filter_map(|index| Some(result.series.get(*index)?.kernel.package_version.as_str()))
+        .collect();
+    if credible.len() > 1 {
+        sentences.push(format!(
+            "With 95 % probability the change came with one of: {}.",
+            credible.join(", ")
+        ));
+    }
+    // Runs that show the failure with 95 % probability at least once.
+    let p = doubt.bad_rate.mean;
+    if p > 0.0 && p < 0.95 {
+        let runs = (0.05_f64.ln() / (1.0 - p).ln()).ceil();
+        sentences.push(format!(
+            "{runs:.0} runs of a bad kernel show the failure with 95 % probability."
+        ));
+    }
+    sentences
+}
+
+/// A probability for people.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        p if !p.is_finite() => "unknown".to_owned(),
+        p if p > 0.0 && p < 0.1 => "< 0.1 %".to_owned(),
+        p if p > 99.9 && p < 100.0 => "> 99.9 %".to_owned(),
+        p if p < 10.0 => format!("{p:.1} %"),
+        p => format!("{p:.0} %"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_for_people() {
+        for (share, text) in [
+            (0.0, "0.0 %"),
+            (0.0004, "< 0.1 %"),
+            (0.123, "12 %"),
+            (0.9995, "> 99.9 %"),
+            (1.0, "100 %"),
+        ] {
+            assert_eq!(percent(share), text);
+        }
+    }
+}
