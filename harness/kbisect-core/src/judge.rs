@@ -132,7 +132,13 @@ fn wrong_clock(seen: &Observation, kind: SymptomKind) -> Option<&String> {
             let first = seen.reports.iter().find(|report| report.phase > Phase::Boot)?;
             seen.clock.as_ref().filter(|_| first.kind == SymptomKind::Hang)
         }
-        SymptomKind::Hang => seen.clock.as_ref(),
+        // Silence is measured by the host's clock, a stall by the guest's.
+        SymptomKind::Hang => {
+            let stall = |report: &ConsoleReport| {
+                report.kind == SymptomKind::Hang && report.phase > Phase::Boot
+            };
+            seen.clock.as_ref().filter(|_| seen.reports.iter().any(stall))
+        }
         SymptomKind::Oops
         | SymptomKind::Warning
         | SymptomKind::Reboot
@@ -374,6 +380,12 @@ mod tests {
         assert_eq!(kind_of(&wrong(reports(&[&made_fatal]))), Some(SymptomKind::Panic));
         assert_eq!(kind_of(&wrong(reports(&[&oops]))), Some(SymptomKind::Oops));
         assert_eq!(wrong(good()), Verdict::Good, "what was shown was shown");
+        let silent = Observation { end: MachineEnd::Silent { seconds: 64 }, ..good() };
+        assert_eq!(
+            kind_of(&wrong(silent)),
+            Some(SymptomKind::Hang),
+            "silence is the host's to measure"
+        );
         let peers = Observation { peer_clock: Some("x".to_owned()), ..reports(&[&stall]) };
         let verdict = judge(&peers, WarningPolicy::Bad);
         assert_eq!(kind_of(&verdict), Some(SymptomKind::Hang), "another machine's clock");
