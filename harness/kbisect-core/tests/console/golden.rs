@@ -4,6 +4,8 @@
 //! of the only report (none: there is none), `KIND:`, `FATAL: Y`, `SUPPRESSED: Y`, `CORRUPTED: Y`;
 //! an empty line ends the header.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
