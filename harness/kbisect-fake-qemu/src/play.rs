@@ -251,6 +251,13 @@ impl Player {
             }
             Action::Mute => park(),
             Action::Flood(mib) => self.flood(*mib),
+            Action::Endless(mib) => {
+                let block = "x".repeat(MIB);
+                (0..*mib).for_each(|_| self.print(&block));
+            }
+            Action::Bytes(bytes) => {
+                let _ = (&self.console).write_all(bytes);
+            }
             Action::Qmp(line) => self.qmp_line(line),
             Action::QmpEndless(mib) => {
                 let block = vec![b'x'; MIB];
@@ -365,6 +372,13 @@ impl Player {
                     self.send(&Event::Terminal { id, data: vec![0x1b; 512] });
                     let exit = Exit::Signal(9);
                     self.send(&Event::ServiceExited { id, exit, again: false });
+                }
+                return;
+            }
+            Lie::Strangers => {
+                for id in 0..2000 {
+                    let line = vec![b'x'; 1 << 16];
+                    self.send(&Event::ServiceOutput { id: 1 << 20 | id, line });
                 }
                 return;
             }

@@ -95,6 +95,10 @@ pub enum Action {
     Mute,
     /// So many MiB on the console.
     Flood(u64),
+    /// So many MiB on the console without a line end.
+    Endless(u64),
+    /// Bytes on the console, whatever they are.
+    Bytes(Vec<u8>),
     /// A line on QMP.
     Qmp(String),
     /// So many MiB on QMP without a line end.
@@ -178,6 +182,8 @@ pub enum Lie {
     Cut,
     /// Answers to requests that were never made.
     Unasked,
+    /// Output of two thousand services that were never started, 64 KiB each.
+    Strangers,
     /// The channel is closed.
     Close,
 }
@@ -319,6 +325,8 @@ fn action_of(line: &str) -> Option<Action> {
         "hang" => Action::Hang,
         "mute" => Action::Mute,
         "flood" => Action::Flood(rest.parse().ok()?),
+        "endless" => Action::Endless(rest.parse().ok()?),
+        "bytes" => Action::Bytes(hex(rest)?),
         "qmp" => Action::Qmp(text()),
         "qmp-endless" => Action::QmpEndless(rest.parse().ok()?),
         "channel" => Action::Channel(lie_of(rest)?),
@@ -362,6 +370,7 @@ fn lie_of(word: &str) -> Option<Lie> {
         "no-message" => Lie::NoMessage,
         "cut" => Lie::Cut,
         "unasked" => Lie::Unasked,
+        "strangers" => Lie::Strangers,
         "close" => Lie::Close,
         _ => return None,
     })

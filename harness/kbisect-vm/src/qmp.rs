@@ -21,6 +21,8 @@ pub enum QmpEvent {
     Watchdog,
     /// The virtual CPUs stopped.
     Stopped,
+    /// They go on.
+    Resumed,
     /// A dump of the guest's memory ended; why it failed, if it did.
     DumpEnded(Option<String>),
 }
@@ -97,6 +99,7 @@ fn parse(line: &[u8]) -> Option<QmpEvent> {
         "GUEST_PANICKED" => Some(QmpEvent::GuestPanicked),
         "WATCHDOG" => Some(QmpEvent::Watchdog),
         "STOP" => Some(QmpEvent::Stopped),
+        "RESUME" => Some(QmpEvent::Resumed),
         "DUMP_COMPLETED" => {
             let data = value.get("data")?;
             let status = data.get("result").and_then(|result| result.get("status"));

@@ -33,19 +33,39 @@ impl Log {
         if self.marker.is_none() {
             self.find_marker(bytes);
         }
-        if self.written < MAX_CONSOLE {
-            let _ = self.file.write_all(bytes);
-            self.note_time();
-        }
+        let before = self.written;
         self.written += bytes.len() as u64;
+        if before >= MAX_CONSOLE {
+            return;
+        }
+        let _ = self.file.write_all(bytes);
+        self.note_time(before);
+        if self.written >= MAX_CONSOLE {
+            let mib = MAX_CONSOLE >> 20;
+            let _ =
+                write!(self.file, "\r\n[kbisect: more than {mib} MiB: the rest is not kept]\r\n");
+        }
     }
 
-    fn note_time(&mut self) {
+    /// What the log leaves out, in words.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        (self.written > MAX_CONSOLE).then(|| {
+            format!(
+                "the console printed {} MiB: console.log holds the first {} MiB, all of it was read \
+                 for failures",
+                mib(self.written),
+                mib(MAX_CONSOLE)
+            )
+        })
+    }
+
+    fn note_time(&mut self, offset: u64) {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_nanos());
         if self.parts < MAX_TIMES && nanos.abs_diff(self.noted) >= BETWEEN_TIMES {
             self.parts += 1;
             self.noted = nanos;
-            let _ = writeln!(self.times, "{nanos} {}", self.written);
+            let _ = writeln!(self.times, "{nanos} {offset}");
         }
     }
 

@@ -132,6 +132,8 @@ pub struct MachineState {
     pub end: Option<MachineEnd>,
     /// Services that were asked for.
     pub services: BTreeMap<RequestId, ServiceState>,
+    /// What console.log leaves out, in words; nothing as a rule.
+    pub console_left_out: Option<String>,
     /// Whether the guest said through pvpanic that it panicked.
     pub panicked: bool,
     /// Whether the guest's watchdog ran out.
@@ -246,6 +248,7 @@ impl Machine {
                 reports: Vec::new(),
                 end: None,
                 services: BTreeMap::new(),
+                console_left_out: None,
                 panicked: false,
                 watchdog: false,
                 heard: started,
@@ -274,6 +277,7 @@ impl Machine {
             orders: given,
             dumping: None,
             pauses: spec.vmcore.is_some(),
+            paused: false,
             log: Log {
                 file: console_log,
                 times,

@@ -43,6 +43,8 @@ pub(super) struct Watch {
     pub dumping: Option<oneshot::Sender<Option<String>>>,
     /// Whether QEMU pauses where it would end: after a restart that nobody asked for.
     pub pauses: bool,
+    /// The virtual CPUs stand still, and we did not ask for it.
+    pub paused: bool,
     pub log: Log,
     pub scanner: Scanner,
     pub decoder: Decoder,
@@ -106,6 +108,9 @@ impl Watch {
         }
         self.last_console = Instant::now();
         self.log.push(bytes);
+        if let Some(words) = self.log.left_out() {
+            lock(&self.shared.state).console_left_out = Some(words);
+        }
         let events = self.scanner.push(bytes);
         self.on_scanned(events);
     }
@@ -246,7 +251,8 @@ impl Watch {
                 }
                 QmpEvent::Watchdog => lock(&self.shared.state).watchdog = true,
                 QmpEvent::GuestPanicked => lock(&self.shared.state).panicked = true,
-                QmpEvent::Stopped => {}
+                QmpEvent::Stopped => self.paused = self.dumping.is_none(),
+                QmpEvent::Resumed => self.paused = false,
                 QmpEvent::DumpEnded(error) => {
                     if let Some(done) = self.dumping.take() {
                         let _ = done.send(error);
@@ -287,6 +293,14 @@ impl Watch {
             self.scanner = Scanner::new();
             self.on_scanned(events);
             self.down(MachineEnd::Running);
+            return;
+        }
+        // No guest can do that: QEMU does, when the host fails it, and people do.
+        if self.paused && self.shutdown.is_none() && quiet {
+            drop(state);
+            self.down(MachineEnd::QemuEnded(
+                "QEMU paused the machine and did not let it go on".to_owned(),
+            ));
             return;
         }
         let silent = now.duration_since(state.heard);

@@ -187,6 +187,7 @@ impl<'a> Trial<'a> {
         let mut release = None;
         if let Some(candidate) = self.candidate.take() {
             let state = candidate.stop().await;
+            self.notes.extend(state.console_left_out.clone());
             let state = self.frozen.take().unwrap_or(state);
             merge_state(&mut self.seen, &state);
             release = state.hello.map(|hello| hello.release);

@@ -64,8 +64,15 @@ fn a_flooded_console_is_cut_in_the_log_and_read_to_the_end() {
     let mut bench = Bench::new();
     let (kind, _) = bench.bad("at http\n flood 80\n panic nft_fake_eval\n exit 0\n");
     assert_eq!(kind, SymptomKind::Panic, "the panic came after the part that is kept");
-    let log = bench.trial_folder().join("candidate/console.log").metadata().unwrap().len();
-    assert!((60 << 20..72 << 20).contains(&log), "{log} bytes are kept");
+    let log = std::fs::read(bench.trial_folder().join("candidate/console.log")).unwrap();
+    assert!((60 << 20..66 << 20).contains(&log.len()), "{} bytes are kept", log.len());
+    let end = "[kbisect: more than 64 MiB: the rest is not kept]\r\n";
+    assert!(log.ends_with(end.as_bytes()), "who reads the log is told");
+    let result = bench.trial("at http\n flood 80\n");
+    let told = "console.log holds the first 64 MiB, all of it was read for failures";
+    assert!(result.notes.iter().any(|note| note.ends_with(told)), "{:?}", result.notes);
+    let result = bench.trial("at http\n flood 1\n");
+    assert!(!result.notes.iter().any(|note| note.contains("console.log")), "{:?}", result.notes);
 }
 
 #[test]
@@ -91,6 +98,78 @@ fn control_characters_reach_the_log_only() {
     let mut bench = Bench::new();
     let result = bench.trial("at http\n print \u{1b}[2J\u{1b}]0;title\u{7}\u{fffd} \u{0} text\n");
     assert_eq!(result.verdict, Verdict::Good);
+}
+
+#[test]
+fn bytes_that_are_no_text_hide_no_crash() {
+    let mut bench = Bench::new();
+    // NULs, broken UTF-8, half an escape sequence, a screen that is cleared, lines drawn over.
+    let noise = "00 00 ff fe c3 28 1b 5b 32 4a 1b 5b 33 e2 82 0d 0d 62 61 72 0a";
+    let result = bench.trial(&format!(
+        "at http\n bytes {noise}\n panic nft_fake_eval\n bytes {noise}\n exit 0\n"
+    ));
+    let Verdict::Bad(symptom) = &result.verdict else { panic!("{}", result.verdict) };
+    assert_eq!(symptom.kind, SymptomKind::Panic);
+    assert!(symptom.title.ends_with("in nft_fake_eval"), "{}", symptom.title);
+    let text = &result.observation.reports[0].text;
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+}
+
+#[test]
+fn a_line_that_never_ends_hides_no_crash() {
+    let mut bench = Bench::new();
+    let (kind, title) = bench.bad("at http\n endless 80\n panic nft_fake_eval\n exit 0\n");
+    assert_eq!(kind, SymptomKind::Panic, "{title}");
+    assert_eq!(bench.trial("at http\n endless 8\n").verdict, Verdict::Good);
+}
+
+#[test]
+fn a_hello_on_the_console_is_none() {
+    let mut bench = Bench::new();
+    for (script, words) in [
+        ("at start\n marker\n mute\n", "no sign of life"),
+        ("at start\n marker\n panic f\n exit 0\n", "in f"),
+        (
+            "at start\n print kbisect.channel.0 hello, protocol 3, 6.12.57\n mute\n",
+            "no sign of life",
+        ),
+    ] {
+        let reason = bench.skip(script);
+        assert!(reason.contains(words), "{script}: {reason}");
+    }
+}
+
+#[test]
+fn a_crash_that_user_space_quotes_is_none() {
+    let mut bench = Bench::new();
+    let result = bench.trial(
+        "at http\n\
+         print Kernel panic - not syncing: what a test wants to see\n\
+         print BUG: KASAN: use-after-free in quoted+0x1/0x2\n\
+         print # [   12.345678] general protection fault: 0000 [#1] SMP\n\
+         print app[12]: WARNING: CPU: 0 PID: 1 at net/a.c:1 quoted+0x1/0x2\n",
+    );
+    assert_eq!(result.verdict, Verdict::Good);
+    assert!(result.observation.reports.is_empty(), "{:?}", result.observation.reports);
+}
+
+/// A guest cannot do that: QEMU does when the host fails it, and whoever finds its monitor.
+#[test]
+fn a_machine_that_is_paused_says_nothing_of_the_kernel() {
+    let mut bench = Bench::new();
+    let stop = "qmp {\"event\": \"STOP\"}";
+    for script in [format!("at http\n {stop}\n hang\n"), format!("at start\n {stop}\n mute\n")] {
+        let reason = bench.infra(&script);
+        assert_eq!(reason, "QEMU paused the machine and did not let it go on", "{script}");
+    }
+    let resumed = format!("at http\n {stop}\n qmp {{\"event\": \"RESUME\"}}\n delay 500\n");
+    assert_eq!(bench.trial(&resumed).verdict, Verdict::Good);
+}
+
+#[test]
+fn a_second_hello_changes_nothing() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.trial("at http\n hello 3\n marker\n").verdict, Verdict::Good);
 }
 
 #[test]
