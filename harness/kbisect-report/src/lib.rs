@@ -26,7 +26,10 @@ mod story;
 mod terminal;
 mod text;
 
-pub use bundle::{Bundle, BundleError, BundleFile, BundleOptions, Carries};
+pub use bundle::{
+    Bundle, BundleDocument, BundleError, BundleFile, BundleManifest, BundleOptions, Carries,
+    LeftOut, Placeholder, Replacement,
+};
 pub use documents::{
     DebugDocument, DecodeDocument, DecodedTrace, DetectDocument, DetectedReport, DoctorAccelerator,
     DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel,

@@ -4,7 +4,7 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 12] = [
+pub const SCHEMA_NAMES: [&str; 14] = [
     "bisect",
     "run",
     "plan",
@@ -15,6 +15,8 @@ pub const SCHEMA_NAMES: [&str; 12] = [
     "debug",
     "decode",
     "scenarios",
+    "bundle",
+    "manifest",
     "error",
     "scenario",
 ];
@@ -38,6 +40,8 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "debug" => include_str!("../schemas/debug.json"),
         "decode" => include_str!("../schemas/decode.json"),
         "scenarios" => include_str!("../schemas/scenarios.json"),
+        "bundle" => include_str!("../schemas/bundle.json"),
+        "manifest" => include_str!("../schemas/manifest.json"),
         "error" => include_str!("../schemas/error.json"),
         "scenario" => include_str!("../schemas/scenario.json"),
         _ => return None,

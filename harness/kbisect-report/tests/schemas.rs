@@ -9,8 +9,8 @@ use std::path::Path;
 
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_report::{
-    DebugDocument, DecodeDocument, DetectDocument, DoctorDocument, ErrorDocument, KernelsDocument,
-    SCHEMA_NAMES, ScenariosDocument, schema,
+    BundleDocument, BundleManifest, DebugDocument, DecodeDocument, DetectDocument, DoctorDocument,
+    ErrorDocument, KernelsDocument, SCHEMA_NAMES, ScenariosDocument, schema,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -30,6 +30,8 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("debug", of::<DebugDocument>("debug", "Files with the debug information of a kernel.")),
         ("decode", of::<DecodeDocument>("decode", "Traces with source lines.")),
         ("scenarios", of::<ScenariosDocument>("scenarios", "The scenarios that are known.")),
+        ("bundle", of::<BundleDocument>("bundle", "A bundle that was written.")),
+        ("manifest", of::<BundleManifest>("manifest", "How a bundle was made.")),
         ("error", of::<ErrorDocument>("error", "Why a command failed.")),
     ]
 }

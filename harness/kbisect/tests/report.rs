@@ -115,6 +115,10 @@ fn a_bundle_is_written_whole_or_not_at_all() {
     let ended = good(dir.path(), &["report", "r1", "--bundle"]);
     assert!(ended.stdout.starts_with("r1.tar.zst ("), "{}", ended.stdout);
     let first = fs::read(dir.path().join("r1.tar.zst")).unwrap();
+    let ended = good(dir.path(), &["report", "r1", "--bundle=json.tar.zst", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(document["schema"], "kbisect.bundle/1");
+    assert_eq!(document["path"], "json.tar.zst");
     good(dir.path(), &["report", "r1", "--bundle=again.tar.zst"]);
     // The command that made it stands in it: the same command gives the same bytes.
     good(dir.path(), &["report", "r1", "--bundle"]);

@@ -5,10 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
+use super::document::{self, BundleManifest, Placeholder};
 use crate::dossier::Dossier;
 use crate::format::Format;
 use crate::redact::Redactor;
@@ -150,32 +150,25 @@ pub(super) fn manifest(
     left_out: &[(String, String)],
     redactor: Option<&mut Redactor>,
 ) -> BundleFile {
-    let mut placeholders: Vec<(&String, usize)> = Vec::new();
+    let mut placeholders: Vec<Placeholder> = Vec::new();
     for (_, new, count) in replaced {
-        match placeholders.iter_mut().find(|(known, _)| *known == new) {
-            Some((_, sum)) => *sum += count,
-            None => placeholders.push((new, *count)),
+        match placeholders.iter_mut().find(|known| known.placeholder == *new) {
+            Some(known) => known.count += count,
+            None => placeholders.push(Placeholder { placeholder: new.clone(), count: *count }),
         }
     }
-    placeholders.sort();
-    let redacted = redactor.is_some();
-    let document = json!({
-        "schema": "kbisect.bundle/1",
-        "run": dossier.name(),
-        "tool": format!("kbisect {}", env!("CARGO_PKG_VERSION")),
-        "run_by": format!("kbisect {}", dossier.tool_version()),
-        "command": command,
-        "redacted": redacted,
-        "placeholders": placeholders
-            .iter()
-            .map(|(new, count)| json!({ "placeholder": new, "count": count }))
-            .collect::<Vec<_>>(),
-        "left_out": left_out
-            .iter()
-            .map(|(path, why)| json!({ "path": path, "reason": why }))
-            .collect::<Vec<_>>(),
-    });
-    let text = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
+    placeholders.sort_by(|a, b| a.placeholder.cmp(&b.placeholder));
+    let manifest = BundleManifest {
+        schema: "kbisect.manifest/1".to_owned(),
+        run: dossier.name(),
+        tool: format!("kbisect {}", env!("CARGO_PKG_VERSION")),
+        run_by: format!("kbisect {}", dossier.tool_version()),
+        command: command.to_vec(),
+        redacted: redactor.is_some(),
+        placeholders,
+        left_out: document::left_out(left_out),
+    };
+    let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
     // The command can hold the very patterns.
     let text = redactor.map(|redactor| redactor.text(&text)).unwrap_or(text);
     BundleFile::text("manifest.json", text)

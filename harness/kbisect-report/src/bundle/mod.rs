@@ -4,6 +4,7 @@
 //! is made anew (reports, sums) follows from the run alone.
 
 mod archive;
+mod document;
 mod files;
 mod readme;
 mod script;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use regex::bytes::Regex;
 
+pub use document::{BundleDocument, BundleManifest, LeftOut, Placeholder, Replacement};
 pub use files::BundleFile;
 
 use crate::dossier::Dossier;

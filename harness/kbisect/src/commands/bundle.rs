@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use kbisect_core::kernel::{Kernel, KernelId};
 use kbisect_kernels::Settings;
 use kbisect_report::{
-    Bundle, BundleFile, BundleOptions, Carries, Dossier, RedactRules, Redactor, pattern,
+    Bundle, BundleDocument, BundleFile, BundleOptions, Carries, Dossier, RedactRules, Redactor,
+    pattern,
 };
 
 use crate::cli::{Global, ReportArgs};
@@ -57,6 +58,9 @@ pub fn bundle(
     let size = write(&bundle, &path)?;
     if !global.quiet {
         tell(&bundle, args.redact);
+    }
+    if global.json {
+        return output::json(&BundleDocument::new(path.display().to_string(), size, &bundle));
     }
     output::print(&format!("{} ({})\n", path.display(), output::bytes(size)))
 }
