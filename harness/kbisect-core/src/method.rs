@@ -131,7 +131,7 @@ impl Method {
         match (self, mark) {
             (Self::Halving(search), Some(mark)) => search.record(index, mark)?,
             (Self::Halving(_), None) => {}
-            (Self::Doubt(search), mark) => search.record(index, answer(record, mark))?,
+            (Self::Doubt(search), mark) => search.record(index, Answer::of(record, mark))?,
         }
         Ok(())
     }
@@ -161,16 +161,6 @@ fn role(purpose: Purpose) -> Role {
         Purpose::GoodEnd => Role::GoodEnd,
         Purpose::Cut => Role::Bisect,
         Purpose::Confirm | Purpose::Recheck => Role::Confirm,
-    }
-}
-
-fn answer(record: &TrialRecord, mark: Option<Mark>) -> Answer {
-    match mark {
-        None => Answer::Infra,
-        Some(Mark::Good) => Answer::Pass,
-        Some(Mark::Bad) => Answer::Fail,
-        Some(Mark::Skip) if record.symptom.is_some() => Answer::Other,
-        Some(Mark::Skip) => Answer::Skip,
     }
 }
 
