@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::dossier::{Dossier, Subject};
+use crate::fields::{State, fields};
+use crate::text::prose;
 
 /// A form of report. All are made from a run's folder, at any later time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,10 +97,13 @@ impl Format {
     /// [`RenderError`], when the run has none of this form.
     pub fn render(self, dossier: &Dossier) -> Result<String, RenderError> {
         Ok(match self {
-            Self::Markdown => match &dossier.subject {
-                Subject::Bisection(result) => crate::markdown(result, &dossier.extra),
-                Subject::Trial(result) => crate::markdown_run(result),
-            },
+            Self::Markdown => {
+                let text = match &dossier.subject {
+                    Subject::Bisection(result) => crate::markdown(result, &dossier.extra),
+                    Subject::Trial(result) => crate::markdown_run(result),
+                };
+                text + &not_available(dossier)
+            }
             Self::Html => crate::html(dossier),
             Self::Text => crate::mail::mail(dossier),
             Self::Json => {
@@ -116,6 +121,17 @@ impl Format {
             }
         })
     }
+}
+
+/// What recipients ask for and the run does not have, as a section of Markdown.
+fn not_available(dossier: &Dossier) -> String {
+    let mut text = "\n## Not in this report\n\n".to_owned();
+    for field in fields(dossier) {
+        if let State::Missing(why) | State::Partly(why) = &field.state {
+            text += &format!("- {}: {}\n", field.name, prose(why, 400));
+        }
+    }
+    text
 }
 
 impl FromStr for Format {

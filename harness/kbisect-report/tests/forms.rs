@@ -305,3 +305,17 @@ fn git_replays_the_log() {
         assert_eq!(found, git(&dir, &["rev-parse", "v6.12.69"]), "{log}");
     }
 }
+
+/// What recipients ask for is there, or named with the reason, in the forms that people read.
+#[test]
+fn what_a_run_does_not_have_is_named() {
+    let dossier = dossier(&plays()[0]);
+    for (format, says) in [
+        (Format::Markdown, "- decoded trace: there is no trace to decode"),
+        (Format::Text, "- decoded trace: there is no trace to decode"),
+        (Format::Html, "there is no trace to decode"),
+    ] {
+        let text = format.render(&dossier).unwrap();
+        assert!(text.contains(says), "{format}: {text}");
+    }
+}

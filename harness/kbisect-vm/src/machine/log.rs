@@ -79,3 +79,41 @@ impl Log {
         self.tail.drain(..self.tail.len() - keep);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A report puts each line where its part came, by offset.
+    #[test]
+    fn parts_are_noted_with_time_and_offset() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str| File::create(dir.path().join(name)).unwrap();
+        let mut log = Log {
+            file: file("console.log"),
+            times: file("console.times"),
+            parts: 0,
+            noted: 0,
+            written: 0,
+            marker: None,
+            tail: Vec::new(),
+        };
+        log.push(b"[    0.1] one\n");
+        // Once there are too many notes, the log itself goes on.
+        log.parts = MAX_TIMES;
+        log.push(b"two\n");
+        log.parts = 1;
+        log.noted = 0;
+        log.push(b"three\n");
+        let times = fs::read_to_string(dir.path().join("console.times")).unwrap();
+        let offsets: Vec<&str> =
+            times.lines().map(|line| line.split_once(' ').unwrap().1).collect();
+        assert_eq!(offsets, ["0", "18"]);
+        let (at, _) = times.split_once(' ').unwrap();
+        assert!(at.parse::<u64>().unwrap() > 1_700_000_000_000_000_000);
+        let text = fs::read_to_string(dir.path().join("console.log")).unwrap();
+        assert_eq!(text, "[    0.1] one\ntwo\nthree\n");
+    }
+}

@@ -10,7 +10,7 @@ use kbisect_core::method::{Method, Next};
 use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, target_symptom, wall_seconds};
 use kbisect_core::search::{Mark, Role};
 use kbisect_kernels::{Candidate, SeriesFile};
-use kbisect_report::{Dossier, Extra};
+use kbisect_report::{Dossier, Format};
 
 use super::context::{Base, Context, existing_run};
 use super::decode::{Decoder, Sources};
@@ -366,9 +366,6 @@ pub(super) fn write_results(journal: &Journal, folder: &Path) -> anyhow::Result<
     write_json(&folder.join("result.json"), &result)?;
     let dossier = Dossier::of_journal(folder, journal.lines.clone(), None)?;
     write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())?;
-    write_whole(
-        &folder.join("report.md"),
-        kbisect_report::markdown(&result, &Extra::from_journal(&journal.lines)).as_bytes(),
-    )?;
+    write_whole(&folder.join("report.md"), Format::Markdown.render(&dossier)?.as_bytes())?;
     Ok(result)
 }

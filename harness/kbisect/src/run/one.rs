@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use kbisect_core::run::{RunEvent, RunResult};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::Verdict;
-use kbisect_report::Dossier;
+use kbisect_report::{Dossier, Format};
 use kbisect_vm::session::ShellRequest;
 
 use super::context::{Base, Context};
@@ -94,8 +94,8 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
 pub(super) fn write_result(folder: &Path, result: &RunResult) -> anyhow::Result<()> {
     write_json(&folder.join("result.json"), result)?;
     write_json(&folder.join(&result.trial.directory).join("trial.json"), &result.trial)?;
-    write_whole(&folder.join("report.md"), kbisect_report::markdown_run(result).as_bytes())?;
     let dossier = Dossier::of_trial(result.clone(), Some(folder));
+    write_whole(&folder.join("report.md"), Format::Markdown.render(&dossier)?.as_bytes())?;
     write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())
 }
 
