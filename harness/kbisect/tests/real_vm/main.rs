@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
 
 mod bisections;
+mod bundles;
 mod evidence;
 mod host;
 mod interruptions;
