@@ -110,6 +110,10 @@ impl Packet {
     pub(crate) fn words(&self) -> String {
         let mut words = self.protocol.word().to_owned();
         if let Some((from, to)) = self.ends {
+            if self.protocol == Protocol::Other {
+                // Neighbour discovery, ICMP and the like.
+                "ip".clone_into(&mut words);
+            }
             if from.port() == 0 && to.port() == 0 {
                 words = format!("{words} {} -> {}", from.ip(), to.ip());
             } else {

@@ -70,7 +70,7 @@ fn paths(dossier: &Dossier) -> Markup {
             p.soft { "Connections with the same client and server are counted together; data: frames with payload." }
             @for path in shown { (table(dossier, path)) }
             @if !rest.is_empty() {
-                details {
+                details.screen {
                     summary { (rest.len()) " other kinds of connections" }
                     @for path in rest { (table(dossier, path)) }
                 }

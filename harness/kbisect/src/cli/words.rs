@@ -7,6 +7,7 @@ Examples:
   kbisect 6.12.69..6.12.101 --scenario connlimit --find-fix
                                                    which version fixed it?
   kbisect run 6.12.69 --scenario connlimit --shell one trial, and a look at the failure
+  kbisect report RUN --bundle                      everything about a run in one file, for a ticket
   kbisect detect console.log                       what crashed in this log?
 `kbisect bisect --help` has all options of a search, such as --dry-run and --results.
 
