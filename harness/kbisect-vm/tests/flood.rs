@@ -31,7 +31,7 @@ fn floods_cost_little_memory_and_disk() {
     let log = bench.trial_folder().join("candidate/console.log").metadata().unwrap().len();
     assert!(log <= LOG + (1 << 17), "{log} bytes of log");
     // A gigabyte that has an end is read to it, and what comes then is seen.
-    let result = bench.trial("at exec nft\n flood 1024\n");
+    let result = bench.trial("at exec replay-step\n flood 1024\n");
     let told = |note: &String| note.starts_with("the console printed 102");
     assert!(result.notes.iter().any(told), "{:?}", result.notes);
     println!("a gigabyte: {}, {:.1} s; peak memory {} MiB", result.verdict, result.wall_s, peak());
