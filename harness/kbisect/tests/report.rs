@@ -139,6 +139,12 @@ fn a_bundle_is_written_whole_or_not_at_all() {
 }
 
 #[test]
+fn kbisect_alone_names_what_to_do_with_the_newest_run() {
+    let ended = good(place().path(), &[]);
+    assert!(ended.stdout.contains("kbisect report r1 --bundle"), "{}", ended.stdout);
+}
+
+#[test]
 fn completions_and_pages_know_the_options() {
     let dir = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -55,13 +55,10 @@ fn next_step(global: &Global) -> (String, &'static str) {
     ("kbisect 6.12.43..6.12.96 --scenario connlimit".to_owned(), "This machine looks ready; try")
 }
 
-/// The newest run, if it is a bisection that ended.
+/// The newest run, if it came to its end: a result is written then.
 fn finished(results: &Path) -> Option<String> {
     let name = runs(results).pop()?;
-    let journal = read_journal_of(&results.join(&name)).ok()?;
-    let ended =
-        |line: &kbisect_core::run::JournalLine| matches!(line.event, RunEvent::Ended { .. });
-    journal.lines.iter().any(ended).then_some(name)
+    results.join(&name).join("result.json").is_file().then_some(name)
 }
 
 /// The newest run that has a plan and no end.
