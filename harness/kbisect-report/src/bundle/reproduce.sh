@@ -52,15 +52,17 @@ echo "+ $tool $*"
 status=0
 "$tool" "$@" || status=$?
 case $status in
-0) verdict=good ;;
-1) verdict=bad ;;
-125) verdict=skip ;;
+0) seen=good ;;
+1) seen=bad ;;
+125) seen=skip ;;
 *) fail "the trial could not be made (exit status $status); see above. Kernel: $KERNEL_PACKAGE from $KERNEL_SOURCE" ;;
 esac
 
+# Run ids have no blanks in them.
+# shellcheck disable=SC2012
 newest=$(ls -td "$out"/*/result.json | head -n 1)
-if [ "$verdict" != "$VERDICT" ]; then
-    echo "DIFFERENT: $verdict here, $VERDICT in the report; see ${newest%/*}/report.html"
+if [ "$seen" != "$VERDICT" ]; then
+    echo "DIFFERENT: $seen here, $VERDICT in the report; see ${newest%/*}/report.html"
     exit 1
 fi
 if [ "$VERDICT" = bad ] && ! grep -qF "\"title\": $TITLE" "$newest"; then
