@@ -8,7 +8,6 @@ pub mod bayes;
 pub mod capture;
 pub mod console;
 pub mod counters;
-mod doubt;
 pub mod evidence;
 pub mod flow;
 pub mod import;

@@ -40,14 +40,8 @@ static HOME: LazyLock<Regex> =
 
 /// Names that are the same everywhere: of no use to an attacker, and needed to read a report.
 /// A domain stands for all names in it.
-const PUBLIC: [&str; 6] = [
-    "localhost",
-    "debian.org",
-    "kernel.ubuntu.com",
-    "kernel.org",
-    "www.w3.org",
-    "json-schema.org",
-];
+const PUBLIC: [&str; 6] =
+    ["localhost", "debian.org", "kernel.ubuntu.com", "kernel.org", "www.w3.org", "json-schema.org"];
 
 /// A pattern that is none.
 #[derive(Clone, Debug, thiserror::Error)]

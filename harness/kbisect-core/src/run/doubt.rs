@@ -1,7 +1,8 @@
 //! The result of a search under doubt, in the words of the contract.
 
+use super::conclude::{good_end_is_last, stopped};
+use super::{BisectResult, Confidence, Doubt, NO_ANSWER, RunEvent};
 use crate::bayes::{Ending, NoisySearch, Purpose, RangeReason, Tally};
-use crate::run::{BisectResult, Confidence, Doubt, NO_ANSWER, RunEvent, good_end_is_last, stopped};
 use crate::search::Direction;
 
 impl BisectResult {

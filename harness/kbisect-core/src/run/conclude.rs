@@ -1,0 +1,232 @@
+//! From a journal to the result of a bisection.
+
+use super::{
+    BisectResult, Confidence, FAULT_OF_SCENARIO, JournalLine, NO_ANSWER, OutcomeWord, Plan,
+    RunEvent, SeriesEntry, target_symptom, wall_seconds,
+};
+use crate::kernel::Kernel;
+use crate::mark::is_lack;
+use crate::method::Method;
+use crate::search::{Direction, Outcome, Role};
+use crate::trial::{SymptomKind, TrialRecord};
+
+/// Follows what is said of a good end that lacks the same feature as the bad one.
+const LACK_AT_BOTH_ENDS: &str =
+    ": both lack what the scenario requires, so it does not fit this range";
+
+impl BisectResult {
+    /// Makes the result from a journal; `None` when the journal has no plan.
+    #[must_use]
+    pub fn from_journal(lines: &[JournalLine], run_dir: &str) -> Option<Self> {
+        let events: Vec<RunEvent> = lines.iter().map(|line| line.event.clone()).collect();
+        let plan = events.iter().find_map(|event| match event {
+            RunEvent::Began { plan } => Some(plan.as_ref().clone()),
+            _ => None,
+        })?;
+        let outcome = events.iter().rev().find_map(|event| match event {
+            RunEvent::Ended { outcome } => Some(outcome.clone()),
+            _ => None,
+        });
+        let trials: Vec<(usize, TrialRecord)> = events
+            .iter()
+            .filter_map(|event| match event {
+                RunEvent::TrialEnded { index, record, .. } => {
+                    Some((*index, record.as_ref().clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        let mut trials = trials;
+        for event in &events {
+            if let RunEvent::Decoded { number, decoded } = event {
+                let of_trial = trials.iter_mut().map(|(_, record)| record);
+                let of_trial = of_trial.filter(|record| record.number == *number);
+                of_trial.for_each(|record| record.evidence.decoded = Some(decoded.clone()));
+            }
+        }
+        let kernel = |index: usize| plan.series.get(index).map(|planned| planned.kernel.clone());
+        let mut result = Self {
+            schema: "kbisect.bisect/1".to_owned(),
+            outcome: OutcomeWord::Aborted,
+            last_good: None,
+            first_bad: None,
+            last_bad: None,
+            first_good: None,
+            candidates: Vec::new(),
+            symptom: target_symptom(&events).cloned(),
+            confidence: Confidence { level: "none".to_owned(), statement: "no answer".to_owned() },
+            reason: None,
+            doubt: None,
+            series: series_of(&plan, &trials),
+            warnings: plan.warnings.clone(),
+            scenario: plan.scenario.clone(),
+            direction: plan.direction,
+            reference: plan.reference.clone(),
+            environment: plan.environment.clone(),
+            wall_s: wall_seconds(lines),
+            run_dir: run_dir.to_owned(),
+            repeat: None,
+            tool_version: plan.tool_version.clone(),
+            trials: trials.iter().map(|(_, record)| record.clone()).collect(),
+        };
+        let method = Method::replay(&plan, &events).ok();
+        let ends = match method.as_ref().and_then(Method::doubt) {
+            Some(search) => {
+                let ending = events.iter().rev().find_map(|event| match event {
+                    RunEvent::Decided { ending } => Some(ending.clone()),
+                    _ => None,
+                });
+                result.conclude_doubt(search, ending, &events)
+            }
+            None => result.conclude(outcome, &events, &kernel),
+        };
+        if let Some((old, new)) = ends {
+            match plan.direction {
+                Direction::Regression => {
+                    (result.last_good, result.first_bad) = (kernel(old), kernel(new))
+                }
+                Direction::Fix => (result.last_bad, result.first_good) = (kernel(old), kernel(new)),
+            }
+        }
+        let shown = match plan.direction {
+            Direction::Regression => result.first_bad.as_ref(),
+            Direction::Fix => result.last_bad.as_ref(),
+        };
+        let told = |id| {
+            trials.iter().map(|(_, record)| record).find(|record| Some(&record.kernel.id) == id)
+        };
+        let bad = trials.iter().map(|(_, record)| record).find(|record| record.verdict == "bad");
+        result.repeat =
+            told(shown.map(|kernel| &kernel.id)).or(bad).map(|record| record.repeat.clone());
+        Some(result)
+    }
+
+    /// Fills in what the outcome says; gives the positions around the change.
+    fn conclude(
+        &mut self,
+        outcome: Option<Outcome>,
+        events: &[RunEvent],
+        kernel: &dyn Fn(usize) -> Option<Kernel>,
+    ) -> Option<(usize, usize)> {
+        let tried = |index: usize| {
+            events.iter().any(
+                |event| matches!(event, RunEvent::TrialEnded { index: at, mark: Some(_), .. } if *at == index),
+            )
+        };
+        let once = |around: Option<(usize, usize)>, more: &str| {
+            let neighbours = match around.map(|(old, new)| (tried(old), tried(new))) {
+                Some((true, true)) => "; both neighbours of the change were tried",
+                Some((false, false)) => "; both neighbours of the change were taken for granted",
+                Some(_) => "; one neighbour of the change was taken for granted, not tried",
+                None => "",
+            };
+            Confidence {
+                level: "unconfirmed".to_owned(),
+                statement: format!("each version was tried once{neighbours}{more}"),
+            }
+        };
+        match outcome {
+            Some(Outcome::Found { last_old, first_new }) => {
+                self.outcome = OutcomeWord::Found;
+                self.candidates = kernel(first_new).into_iter().collect();
+                self.confidence = once(Some((last_old, first_new)), "");
+                Some((last_old, first_new))
+            }
+            Some(Outcome::FoundDespiteSkips { last_old, first_new, .. }) => {
+                self.outcome = OutcomeWord::FoundDespiteSkips;
+                self.candidates = kernel(first_new).into_iter().collect();
+                self.confidence =
+                    once(Some((last_old, first_new)), "; other versions gave no answer");
+                Some((last_old, first_new))
+            }
+            Some(Outcome::Range { last_old, first_new, possible, .. }) => {
+                self.outcome = OutcomeWord::Range;
+                self.candidates = possible.into_iter().filter_map(kernel).collect();
+                self.confidence = once(
+                    None,
+                    "; versions between the two gave no answer: the change came with one of them",
+                );
+                Some((last_old, first_new))
+            }
+            Some(Outcome::NotReproduced) => {
+                self.outcome = OutcomeWord::NotReproduced;
+                self.reason = Some("the end that should be bad is good".to_owned());
+                None
+            }
+            Some(Outcome::GoodFails) => {
+                self.outcome = OutcomeWord::GoodFails;
+                let fault = self.fault_of_scenario(good_end_is_last(self.direction));
+                let lack = self.symptom.as_ref().is_some_and(is_lack);
+                let misfit = if lack { LACK_AT_BOTH_ENDS } else { "" };
+                self.reason =
+                    Some(format!("the end that should be good fails as well{misfit}{fault}"));
+                None
+            }
+            Some(Outcome::EndSkipped { which }) => {
+                let end = if which == Role::BadEnd { "bad" } else { "good" };
+                let last = (which == Role::BadEnd) == (self.direction == Direction::Regression);
+                let entry = if last { self.series.last() } else { self.series.first() };
+                let why = entry.and_then(|entry| entry.reason.as_deref());
+                let mut reason = format!("the {end} {NO_ANSWER}");
+                if let Some(why) = why {
+                    reason = format!("{reason}: {why}");
+                }
+                if which == Role::GoodEnd {
+                    reason += &self.fault_of_scenario(good_end_is_last(self.direction));
+                }
+                self.reason = Some(reason);
+                None
+            }
+            None => {
+                self.reason = stopped(events);
+                None
+            }
+        }
+    }
+}
+
+impl BisectResult {
+    /// What it means when rules do not even load on the end that should be good.
+    pub(crate) fn fault_of_scenario(&self, last: bool) -> String {
+        let entry = if last { self.series.last() } else { self.series.first() };
+        let refused = self.trials.iter().rev().find_map(|trial| {
+            let symptom = trial.symptom.as_ref()?;
+            let here = entry.is_some_and(|entry| entry.kernel.id == trial.kernel.id);
+            (here && symptom.kind == SymptomKind::RulesRefused).then_some(&symptom.detail)
+        });
+        match refused {
+            Some(said) => format!("; {FAULT_OF_SCENARIO}: {said}"),
+            None => String::new(),
+        }
+    }
+}
+
+/// Why a run ended before its search did.
+pub(crate) fn stopped(events: &[RunEvent]) -> Option<String> {
+    events.iter().rev().find_map(|event| match event {
+        RunEvent::Failed { error } => Some(error.clone()),
+        RunEvent::Interrupted => Some("interrupted".to_owned()),
+        _ => None,
+    })
+}
+
+/// Whether the good end is the last of the series.
+pub(crate) fn good_end_is_last(direction: Direction) -> bool {
+    direction == Direction::Fix
+}
+
+fn series_of(plan: &Plan, trials: &[(usize, TrialRecord)]) -> Vec<SeriesEntry> {
+    plan.series
+        .iter()
+        .enumerate()
+        .map(|(index, planned)| {
+            let last = trials.iter().rev().find(|(at, _)| *at == index).map(|(_, record)| record);
+            let (verdict, reason) = match (last, &planned.untestable) {
+                (Some(record), _) => (record.verdict.clone(), record.reason.clone()),
+                (None, Some(reason)) => ("untestable".to_owned(), Some(reason.clone())),
+                (None, None) => ("untested".to_owned(), None),
+            };
+            SeriesEntry { kernel: planned.kernel.clone(), verdict, reason, belief: None }
+        })
+        .collect()
+}

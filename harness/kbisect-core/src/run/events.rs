@@ -1,0 +1,121 @@
+//! What happens: the events of a run, and the lines of its journal.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use crate::bayes;
+use crate::evidence::Decoded;
+use crate::search::{Mark, Outcome, Role};
+use crate::trial::{CheckResult, Phase, Symptom, TrialRecord};
+
+/// One event of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum RunEvent {
+    /// The run begins.
+    Began {
+        /// Its plan.
+        plan: Box<Plan>,
+    },
+    /// The run goes on after an interruption.
+    Resumed,
+    /// A trial begins.
+    TrialBegan {
+        /// Number, from 1.
+        number: u32,
+        /// Position in the series.
+        index: usize,
+        /// Why this kernel.
+        role: Role,
+        /// Trials still to come with this one, if none is skipped; without luck, under doubt.
+        estimated_left: usize,
+        /// Why, in words, where it is not plain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A phase of a trial begins.
+    PhaseBegan {
+        /// Trial.
+        number: u32,
+        /// Phase.
+        phase: Phase,
+    },
+    /// A check ended.
+    Checked {
+        /// Trial.
+        number: u32,
+        /// Result.
+        result: CheckResult,
+    },
+    /// A trial ended.
+    TrialEnded {
+        /// Position in the series.
+        index: usize,
+        /// Everything about it.
+        record: Box<TrialRecord>,
+        /// What it tells the search; nothing when it was our own failure.
+        mark: Option<Mark>,
+    },
+    /// The trace of a failed trial was decoded, or could not be.
+    Decoded {
+        /// Trial.
+        number: u32,
+        /// What came of it.
+        decoded: Decoded,
+    },
+    /// Something the user should know.
+    Note {
+        /// One line.
+        text: String,
+    },
+    /// The run was stopped by the user; it can be resumed.
+    Interrupted,
+    /// The run cannot go on; it can be resumed when the cause is gone.
+    Failed {
+        /// Why.
+        error: String,
+    },
+    /// The search is over.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+    /// The search under doubt is over.
+    Decided {
+        /// How.
+        ending: bayes::Ending,
+    },
+}
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JournalLine {
+    /// Milliseconds since 1970-01-01 UTC.
+    pub at_ms: u64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: RunEvent,
+}
+
+/// The symptom that the search looks for: that of the first bad trial of the bad end, or, when that
+/// end is taken for granted, of the first bad trial at all.
+#[must_use]
+pub fn target_symptom<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<&'a Symptom> {
+    events.into_iter().find_map(|event| match event {
+        RunEvent::TrialEnded { record, mark: Some(Mark::Bad), .. } => record.symptom.as_ref(),
+        _ => None,
+    })
+}
+
+/// Sums the time between events, leaving out the gap before each resumption, and the time that it
+/// took to decode a trace: that can be done days later.
+#[must_use]
+pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
+    let millis: u64 = lines
+        .windows(2)
+        .filter(|pair| !matches!(pair[1].event, RunEvent::Resumed | RunEvent::Decoded { .. }))
+        .map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms))
+        .sum();
+    millis as f64 / 1000.0
+}

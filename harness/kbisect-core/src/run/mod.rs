@@ -1,0 +1,21 @@
+//! A run: its plan, its events, and the result that follows from them.
+//!
+//! The journal is the list of events. Everything that a report says is a function of it, so that a
+//! report made again later is the same, byte by byte.
+
+mod conclude;
+mod doubt;
+mod events;
+mod plan;
+mod result;
+
+pub use events::{JournalLine, RunEvent, target_symptom, wall_seconds};
+pub use plan::{Environment, Plan, PlanOptions, PlannedKernel};
+pub use result::{BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry};
+
+/// Begins what is said of rules that do not load on the good end.
+pub const FAULT_OF_SCENARIO: &str =
+    "rules that do not load on a kernel that should be good are the scenario's fault";
+
+/// Follows `good` or `bad` in the reason of a run that ended at an end without an answer.
+pub const NO_ANSWER: &str = "end of the range gives no answer";

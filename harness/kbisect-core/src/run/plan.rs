@@ -1,0 +1,107 @@
+//! What will be done: the kernels, the place, the choices.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::bayes;
+use crate::kernel::Kernel;
+use crate::search::Direction;
+
+/// What will be done. Serialisable, so that `--dry-run` prints it and a resumed run has no choice
+/// left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// `kbisect.plan/1`.
+    pub schema: String,
+    /// Run id: folder name below the results folder.
+    pub run_id: String,
+    /// kbisect's version.
+    pub tool_version: String,
+    /// The command as typed.
+    pub command: Vec<String>,
+    /// Scenario name.
+    pub scenario: String,
+    /// Scenario summary.
+    pub scenario_summary: String,
+    /// SHA-256 over the scenario's files.
+    pub scenario_sha256: String,
+    /// What is looked for.
+    pub direction: Direction,
+    /// The older end, as typed.
+    pub old_end: String,
+    /// The newer end, as typed.
+    pub new_end: String,
+    /// The candidates, oldest first.
+    pub series: Vec<PlannedKernel>,
+    /// The kernel of the reference nodes.
+    pub reference: Kernel,
+    /// Where and with what it runs.
+    pub environment: Environment,
+    /// Choices that change what is tried.
+    pub options: PlanOptions,
+    /// What the user must know before believing the answer.
+    pub warnings: Vec<String>,
+}
+
+/// A candidate of the plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedKernel {
+    /// Identity.
+    pub kernel: Kernel,
+    /// Why it cannot be tested, when that is known beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untestable: Option<String>,
+    /// Bytes to download.
+    #[serde(default)]
+    pub download_bytes: u64,
+}
+
+/// Where a run takes place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    /// QEMU version.
+    pub qemu: String,
+    /// `kvm` or `tcg`.
+    pub accelerator: String,
+    /// Why not KVM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accelerator_reason: Option<String>,
+    /// Key of the root image.
+    pub image: String,
+    /// `uname -sr` of the host.
+    pub host: String,
+    /// Processors of the host.
+    pub cpus: usize,
+    /// `split` or `single`.
+    pub placement: String,
+}
+
+/// Choices that change what is tried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PlanOptions {
+    /// The old end is taken for granted.
+    pub assume_old: bool,
+    /// The new end is taken for granted.
+    pub assume_new: bool,
+    /// How often a trial that failed for our own reasons is repeated.
+    pub infra_retries: u32,
+    /// The search under doubt and its choices; plain halving without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<bayes::Settings>,
+    /// Seconds after which the search under doubt ends, whatever is known by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_s: Option<u64>,
+    /// The memory of kernels that crash or hang is dumped.
+    #[serde(default)]
+    pub vmcore: bool,
+    /// The trace of the culprit is decoded with the distribution's debug package.
+    #[serde(default)]
+    pub debug_info: bool,
+    /// The trace of the culprit is decoded with this vmlinux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmlinux: Option<String>,
+    /// Folder with the debug information of modules that goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debug_modules: Option<String>,
+}

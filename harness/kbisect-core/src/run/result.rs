@@ -1,0 +1,152 @@
+//! What came of it: the documents `kbisect.bisect/1` and `kbisect.run/1`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Environment;
+use crate::bayes;
+use crate::kernel::Kernel;
+use crate::search::Direction;
+use crate::trial::{Symptom, TrialRecord};
+
+/// The word for how a bisection ended. The contract's closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutcomeWord {
+    /// One kernel brought the change.
+    Found,
+    /// The same, though kernels elsewhere gave no answer.
+    FoundDespiteSkips,
+    /// Kernels without an answer lie between: one of several.
+    Range,
+    /// The bad end is good.
+    NotReproduced,
+    /// The good end is bad.
+    GoodFails,
+    /// No answer.
+    Aborted,
+}
+
+/// How sure the answer is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Confidence {
+    /// `confirmed` (by the stop rule of the search under doubt), `unconfirmed` (each version was
+    /// tried once, or the search ended before) or `none`.
+    pub level: String,
+    /// In words.
+    pub statement: String,
+}
+
+/// One kernel of the series and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SeriesEntry {
+    /// Identity.
+    pub kernel: Kernel,
+    /// `good`, `bad`, `skip`, `infra`, `untestable`, or `untested`.
+    pub verdict: String,
+    /// Why, for skips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Under doubt: its runs, counted, and what is believed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub belief: Option<bayes::VersionBelief>,
+}
+
+/// What the search under doubt believes at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Doubt {
+    /// Probability that the change came with one of the candidates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
+    /// Failure rate of bad kernels, with the interval that holds it with 90 % probability.
+    pub bad_rate: bayes::Estimate,
+    /// Failure rate of good kernels, likewise.
+    pub good_rate: bayes::Estimate,
+    /// Candidates that hold the change with 95 % probability: positions in the series.
+    pub credible: Vec<usize>,
+    /// Probability that the good end is bad as well.
+    pub good_end_bad: f64,
+    /// Probability that nothing changed.
+    pub nothing: f64,
+    /// Runs that the search counted.
+    pub runs: u32,
+    /// What the user should know of the answers.
+    pub notices: Vec<bayes::Notice>,
+}
+
+/// The result of a bisection: the document `kbisect.bisect/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BisectResult {
+    /// `kbisect.bisect/1`.
+    pub schema: String,
+    /// How it ended.
+    pub outcome: OutcomeWord,
+    /// Newest good kernel below the first bad one (not with `--find-fix`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_good: Option<Kernel>,
+    /// First bad kernel (not with `--find-fix`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad: Option<Kernel>,
+    /// Newest bad kernel below the first good one (with `--find-fix`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_bad: Option<Kernel>,
+    /// First good kernel (with `--find-fix`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_good: Option<Kernel>,
+    /// Kernels that can have brought the change; one when found.
+    pub candidates: Vec<Kernel>,
+    /// The symptom that was looked for.
+    pub symptom: Option<Symptom>,
+    /// How sure the answer is.
+    pub confidence: Confidence,
+    /// Why there is no answer, when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Under doubt: failure rates, credible candidates, what is left unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+    /// All trials in order.
+    pub trials: Vec<TrialRecord>,
+    /// The series with what became of each kernel.
+    pub series: Vec<SeriesEntry>,
+    /// What the user must know before believing the answer.
+    pub warnings: Vec<String>,
+    /// Scenario name.
+    pub scenario: String,
+    /// Regression or fix.
+    pub direction: Direction,
+    /// The kernel of the reference nodes.
+    pub reference: Kernel,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Seconds that the run took, without the time between an interruption and its resumption.
+    pub wall_s: f64,
+    /// Folder of the run.
+    pub run_dir: String,
+    /// Command that repeats the trial of the first bad kernel, or of the bad end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<String>,
+    /// kbisect's version.
+    pub tool_version: String,
+}
+
+/// The result of one trial: the document `kbisect.run/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunResult {
+    /// `kbisect.run/1`.
+    pub schema: String,
+    /// Scenario name.
+    pub scenario: String,
+    /// The trial: its verdict, symptom, checks and timings are members of this document.
+    #[serde(flatten)]
+    pub trial: TrialRecord,
+    /// The kernel of the reference nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Kernel>,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Folder of the run.
+    pub run_dir: String,
+    /// kbisect's version.
+    pub tool_version: String,
+}
