@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
  * Makes the kernel that loads it fail in the way that FAULT names: the test material of
  * scripts/faults. Each failure is in a function of its own, so that titles can be compared.
@@ -77,4 +77,4 @@ static int __init fault_init(void)
 
 module_init(fault_init);
 MODULE_DESCRIPTION("failures on purpose, for kbisect's tests");
-MODULE_LICENSE("GPL");
+MODULE_LICENSE("Dual MIT/GPL");
