@@ -55,6 +55,18 @@ pub struct LabSettings {
     pub timing: Timing,
     /// Whether the memory of a candidate that crashed or hung is dumped.
     pub vmcore: bool,
+    /// What becomes of the wires.
+    pub wiring: Wiring,
+}
+
+/// What becomes of the wires in a trial.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wiring {
+    /// They carry frames throughout.
+    #[default]
+    Whole,
+    /// They are cut when the checks begin: the proof that checks can fail.
+    CutAtChecks,
 }
 
 /// Name of a candidate's memory dump, in the folder of its machine.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -46,6 +47,7 @@ pub struct Wires(Arc<Inner>);
 struct Inner {
     links: Vec<Link>,
     recording: Mutex<Option<Recorder>>,
+    cut: AtomicBool,
 }
 
 struct Link {
@@ -68,6 +70,8 @@ pub struct Recording {
 
 struct Recorder {
     flows: FlowTable,
+    /// What was sent into wires that were cut. No wire carried it, so it is no part of the rest.
+    refused: FlowTable,
     counts: BTreeMap<Hop, WireCount>,
     captures: Vec<Capture>,
     trouble: Vec<String>,
@@ -97,7 +101,7 @@ impl Wires {
                 plan,
             })
             .collect();
-        Self(Arc::new(Inner { links, recording: Mutex::new(None) }))
+        Self(Arc::new(Inner { links, recording: Mutex::new(None), cut: AtomicBool::new(false) }))
     }
 
     /// Member nodes by wire name.
@@ -126,7 +130,7 @@ impl Wires {
         Ok(())
     }
 
-    /// Starts to record, one pcapng file a wire in `directory`.
+    /// Starts to record, one pcapng file a wire in `directory`. Wires that were cut are whole again.
     ///
     /// # Errors
     /// Those of creating the files.
@@ -160,8 +164,10 @@ impl Wires {
                 (hop.clone(), count)
             })
             .collect();
+        self.0.cut.store(false, Ordering::SeqCst);
         *lock(&self.0.recording) = Some(Recorder {
             flows: FlowTable::default(),
+            refused: FlowTable::default(),
             counts,
             captures,
             trouble: Vec::new(),
@@ -175,6 +181,23 @@ impl Wires {
         let mut raw = (frame.len() as u32).to_be_bytes().to_vec();
         raw.extend(frame);
         self.0.carry(link, port, &raw).await;
+    }
+
+    /// Cuts all wires: no frame passes any more, until the next recording begins. What is sent
+    /// counts as undelivered.
+    pub fn cut(&self) {
+        self.0.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the wires are cut.
+    #[must_use]
+    pub fn are_cut(&self) -> bool {
+        self.0.cut.load(Ordering::SeqCst)
+    }
+
+    /// Looks at the flows that were sent into cut wires.
+    pub fn with_refused<T>(&self, look: impl FnOnce(&FlowTable) -> T) -> Option<T> {
+        lock(&self.0.recording).as_ref().map(|recorder| look(&recorder.refused))
     }
 
     /// Looks at the flows recorded so far.
@@ -223,6 +246,12 @@ impl Inner {
     async fn carry(&self, link: usize, port: usize, batch: &[u8]) {
         let wire = &self.links[link];
         let frames = || Frames(batch);
+        if self.cut.load(Ordering::SeqCst) {
+            if let Some(recorder) = lock(&self.recording).as_mut() {
+                recorder.refuse(&wire.hops[port], frames());
+            }
+            return;
+        }
         if let Some(recorder) = lock(&self.recording).as_mut() {
             recorder.take(link, port as u32, &wire.hops[port], frames());
         }
@@ -292,6 +321,14 @@ impl Recorder {
         };
         capture.full = true;
         self.trouble.push(trouble);
+    }
+
+    fn refuse(&mut self, hop: &Hop, frames: Frames<'_>) {
+        let at = self.began.elapsed();
+        self.undelivered(hop, frames.count() as u64);
+        for (_, frame) in frames {
+            self.refused.observe(hop, frame, at);
+        }
     }
 
     fn undelivered(&mut self, hop: &Hop, frames: u64) {
@@ -410,6 +447,26 @@ mod tests {
         assert_eq!(counts, [("client".to_owned(), 1), ("server".to_owned(), 0)]);
         let capture = std::fs::read(directory.path().join("lan.pcapng")).unwrap();
         assert!(capture.windows(60).any(|window| window == frame(2, 1, 9)));
+    }
+
+    #[tokio::test]
+    async fn a_cut_wire_carries_nothing_until_the_next_recording() {
+        let directory = tempfile::tempdir().unwrap();
+        let wires = Wires::new(plan(&["client", "server"]));
+        let (server, b) = StdStream::pair().unwrap();
+        wires.attach(0, 1, b).unwrap();
+        wires.start_recording(directory.path()).unwrap();
+        wires.cut();
+        wires.inject(0, 0, &frame(2, 1, 8)).await;
+        let recording = wires.stop_recording();
+        let sent = &recording.counts[0];
+        assert_eq!((sent.frames, sent.undelivered), (0, 1));
+        wires.start_recording(directory.path()).unwrap();
+        wires.inject(0, 0, &frame(2, 1, 9)).await;
+        // Had the first frame passed, it would come first.
+        let whole = with_length(&frame(2, 1, 9));
+        assert_eq!(receive(&server, whole.len()).await, whole);
+        assert_eq!(wires.stop_recording().counts[0].frames, 1);
     }
 
     #[tokio::test]

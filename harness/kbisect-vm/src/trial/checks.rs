@@ -197,6 +197,9 @@ impl Trial<'_> {
     /// with the reason. Never ends otherwise. Cancel-safe.
     async fn hopeless(&self, check: &Check, sought: Option<Sought>) -> (Direction, String) {
         let Some(sought) = sought else { return std::future::pending().await };
+        // A command has to fail by itself: whether it can is the question. The other kinds are judged
+        // here, and cannot succeed without the frames.
+        let impossible = self.lab.wires().are_cut() && !matches!(check.probe, Probe::Command(_));
         let plan = self.lab.plan();
         let wires = self.lab.wires();
         let members = wires.members();
@@ -205,6 +208,11 @@ impl Trial<'_> {
         let mut losing: Option<(Direction, Instant)> = None;
         loop {
             tokio::time::sleep(Duration::from_millis(50)).await;
+            let cut_off = impossible
+                .then(|| wires.with_refused(|flows| flows.sought(&own, sought).next()).flatten());
+            if let Some(flow) = cut_off.flatten() {
+                return (flow, format!("frames of {flow} were sent into a wire that is cut"));
+            }
             let mut seen = None;
             for node in &plan.candidate.nodes {
                 let suspect = node.name.as_str();
@@ -274,6 +282,10 @@ impl Trial<'_> {
 
     /// Finds out, from the frames, what became of the connection of a failed check.
     async fn locate(&mut self, check: &Check, flow: Direction) {
+        // What kbisect does not carry is lost inside no node.
+        if self.lab.wires().are_cut() {
+            return;
+        }
         // The last frames, such as a reset that answers a stray one, may still be on their way.
         tokio::time::sleep(Duration::from_millis(40)).await;
         self.failed.push((flow.from, flow.to));

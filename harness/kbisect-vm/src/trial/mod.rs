@@ -18,7 +18,7 @@ use kbisect_core::judge::{MachineEnd, Observation, judge};
 use kbisect_core::scenario::Check;
 use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Verdict, WireCount};
 
-use crate::lab::{BootFiles, Lab};
+use crate::lab::{BootFiles, Lab, Wiring};
 use crate::machine::{Machine, MachineState};
 
 /// What a running trial tells whoever watches.
@@ -92,6 +92,9 @@ pub struct Trial<'a> {
 
 /// The trial ends here; the observation says why.
 struct Stop;
+
+/// What the record says of a negative control.
+const CUT: &str = "a negative control: kbisect cut all wires when the checks began";
 
 impl<'a> Trial<'a> {
     /// Boots the kernel and runs the scenario up to and including the collection of evidence. The
@@ -240,6 +243,10 @@ impl<'a> Trial<'a> {
             self.step(step).await?;
         }
         self.begin(Phase::Checks);
+        if self.lab.settings().wiring == Wiring::CutAtChecks {
+            self.lab.wires().cut();
+            self.notes.push(CUT.to_owned());
+        }
         for (index, check) in scenario.checks.iter().enumerate() {
             self.check(index, check).await?;
         }

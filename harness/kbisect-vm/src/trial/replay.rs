@@ -73,6 +73,9 @@ impl Trial<'_> {
         let first =
             lost.map(|(direction, _)| format!(", the first is {direction}")).unwrap_or_default();
         let detail = format!("{passed} of {whole} frames left {node} on {leave}{first}");
+        if wires.are_cut() {
+            return Ok(Err(detail));
+        }
         self.seen.losses.push((
             check.name.clone(),
             Loss {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{SymptomKind, Verdict};
 use kbisect_vm::accel::Accelerator;
-use kbisect_vm::lab::{BootFiles, LabSettings};
+use kbisect_vm::lab::{BootFiles, LabSettings, Wiring};
 use kbisect_vm::network::Placement;
 use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::{Interrupt, Session, SessionError};
@@ -115,6 +115,7 @@ impl Bench {
             directory: folder.path().join("lab"),
             timing: TIMING,
             vmcore,
+            wiring: Wiring::Whole,
         };
         let interrupt = Interrupt::default();
         let session = Session::new(settings, interrupt.clone()).unwrap();

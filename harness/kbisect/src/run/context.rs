@@ -7,6 +7,7 @@ use kbisect_core::run::Environment;
 use kbisect_kernels::{Catalog, Progress, ReadyKernel, Settings, Store};
 use kbisect_vm::accel::{self, Accelerator, Probe};
 use kbisect_vm::image::{self, Image, ImageProgress};
+use kbisect_vm::lab::Wiring;
 use kbisect_vm::network::Placement;
 use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::Interrupt;
@@ -55,6 +56,8 @@ pub struct Context {
     pub placement: Placement,
     /// What is kept of failures.
     pub evidence: EvidenceArgs,
+    /// What becomes of the wires.
+    pub wiring: Wiring,
 }
 
 impl Base {
@@ -187,6 +190,7 @@ impl Context {
                 cli::Placement::Single => Placement::Single,
             },
             evidence: EvidenceArgs::default(),
+            wiring: Wiring::Whole,
         })
     }
 

@@ -8,7 +8,7 @@ use kbisect_core::run::RunEvent;
 use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_kernels::ReadyKernel;
 use kbisect_vm::accel::{self, Accelerator, Probe};
-use kbisect_vm::lab::LabSettings;
+use kbisect_vm::lab::{LabSettings, Wiring};
 use kbisect_vm::session::{Session, SessionError, ShellRequest};
 use kbisect_vm::timing::Timing;
 use kbisect_vm::trial::{Notice, TrialResult};
@@ -139,6 +139,7 @@ impl<'a> Trials<'a> {
                     directory: self.run_folder.join("lab"),
                     timing: Timing::default(),
                     vmcore: context.evidence.vmcore,
+                    wiring: context.wiring,
                 };
                 Session::new(settings, context.base.interrupt.clone())?
             }
@@ -200,7 +201,11 @@ impl<'a> Trials<'a> {
     fn repeat(&self, kernel: &Kernel) -> String {
         let context = self.context;
         let spec = kernel.name.clone().unwrap_or_else(|| kernel.package_version.to_string());
-        let mut command = format!("kbisect run {spec} --scenario {}", context.scenario_name);
+        let name = &context.scenario_name;
+        let mut command = match context.wiring {
+            Wiring::Whole => format!("kbisect run {spec} --scenario {name}"),
+            Wiring::CutAtChecks => format!("kbisect scenario selftest {name} --kernel {spec}"),
+        };
         if context.placement == kbisect_vm::network::Placement::Single {
             command += " --placement single";
         }
