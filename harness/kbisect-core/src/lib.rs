@@ -21,6 +21,7 @@ pub mod rewrite;
 pub mod run;
 pub mod scenario;
 pub mod search;
+pub mod selftest;
 pub mod state;
 pub mod trial;
 pub mod version;

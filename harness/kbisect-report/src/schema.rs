@@ -4,9 +4,10 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 14] = [
+pub const SCHEMA_NAMES: [&str; 15] = [
     "bisect",
     "run",
+    "selftest",
     "plan",
     "journal",
     "detect",
@@ -32,6 +33,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
     Some(match short.unwrap_or(name) {
         "bisect" => include_str!("../schemas/bisect.json"),
         "run" => include_str!("../schemas/run.json"),
+        "selftest" => include_str!("../schemas/selftest.json"),
         "plan" => include_str!("../schemas/plan.json"),
         "journal" => include_str!("../schemas/journal.json"),
         "detect" => include_str!("../schemas/detect.json"),

@@ -11,7 +11,11 @@ use std::path::Path;
 
 use common::{Does, Play, Stop, run_result};
 use kbisect_core::console::classify;
+use kbisect_core::scenario::Scenario;
 use kbisect_core::search::Direction;
+use kbisect_core::selftest::{
+    CheckSight, Control, Effect, SelftestResult, Sight, Traffic, Variation,
+};
 use kbisect_report::{
     DetectDocument, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument,
     KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument, journal_line,
@@ -78,6 +82,43 @@ fn results_of_one_trial_fit() {
             assert!(value.get(member).is_some(), "{member}");
         }
     }
+}
+
+#[test]
+fn self_tests_fit() {
+    let run = run_result(Does::Panic);
+    let harness = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let file = harness.join("../scenarios/duplicate-rules/scenario.toml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let scenario = Scenario::parse("duplicate-rules", "x", &text).unwrap().scenario().clone();
+    let default = Variation::new(&scenario, Vec::new(), &run.trial, None, "results/x".to_owned());
+    assert_eq!((default.expected.as_deref(), default.as_expected), (Some("hang"), Some(false)));
+    let flavour = Variation { effect: Some(Effect::Necessary), ..default.clone() };
+    let check = CheckSight {
+        name: "payload".to_owned(),
+        counts: true,
+        sight: Sight::Blind,
+        detail: String::new(),
+        advice: Some("look".to_owned()),
+    };
+    let result = SelftestResult {
+        schema: "kbisect.selftest/1".to_owned(),
+        scenario: "duplicate-rules".to_owned(),
+        kernel: run.trial.kernel.clone(),
+        passed: false,
+        problems: vec!["check payload is blind".to_owned()],
+        variations: vec![default, flavour],
+        traffic: Some(Traffic { effect: None, detail: "not tried".to_owned(), run_dir: None }),
+        control: Control { checks: vec![check], ..Control::default() },
+        environment: run.environment.clone(),
+        run_dir: "results".to_owned(),
+        tool_version: "0".to_owned(),
+    };
+    let value = fits("selftest", &result);
+    assert_eq!(value["variations"][1]["effect"], "necessary");
+    let mut spoilt = value;
+    spoilt["control"]["checks"][0]["sight"] = json!("looks");
+    assert_ne!(problems(&schema_of("selftest"), &spoilt), Vec::<String>::new());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
+use kbisect_core::selftest::SelftestResult;
 use kbisect_report::{
     BundleDocument, BundleManifest, DebugDocument, DecodeDocument, DetectDocument, DoctorDocument,
     ErrorDocument, KernelsDocument, SCHEMA_NAMES, ScenariosDocument, schema,
@@ -22,6 +23,10 @@ fn generated() -> Vec<(&'static str, Value)> {
     vec![
         ("bisect", of::<BisectResult>("bisect", "The result of a bisection.")),
         ("run", of::<RunResult>("run", "The result of one trial.")),
+        (
+            "selftest",
+            of::<SelftestResult>("selftest", "Whether checks can fail, and what a failure needs."),
+        ),
         ("plan", of::<Plan>("plan", "What a bisection will do.")),
         ("journal", of::<JournalLine>("journal", "One line of a run's journal.")),
         ("detect", of::<DetectDocument>("detect", "Failures found in console logs.")),

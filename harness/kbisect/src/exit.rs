@@ -6,6 +6,8 @@ use std::process::ExitCode;
 pub const OK: u8 = 0;
 /// bisect: ended without a culprit. run: bad.
 pub const NO_CULPRIT: u8 = 1;
+/// scenario selftest: a blind check, or a verdict that was not expected.
+pub const NOT_AS_EXPECTED: u8 = 1;
 /// run: the kernel is bad.
 pub const BAD: u8 = 1;
 /// The command line, a scenario, or a version in it cannot be used.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::assets::AssetRef;
 use super::cursor::{Item, Table};
 use super::suggest::choices;
-use super::{Check, Flavour, Service, Step, words};
+use super::{Check, Expect, Flavour, Service, Step, words};
+use crate::trial::SymptomKind;
 
 /// What a flavour can leave out or repeat.
 pub(super) struct Parts<'a> {
@@ -38,11 +39,30 @@ pub(super) fn read_flavours(
             replace: replace.map(|item| read_replace(&item, assets)).unwrap_or_default(),
             without: without.map(|item| read_without(&item, parts)).unwrap_or_default(),
             repeat: repeat.map(|item| read_repeat(&item, parts)).unwrap_or_default(),
+            expect: table.get("expect").and_then(|item| read_expect(&item)),
         };
         table.finish();
         flavours.insert(name.to_owned(), flavour);
     }
     flavours
+}
+
+/// Reads `expect`: `good`, or the class of a symptom.
+pub(super) fn read_expect(item: &Item<'_>) -> Option<Expect> {
+    use SymptomKind as Kind;
+    item.one_of(&[
+        ("good", Expect::Good),
+        ("panic", Expect::Bad(Kind::Panic)),
+        ("oops", Expect::Bad(Kind::Oops)),
+        ("warning", Expect::Bad(Kind::Warning)),
+        ("hang", Expect::Bad(Kind::Hang)),
+        ("reboot", Expect::Bad(Kind::Reboot)),
+        ("lost-ingress", Expect::Bad(Kind::LostIngress)),
+        ("lost-egress", Expect::Bad(Kind::LostEgress)),
+        ("check-failed", Expect::Bad(Kind::CheckFailed)),
+        ("rules-refused", Expect::Bad(Kind::RulesRefused)),
+        ("service-down", Expect::Bad(Kind::ServiceDown)),
+    ])
 }
 
 fn read_replace(item: &Item<'_>, assets: &mut Vec<AssetRef>) -> BTreeMap<String, String> {

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::trial::{SymptomKind, Verdict};
+
 /// A whole scenario: nodes, links, set-up, workload, replay, checks.
 ///
 /// Serde's shape of it is for plans and records. The file's shape is flatter (one action key a step)
@@ -49,6 +51,9 @@ pub struct Scenario {
     /// What a kernel `WARNING` (or another report that is not fatal) after boot means.
     #[serde(default)]
     pub warnings: WarningPolicy,
+    /// The verdict on a healthy kernel, where it is known; `scenario selftest` compares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
     /// Variations by name: `kbisect ... --scenario cloudgw:stateful`.
     #[serde(default)]
     pub flavours: BTreeMap<String, Flavour>,
@@ -72,6 +77,40 @@ pub struct Flavour {
     /// How often a step is repeated, by its name.
     #[serde(default)]
     pub repeat: BTreeMap<String, u32>,
+    /// The verdict on a healthy kernel, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+}
+
+/// The verdict that a scenario is made for. Some are bad on every kernel: their rules are at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expect {
+    /// Good.
+    Good,
+    /// Bad, with a symptom of this class.
+    #[serde(untagged)]
+    Bad(SymptomKind),
+}
+
+impl Expect {
+    /// Whether a verdict is the expected one.
+    #[must_use]
+    pub fn is_met_by(self, verdict: &Verdict) -> bool {
+        match self {
+            Self::Good => *verdict == Verdict::Good,
+            Self::Bad(kind) => verdict.symptom().is_some_and(|symptom| symptom.kind == kind),
+        }
+    }
+}
+
+impl std::fmt::Display for Expect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Good => f.write_str("good"),
+            Self::Bad(kind) => kind.fmt(f),
+        }
+    }
 }
 
 /// What a kernel must offer.
@@ -496,6 +535,7 @@ impl Scenario {
         self.checks.retain(|check| stays(&check.name));
         self.name = format!("{}:{flavour}", self.name);
         self.summary = chosen.summary;
+        self.expect = chosen.expect;
         Some(self)
     }
 

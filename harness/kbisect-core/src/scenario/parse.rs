@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::actions::{read_checks, read_services, read_steps};
 use super::assets::AssetRef;
 use super::cursor::{Findings, Item, Table};
-use super::flavours::{Parts, read_flavours};
+use super::flavours::{Parts, read_expect, read_flavours};
 use super::places::Places;
 use super::suggest::{choices, quoted};
 use super::{
@@ -94,6 +94,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let warnings = top.get("warnings").and_then(|item| {
         item.one_of(&[("bad", WarningPolicy::Bad), ("record", WarningPolicy::Record)])
     });
+    let expect = top.get("expect").and_then(|item| read_expect(&item));
     let machine = |key| top.get(key).and_then(|item| item.table()).map(read_machine);
     let scenario = Scenario {
         schema: SCHEMA.to_owned(),
@@ -110,6 +111,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
         replay,
         checks,
         warnings: warnings.unwrap_or_default(),
+        expect,
         flavours,
         assets: BTreeMap::new(),
     };

@@ -337,9 +337,35 @@ pub enum ScenarioCommand {
         #[arg(value_name = "NAME|PATH")]
         scenario: String,
     },
+    /// Prove that its checks can fail, and say which ingredients its failure needs
+    #[command(long_about = words::SELFTEST, after_help = words::SELFTEST_AFTER)]
+    Selftest(SelftestArgs),
     /// Make a scenario to edit from dumps of a production host
     #[command(after_help = words::NEW_AFTER)]
     New(NewScenarioArgs),
+}
+
+/// Arguments of `kbisect scenario selftest`.
+#[derive(Args, Debug)]
+pub struct SelftestArgs {
+    /// Name, folder or scenario.toml file; with `:FLAVOUR` that flavour alone
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+    /// The kernel to try it on [default: that of the reference nodes]
+    #[arg(long, value_name = "KERNEL")]
+    pub kernel: Option<String>,
+    /// Kernel of the reference nodes [default: chosen from what is there]
+    #[arg(long, value_name = "VERSION")]
+    pub reference: Option<String>,
+    /// Machines: `split` (candidate and peer) or `single` (all nodes in one; needs less memory)
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub placement: Placement,
+    /// Folder that runs are written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+    /// Where it runs.
+    #[command(flatten)]
+    pub machine: MachineArgs,
 }
 
 /// Arguments of `kbisect scenario new`.

@@ -11,7 +11,7 @@ pub use args::{
     AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DecodeArgs, DetectArgs,
     DoctorArgs, Endpoint, EvidenceArgs, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs,
     NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand,
-    SchemaArgs, ShellOn,
+    SchemaArgs, SelftestArgs, ShellOn,
 };
 pub use doubt::DoubtArgs;
 pub use form::{Form, parse};

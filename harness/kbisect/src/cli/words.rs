@@ -132,6 +132,22 @@ Examples:
                                                  a stock kernel with one module replaced
   kbisect kernels add --base 6.12.57 --cmdline mitigations=off --as no-mitigations";
 
+pub const SELFTEST: &str = "\
+Prove that its checks can fail, and say which ingredients its failure needs
+
+Runs the scenario and each of its flavours on one kernel, and compares the verdicts with what the
+scenario expects. A flavour that is good where the scenario is bad leaves out what the failure needs.
+Then all wires are cut when the checks begin: a check of traffic that still passes is blind.";
+
+pub const SELFTEST_AFTER: &str = "\
+Examples:
+  kbisect scenario selftest ./our-gateway                      on the kernel of the reference nodes
+  kbisect scenario selftest duplicate-rules --kernel 6.12.57
+  kbisect scenario selftest cloudgw:stateful --json            one flavour alone
+
+Exit codes: 0 as expected, 1 a blind check or an unexpected verdict, 2 usage, 69 kbisect or the host
+failed, 130 interrupted.";
+
 pub const NEW_AFTER: &str = "\
 Examples:
   scripts/host-dump gw1                                        on the gateway, as root

@@ -9,6 +9,7 @@ mod kernels;
 mod report;
 mod scenario;
 mod scenario_new;
+mod scenario_selftest;
 mod schema;
 mod welcome;
 
@@ -30,7 +31,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run_one(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
         Some(Command::Kernels(args)) => done(kernels::kernels(args, global)),
-        Some(Command::Scenario(args)) => done(scenario::scenario(args, global)),
+        Some(Command::Scenario(args)) => scenario::scenario(args, global),
         Some(Command::Image(args)) => done(image::image(args, global)),
         Some(Command::Detect(args)) => done(detect::detect(args, global)),
         Some(Command::Decode(args)) => done(run::decode(args, global)),

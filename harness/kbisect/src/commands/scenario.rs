@@ -1,7 +1,8 @@
-//! `kbisect scenario`: list, check, show; `new` is in a file of its own.
+//! `kbisect scenario`: list, check, show; `new` and `selftest` are in files of their own.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use kbisect_core::scenario::{
     Action, Check, NodeKernel, Probe, Ready, Refusal, Restart, Scenario, Service, Step,
@@ -10,19 +11,21 @@ use kbisect_report::{ListedScenario, ScenariosDocument};
 
 use crate::cli::{Global, ScenarioArgs, ScenarioCommand};
 use crate::settings::scenario::{self, LoadedScenario};
-use crate::{errors, output};
+use crate::{errors, exit, output};
 
 /// Carries out a command about scenarios.
 ///
 /// # Errors
-/// Unknown and broken scenarios.
-pub fn scenario(args: &ScenarioArgs, global: &Global) -> anyhow::Result<()> {
+/// Unknown and broken scenarios; those of trials.
+pub fn scenario(args: &ScenarioArgs, global: &Global) -> anyhow::Result<ExitCode> {
     match &args.command {
-        ScenarioCommand::List => list(global),
-        ScenarioCommand::Check { scenarios } => check(scenarios, global),
-        ScenarioCommand::Show { scenario } => show(&scenario::load(scenario)?, global),
-        ScenarioCommand::New(args) => super::scenario_new::new(args, global),
+        ScenarioCommand::Selftest(args) => return super::scenario_selftest::selftest(args, global),
+        ScenarioCommand::List => list(global)?,
+        ScenarioCommand::Check { scenarios } => check(scenarios, global)?,
+        ScenarioCommand::Show { scenario } => show(&scenario::load(scenario)?, global)?,
+        ScenarioCommand::New(args) => super::scenario_new::new(args, global)?,
     }
+    Ok(exit::code(exit::OK))
 }
 
 fn list(global: &Global) -> anyhow::Result<()> {

@@ -14,11 +14,13 @@ mod one;
 mod plan;
 mod prefetch;
 mod preflight;
+mod selftest;
 mod trial;
 
 pub use bisect::{bisect, resume};
 pub use decode::decode;
 pub use one::run_one;
+pub use selftest::selftest;
 
 use std::io::IsTerminal;
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use kbisect_core::run::{RunEvent, RunResult};
 use kbisect_core::scenario::Scenario;
-use kbisect_core::trial::Verdict;
+use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_report::{Dossier, Format};
 use kbisect_vm::session::ShellRequest;
 
@@ -64,15 +64,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     ui.event(&ended);
     ui.finish();
     let verdict = trial.verdict();
-    let result = RunResult {
-        schema: "kbisect.run/1".to_owned(),
-        scenario: context.scenario_name.clone(),
-        trial,
-        reference: Some(context.reference.kernel.clone()),
-        environment: context.environment(),
-        run_dir: folder.display().to_string(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
+    let result = result_of(&context, trial, &folder);
     write_result(&folder, &result)?;
     if global.json {
         output::json(&result)?;
@@ -85,6 +77,19 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         Verdict::Skip(_) => exit::SKIP,
         Verdict::Infra(_) => exit::RUN_INFRASTRUCTURE,
     }))
+}
+
+/// The result of a trial with everything around it.
+pub(super) fn result_of(context: &Context, trial: TrialRecord, folder: &Path) -> RunResult {
+    RunResult {
+        schema: "kbisect.run/1".to_owned(),
+        scenario: context.scenario_name.clone(),
+        trial,
+        reference: Some(context.reference.kernel.clone()),
+        environment: context.environment(),
+        run_dir: folder.display().to_string(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
 }
 
 /// Writes the result of a trial and its reports.

@@ -8,6 +8,7 @@ mod evidence;
 mod interruptions;
 mod outcomes;
 mod place;
+mod selftest;
 mod series;
 mod trials;
 mod trouble;

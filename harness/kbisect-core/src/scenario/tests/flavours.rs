@@ -1,7 +1,8 @@
 //! Flavours: other files, other counts, ingredients left out.
 
-use super::super::Scenario;
+use super::super::{Expect, Scenario};
 use super::{FILE, changed, errors};
+use crate::trial::SymptomKind;
 
 #[test]
 fn a_flavour_puts_other_files_in_the_place_of_named_ones() {
@@ -22,6 +23,7 @@ fn a_flavour_puts_other_files_in_the_place_of_named_ones() {
 const TEXT: &str = r#"
 schema = "kbisect.scenario/1"
 summary = "rules, an application"
+expect = "hang"
 [nodes.app]
 kernel = "candidate"
 [[setup]]
@@ -47,6 +49,7 @@ node = "app"
 alive = true
 [flavours.stopped]
 summary = "the application is stopped"
+expect = "good"
 without = ["application", "reload"]
 [flavours.often]
 summary = "the automation ran often"
@@ -61,7 +64,10 @@ fn a_flavour_leaves_ingredients_out_and_repeats_steps() {
     assert_eq!(stopped.setup, scenario.setup);
     let checks: Vec<&str> = stopped.checks.iter().map(|check| check.name.as_str()).collect();
     assert_eq!(checks, ["alive"]);
+    let hang = Some(Expect::Bad(SymptomKind::Hang));
+    assert_eq!((scenario.expect, stopped.expect), (hang, Some(Expect::Good)));
     let often = scenario.clone().flavoured("often").expect("it has it");
+    assert_eq!(often.expect, None, "what holds for the default says nothing of a flavour");
     assert_eq!((often.setup[0].repeat, often.replay[0].repeat), (9, 1));
     assert_eq!((often.services.len(), often.checks.len()), (1, 2));
 }
@@ -72,31 +78,38 @@ fn a_flavour_that_makes_no_sense_is_refused() {
         (
             "[\"application\", \"reload\"]",
             "[\"aplication\"]",
-            "29:12: flavours.stopped.without[0]: no step, service or check is named `aplication` \
+            "31:12: flavours.stopped.without[0]: no step, service or check is named `aplication` \
              (there are: `alive`, `application`, `reload`, `run the automation`; did you mean \
              `application`?)",
         ),
         (
             "[\"application\", \"reload\"]",
             "[\"application\", \"alive\"]",
-            "29:1: flavours.stopped.without: no check is left that could fail",
+            "31:1: flavours.stopped.without: no check is left that could fail",
         ),
         (
             "without = [\"application\", \"reload\"]\n",
             "",
-            "27:11: flavours.stopped: one of `replace`, `without`, `repeat` is needed: nothing is \
+            "28:11: flavours.stopped: one of `replace`, `without`, `repeat` is needed: nothing is \
              different",
         ),
         (
             "{ \"run the automation\" = 9 }",
             "{ \"reload\" = 0 }",
-            "32:12: flavours.often.repeat.reload: must be from 1 to 10000, not 0",
+            "34:12: flavours.often.repeat.reload: must be from 1 to 10000, not 0",
         ),
         (
             "{ \"run the automation\" = 9 }",
             "{ \"reloads\" = 2 }",
-            "32:12: flavours.often.repeat.reloads: no step is named `reloads` (steps are: \
+            "34:12: flavours.often.repeat.reloads: no step is named `reloads` (steps are: \
              `reload`, `run the automation`; did you mean `reload`?)",
+        ),
+        (
+            "expect = \"good\"",
+            "expect = \"godo\"",
+            "30:1: flavours.stopped.expect: `godo` is not allowed here (allowed: `good`, `panic`, \
+             `oops`, `warning`, `hang`, `reboot`, `lost-ingress`, `lost-egress`, `check-failed`, \
+             `rules-refused`, `service-down`; did you mean `good`?)",
         ),
     ] {
         assert_eq!(TEXT.matches(from).count(), 1, "`{from}` must be in the text once");

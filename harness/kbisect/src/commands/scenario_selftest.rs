@@ -1,0 +1,138 @@
+//! `kbisect scenario selftest`: what came of it.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use kbisect_core::selftest::{CheckSight, Effect, SelftestResult, Sight, Variation};
+
+use crate::cli::{Global, SelftestArgs};
+use crate::{exit, output, run};
+
+/// Runs the self-test and prints its result.
+///
+/// # Errors
+/// Bad arguments, the host's failures, an interruption.
+pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let result = run::selftest(args, global)?;
+    if global.json {
+        output::json(&result)?;
+    } else {
+        output::print(&text(&result))?;
+    }
+    Ok(exit::code(if result.passed { exit::OK } else { exit::NOT_AS_EXPECTED }))
+}
+
+fn text(result: &SelftestResult) -> String {
+    let mut text = format!("{} on {}\n\n", result.scenario, result.kernel.label());
+    text += &table(result.variations.iter().map(variation_row));
+    text += &necessary(result);
+    let control = &result.control;
+    if let Some(variation) = &control.variation {
+        let _ = write!(text, "\nchecks of {variation} with all wires cut\n");
+        text += &table(control.checks.iter().map(check_row));
+        for check in &control.checks {
+            if let Some(advice) = &check.advice {
+                let _ = writeln!(text, "  {} is blind: {advice}", check.name);
+            }
+        }
+    }
+    text.push('\n');
+    if result.passed {
+        text += "passed\n";
+    }
+    for problem in &result.problems {
+        let _ = writeln!(text, "failed: {problem}");
+    }
+    let _ = writeln!(text, "trials  {}", result.run_dir);
+    // Symptoms and details are a guest's words.
+    text.lines().map(|line| output::clean(line) + "\n").collect()
+}
+
+fn table(rows: impl Iterator<Item = Vec<String>>) -> String {
+    let indented = |mut row: Vec<String>| {
+        row[0].insert_str(0, "  ");
+        row
+    };
+    output::table(&rows.map(indented).collect::<Vec<_>>())
+}
+
+fn variation_row(variation: &Variation) -> Vec<String> {
+    let verdict = match (&variation.symptom, &variation.reason) {
+        (Some(symptom), _) => format!("bad ({symptom})"),
+        (None, Some(reason)) => format!("{} ({reason})", variation.verdict),
+        (None, None) => variation.verdict.clone(),
+    };
+    let expected = match (&variation.expected, variation.as_expected) {
+        (Some(_), Some(true)) => "as expected".to_owned(),
+        (Some(expected), _) => format!("UNEXPECTED, not {expected}"),
+        (None, _) => String::new(),
+    };
+    vec![variation.name.clone(), verdict, expected]
+}
+
+/// What the failure needs, in sentences.
+fn necessary(result: &SelftestResult) -> String {
+    let Some((default, flavours)) = result.variations.split_first() else { return String::new() };
+    let mut text = String::new();
+    let mut section = |effect: Effect, title: &str| {
+        let found: Vec<&Variation> =
+            flavours.iter().filter(|flavour| flavour.effect == Some(effect)).collect();
+        if !found.is_empty() {
+            let _ = write!(text, "\n{title}\n");
+            text += &table(found.into_iter().map(ingredient_row));
+        }
+    };
+    section(Effect::Necessary, "necessary for the failure: without it, good");
+    section(Effect::NotNecessary, "not necessary for the failure: without it, the same");
+    section(Effect::OtherFailure, "fails in another way");
+    section(Effect::Breaks, "fails where the scenario as it is does not");
+    let kept = |flavour: &Variation| {
+        !matches!(flavour.effect, Some(Effect::Necessary | Effect::Breaks | Effect::OtherFailure))
+    };
+    if !flavours.is_empty() && flavours.iter().all(kept) {
+        text += "\nno flavour changes the verdict\n";
+    }
+    if let Some(traffic) = &result.traffic {
+        let word = match traffic.effect {
+            Some(Effect::Necessary) => "necessary for the failure",
+            Some(Effect::NotNecessary) => "not necessary for the failure",
+            Some(Effect::OtherFailure | Effect::Breaks | Effect::StaysGood) => {
+                "without it, another failure"
+            }
+            Some(Effect::NoAnswer) => "no answer",
+            None => "not known",
+        };
+        let _ = write!(text, "\ntraffic during the checks: {word} ({})\n", traffic.detail);
+    }
+    if flavours.is_empty() && default.symptom.is_some() {
+        text += "\nno flavour leaves an ingredient out, so what the failure needs is not known\n";
+    }
+    text
+}
+
+fn ingredient_row(flavour: &Variation) -> Vec<String> {
+    let short = flavour.name.rsplit(':').next().unwrap_or_default().to_owned();
+    let told = format!("{} ({})", flavour.summary, flavour.ingredients.join(", "));
+    vec![short, told]
+}
+
+fn check_row(check: &CheckSight) -> Vec<String> {
+    let sight = match check.sight {
+        Sight::Sees => "sees it",
+        Sight::Blind => "BLIND",
+        Sight::NoNetwork => "does not use the network",
+        Sight::NotShown => "not shown",
+    };
+    let recorded = if check.counts { "" } else { ", only recorded" };
+    let word = match check.sight {
+        Sight::Blind | Sight::NoNetwork => "passed",
+        Sight::Sees => "failed",
+        Sight::NotShown => "not made",
+    };
+    let separator = if check.detail.is_empty() { "" } else { ": " };
+    vec![
+        check.name.clone(),
+        format!("{sight}{recorded}"),
+        format!("{word}{separator}{}", check.detail),
+    ]
+}
