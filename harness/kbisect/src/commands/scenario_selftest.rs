@@ -129,10 +129,8 @@ fn check_row(check: &CheckSight) -> Vec<String> {
         Sight::Sees => "failed",
         Sight::NotShown => "not made",
     };
-    let separator = if check.detail.is_empty() { "" } else { ": " };
-    vec![
-        check.name.clone(),
-        format!("{sight}{recorded}"),
-        format!("{word}{separator}{}", check.detail),
-    ]
+    // A row is a line; what a command printed has more.
+    let first = check.detail.lines().next().unwrap_or_default();
+    let separator = if first.is_empty() { "" } else { ": " };
+    vec![check.name.clone(), format!("{sight}{recorded}"), format!("{word}{separator}{first}")]
 }
