@@ -10,6 +10,7 @@ pub mod console;
 pub mod counters;
 pub mod evidence;
 pub mod flow;
+pub mod gate;
 pub mod import;
 pub mod judge;
 pub mod kernel;

@@ -50,6 +50,9 @@ pub enum DossierError {
     /// The folder is no run's.
     #[error("`{0}` holds no run")]
     NoRun(PathBuf),
+    /// The folder is that of a check.
+    #[error("`{0}` is a check of many kernels: it has no report of this kind")]
+    Check(PathBuf),
     /// A file cannot be read.
     #[error("cannot read `{path}`")]
     Read {
@@ -79,6 +82,9 @@ impl DossierError {
                 "name a folder that kbisect wrote: it has a journal.jsonl or a result.json"
                     .to_owned(),
             ),
+            Self::Check(_) => Some(
+                "see its result.json; `kbisect run` with one of its kernels has reports".to_owned(),
+            ),
             Self::Read { .. } => None,
             Self::Result { .. } => Some(
                 "it was changed, or written by another version of kbisect; use that version"
@@ -106,6 +112,9 @@ impl Dossier {
             io::ErrorKind::NotFound => DossierError::NoRun(folder.to_owned()),
             _ => DossierError::Read { path: path.clone(), source },
         })?;
+        if is_check(&bytes) {
+            return Err(DossierError::Check(folder.to_owned()));
+        }
         let mut result: RunResult = serde_json::from_slice(&bytes)
             .map_err(|source| DossierError::Result { path, source })?;
         folder.display().to_string().clone_into(&mut result.run_dir);
@@ -405,6 +414,12 @@ impl Dossier {
             .find(|pair| matches!(pair[0], "inside" | "left" | "by" | "on") && known(pair[1]));
         after.map(|pair| pair[1].to_owned()).into_iter().collect()
     }
+}
+
+/// Whether the bytes of a `result.json` are the result of `kbisect check`.
+fn is_check(result: &[u8]) -> bool {
+    let result: Option<serde_json::Value> = serde_json::from_slice(result).ok();
+    result.is_some_and(|result| result["schema"] == "kbisect.check/1")
 }
 
 /// The command without the folder that the program was called from: it says nothing elsewhere.

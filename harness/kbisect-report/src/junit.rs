@@ -1,7 +1,9 @@
-//! JUnit XML: a suite for each trial, a case for each check.
+//! JUnit XML. Of a run: a suite for each trial, a case for each check. Of a check: a suite for each
+//! scenario, a case for each kernel.
 
 use std::fmt::Write;
 
+use kbisect_core::gate::{Cell, GateResult, GateScenario, Standing};
 use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord};
 
 use crate::dossier::Dossier;
@@ -17,7 +19,19 @@ enum Case {
     Passed,
     Failed { kind: String, message: String, text: String },
     Skipped(String),
-    Error(String),
+    Error { kind: &'static str, message: String },
+}
+
+/// One suite, ready to be written.
+struct Suite {
+    name: String,
+    class: String,
+    time: f64,
+    /// Its time stamp as an attribute, or nothing.
+    stamp: String,
+    properties: Vec<(&'static str, String)>,
+    /// Name, seconds and end of each case.
+    cases: Vec<(String, f64, Case)>,
 }
 
 /// What a suite has.
@@ -29,33 +43,46 @@ struct Counts {
     skipped: usize,
 }
 
-/// Writes the report.
+/// Writes the report of a run.
 pub(crate) fn junit(dossier: &Dossier) -> String {
+    let suites: Vec<Suite> =
+        dossier.trials().iter().map(|trial| suite_of(dossier, trial)).collect();
+    document(dossier.scenario(), &suites)
+}
+
+/// Writes the matrix of a check. A baseline that is not under test is no case.
+#[must_use]
+pub fn junit_check(result: &GateResult) -> String {
+    let suites: Vec<Suite> =
+        result.plan.scenarios.iter().map(|scenario| suite_of_scenario(result, scenario)).collect();
+    document("check", &suites)
+}
+
+fn document(what: &str, suites: &[Suite]) -> String {
     let mut body = String::new();
     let mut all = Counts::default();
     let mut time = 0.0;
-    for trial in dossier.trials() {
-        let counts = suite(&mut body, dossier, trial);
+    for suite in suites {
+        let counts = write_suite(&mut body, suite);
         all.tests += counts.tests;
         all.failures += counts.failures;
         all.errors += counts.errors;
         all.skipped += counts.skipped;
-        time += trial.wall_s;
+        time += suite.time;
     }
     let mut to = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         to,
         "<testsuites name=\"{}\" {} time=\"{}\">",
-        xml(&format!("kbisect {}", dossier.scenario())),
+        xml(&format!("kbisect {what}")),
         attributes(&all),
         seconds(time)
     );
     to + &body + "</testsuites>\n"
 }
 
-fn suite(to: &mut String, dossier: &Dossier, trial: &TrialRecord) -> Counts {
+fn suite_of(dossier: &Dossier, trial: &TrialRecord) -> Suite {
     let label = dossier.label(&trial.kernel);
-    let class = format!("{}.{label}", dossier.scenario());
     let mut cases: Vec<(String, f64, Case)> = trial
         .checks
         .iter()
@@ -70,29 +97,91 @@ fn suite(to: &mut String, dossier: &Dossier, trial: &TrialRecord) -> Counts {
         _ => Some(case_of_trial(trial)),
     };
     cases.extend(whole.map(|case| ("kernel".to_owned(), trial.wall_s, case)));
-    let mut counts = Counts { tests: cases.len(), ..Counts::default() };
-    for (_, _, case) in &cases {
+    Suite {
+        name: format!("{} on {label}", dossier.scenario()),
+        class: format!("{}.{label}", dossier.scenario()),
+        time: trial.wall_s,
+        stamp: stamp(dossier.times(trial).began),
+        properties: properties(dossier, trial),
+        cases,
+    }
+}
+
+fn suite_of_scenario(result: &GateResult, scenario: &GateScenario) -> Suite {
+    let cells =
+        result.cells.iter().filter(|cell| cell.under_test && cell.scenario == scenario.name);
+    let seconds_of = |cell: &Cell| result.trial(cell).map_or(0.0, |trial| trial.wall_s);
+    let cases: Vec<(String, f64, Case)> = cells
+        .map(|cell| {
+            (cell.kernel.package_version.to_string(), seconds_of(cell), case_of_cell(result, cell))
+        })
+        .collect();
+    let trials = result.trials.iter().filter(|trial| trial.scenario == scenario.name);
+    let began = trials.filter_map(|trial| trial.record.began_ms).min();
+    let baseline = result.plan.baseline.as_ref();
+    let baseline = baseline.map(|kernel| ("baseline", kernel.package_version.to_string()));
+    let mut properties = vec![
+        ("accelerator", result.environment.accelerator.clone()),
+        ("kbisect", result.plan.tool_version.clone()),
+    ];
+    properties.extend(baseline);
+    Suite {
+        name: scenario.name.clone(),
+        class: scenario.name.clone(),
+        time: cases.iter().map(|(_, time, _)| time).sum(),
+        stamp: stamp(began.map(|ms| ms.saturating_mul(1_000_000))),
+        properties,
+        cases,
+    }
+}
+
+fn case_of_cell(result: &GateResult, cell: &Cell) -> Case {
+    let reason = cell.reason.clone().unwrap_or_default();
+    match cell.standing {
+        Standing::Good | Standing::Fixed => Case::Passed,
+        Standing::AlreadyBroken => Case::Skipped(format!("already broken: {reason}")),
+        Standing::NotTested if result.plan.allow_skips => Case::Skipped(reason),
+        // A reader of nothing but this file is to see what keeps the gate shut.
+        Standing::NotTested => Case::Error { kind: "not-tested", message: reason },
+        Standing::NoAnswer => Case::Error { kind: "infra", message: reason },
+        Standing::Regressed => match result.trial(cell).map(case_of_trial) {
+            Some(Case::Failed { kind, text, .. }) => Case::Failed { kind, message: reason, text },
+            _ => {
+                Case::Failed { kind: "regressed".to_owned(), message: reason, text: String::new() }
+            }
+        },
+    }
+}
+
+fn write_suite(to: &mut String, suite: &Suite) -> Counts {
+    let mut counts = Counts { tests: suite.cases.len(), ..Counts::default() };
+    for (_, _, case) in &suite.cases {
         match case {
             Case::Passed => {}
             Case::Failed { .. } => counts.failures += 1,
             Case::Skipped(_) => counts.skipped += 1,
-            Case::Error(_) => counts.errors += 1,
+            Case::Error { .. } => counts.errors += 1,
         }
     }
     let _ = writeln!(
         to,
         "  <testsuite name=\"{}\" {} time=\"{}\"{}>",
-        xml(&format!("{} on {label}", dossier.scenario())),
+        xml(&suite.name),
         attributes(&counts),
-        seconds(trial.wall_s),
-        stamp(dossier, trial)
+        seconds(suite.time),
+        suite.stamp
     );
-    properties(to, dossier, trial);
-    for (name, time, case) in &cases {
+    to.push_str("    <properties>\n");
+    for (name, value) in &suite.properties {
+        let value = xml(&line(value, MESSAGE));
+        let _ = writeln!(to, "      <property name=\"{name}\" value=\"{value}\"/>");
+    }
+    to.push_str("    </properties>\n");
+    for (name, time, case) in &suite.cases {
         let head = format!(
             "    <testcase name=\"{}\" classname=\"{}\" time=\"{}\"",
             xml(&named(name)),
-            xml(&named(&class)),
+            xml(&named(&suite.class)),
             seconds(*time)
         );
         let inner = match case {
@@ -107,8 +196,8 @@ fn suite(to: &mut String, dossier: &Dossier, trial: &TrialRecord) -> Counts {
                 xml(&lines(text, LINES))
             ),
             Case::Skipped(why) => format!("<skipped message=\"{}\"/>", xml(&line(why, MESSAGE))),
-            Case::Error(why) => {
-                format!("<error type=\"infra\" message=\"{}\"/>", xml(&line(why, MESSAGE)))
+            Case::Error { kind, message } => {
+                format!("<error type=\"{kind}\" message=\"{}\"/>", xml(&line(message, MESSAGE)))
             }
         };
         let _ = writeln!(to, "{head}>\n      {inner}\n    </testcase>");
@@ -153,27 +242,22 @@ fn case_of_trial(trial: &TrialRecord) -> Case {
             .join("\n"),
         },
         ("skip", _) => Case::Skipped(reason),
-        _ => Case::Error(reason),
+        _ => Case::Error { kind: "infra", message: reason },
     }
 }
 
-fn properties(to: &mut String, dossier: &Dossier, trial: &TrialRecord) {
+fn properties(dossier: &Dossier, trial: &TrialRecord) -> Vec<(&'static str, String)> {
     let kernel = &trial.kernel;
-    to.push_str("    <properties>\n");
-    for (name, value) in [
-        ("verdict", trial.verdict.as_str()),
-        ("package-version", kernel.package_version.as_str()),
-        ("flavour", &kernel.flavour),
-        ("source", &kernel.source),
-        ("kernel-id", &kernel.id.0),
-        ("accelerator", &trial.accelerator),
-        ("kbisect", dossier.tool_version()),
-        ("repeat", &trial.repeat),
-    ] {
-        let value = xml(&line(value, MESSAGE));
-        let _ = writeln!(to, "      <property name=\"{name}\" value=\"{value}\"/>");
-    }
-    to.push_str("    </properties>\n");
+    vec![
+        ("verdict", trial.verdict.clone()),
+        ("package-version", kernel.package_version.to_string()),
+        ("flavour", kernel.flavour.clone()),
+        ("source", kernel.source.clone()),
+        ("kernel-id", kernel.id.0.clone()),
+        ("accelerator", trial.accelerator.clone()),
+        ("kbisect", dossier.tool_version().to_owned()),
+        ("repeat", trial.repeat.clone()),
+    ]
 }
 
 /// A name: an empty one would be refused.
@@ -189,8 +273,8 @@ fn attributes(counts: &Counts) -> String {
     )
 }
 
-fn stamp(dossier: &Dossier, trial: &TrialRecord) -> String {
-    let began = dossier.times(trial).began.map(crate::text::utc).unwrap_or_default();
+fn stamp(began: Option<u64>) -> String {
+    let began = began.map(crate::text::utc).unwrap_or_default();
     if began.is_empty() { began } else { format!(" timestamp=\"{}\"", began.replace(' ', "T")) }
 }
 

@@ -44,6 +44,7 @@ pub use journal::{
     JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line, read_journal,
     read_journal_of,
 };
+pub use junit::junit_check;
 pub use markdown::{markdown, markdown_run};
 pub use redact::{PatternError, RedactRules, Redacted, Redactor, pattern};
 pub use schema::{SCHEMA_NAMES, schema};

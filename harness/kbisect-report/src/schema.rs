@@ -4,10 +4,11 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 15] = [
+pub const SCHEMA_NAMES: [&str; 16] = [
     "bisect",
     "run",
     "selftest",
+    "check",
     "plan",
     "journal",
     "detect",
@@ -34,6 +35,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "bisect" => include_str!("../schemas/bisect.json"),
         "run" => include_str!("../schemas/run.json"),
         "selftest" => include_str!("../schemas/selftest.json"),
+        "check" => include_str!("../schemas/check.json"),
         "plan" => include_str!("../schemas/plan.json"),
         "journal" => include_str!("../schemas/journal.json"),
         "detect" => include_str!("../schemas/detect.json"),

@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use kbisect_core::gate::GateResult;
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_core::selftest::SelftestResult;
 use kbisect_report::{
@@ -27,6 +28,7 @@ fn generated() -> Vec<(&'static str, Value)> {
             "selftest",
             of::<SelftestResult>("selftest", "Whether checks can fail, and what a failure needs."),
         ),
+        ("check", of::<GateResult>("check", "Kernels and scenarios against a baseline.")),
         ("plan", of::<Plan>("plan", "What a bisection will do.")),
         ("journal", of::<JournalLine>("journal", "One line of a run's journal.")),
         ("detect", of::<DetectDocument>("detect", "Failures found in console logs.")),

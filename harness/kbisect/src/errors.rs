@@ -153,7 +153,9 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
     }
     if let Some(error) = error.downcast_ref::<DossierError>() {
         return Some(match error {
-            DossierError::NotBegun(_) | DossierError::NoRun(_) => Class::Usage,
+            DossierError::NotBegun(_) | DossierError::NoRun(_) | DossierError::Check(_) => {
+                Class::Usage
+            }
             DossierError::Journal(JournalError::Read { .. }) => Class::Usage,
             _ => Class::Infrastructure,
         });

@@ -10,6 +10,8 @@ pub const NO_CULPRIT: u8 = 1;
 pub const NOT_AS_EXPECTED: u8 = 1;
 /// run: the kernel is bad.
 pub const BAD: u8 = 1;
+/// check: something regressed, or could not be tested.
+pub const REGRESSED: u8 = 1;
 /// The command line, a scenario, or a version in it cannot be used.
 pub const USAGE: u8 = 2;
 /// kbisect itself or the host failed: no answer (`EX_UNAVAILABLE` of sysexits.h).

@@ -118,6 +118,7 @@ fn help_teaches_with_examples_and_exit_codes() {
     place.run("--help").code(0).says("kbisect 6.12.43..6.12.96 --scenario").says("Exit codes:");
     place.run("run --help").code(0).says("--shell").says("125 the kernel cannot answer");
     place.run("bisect --help").code(0).says("--find-fix").says("Usage: kbisect GOOD..BAD");
+    place.run("check --help").code(0).says("--baseline 6.12.57").says("69 kbisect or the host");
     place.run("--version").code(0).says("kbisect 0.");
 }
 
@@ -144,6 +145,21 @@ fn usage_errors_say_what_to_type() {
     place.run("kernels prune --dry-run").code(2).says("--keep");
     place.run("kernels prune --max-size 1.5G").code(2).says("whole number");
     place.run("--quiet --verbose doctor").code(2);
+}
+
+#[test]
+fn a_check_that_cannot_begin_is_a_usage_error() {
+    let place = Place::new();
+    place.run("check --scenario smoke").code(2).says("<KERNEL>...");
+    place.run("check 6.1").code(2).says("--scenario <NAME[,NAME]>");
+    place.run("check 6.1.. --scenario smoke").code(2).says("the right end is missing");
+    place.run("check 6.1 --scenario smoke,conlimit").code(2).says("did you mean `connlimit`?");
+    let offline = "--offline check 9.9.9 --scenario smoke";
+    place.run(offline).code(2).says("no kernel `9.9.9`");
+    place.run(&format!("{offline} --junit no/x.xml")).code(2).says("cannot write `no/x.xml`");
+    let ended = place.run(&format!("{offline} --json")).code(2);
+    ended.document("kbisect.error/1");
+    assert!(!place.path().join("results").exists());
 }
 
 #[test]

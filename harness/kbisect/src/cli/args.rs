@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbisect_report::{Format, FormatError};
 
-use super::{DoubtArgs, KernelsArgs, Series, words};
+use super::{CheckArgs, DoubtArgs, KernelsArgs, Series, words};
 
 /// Find which kernel version broke a network service.
 #[derive(Parser, Debug)]
@@ -41,6 +41,9 @@ pub enum Command {
     /// Run one trial: one kernel, one scenario
     #[command(long_about = words::RUN, after_help = words::RUN_AFTER)]
     Run(RunArgs),
+    /// Test kernels with scenarios, against a baseline: the gate before an upgrade
+    #[command(long_about = words::CHECK, after_help = words::CHECK_AFTER)]
+    Check(CheckArgs),
     /// Go on with a run that was interrupted
     #[command(after_help = words::RESUME_AFTER)]
     Resume(ResumeArgs),
@@ -189,6 +192,17 @@ pub struct TrialArgs {
     /// Scenario: a name (see `kbisect scenario list`) or a folder
     #[arg(short, long, value_name = "NAME")]
     pub scenario: String,
+    /// How it is made.
+    #[command(flatten)]
+    pub setting: SettingArgs,
+    /// What is kept of failures.
+    #[command(flatten)]
+    pub evidence: EvidenceArgs,
+}
+
+/// How trials are made, whatever their kernels and scenarios.
+#[derive(Args, Clone, Debug)]
+pub struct SettingArgs {
     /// Kernel of the reference nodes [default: chosen from what is there]
     #[arg(long, value_name = "VERSION")]
     pub reference: Option<String>,
@@ -198,9 +212,6 @@ pub struct TrialArgs {
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
-    /// What is kept of failures.
-    #[command(flatten)]
-    pub evidence: EvidenceArgs,
 }
 
 /// What is kept of failures, beyond what always is.
@@ -354,15 +365,9 @@ pub struct SelftestArgs {
     /// The kernel to try it on [default: that of the reference nodes]
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Option<String>,
-    /// Kernel of the reference nodes [default: chosen from what is there]
-    #[arg(long, value_name = "VERSION")]
-    pub reference: Option<String>,
-    /// Machines: `split` (candidate and peer) or `single` (all nodes in one; needs less memory)
-    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    pub placement: Placement,
-    /// Folder that runs are written to
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
+    /// How trials are made.
+    #[command(flatten)]
+    pub setting: SettingArgs,
     /// Where it runs.
     #[command(flatten)]
     pub machine: MachineArgs,

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what it means.
 
 mod args;
+mod check;
 mod doubt;
 mod form;
 mod kernels;
@@ -11,8 +12,9 @@ pub use args::{
     AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DecodeArgs, DetectArgs,
     DoctorArgs, Endpoint, EvidenceArgs, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs,
     NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand,
-    SchemaArgs, SelftestArgs, ShellOn,
+    SchemaArgs, SelftestArgs, SettingArgs, ShellOn,
 };
+pub use check::{CheckArgs, Kernels};
 pub use doubt::DoubtArgs;
 pub use form::{Form, parse};
 pub use kernels::{

@@ -7,13 +7,15 @@ Examples:
   kbisect 6.12.69..6.12.101 --scenario connlimit --find-fix
                                                    which version fixed it?
   kbisect run 6.12.69 --scenario connlimit --shell one trial, and a look at the failure
+  kbisect check 6.12.96 --scenario connlimit,smoke --baseline 6.12.57
+                                                   may we upgrade?
   kbisect report RUN --bundle                      everything about a run in one file, for a ticket
   kbisect detect console.log                       what crashed in this log?
 `kbisect bisect --help` has all options of a search, such as --dry-run and --results.
 
 Exit codes:
-    0  found (run: good; other commands: done)
-    1  ended without a culprit (run: bad)
+    0  found (run, check: good; other commands: done)
+    1  ended without a culprit (run: bad; check: something regressed, or could not be tested)
     2  the command line, a scenario or a version cannot be used (run: 200)
    69  kbisect or the host failed, no answer (run: 201)
   125  run only: the kernel cannot answer
@@ -67,6 +69,31 @@ Examples:
 
 Exit codes: 0 good, 1 bad, 125 the kernel cannot answer (skip), 130 interrupted, 200 usage,
 201 kbisect or the host failed.";
+
+pub const CHECK: &str = "\
+Test kernels with scenarios, against a baseline: the gate before an upgrade
+
+Each kernel is tried once with each scenario. How it stands then:
+
+    good            it passes
+    fixed           it passes, and the baseline fails
+    already broken  it fails as the baseline does: no regression
+    regressed       it fails; without a baseline every failure is one
+    not tested      it cannot answer: it does not boot, or lacks what the scenario requires
+
+What could not be tested is never taken for good: unless --allow-skips is given, the check fails. A
+check that tested nothing at all fails in any case. A failure that differs from the baseline's, or that
+the baseline gives no answer for, is a regression.";
+
+pub const CHECK_AFTER: &str = "\
+Examples:
+  kbisect check 6.12.96 --scenario connlimit,smoke --baseline 6.12.57
+  kbisect check 6.12.96 -s connlimit -s ./our-gateway --baseline 6.12.57 --junit check.xml
+  kbisect check 6.12.43..6.12.101 --scenario connlimit         every kernel: where it fails, where not
+  kbisect check mine --scenario smoke --json | jq .counts
+
+Exit codes: 0 nothing regressed, 1 something regressed or could not be tested, 2 usage,
+69 kbisect or the host failed (a trial is repeated twice before that), 130 interrupted.";
 
 pub const DETECT_AFTER: &str = "\
 Examples:

@@ -29,6 +29,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         None => done(welcome::welcome(global)),
         Some(Command::Bisect(args)) => run::bisect(args, global),
         Some(Command::Run(args)) => run::run_one(args, global),
+        Some(Command::Check(args)) => run::check(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
         Some(Command::Kernels(args)) => done(kernels::kernels(args, global)),
         Some(Command::Scenario(args)) => scenario::scenario(args, global),

@@ -55,10 +55,18 @@ fn next_step(global: &Global) -> (String, &'static str) {
     ("kbisect 6.12.43..6.12.96 --scenario connlimit".to_owned(), "This machine looks ready; try")
 }
 
-/// The newest run, if it came to its end: a result is written then.
+/// The newest run, if it came to its end: a result is written then. Checks and self-tests have no
+/// report, so the run before them is meant.
 fn finished(results: &Path) -> Option<String> {
-    let name = runs(results).pop()?;
-    results.join(&name).join("result.json").is_file().then_some(name)
+    let result = |name: &String| results.join(name).join("result.json");
+    let has_report = |name: &String| {
+        let text = std::fs::read(result(name)).unwrap_or_default();
+        let document: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let schema = document["schema"].as_str();
+        schema.is_none_or(|schema| matches!(schema, "kbisect.bisect/1" | "kbisect.run/1"))
+    };
+    let name = runs(results).into_iter().rev().find(has_report)?;
+    result(&name).is_file().then_some(name)
 }
 
 /// The newest run that has a plan and no end.

@@ -20,7 +20,7 @@ use super::journal::Journal;
 use super::kernels;
 use super::plan::{check_testable, check_work, plan, show};
 use super::prefetch::Prefetch;
-use super::trial::{Place, Trials};
+use super::trial::{Place, Trials, host_failed, is_full};
 use crate::cli::{self, BisectArgs, EvidenceArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::exit::Class;
 use crate::settings::scenario::LoadedScenario;
@@ -52,10 +52,10 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
         check_testable(end)?;
     }
     check_work(args, &series)?;
-    let reference = kernels::reference(&base, args.trial.reference.as_deref())?;
+    let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let name = args.trial.scenario.clone();
     let context =
-        Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?
+        Context::new(base, &args.machine, loaded, &name, reference, args.trial.setting.placement)?
             .keeping(&args.trial.evidence);
     if args.dry_run {
         let plan = plan(args, &context, "(not begun)", &series);
@@ -63,7 +63,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
         return show(&plan, global).map(|()| exit::code(exit::OK));
     }
     let what = format!("{}-{}", context.scenario.name, args.series);
-    let (run_id, folder) = new_run(&args.trial.results, &what)?;
+    let (run_id, folder) = new_run(&args.trial.setting.results, &what)?;
     let plan = plan(args, &context, &run_id, &series);
     keep_scenario(&folder, &context.scenario)?;
     let mut journal = Journal::create(&folder, &context.base.ui)?;
@@ -320,32 +320,15 @@ impl Bisection<'_> {
             self.journal.append(RunEvent::TrialEnded { index, record: Box::new(record), mark })?;
             match mark {
                 Some(mark) => return Ok(mark),
-                None if is_full(&error) => {
-                    let room = format!("free space for {}", self.folder.display());
-                    return Err(errors::infrastructure(error, room));
-                }
-                None if attempt < self.plan.options.infra_retries => {
+                None if !is_full(&error) && attempt < self.plan.options.infra_retries => {
                     self.journal
                         .append(RunEvent::Note { text: format!("tried again: {error}") })?;
                 }
-                None => {
-                    return Err(errors::infrastructure(
-                        format!(
-                            "trial of {} failed for reasons of this host: {error}",
-                            place.kernel.version
-                        ),
-                        "see the trial's folder, and `kbisect doctor`",
-                    ));
-                }
+                None => return Err(host_failed(&place.kernel, &error, self.folder)),
             }
         }
         unreachable!("the last attempt returns")
     }
-}
-
-/// Whether the disk is full, in the words of strerror(3): trying again would not help.
-fn is_full(error: &str) -> bool {
-    error.contains("No space left on device")
 }
 
 /// Writes the reports and prints the summary.

@@ -200,6 +200,17 @@ impl Context {
         Self { evidence: evidence.clone(), ..self }
     }
 
+    /// The same with another scenario.
+    #[must_use]
+    pub fn with_scenario(self, loaded: LoadedScenario, name: &str) -> Self {
+        Self {
+            scenario: Arc::new(loaded.scenario),
+            scenario_sha256: loaded.sha256,
+            scenario_name: name.to_owned(),
+            ..self
+        }
+    }
+
     /// Where and with what trials run, for the record.
     #[must_use]
     pub fn environment(&self) -> Environment {

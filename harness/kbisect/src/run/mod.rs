@@ -1,15 +1,17 @@
-//! Bisections and single trials.
+//! Bisections, single trials and checks.
 //!
-//! Plan, then execute: [`plan`] makes every choice, [`bisect`] and [`one`] carry them out, the
+//! Plan, then execute: [`plan`] makes every choice, [`bisect`], [`one`] and [`check`] carry them out, the
 //! journal records what happened, and all that is printed or written follows from it.
 
 mod bisect;
+mod check;
 mod context;
 mod decode;
 mod files;
 mod going_on;
 mod journal;
 mod kernels;
+mod matrix;
 mod one;
 mod plan;
 mod prefetch;
@@ -18,6 +20,7 @@ mod selftest;
 mod trial;
 
 pub use bisect::{bisect, resume};
+pub use check::check;
 pub use decode::decode;
 pub use one::run_one;
 pub use selftest::selftest;

@@ -33,14 +33,14 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         base.ui.note(note);
     }
     plan::check_testable(&candidate)?;
-    let reference = kernels::reference(&base, args.trial.reference.as_deref())?;
+    let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let kernel = kernels::to_try(&base, &candidate)?;
     let name = args.trial.scenario.clone();
     let context =
-        Context::new(base, &args.machine, loaded, &name, reference, args.trial.placement)?
+        Context::new(base, &args.machine, loaded, &name, reference, args.trial.setting.placement)?
             .keeping(&args.trial.evidence);
     let what = format!("{}-{}", context.scenario.name, candidate.kernel.label());
-    let (_, folder) = new_run(&args.trial.results, &what)?;
+    let (_, folder) = new_run(&args.trial.setting.results, &what)?;
     keep_scenario(&folder, &context.scenario)?;
     let shell = args
         .shell

@@ -14,7 +14,7 @@ use crate::cli::{BisectArgs, Endpoint, Global, Range, Series};
 use crate::{errors, output};
 
 /// How often a trial that failed for our own reasons is repeated.
-const INFRA_RETRIES: u32 = 2;
+pub const INFRA_RETRIES: u32 = 2;
 
 /// Makes the plan of a bisection.
 #[must_use]

@@ -36,7 +36,7 @@ pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<Selftest
     for warning in &loaded.warnings {
         base.ui.note(&format!("warning: {warning}"));
     }
-    let reference = kernels::reference(&base, args.reference.as_deref())?;
+    let reference = kernels::reference(&base, args.setting.reference.as_deref())?;
     let (kernel, ready) = match &args.kernel {
         None => (reference.kernel.clone(), Ok(reference.clone())),
         Some(spec) => {
@@ -45,10 +45,10 @@ pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<Selftest
             (candidate.kernel.clone(), kernels::to_try(&base, &candidate)?)
         }
     };
-    let (name, placement) = (&args.scenario, args.placement);
+    let (name, placement) = (&args.scenario, args.setting.placement);
     let context = Context::new(base, &args.machine, loaded, name, reference, placement)?;
     let what = format!("selftest-{}-{}", scenario.name, kernel.label());
-    let (_, folder) = new_run(&args.results, &what)?;
+    let (_, folder) = new_run(&args.setting.results, &what)?;
     let mut bench = Bench { context, folder, kernel, ready, reached_checks: false };
     let result = bench.run(&scenario, &args.scenario)?;
     bench.context.base.ui.finish();

@@ -23,6 +23,8 @@ use crate::errors;
 pub struct Trials<'a> {
     context: &'a Context,
     run_folder: PathBuf,
+    /// Where the lab keeps its files.
+    lab: PathBuf,
     session: Option<Session>,
     probe: Probe,
 }
@@ -39,8 +41,15 @@ impl<'a> Trials<'a> {
     /// Prepares trials whose files go below `run_folder`.
     #[must_use]
     pub fn new(context: &'a Context, run_folder: &Path) -> Self {
-        let run_folder = run_folder.to_owned();
-        Self { context, run_folder, session: None, probe: context.probe.clone() }
+        let (run_folder, lab) = (run_folder.to_owned(), run_folder.join("lab"));
+        Self { context, run_folder, lab, session: None, probe: context.probe.clone() }
+    }
+
+    /// Keeps the lab's files below a folder of that name, for a run that has several labs.
+    #[must_use]
+    pub fn with_lab(mut self, name: &str) -> Self {
+        self.lab.push(name);
+        self
     }
 
     /// Runs one trial, and writes its record. A kernel that cannot be had comes as the reason why. What it does is told as events.
@@ -76,6 +85,12 @@ impl<'a> Trials<'a> {
         let record = self.record(place, relative, began_ms, result);
         write_json(&folder.join("trial.json"), &record)?;
         Ok(record)
+    }
+
+    /// How guests run, as far as the trials so far have shown.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        self.probe.clone()
     }
 
     fn in_lab(
@@ -136,7 +151,7 @@ impl<'a> Trials<'a> {
                     reference: boot_files(&context.reference),
                     scenario: context.scenario.clone(),
                     placement: context.placement,
-                    directory: self.run_folder.join("lab"),
+                    directory: self.lab.clone(),
                     timing: Timing::default(),
                     vmcore: context.evidence.vmcore,
                     wiring: context.wiring,
@@ -216,6 +231,23 @@ impl<'a> Trials<'a> {
         }
         command
     }
+}
+
+/// Whether the disk is full, in the words of strerror(3): trying again would not help.
+#[must_use]
+pub fn is_full(error: &str) -> bool {
+    error.contains("No space left on device")
+}
+
+/// The error that ends a run whose trial of `kernel` failed for our own reasons once too often.
+pub fn host_failed(kernel: &Kernel, error: &str, folder: &Path) -> anyhow::Error {
+    if is_full(error) {
+        return errors::infrastructure(error, format!("free space for {}", folder.display()));
+    }
+    errors::infrastructure(
+        format!("trial of {} failed for reasons of this host: {error}", kernel.version),
+        "see the trial's folder, and `kbisect doctor`",
+    )
 }
 
 /// Keeps the kernel's configuration with a trial that failed: whoever gets the evidence may not have

@@ -5,6 +5,7 @@
 
 mod doubt;
 mod evidence;
+mod gate;
 mod interruptions;
 mod outcomes;
 mod place;

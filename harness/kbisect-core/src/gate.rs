@@ -1,0 +1,401 @@
+//! The gate: kernels times scenarios, one trial each, told from what a baseline kernel shows.
+//!
+//! The result is a function of the plan and the trials.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Kernel;
+use crate::run::Environment;
+use crate::trial::{Match, Symptom, TrialRecord, Verdict};
+
+/// What is tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GatePlan {
+    /// Run id: folder name below the results folder.
+    pub run_id: String,
+    /// kbisect's version.
+    pub tool_version: String,
+    /// The command as typed.
+    pub command: Vec<String>,
+    /// The kernels under test, in the order asked for, each once.
+    pub kernels: Vec<Kernel>,
+    /// The kernel that the others are compared with.
+    pub baseline: Option<Kernel>,
+    /// The scenarios, in the order asked for, each once.
+    pub scenarios: Vec<GateScenario>,
+    /// Kernels of a range that are known to be untestable.
+    pub left_out: Vec<LeftOutKernel>,
+    /// The kernel of the reference nodes.
+    pub reference: Kernel,
+    /// What could not be tested keeps nobody from passing.
+    pub allow_skips: bool,
+}
+
+/// A scenario of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GateScenario {
+    /// Its name or path, as typed.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// SHA-256 over its files.
+    pub sha256: String,
+}
+
+/// A kernel that is not tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOutKernel {
+    /// Identity.
+    pub kernel: Kernel,
+    /// Why it cannot be tested.
+    pub reason: String,
+}
+
+/// A trial of the matrix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateTrial {
+    /// The scenario.
+    pub scenario: String,
+    /// The trial: its members are members of this one.
+    #[serde(flatten)]
+    pub record: TrialRecord,
+}
+
+/// What a kernel did with a scenario, seen from the baseline.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It passed.
+    Good,
+    /// It passed, and the baseline did not.
+    Fixed,
+    /// It failed as the baseline does.
+    AlreadyBroken,
+    /// It failed, and nothing shows that the baseline fails in the same way.
+    Regressed,
+    /// The kernel cannot answer.
+    NotTested,
+    /// kbisect or the host failed, or the run ended before.
+    NoAnswer,
+}
+
+impl Standing {
+    /// All of them, the ones that keep a kernel from passing last.
+    pub const ALL: [Self; 6] = [
+        Self::Good,
+        Self::Fixed,
+        Self::AlreadyBroken,
+        Self::NotTested,
+        Self::NoAnswer,
+        Self::Regressed,
+    ];
+
+    /// The word for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Fixed => "fixed",
+            Self::AlreadyBroken => "already broken",
+            Self::Regressed => "regressed",
+            Self::NotTested => "not tested",
+            Self::NoAnswer => "no answer",
+        }
+    }
+}
+
+/// One kernel with one scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// The scenario.
+    pub scenario: String,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Whether the kernel was asked for; a baseline that was only named as such decides nothing.
+    pub under_test: bool,
+    /// How it stands.
+    pub standing: Standing,
+    /// Set when it failed.
+    pub symptom: Option<Symptom>,
+    /// What the standing rests on, unless it passed as the baseline did.
+    pub reason: Option<String>,
+    /// Number of the trial that decided.
+    pub trial: Option<u32>,
+}
+
+/// How many cells under test stand how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// Passed, as at the baseline.
+    pub good: usize,
+    /// Passed, unlike the baseline.
+    pub fixed: usize,
+    /// Failed as the baseline does.
+    pub already_broken: usize,
+    /// Failed, unlike the baseline.
+    pub regressed: usize,
+    /// The kernel cannot answer.
+    pub not_tested: usize,
+    /// kbisect or the host failed, or the run ended before.
+    pub no_answer: usize,
+}
+
+impl Counts {
+    /// The count of a standing.
+    #[must_use]
+    pub fn of(&self, standing: Standing) -> usize {
+        match standing {
+            Standing::Good => self.good,
+            Standing::Fixed => self.fixed,
+            Standing::AlreadyBroken => self.already_broken,
+            Standing::Regressed => self.regressed,
+            Standing::NotTested => self.not_tested,
+            Standing::NoAnswer => self.no_answer,
+        }
+    }
+
+    fn count(cells: &[Cell]) -> Self {
+        let of = |standing| {
+            cells.iter().filter(|cell| cell.under_test && cell.standing == standing).count()
+        };
+        Self {
+            good: of(Standing::Good),
+            fixed: of(Standing::Fixed),
+            already_broken: of(Standing::AlreadyBroken),
+            regressed: of(Standing::Regressed),
+            not_tested: of(Standing::NotTested),
+            no_answer: of(Standing::NoAnswer),
+        }
+    }
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateOutcome {
+    /// Nothing regressed, and what had to be tested was.
+    Passed,
+    /// Something regressed.
+    Regressed,
+    /// Nothing regressed, but not all was tested.
+    NotTested,
+    /// The run ended before it had all answers.
+    Aborted,
+}
+
+/// The result of a check: the document `kbisect.check/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateResult {
+    /// `kbisect.check/1`.
+    pub schema: String,
+    /// How it ended.
+    pub outcome: GateOutcome,
+    /// Why it was aborted.
+    pub reason: Option<String>,
+    /// How many kernels and scenarios stand how, those under test only.
+    pub counts: Counts,
+    /// What was to be tried: its members are members of this document.
+    #[serde(flatten)]
+    pub plan: GatePlan,
+    /// The matrix, kernel by kernel; the baseline comes first unless it is under test.
+    pub cells: Vec<Cell>,
+    /// All trials in their order, those that failed for our own reasons included.
+    pub trials: Vec<GateTrial>,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Seconds that all of it took.
+    pub wall_s: f64,
+    /// Folder of the run.
+    pub run_dir: String,
+}
+
+/// What a result is made of, beside its plan and trials.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GateEnd {
+    /// Why the run ended early.
+    pub aborted: Option<String>,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Seconds that all of it took.
+    pub wall_s: f64,
+    /// Folder of the run.
+    pub run_dir: String,
+}
+
+impl GatePlan {
+    /// The kernels that are tried, the baseline first unless it is under test; whether each is under
+    /// test.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(&Kernel, bool)> {
+        let tested = |kernel: &&Kernel| self.kernels.iter().any(|other| other.id == kernel.id);
+        let baseline = self.baseline.as_ref().filter(|kernel| !tested(kernel));
+        let under_test = self.kernels.iter().map(|kernel| (kernel, true));
+        baseline.map(|kernel| (kernel, false)).into_iter().chain(under_test).collect()
+    }
+}
+
+impl GateResult {
+    /// Judges the trials.
+    #[must_use]
+    pub fn new(plan: GatePlan, trials: Vec<GateTrial>, end: GateEnd) -> Self {
+        let cells = cells(&plan, &trials);
+        let counts = Counts::count(&cells);
+        let tested = counts.good + counts.fixed + counts.already_broken + counts.regressed > 0;
+        let outcome = match &end.aborted {
+            Some(_) => GateOutcome::Aborted,
+            None if counts.no_answer > 0 => GateOutcome::Aborted,
+            None if counts.regressed > 0 => GateOutcome::Regressed,
+            // Leave for gaps is none for a run that is nothing but gaps.
+            None if counts.not_tested > 0 && !(plan.allow_skips && tested) => {
+                GateOutcome::NotTested
+            }
+            None => GateOutcome::Passed,
+        };
+        Self {
+            schema: "kbisect.check/1".to_owned(),
+            outcome,
+            reason: end.aborted,
+            counts,
+            plan,
+            cells,
+            trials,
+            environment: end.environment,
+            wall_s: end.wall_s,
+            run_dir: end.run_dir,
+        }
+    }
+
+    /// The trial that decided a cell.
+    #[must_use]
+    pub fn trial(&self, cell: &Cell) -> Option<&TrialRecord> {
+        let number = cell.trial?;
+        self.trials.iter().map(|trial| &trial.record).find(|record| record.number == number)
+    }
+}
+
+fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
+    let last = |scenario: &str, kernel: &Kernel| {
+        let found = trials
+            .iter()
+            .rev()
+            .find(|trial| trial.scenario == scenario && trial.record.kernel.id == kernel.id);
+        found.map(|trial| &trial.record)
+    };
+    let mut cells = Vec::new();
+    for (kernel, under_test) in plan.rows() {
+        for GateScenario { name, .. } in &plan.scenarios {
+            let record = last(name, kernel);
+            let baseline = plan.baseline.as_ref();
+            let at_baseline =
+                baseline.map(|baseline| last(name, baseline).map(TrialRecord::verdict));
+            let (standing, reason) = match record {
+                None => (Standing::NoAnswer, Some("it was not tried".to_owned())),
+                Some(record) => stand(&record.verdict(), at_baseline.as_ref().map(Option::as_ref)),
+            };
+            cells.push(Cell {
+                scenario: name.clone(),
+                kernel: kernel.clone(),
+                under_test,
+                standing,
+                symptom: record.and_then(|record| record.symptom.clone()),
+                reason,
+                trial: record.map(|record| record.number),
+            });
+        }
+    }
+    cells
+}
+
+/// How a verdict stands to that of the baseline: none without a baseline, an inner none when the
+/// baseline was not tried. What the baseline does not excuse is a regression.
+fn stand(verdict: &Verdict, baseline: Option<Option<&Verdict>>) -> (Standing, Option<String>) {
+    let symptom = match verdict {
+        Verdict::Skip(reason) => return (Standing::NotTested, Some(reason.clone())),
+        Verdict::Infra(reason) => return (Standing::NoAnswer, Some(reason.clone())),
+        Verdict::Good => {
+            return match baseline {
+                Some(Some(Verdict::Bad(was))) => {
+                    (Standing::Fixed, Some(format!("the baseline fails: {was}")))
+                }
+                _ => (Standing::Good, None),
+            };
+        }
+        Verdict::Bad(symptom) => symptom,
+    };
+    match baseline {
+        None => (Standing::Regressed, Some(symptom.to_string())),
+        Some(Some(Verdict::Bad(was))) => {
+            let matching = was.matching(symptom);
+            match matching.how {
+                Match::Different => (
+                    Standing::Regressed,
+                    Some(format!("{symptom}; the baseline fails in another way: {was}")),
+                ),
+                Match::Title | Match::AltTitle | Match::Stack => (
+                    Standing::AlreadyBroken,
+                    Some(format!("{symptom}; {matching} as at the baseline")),
+                ),
+            }
+        }
+        Some(Some(Verdict::Good)) => {
+            (Standing::Regressed, Some(format!("{symptom}; the baseline passes")))
+        }
+        Some(Some(Verdict::Skip(_) | Verdict::Infra(_)) | None) => {
+            (Standing::Regressed, Some(format!("{symptom}; the baseline gives no answer")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::SymptomKind;
+
+    fn bad(kind: SymptomKind, title: &str) -> Verdict {
+        Verdict::Bad(Symptom {
+            kind,
+            title: title.to_owned(),
+            detail: String::new(),
+            place: None,
+            alt_titles: Vec::new(),
+            frames: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn only_the_same_failure_at_the_baseline_excuses_one() {
+        let fails = bad(SymptomKind::CheckFailed, "check failed: payload");
+        let panics = bad(SymptomKind::Panic, "panic in a");
+        let skip = Verdict::Skip("no boot".to_owned());
+        let good = Verdict::Good;
+        let stands = |verdict, baseline| stand(verdict, baseline).0;
+        assert_eq!(stands(&fails, None), Standing::Regressed);
+        assert_eq!(stands(&fails, Some(Some(&good))), Standing::Regressed);
+        assert_eq!(stands(&fails, Some(Some(&fails))), Standing::AlreadyBroken);
+        assert_eq!(stands(&fails, Some(Some(&panics))), Standing::Regressed);
+        assert_eq!(stands(&fails, Some(Some(&skip))), Standing::Regressed);
+        assert_eq!(stands(&fails, Some(None)), Standing::Regressed);
+        assert_eq!(stands(&good, Some(Some(&fails))), Standing::Fixed);
+        assert_eq!(stands(&good, Some(Some(&skip))), Standing::Good);
+        assert_eq!(stands(&skip, Some(Some(&skip))), Standing::NotTested);
+        let ours = Verdict::Infra("oom".to_owned());
+        assert_eq!(stands(&ours, Some(Some(&ours))), Standing::NoAnswer);
+    }
+
+    #[test]
+    fn all_standings_are_counted() {
+        assert_eq!(Standing::ALL.len(), 6);
+        let counts = Counts {
+            good: 1,
+            fixed: 2,
+            already_broken: 3,
+            regressed: 4,
+            not_tested: 5,
+            no_answer: 6,
+        };
+        assert_eq!(Standing::ALL.map(|s| counts.of(s)).iter().sum::<usize>(), 21);
+    }
+}

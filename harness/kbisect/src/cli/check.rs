@@ -1,0 +1,74 @@
+//! What `kbisect check` takes.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::{MachineArgs, Range, SettingArgs};
+
+/// Arguments of `kbisect check`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Kernels: a version, a release, the name or id of a stored kernel, or a range A..B, which is
+    /// every kernel between its ends that can be tested
+    #[arg(value_name = "KERNEL", required = true)]
+    pub kernels: Vec<Kernels>,
+    /// Scenarios, by name (see `kbisect scenario list`) or folder; separated by commas, or repeated
+    #[arg(
+        short,
+        long = "scenario",
+        value_name = "NAME[,NAME]",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub scenarios: Vec<String>,
+    /// Kernel that is trusted today: what fails there in the same way is no regression
+    #[arg(long, value_name = "KERNEL")]
+    pub baseline: Option<String>,
+    /// Pass although some kernels could not be tested with some scenario
+    #[arg(long)]
+    pub allow_skips: bool,
+    /// Write JUnit XML too: a test case for each kernel and scenario
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// How trials are made.
+    #[command(flatten)]
+    pub setting: SettingArgs,
+    /// Where it runs.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// One kernel, or those of a range, as typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// One.
+    One(String),
+    /// All between two ends.
+    Between(Range),
+}
+
+impl FromStr for Kernels {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains("..") {
+            return text.parse().map(Self::Between);
+        }
+        Ok(Self::One(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_told_from_kernels() {
+        assert_eq!("6.12.57".parse(), Ok(Kernels::One("6.12.57".to_owned())));
+        let range: Kernels = "6.1..mine".parse().unwrap();
+        assert!(matches!(range, Kernels::Between(range) if range.new == "mine"));
+        assert!("6.1..".parse::<Kernels>().unwrap_err().contains("right end"));
+    }
+}

@@ -1,0 +1,89 @@
+//! The result of a check as text: a table, what is to be looked at, one line of summary.
+
+use kbisect_core::gate::{Cell, GateOutcome, GateResult, Standing};
+use kbisect_core::kernel::Kernel;
+
+use crate::output;
+
+/// Writes the result for people.
+#[must_use]
+pub fn text(result: &GateResult) -> String {
+    let plan = &result.plan;
+    let rows = plan.rows();
+    // Two builds of one version would look alike.
+    let twice = |kernel: &Kernel| {
+        rows.iter().filter(|(other, _)| other.label() == kernel.label()).count() > 1
+    };
+    let label = |kernel: &Kernel| {
+        let version = kernel.package_version.to_string();
+        let name = if twice(kernel) { version } else { kernel.label().to_owned() };
+        let is_baseline = plan.baseline.as_ref().is_some_and(|baseline| baseline.id == kernel.id);
+        output::clean(&if is_baseline { format!("{name} (baseline)") } else { name })
+    };
+    let head = plan.scenarios.iter().map(|scenario| output::clean(&scenario.name));
+    let mut table = vec![std::iter::once("kernel".to_owned()).chain(head).collect::<Vec<_>>()];
+    for (kernel, _) in &rows {
+        let cells = result.cells.iter().filter(|cell| cell.kernel.id == kernel.id);
+        let words = cells.map(|cell| word(cell).to_owned());
+        table.push(std::iter::once(label(kernel)).chain(words).collect());
+    }
+    let mut text = output::table(&table);
+    let details: Vec<String> = result
+        .cells
+        .iter()
+        .filter_map(|cell| {
+            let reason = cell.reason.as_ref()?;
+            let (name, scenario) = (label(&cell.kernel), &cell.scenario);
+            let mut line = format!("{name}, {scenario}: {}: {reason}", word(cell));
+            let trial = result.trial(cell).filter(|_| cell.standing == Standing::Regressed);
+            if let Some(trial) = trial {
+                line += &format!("\n  repeat: {}", trial.repeat);
+            }
+            Some(line.split('\n').map(output::clean).collect::<Vec<_>>().join("\n") + "\n")
+        })
+        .collect();
+    if !details.is_empty() {
+        text += "\n";
+        text += &details.concat();
+    }
+    for left in &plan.left_out {
+        let version = &left.kernel.package_version;
+        text += &output::clean(&format!("{version}: left out of the range: {}", left.reason));
+        text.push('\n');
+    }
+    text + "\n" + &summary(result) + "\n"
+}
+
+/// The word of a cell; a baseline that fails is just that.
+fn word(cell: &Cell) -> &'static str {
+    match cell.standing {
+        Standing::AlreadyBroken if !cell.under_test => "fails",
+        standing => standing.word(),
+    }
+}
+
+/// One line: how it ended, the counts, where the evidence is.
+fn summary(result: &GateResult) -> String {
+    let ended = match result.outcome {
+        GateOutcome::Passed => "passed",
+        GateOutcome::Regressed => "FAILED",
+        GateOutcome::NotTested => "FAILED: not all could be tested (--allow-skips accepts gaps)",
+        GateOutcome::Aborted => "no answer: the check did not come to its end",
+    };
+    let counts: Vec<String> = Standing::ALL
+        .into_iter()
+        .rev()
+        .map(|standing| (result.counts.of(standing), standing))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, standing)| format!("{count} {}", standing.word()))
+        .collect();
+    let trials = result.trials.len();
+    let trials = if trials == 1 { "1 trial".to_owned() } else { format!("{trials} trials") };
+    let line = format!(
+        "{ended}: {}; {trials} in {:.0} s; {}/result.json",
+        counts.join(", "),
+        result.wall_s,
+        result.run_dir
+    );
+    output::clean(&line)
+}
