@@ -293,6 +293,12 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
                 baseline.map(|baseline| last(name, baseline).map(TrialRecord::verdict));
             let (standing, reason) = match record {
                 None => (Standing::NoAnswer, Some("it was not tried".to_owned())),
+                // Compared with itself it would be said to fail as itself.
+                Some(TrialRecord { symptom: Some(symptom), .. })
+                    if baseline.is_some_and(|baseline| baseline.id == kernel.id) =>
+                {
+                    (Standing::AlreadyBroken, Some(symptom.to_string()))
+                }
                 Some(record) => stand(&record.verdict(), at_baseline.as_ref().map(Option::as_ref)),
             };
             cells.push(Cell {

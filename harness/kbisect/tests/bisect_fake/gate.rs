@@ -111,6 +111,7 @@ fn what_failed_before_in_the_same_way_is_no_regression() {
         pairs(&[("6.12.1", "already-broken"), ("6.12.2", "already-broken"), ("6.12.4", "fixed")])
     );
     assert_eq!(result["counts"]["already_broken"], 1);
+    assert_eq!(result["cells"][0]["reason"], "check-failed: check failed: payload");
     let other = Place::series(3, |number| if number == 3 { PANIC } else { BAD }.to_owned());
     let result = other.run(&format!("check 6.12.3 {words}")).code(1).json();
     assert_eq!(result["cells"][1]["standing"], "regressed");
