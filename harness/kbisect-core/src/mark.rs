@@ -3,9 +3,9 @@
 //! A kernel that lacks a feature which the scenario requires gives no answer, unless lacking it is
 //! what is looked for: that is so when the end that should be bad lacks it.
 
-use crate::run::Plan;
+use crate::run::{Plan, SymptomName};
 use crate::search::{Direction, Mark, Role};
-use crate::trial::{Match, Symptom, SymptomKind, TrialRecord, Verdict};
+use crate::trial::{Match, Matching, Symptom, SymptomKind, TrialRecord, Verdict};
 
 /// Begins the reason why a kernel without a feature that the scenario requires is not booted.
 const LACKS: &str = "the kernel lacks ";
@@ -59,6 +59,63 @@ pub fn untestable(plan: &Plan, target: Option<&Symptom>) -> Vec<usize> {
     reasons.filter_map(|(index, reason)| (!is_answer(reason?)).then_some(index)).collect()
 }
 
+/// As [`mark`], where the user named the symptom and it was not seen yet: a failure of another kind
+/// is no answer.
+#[must_use]
+pub fn mark_named(record: &mut TrialRecord, role: Role, name: &SymptomName) -> Option<Mark> {
+    if let Verdict::Bad(symptom) = record.verdict()
+        && !name.names(&symptom)
+    {
+        record.reason = Some(format!("other symptom than `{name}`, which was named, so no answer"));
+        return Some(Mark::Skip);
+    }
+    if let Verdict::Skip(reason) = record.verdict()
+        && lack_symptom(&reason).is_some_and(|lack| !name.names(&lack))
+    {
+        return Some(Mark::Skip);
+    }
+    mark(record, role, None)
+}
+
+/// The mark of a recorded trial, now that the symptom looked for may be another one than when it
+/// ended. The record is told how the two compare.
+#[must_use]
+pub fn mark_again(
+    record: &mut TrialRecord,
+    mark: Option<Mark>,
+    target: Option<&Symptom>,
+) -> Option<Mark> {
+    let again = remark(record, mark, target);
+    if again == mark {
+        return mark;
+    }
+    // Only failures have another mark now.
+    if let (Some(target), Some(symptom)) = (target, record.symptom.as_ref()) {
+        let matching = target.matching(symptom);
+        record.reason = (matching.how == Match::Different).then(|| other(&matching));
+        record.matching = Some(matching);
+    }
+    again
+}
+
+/// The mark of a recorded trial for a symptom.
+#[must_use]
+pub fn remark(record: &TrialRecord, mark: Option<Mark>, target: Option<&Symptom>) -> Option<Mark> {
+    match (mark, target, &record.symptom) {
+        (Some(_), Some(target), Some(symptom)) if record.verdict == "bad" => {
+            Some(match target.compare(symptom) {
+                Match::Different => Mark::Skip,
+                _ => Mark::Bad,
+            })
+        }
+        _ => mark,
+    }
+}
+
+fn other(matching: &Matching) -> String {
+    format!("other symptom than `{}`, so no answer", matching.target)
+}
+
 /// What a trial tells the search; nothing when it failed for our own reasons. A failure with another
 /// symptom than `target` is no answer. The record is told how the two compare.
 #[must_use]
@@ -82,8 +139,7 @@ pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> O
             record.matching = target.map(|target| target.matching(&symptom));
             match &record.matching {
                 Some(matching) if matching.how == Match::Different => {
-                    let target = &matching.target;
-                    record.reason = Some(format!("other symptom than `{target}`, so no answer"));
+                    record.reason = Some(other(matching));
                     Some(Mark::Skip)
                 }
                 _ => Some(Mark::Bad),

@@ -2,7 +2,7 @@
 //! from the plan and the trials alone.
 
 use crate::bayes::{Answer, History, NoisySearch, NoisySearchError, Purpose, RangeReason, Step};
-use crate::mark::untestable;
+use crate::mark::{remark, untestable};
 use crate::run::{Plan, RunEvent, target_symptom};
 use crate::search::{self, Direction, Mark, RecordError, Role, Search, SearchError};
 use crate::trial::TrialRecord;
@@ -60,7 +60,8 @@ impl Method {
         plan: &Plan,
         events: impl IntoIterator<Item = &'a RunEvent> + Clone,
     ) -> Result<Self, MethodError> {
-        let untestable = untestable(plan, target_symptom(events.clone()));
+        let target = target_symptom(events.clone());
+        let untestable = untestable(plan, target);
         let mut method = match plan.options.doubt {
             Some(settings) => {
                 let history = History::list(plan.series.len()).map_err(NoisySearchError::from)?;
@@ -79,7 +80,13 @@ impl Method {
         };
         for event in events {
             if let RunEvent::TrialEnded { index, record, mark } = event {
-                method.record(*index, record, *mark)?;
+                // Which symptom it is may have become clear after the first trials.
+                let mark = if plan.options.doubt.is_some() {
+                    remark(record, *mark, target)
+                } else {
+                    *mark
+                };
+                method.record(*index, record, mark)?;
             }
         }
         Ok(method)

@@ -2,7 +2,7 @@
 
 use kbisect_core::bayes::Estimate;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::BisectResult;
+use kbisect_core::run::{BisectResult, not_counted};
 
 /// Heads of the table of versions.
 pub(crate) const HEAD: [&str; 4] =
@@ -26,8 +26,8 @@ pub(crate) fn rows(result: &BisectResult) -> Vec<Row<'_>> {
         .filter_map(|entry| {
             let belief = entry.belief.as_ref()?;
             let tally = belief.tally;
-            let more = tally.runs() - tally.counted();
-            let more = if more > 0 { format!(" ({more} not counted)") } else { String::new() };
+            let more = not_counted(tally).map(|why| format!(" (not counted: {why})"));
+            let more = more.unwrap_or_default();
             Some(Row {
                 kernel: &entry.kernel,
                 runs: format!("{} of {}{more}", tally.fails, tally.counted()),
@@ -62,6 +62,12 @@ pub(crate) fn sentences(result: &BisectResult) -> Vec<String> {
         sentences.push(format!(
             "With 95 % probability the change came with one of: {}.",
             credible.join(", ")
+        ));
+    }
+    if let Some(left) = doubt.left {
+        sentences.push(format!(
+            "Between {} and {} more runs would be needed ({:.1} bits are unknown).",
+            left.low, left.high, doubt.entropy
         ));
     }
     // Runs that show the failure with 95 % probability at least once.

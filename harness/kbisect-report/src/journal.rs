@@ -14,13 +14,14 @@ pub const JOURNAL_NAME: &str = "journal.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/1";
 
 /// Events that this version understands.
-const EVENTS: [&str; 12] = [
+const EVENTS: [&str; 13] = [
     "began",
     "resumed",
     "trial-began",
     "phase-began",
     "checked",
     "trial-ended",
+    "symptom-chosen",
     "decoded",
     "note",
     "interrupted",

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use kbisect_core::bayes::Notice;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::mark::is_lack;
-use kbisect_core::run::{BisectResult, FAULT_OF_SCENARIO, NO_ANSWER, OutcomeWord, SeriesEntry};
+use kbisect_core::run::{
+    BisectResult, FAULT_OF_SCENARIO, NO_ANSWER, OutcomeWord, SeriesEntry, choice_words,
+    notice_texts,
+};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::TrialRecord;
 
@@ -188,6 +192,17 @@ impl<'a> Story<'a> {
             (OutcomeWord::Found | OutcomeWord::FoundDespiteSkips, [old, new]) => format!(
                 "On {family}, scenario {scenario} fails from {new} on; {old} is the last good one."
             ),
+            (OutcomeWord::Range, [old, new]) if self.comes_and_goes() => format!(
+                "On {family}, the symptom of scenario {scenario} comes and goes between {old} and {new}: no \
+                 single version brought it."
+            ),
+            (OutcomeWord::Range, [old, new]) if self.result.doubt.is_some() => format!(
+                "On {family}, scenario {scenario} was {} by one of {} versions, after {old} and up to {new}: \
+                 {}.",
+                if fix { "fixed" } else { "broken" },
+                self.result.candidates.len(),
+                self.result.reason.as_deref().unwrap_or("no answer is narrower")
+            ),
             (OutcomeWord::Range, [old, new]) => {
                 let (states, verb) = if fix {
                     (("bad", "good"), "was fixed by")
@@ -200,6 +215,16 @@ impl<'a> Story<'a> {
                     self.result.candidates.len(),
                     states.0,
                     states.1
+                )
+            }
+            // It does not simply pass: the reason has the counts, or what is seen instead.
+            (OutcomeWord::NotReproduced, _)
+                if self.result.doubt.is_some() || self.result.symptom.is_none() && self.fails() =>
+            {
+                format!(
+                    "On {family}, the failure of scenario {scenario} was not reproduced on {}: {}.",
+                    self.end_label(false),
+                    self.result.reason.as_deref().unwrap_or("it does not show")
                 )
             }
             (OutcomeWord::NotReproduced, _) => format!(
@@ -243,6 +268,10 @@ impl<'a> Story<'a> {
         }
     }
 
+    fn fails(&self) -> bool {
+        self.result.trials.iter().any(|trial| trial.verdict == "bad")
+    }
+
     fn end_label(&self, good: bool) -> String {
         self.end(good).map_or("an end".to_owned(), |entry| self.label(&entry.kernel))
     }
@@ -250,6 +279,7 @@ impl<'a> Story<'a> {
     /// What follows from the verdict beyond its sentence: one entry a paragraph.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
+        remarks.extend(self.symptom_choice());
         let sides = self.sides();
         if let [old, new] = sides.as_slice() {
             if self.found() {
@@ -293,6 +323,30 @@ impl<'a> Story<'a> {
             _ => {}
         }
         remarks
+    }
+
+    /// Which symptom was looked for, where that was a choice.
+    fn symptom_choice(&self) -> Option<String> {
+        let (choice, symptom) =
+            (self.result.symptom_choice.as_ref()?, self.result.symptom.as_ref()?);
+        let words = choice_words(symptom, choice);
+        Some(format!("{}.", words.replacen("the ", "The ", 1)))
+    }
+
+    /// What is noticed of the answers of a search under doubt, a sentence each.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let series = &self.result.series;
+        let label = |at: usize| {
+            series.get(at).map_or_else(|| "?".to_owned(), |entry| self.label(&entry.kernel))
+        };
+        let notices = self.result.doubt.as_ref().map(|doubt| doubt.notices.as_slice());
+        let texts = notice_texts(notices.unwrap_or_default(), &label).into_iter();
+        texts.map(|text| format!("Note: {text}.")).collect()
+    }
+
+    fn comes_and_goes(&self) -> bool {
+        let several = |notice: &Notice| matches!(notice, Notice::SeveralChanges(_));
+        self.result.doubt.as_ref().is_some_and(|doubt| doubt.notices.iter().any(several))
     }
 
     /// Releases that were published between two neighbours but that the series does not hold.

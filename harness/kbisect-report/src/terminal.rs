@@ -12,6 +12,8 @@ use crate::text::line;
 const WIDTH: usize = 400;
 /// Most culprits that a line names.
 const CULPRITS: usize = 8;
+/// Most notices that are told; the report has all.
+const NOTICES: usize = 2;
 
 /// Colours of a terminal (ECMA-48).
 #[derive(Clone, Copy)]
@@ -81,6 +83,9 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
     if result.confidence.level != "none" {
         let confidence = &result.confidence;
         lines.push("confidence", &format!("{}: {}", confidence.level, confidence.statement));
+    }
+    for notice in story.notices().iter().take(NOTICES) {
+        lines.push("note", notice.trim_start_matches("Note: "));
     }
     let accelerator = result.environment.accelerator.to_uppercase();
     let accelerator =

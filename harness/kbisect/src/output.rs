@@ -26,6 +26,12 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Prints the beginning of a line on standard error, where an answer is typed.
+pub fn prompt(text: &str) {
+    let mut stderr = io::stderr();
+    let _ = write!(stderr, "{}", clean(text)).and_then(|()| stderr.flush());
+}
+
 /// Prints one line on standard error, cleaned of control characters.
 pub fn say(line: &str) {
     // `eprintln!` would panic when nobody reads it.

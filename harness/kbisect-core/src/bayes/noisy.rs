@@ -148,9 +148,9 @@ impl NoisySearch {
         {
             surprise.1 = false;
         }
-        let before = self.tallies[index].is_untestable();
+        let before = self.is_in_vain(index);
         self.tallies[index].add(answer);
-        if !before && self.tallies[index].is_untestable() {
+        if !before && self.is_in_vain(index) {
             self.notices.push(Notice::Untestable { index, tally: self.tallies[index] });
         }
         self.refresh();
@@ -278,7 +278,7 @@ impl NoisySearch {
             self.atoms.split(&self.history, version);
         }
         let vain: BTreeSet<usize> =
-            (0..self.tallies.len()).filter(|at| self.tallies[*at].is_untestable()).collect();
+            (0..self.tallies.len()).filter(|at| self.is_in_vain(*at)).collect();
         let barred: BTreeSet<usize> = self.untestable.union(&vain).copied().collect();
         if vain != self.vain && !self.history.is_list() {
             self.near_vain = near(&self.history, &vain);
@@ -314,6 +314,13 @@ impl NoisySearch {
         } else {
             own
         }
+    }
+
+    /// Whether a version was tried in vain. The bad end was not if it ever failed as wanted: its other
+    /// failures may be more frequent, where the rarer of its symptoms was chosen.
+    fn is_in_vain(&self, index: usize) -> bool {
+        let shows = index == self.bad_end() && self.tallies[index].fails > 0;
+        self.tallies[index].is_untestable() && !shows
     }
 
     pub(super) fn bad_end(&self) -> usize {

@@ -79,7 +79,10 @@ impl NoisySearch {
             return Some(Ending::EndSkipped { which: Purpose::GoodEnd });
         }
         let tally = self.tallies[bad];
-        let rarer = is_rarer(tally.fails, tally.counted(), self.settings.p_min);
+        // A symptom that others come before shows no more often than that.
+        let p_min = self.settings.p_min;
+        let rarer = is_rarer(tally.fails, tally.counted(), p_min)
+            || p_min < 1.0 && is_rarer(tally.fails, tally.runs(), p_min);
         (!self.is_reproduced() && rarer).then_some(Ending::NotReproduced { tally })
     }
 

@@ -2,10 +2,10 @@
 
 use super::{
     BisectResult, Confidence, FAULT_OF_SCENARIO, JournalLine, NO_ANSWER, OutcomeWord, Plan,
-    RunEvent, SeriesEntry, target_symptom, wall_seconds,
+    RunEvent, SeriesEntry, named_is_missing, target_symptom, wall_seconds,
 };
 use crate::kernel::Kernel;
-use crate::mark::is_lack;
+use crate::mark::{is_lack, mark_again};
 use crate::method::Method;
 use crate::search::{Direction, Outcome, Role};
 use crate::trial::{SymptomKind, TrialRecord};
@@ -27,16 +27,20 @@ impl BisectResult {
             RunEvent::Ended { outcome } => Some(outcome.clone()),
             _ => None,
         });
-        let trials: Vec<(usize, TrialRecord)> = events
+        let target = target_symptom(&events).cloned();
+        let mut trials: Vec<(usize, TrialRecord)> = events
             .iter()
             .filter_map(|event| match event {
-                RunEvent::TrialEnded { index, record, .. } => {
-                    Some((*index, record.as_ref().clone()))
+                RunEvent::TrialEnded { index, record, mark } => {
+                    let mut record = record.as_ref().clone();
+                    if plan.options.doubt.is_some() {
+                        let _ = mark_again(&mut record, *mark, target.as_ref());
+                    }
+                    Some((*index, record))
                 }
                 _ => None,
             })
             .collect();
-        let mut trials = trials;
         for event in &events {
             if let RunEvent::Decoded { number, decoded } = event {
                 let of_trial = trials.iter_mut().map(|(_, record)| record);
@@ -53,7 +57,11 @@ impl BisectResult {
             last_bad: None,
             first_good: None,
             candidates: Vec::new(),
-            symptom: target_symptom(&events).cloned(),
+            symptom: target,
+            symptom_choice: events.iter().find_map(|event| match event {
+                RunEvent::SymptomChosen { choice, .. } => Some(choice.clone()),
+                _ => None,
+            }),
             confidence: Confidence { level: "none".to_owned(), statement: "no answer".to_owned() },
             reason: None,
             doubt: None,
@@ -80,6 +88,14 @@ impl BisectResult {
             }
             None => result.conclude(outcome, &events, &kernel),
         };
+        // It has an answer: that the end is bad in another way.
+        if matches!(result.outcome, OutcomeWord::Aborted | OutcomeWord::NotReproduced)
+            && is_over(&events)
+            && let Some(reason) = named_is_missing(&events)
+        {
+            result.outcome = OutcomeWord::NotReproduced;
+            result.reason = Some(reason);
+        }
         if let Some((old, new)) = ends {
             match plan.direction {
                 Direction::Regression => {
@@ -199,6 +215,12 @@ impl BisectResult {
             None => String::new(),
         }
     }
+}
+
+/// Whether the search itself came to its end.
+fn is_over(events: &[RunEvent]) -> bool {
+    let end = |event: &RunEvent| matches!(event, RunEvent::Ended { .. } | RunEvent::Decided { .. });
+    events.iter().any(end)
 }
 
 /// Why a run ended before its search did.

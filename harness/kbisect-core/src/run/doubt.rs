@@ -1,7 +1,7 @@
 //! The result of a search under doubt, in the words of the contract.
 
 use super::conclude::{good_end_is_last, stopped};
-use super::{BisectResult, Confidence, Doubt, NO_ANSWER, RunEvent};
+use super::{BisectResult, Confidence, Doubt, NO_ANSWER, RunEvent, symptoms_of_bad_end};
 use crate::bayes::{Ending, NoisySearch, Purpose, RangeReason, Tally};
 use crate::search::Direction;
 
@@ -44,6 +44,8 @@ impl BisectResult {
             good_end_bad: belief.good_end_bad,
             nothing: belief.nothing,
             runs: search.runs(),
+            entropy: belief.entropy,
+            left: (belief.left.high > 0).then_some(belief.left),
             notices: search.notices(),
         });
         let Some(ending) = ending else {
@@ -108,7 +110,14 @@ impl BisectResult {
                 let entry = if last { self.series.last() } else { self.series.first() };
                 let why = entry.and_then(|entry| entry.reason.clone()).unwrap_or_default();
                 let word = if bad { "bad" } else { "good" };
-                self.reason = Some(format!("the {word} {NO_ANSWER}: {why}"));
+                let mut reason = format!("the {word} {NO_ANSWER}: {why}");
+                let seen = symptoms_of_bad_end(events);
+                if bad && seen.len() > 1 {
+                    let list: Vec<String> =
+                        seen.iter().map(|c| format!("{} ({})", c.symptom, c.runs)).collect();
+                    reason += &format!("; it fails with {}: --symptom names one", list.join(", "));
+                }
+                self.reason = Some(reason);
                 None
             }
         }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
+use super::{Plan, SymptomChoice};
 use crate::bayes;
 use crate::evidence::Decoded;
 use crate::search::{Mark, Outcome, Role};
@@ -57,6 +57,13 @@ pub enum RunEvent {
         /// What it tells the search; nothing when it was our own failure.
         mark: Option<Mark>,
     },
+    /// The bad end fails in several ways, or one was named: which one the search is for.
+    SymptomChosen {
+        /// The symptom.
+        symptom: Box<Symptom>,
+        /// Who chose, and from what.
+        choice: SymptomChoice,
+    },
     /// The trace of a failed trial was decoded, or could not be.
     Decoded {
         /// Trial.
@@ -96,16 +103,6 @@ pub struct JournalLine {
     /// The event.
     #[serde(flatten)]
     pub event: RunEvent,
-}
-
-/// The symptom that the search looks for: that of the first bad trial of the bad end, or, when that
-/// end is taken for granted, of the first bad trial at all.
-#[must_use]
-pub fn target_symptom<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<&'a Symptom> {
-    events.into_iter().find_map(|event| match event {
-        RunEvent::TrialEnded { record, mark: Some(Mark::Bad), .. } => record.symptom.as_ref(),
-        _ => None,
-    })
 }
 
 /// Sums the time between events, leaving out the gap before each resumption, and the time that it

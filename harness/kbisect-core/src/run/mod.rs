@@ -6,12 +6,19 @@
 mod conclude;
 mod doubt;
 mod events;
+mod notices;
 mod plan;
 mod result;
+mod target;
 
-pub use events::{JournalLine, RunEvent, target_symptom, wall_seconds};
+pub use events::{JournalLine, RunEvent, wall_seconds};
+pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{Environment, Plan, PlanOptions, PlannedKernel};
 pub use result::{BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry};
+pub use target::{
+    ChosenBy, Due, SymptomChoice, SymptomCount, SymptomName, SymptomNameError, choice_due,
+    choice_words, named_is_missing, symptoms_of_bad_end, target_symptom,
+};
 
 /// Begins what is said of rules that do not load on the good end.
 pub const FAULT_OF_SCENARIO: &str =

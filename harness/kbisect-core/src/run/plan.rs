@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SymptomName;
 use crate::bayes;
 use crate::kernel::Kernel;
 use crate::search::Direction;
@@ -92,6 +93,10 @@ pub struct PlanOptions {
     /// Seconds after which the search under doubt ends, whatever is known by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_s: Option<u64>,
+    /// The symptom that the user named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub symptom: Option<SymptomName>,
     /// The memory of kernels that crash or hang is dumped.
     #[serde(default)]
     pub vmcore: bool,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Environment;
+use super::{Environment, SymptomChoice};
 use crate::bayes;
 use crate::kernel::Kernel;
 use crate::search::Direction;
@@ -70,6 +70,12 @@ pub struct Doubt {
     pub nothing: f64,
     /// Runs that the search counted.
     pub runs: u32,
+    /// Bits that are unknown about where the change is.
+    #[serde(default)]
+    pub entropy: f64,
+    /// Runs that are still needed, where the search did not come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<bayes::RunsLeft>,
     /// What the user should know of the answers.
     pub notices: Vec<bayes::Notice>,
 }
@@ -97,6 +103,9 @@ pub struct BisectResult {
     pub candidates: Vec<Kernel>,
     /// The symptom that was looked for.
     pub symptom: Option<Symptom>,
+    /// Who chose it and from what, where the bad end fails in several ways or one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symptom_choice: Option<SymptomChoice>,
     /// How sure the answer is.
     pub confidence: Confidence,
     /// Why there is no answer, when there is none.

@@ -106,6 +106,7 @@ pub(super) fn confidence(dossier: &Dossier) -> Markup {
                 }
             }
             li { "Only what the scenario's checks look at was tested, on virtual machines: see Checks." }
+            @for notice in story.notices() { li { (paragraph(&notice)) } }
             @for warning in &result.warnings { li { (paragraph(warning)) } }
             @for note in &dossier.extra.notes { li { (paragraph(note)) } }
             @if dossier.extra.resumed > 0 {

@@ -238,6 +238,7 @@ fn confidence(to: &mut String, story: &Story<'_>, extra: &Extra) {
         let labels: Vec<String> = skipped.iter().map(|entry| story.label(&entry.kernel)).collect();
         texts.push(format!("Without an answer: {}.", labels.join(", ")));
     }
+    texts.extend(story.notices());
     texts.extend(result.warnings.iter().cloned());
     texts.extend(extra.notes.iter().cloned());
     if extra.resumed > 0 {

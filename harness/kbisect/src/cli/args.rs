@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kbisect_core::run::SymptomName;
 use kbisect_report::{Format, FormatError};
 
 use super::{CheckArgs, DoubtArgs, KernelsArgs, Series, words};
@@ -151,6 +152,11 @@ pub struct BisectArgs {
     /// Look for the kernel that heals: the range is BAD..GOOD
     #[arg(long)]
     pub find_fix: bool,
+    /// The symptom to look for, where the bad end fails in several ways: a part of its title, its kind
+    /// (panic, hang, lost-ingress, ...), or its number in the order of how often it shows (needs --flaky)
+    /// [default: asked for on a terminal, else the most frequent one]
+    #[arg(long, value_name = "TITLE|KIND|N")]
+    pub symptom: Option<SymptomName>,
     /// Print what would be tried and downloaded, and stop
     #[arg(long)]
     pub dry_run: bool,

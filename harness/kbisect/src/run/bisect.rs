@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use kbisect_core::bayes::RangeReason;
-use kbisect_core::mark::mark;
 use kbisect_core::method::{Method, Next};
-use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, target_symptom, wall_seconds};
+use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, wall_seconds};
 use kbisect_core::search::{Mark, Role};
 use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::{Dossier, Format};
@@ -18,8 +17,9 @@ use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whol
 use super::going_on::{accelerator_of, resume_command};
 use super::journal::Journal;
 use super::kernels;
-use super::plan::{check_testable, check_work, plan, show};
+use super::plan::{check_symptom, check_testable, check_work, plan, show};
 use super::prefetch::Prefetch;
+use super::symptom;
 use super::trial::{Place, Trials, host_failed, is_full};
 use crate::cli::{self, BisectArgs, EvidenceArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::exit::Class;
@@ -34,6 +34,7 @@ const AHEAD: usize = 2;
 /// # Errors
 /// Bad arguments, the host's failures, an interruption.
 pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    check_symptom(args)?;
     let loaded = settings::scenario::load(&args.trial.scenario)?;
     // Before the archive is asked: a typing error is to show at once.
     let wanted = match &args.series {
@@ -193,7 +194,7 @@ impl Bisection<'_> {
         for warning in &self.plan.warnings {
             self.context.base.ui.note(&format!("warning: {warning}"));
         }
-        let result = self.drive().and_then(|()| self.decode());
+        let result = self.drive(symptom::may_ask(global)).and_then(|()| self.decode());
         self.context.base.ui.finish();
         match result {
             Ok(()) => conclude(&self.journal, self.folder, global),
@@ -233,12 +234,20 @@ impl Bisection<'_> {
         }
     }
 
-    fn drive(&mut self) -> anyhow::Result<()> {
+    fn drive(&mut self, may_ask: bool) -> anyhow::Result<()> {
         let mut search = self.search_so_far()?;
         let base = &self.context.base;
         let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
         let mut trials = Trials::new(self.context, self.folder);
         loop {
+            while let Some(event) = symptom::settle(self.journal.events(), base, may_ask)? {
+                let is_over = matches!(event, RunEvent::Decided { .. });
+                self.journal.append(event)?;
+                if is_over {
+                    return Ok(());
+                }
+                search = self.search_so_far()?;
+            }
             let next =
                 if self.is_spent() { search.give_up(RangeReason::Budget) } else { search.next() };
             let (index, role, estimated_left, reason) = match next {
@@ -313,7 +322,8 @@ impl Bisection<'_> {
             let journal = &mut self.journal;
             let mut record =
                 trials.run(&place, kernel, None, &mut |event| journal.append(event))?;
-            let mark = mark(&mut record, role, target_symptom(self.journal.events()));
+            let named = self.plan.options.symptom.as_ref();
+            let mark = symptom::mark_of(&mut record, role, self.journal.events(), named);
             // The mark may have added to the record: a lack is a symptom, another symptom no answer.
             write_json(&self.folder.join(&record.directory).join("trial.json"), &record)?;
             let error = record.reason.clone().unwrap_or_default();

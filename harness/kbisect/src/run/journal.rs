@@ -79,6 +79,7 @@ impl Journal {
             event,
             RunEvent::Began { .. }
                 | RunEvent::TrialEnded { .. }
+                | RunEvent::SymptomChosen { .. }
                 | RunEvent::Ended { .. }
                 | RunEvent::Decided { .. }
         );
@@ -93,7 +94,7 @@ impl Journal {
     }
 
     /// The events.
-    pub fn events(&self) -> impl Iterator<Item = &RunEvent> {
+    pub fn events(&self) -> impl Iterator<Item = &RunEvent> + Clone {
         self.lines.iter().map(|line| &line.event)
     }
 }

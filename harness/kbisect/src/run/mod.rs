@@ -17,6 +17,7 @@ mod plan;
 mod prefetch;
 mod preflight;
 mod selftest;
+mod symptom;
 mod trial;
 
 pub use bisect::{bisect, resume};

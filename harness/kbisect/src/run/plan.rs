@@ -4,7 +4,7 @@ use kbisect_core::mark::{lack_symptom, untestable};
 use std::path::Path;
 
 use kbisect_core::method::with_ends;
-use kbisect_core::run::{Plan, PlanOptions, PlannedKernel};
+use kbisect_core::run::{Plan, PlanOptions, PlannedKernel, SymptomName};
 use kbisect_core::search::Direction;
 use kbisect_kernels::{Candidate, CandidateState};
 
@@ -57,6 +57,7 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
                 .settings()
                 .map(|settings| with_ends(settings, direction, skips(old), skips(new))),
             budget_s: args.doubt.budget_s(),
+            symptom: args.symptom.clone(),
             vmcore: args.trial.evidence.vmcore,
             debug_info: args.trial.evidence.debug_info,
             vmlinux: absolute(args.trial.evidence.vmlinux.as_deref()),
@@ -147,6 +148,25 @@ pub fn check_work(args: &BisectArgs, series: &[Candidate]) -> anyhow::Result<()>
         ));
     }
     Ok(())
+}
+
+/// Refuses a symptom that is named by its number where no list of them comes about.
+///
+/// # Errors
+/// Says what to name it by.
+pub fn check_symptom(args: &BisectArgs) -> anyhow::Result<()> {
+    let Some(SymptomName::Number(number)) = args.symptom else { return Ok(()) };
+    let why = if args.skip_endpoint.contains(&Endpoint::Bad) {
+        "the bad end is not tried"
+    } else if args.doubt.settings().is_none() {
+        "the bad end is tried once"
+    } else {
+        return Ok(());
+    };
+    Err(errors::usage(
+        format!("there is no list that symptom {number} would be in: {why}"),
+        "name it by its kind or title, or add --flaky (and leave out --skip-endpoint bad)",
+    ))
 }
 
 /// Prints a plan for `--dry-run`.

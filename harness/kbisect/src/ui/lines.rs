@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kbisect_core::evidence::Decoded;
-use kbisect_core::run::RunEvent;
+use kbisect_core::run::{RunEvent, choice_words};
 use kbisect_core::trial::CheckStatus;
 
 use super::paint::{Ink, Paint};
@@ -95,6 +95,9 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
                 text.push_str(&format!("  [{known}]"));
             }
             Some(text)
+        }
+        RunEvent::SymptomChosen { symptom, choice } => {
+            Some(format!("note: {}", choice_words(symptom, choice)))
         }
         RunEvent::Note { text } => Some(format!("note: {text}")),
         RunEvent::Decoded { number, decoded: Decoded::Lines { source, .. } } => {

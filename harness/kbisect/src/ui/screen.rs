@@ -129,6 +129,14 @@ impl Ui {
         self.inner.print(&self.inner.screen(), &output::clean(line));
     }
 
+    /// Takes what moves off the terminal while something else writes and reads there.
+    pub fn pause<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        match &self.inner.screen().place {
+            Place::Terminal(terminal) => terminal.pause(meanwhile),
+            Place::Lines | Place::Nowhere => meanwhile(),
+        }
+    }
+
     /// The flag that ends downloads when it is set.
     #[must_use]
     pub fn stop_flag(&self) -> Arc<AtomicBool> {

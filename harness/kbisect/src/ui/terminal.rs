@@ -55,6 +55,11 @@ impl Terminal {
         let _ = self.bars.println(line);
     }
 
+    /// Leaves the terminal to something else for a while.
+    pub fn pause<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        self.bars.suspend(meanwhile)
+    }
+
     /// A bar for an item of work.
     pub fn item(&self, what: &str, total: Option<u64>) -> ProgressBar {
         let bar = match total {

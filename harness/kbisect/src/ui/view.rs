@@ -76,7 +76,10 @@ impl View {
             | RunEvent::Failed { .. }
             | RunEvent::Ended { .. }
             | RunEvent::Decided { .. } => self.current = None,
-            RunEvent::Checked { .. } | RunEvent::Decoded { .. } | RunEvent::Note { .. } => {}
+            RunEvent::Checked { .. }
+            | RunEvent::SymptomChosen { .. }
+            | RunEvent::Decoded { .. }
+            | RunEvent::Note { .. } => {}
         }
     }
 

@@ -11,5 +11,6 @@ mod outcomes;
 mod place;
 mod selftest;
 mod series;
+mod symptoms;
 mod trials;
 mod trouble;
