@@ -11,9 +11,14 @@ pub struct PackageRef {
     pub name: String,
     /// Package version.
     pub version: String,
-    /// SHA-256 of the `.deb` in lower-case hexadecimal digits, from the signed index.
+    /// SHA-256 of the `.deb` in lower-case hexadecimal digits, from the source's index; empty until it
+    /// was downloaded, where the index has no such thing.
     pub sha256: String,
-    /// Size of the `.deb` in bytes, from the signed index.
+    /// SHA-1 in place of it, for a source that knows no better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha1: Option<String>,
+    /// Size of the `.deb` in bytes, from the source's index; 0 until it was downloaded, where the index
+    /// has no such thing.
     pub size: u64,
     /// Whole URL of the `.deb`.
     pub url: String,
@@ -29,7 +34,8 @@ pub enum CandidateState {
     Stored,
     /// In an archive.
     Downloadable {
-        /// Size of all of its packages together.
+        /// Size of all of its packages together; an estimate for a kernel whose packages are not known
+        /// yet ([`crate::Source::is_estimate`]).
         bytes: u64,
     },
     /// Known, but it cannot be tested.
@@ -55,7 +61,8 @@ pub struct Build {
 pub struct Candidate {
     /// Identity; the id is known before anything is downloaded.
     pub kernel: Kernel,
-    /// The packages to fetch; empty for a kernel that only the local store has.
+    /// The packages to fetch; empty for a kernel that only the local store has, and for one that a
+    /// source merely lists: those are looked up when it is fetched.
     pub packages: Vec<PackageRef>,
     /// Whether it can be tested.
     pub state: CandidateState,

@@ -21,7 +21,7 @@ use crate::archive::keyring::{Keyring, SignatureError};
 use crate::archive::packages::IndexEntry;
 use crate::candidate::PackageRef;
 use crate::files::free_space;
-use crate::http::{Client, HttpError, Wanted};
+use crate::http::{Checksum, Client, HttpError, Size, Wanted};
 use crate::import::{ImportError, deb};
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -120,7 +120,9 @@ impl Store {
     ) -> Result<DebugInfo, DebugInfoError> {
         let (release, packages) = self
             .packages_of(kernel)
-            .filter(|(_, packages)| !packages.is_empty())
+            // What another source brought has no index that would name the debug package.
+            .filter(|(_, packages)| packages.first().is_some_and(|package| package.sha1.is_none()))
+            .filter(|(_, packages)| packages[0].url.contains("/pool/"))
             .ok_or_else(|| DebugInfoError::NotArchived { kernel: kernel.short().to_owned() })?;
         let wanted = Package::of(&release, &packages[0]);
         let (dir, title) = match wanted.cached(settings) {
@@ -190,8 +192,10 @@ impl Package {
             let url = format!("{}/{}", self.base_url, entry.filename);
             let partial = dir.join("package.partial");
             let mut item = progress.begin(&self.name, Some(entry.size));
-            let wanted = Wanted { url: &url, size: entry.size, sha256: &entry.sha256 };
-            Client::new(&[&url]).download(&wanted, &partial, item.as_mut(), progress)?;
+            let checksum = Checksum::Sha256(&entry.sha256);
+            let wanted = Wanted { url: &url, size: Size::Exactly(entry.size), checksum };
+            let client = Client::new(&[&url], &settings.proxies);
+            client.download(&wanted, &partial, item.as_mut(), progress)?;
             fs::rename(&partial, &target).map_err(at(&target))?;
         }
         let link = self.link(settings);
@@ -206,7 +210,7 @@ impl Package {
         progress: &dyn Progress,
     ) -> Result<IndexEntry, DebugInfoError> {
         let keyring = Keyring::prepare(&settings.keyrings).map_err(DebugInfoError::Keyring)?;
-        let client = Client::new(&[&self.base_url]);
+        let client = Client::new(&[&self.base_url], &settings.proxies);
         let loader = Loader::new(settings, client, &keyring, progress)?;
         let entries = loader.debug_packages(&self.base_url, &self.suite)?;
         let ours = |entry: &IndexEntry| entry.name == self.name && entry.version == self.version;

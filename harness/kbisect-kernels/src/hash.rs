@@ -1,9 +1,10 @@
-//! SHA-256 in hexadecimal digits.
+//! SHA-256, and SHA-1 where a source knows no better, in hexadecimal digits.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 /// Hashes bytes.
@@ -18,20 +19,54 @@ pub fn of_file(path: &Path) -> io::Result<String> {
     Ok(hasher.finish())
 }
 
+/// How to hash.
+#[derive(Clone, Copy, Debug)]
+pub enum Algorithm {
+    /// Against anybody.
+    Sha256,
+    /// Against damage.
+    Sha1,
+}
+
 /// Hashes what is written to it.
-#[derive(Clone, Default)]
-pub struct Hasher(Sha256);
+#[derive(Clone)]
+pub enum Hasher {
+    /// SHA-256.
+    Sha256(Sha256),
+    /// SHA-1.
+    Sha1(Sha1),
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new(Algorithm::Sha256)
+    }
+}
 
 impl Hasher {
+    /// Begins to hash.
+    pub fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
+            Algorithm::Sha1 => Self::Sha1(Sha1::new()),
+        }
+    }
+
     /// The hash in lower-case hexadecimal digits.
     pub fn finish(self) -> String {
-        hex(&self.0.finalize())
+        match self {
+            Self::Sha256(hasher) => hex(&hasher.finalize()),
+            Self::Sha1(hasher) => hex(&hasher.finalize()),
+        }
     }
 }
 
 impl Write for Hasher {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha1(hasher) => hasher.update(bytes),
+        }
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {

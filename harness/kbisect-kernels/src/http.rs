@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
-use crate::hash::Hasher;
+use crate::hash::{Algorithm, Hasher};
 use crate::progress::{Progress, ProgressItem};
+use crate::proxy::Proxies;
 
 /// Where distributions keep the certificates that the host trusts; among them may be the one of a
 /// company's proxy, which no list that is compiled in can know.
@@ -18,6 +19,8 @@ const ATTEMPTS: u32 = 4;
 /// Someone waits for the first answer of a mirror that may not be there at all.
 const SMALL_ATTEMPTS: u32 = 2;
 const BLOCK: usize = 128 * 1024;
+/// A service that asks for a longer pause than this is not to be had now.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 /// Why something could not be downloaded.
 #[derive(Debug, thiserror::Error)]
@@ -46,14 +49,14 @@ pub enum HttpError {
         /// What went wrong last.
         reason: String,
     },
-    /// The content is not what the signed index promises.
-    #[error("`{url}` is not what the signed index promises: expected {expected}, got {got}")]
+    /// The content is not what the index promises.
+    #[error("`{url}` is not what the index promises: expected {expected}, got {got}")]
     Mismatch {
         /// What was asked for.
         url: String,
-        /// Size or SHA-256.
+        /// Size or checksum.
         expected: String,
-        /// Size or SHA-256.
+        /// Size or checksum.
         got: String,
     },
     /// The file cannot be written.
@@ -86,30 +89,59 @@ impl HttpError {
     }
 }
 
-/// What to download, as the signed index describes it.
+/// What to download, as an index describes it.
 pub struct Wanted<'a> {
     /// Where.
     pub url: &'a str,
-    /// Exact size in bytes.
-    pub size: u64,
-    /// Lower-case hexadecimal digits.
-    pub sha256: &'a str,
+    /// How much.
+    pub size: Size,
+    /// What it must be.
+    pub checksum: Checksum<'a>,
 }
 
-/// An HTTP client. Proxies come from the environment (`http_proxy`, `https_proxy`, `no_proxy`).
+/// How much an index says that there is to download.
+#[derive(Clone, Copy, Debug)]
+pub enum Size {
+    /// So many bytes.
+    Exactly(u64),
+    /// It does not say; no more than so many bytes are taken.
+    AtMost(u64),
+}
+
+/// A checksum in lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug)]
+pub enum Checksum<'a> {
+    /// SHA-256: nobody can make another file of it.
+    Sha256(&'a str),
+    /// SHA-1: it finds damage. Who made the file must be known in another way.
+    Sha1(&'a str),
+}
+
+/// An HTTP client.
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
+    proxies: Proxies,
+    https_only: bool,
     pause: Duration,
+}
+
+/// A request that may be made again.
+struct Again {
+    reason: String,
+    /// How long the server asks to wait.
+    after: Option<Duration>,
 }
 
 impl Client {
     /// Makes a client for these URLs.
-    pub fn new(urls: &[&str]) -> Self {
+    pub fn new(urls: &[&str], proxies: &Proxies) -> Self {
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("kbisect/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
+            // Set for each request: a proxy can be for one host and not for another.
+            .proxy(None)
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_recv_response(Some(Duration::from_secs(60)))
             .timeout_per_read(Some(Duration::from_secs(30)));
@@ -118,38 +150,43 @@ impl Client {
         if tls && let Some(roots) = host_roots() {
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
-        // A mirror on this very host is behind no proxy, whatever the environment says.
-        if urls.iter().all(|url| is_loopback(url)) {
-            config = config.proxy(None);
+        Self {
+            agent: config.build().new_agent(),
+            proxies: proxies.clone(),
+            https_only: false,
+            pause: Duration::from_millis(500),
         }
-        Self { agent: config.build().new_agent(), pause: Duration::from_millis(500) }
+    }
+
+    /// Follows no redirection to an unencrypted address when `url` itself is encrypted.
+    pub fn staying_encrypted(self, url: &str) -> Self {
+        Self { https_only: url.starts_with("https:"), ..self }
     }
 
     /// Downloads a small file of unknown size into memory.
     pub fn get(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
-        let mut last = String::new();
+        let mut last = Again { reason: String::new(), after: None };
         for attempt in 0..SMALL_ATTEMPTS {
-            self.wait(attempt);
+            self.wait(attempt, last.after, &|| false);
             match self.get_once(url, limit) {
-                Err(HttpError::Transport { reason, .. }) => last = reason,
-                Err(HttpError::Status { status, .. }) if status >= 500 => {
-                    last = format!("HTTP status {status}");
-                }
-                done => return done,
+                Err(Attempt::Again(again)) => last = again,
+                Err(Attempt::Fatal(error)) => return Err(error),
+                Err(Attempt::Write(_)) => unreachable!("nothing is written"),
+                Ok(bytes) => return Ok(bytes),
             }
         }
-        Err(HttpError::Transport { url: url.to_owned(), reason: last })
+        Err(HttpError::Transport { url: url.to_owned(), reason: last.reason })
     }
 
-    /// Downloads to `dest` and verifies size and SHA-256. A broken connection is taken up where it
-    /// broke; on any error `dest` is removed.
+    /// Downloads to `dest`, verifies size and checksum, and gives the SHA-256 of what came. A broken
+    /// connection is taken up where it broke; on any error `dest` is removed.
     pub fn download(
         &self,
         wanted: &Wanted<'_>,
         dest: &Path,
         item: &mut dyn ProgressItem,
         progress: &dyn Progress,
-    ) -> Result<(), HttpError> {
+    ) -> Result<String, HttpError> {
         let result = self.download_inner(wanted, dest, item, progress);
         if result.is_err() {
             // It may not exist; an error of the removal would hide the first one.
@@ -164,7 +201,7 @@ impl Client {
         dest: &Path,
         item: &mut dyn ProgressItem,
         progress: &dyn Progress,
-    ) -> Result<(), HttpError> {
+    ) -> Result<String, HttpError> {
         let write_error = |source| HttpError::Write { path: dest.to_owned(), source };
         let file = OpenOptions::new()
             .create(true)
@@ -172,23 +209,24 @@ impl Client {
             .write(true)
             .open(dest)
             .map_err(write_error)?;
-        let mut transfer = Transfer { wanted, file, hasher: Hasher::default(), done: 0 };
-        let (mut failures, mut last) = (0, String::new());
+        let mut transfer = Transfer::new(wanted, file);
+        let mut failures = 0;
+        let mut last = Again { reason: String::new(), after: None };
         while failures < ATTEMPTS {
-            self.wait(failures);
+            self.wait(failures, last.after, &|| progress.cancelled());
             let before = transfer.done;
             match self.attempt(&mut transfer, item, progress) {
-                Ok(()) if transfer.done == wanted.size => return transfer.check(dest),
-                Ok(()) => last = format!("it ended after {} bytes", transfer.done),
+                Ok(()) if transfer.is_whole() => return transfer.check(dest),
+                Ok(()) => last = again(format!("it ended after {} bytes", transfer.done)),
                 Err(Attempt::Fatal(error)) => return Err(error),
                 Err(Attempt::Write(source)) => return Err(write_error(source)),
-                Err(Attempt::Again(reason)) => last = reason,
+                Err(Attempt::Again(failed)) => last = failed,
             }
             // A slow link that breaks now and then gets there in the end; one without any progress
             // does not.
             failures = if transfer.done > before { 1 } else { failures + 1 };
         }
-        Err(HttpError::Transport { url: wanted.url.to_owned(), reason: last })
+        Err(HttpError::Transport { url: wanted.url.to_owned(), reason: last.reason })
     }
 
     fn attempt(
@@ -198,34 +236,28 @@ impl Client {
         progress: &dyn Progress,
     ) -> Result<(), Attempt> {
         let url = transfer.wanted.url;
-        let mut request = self.agent.get(url);
-        if transfer.done > 0 {
-            request = request.header("range", format!("bytes={}-", transfer.done));
-        }
-        let response = request.call().map_err(|e| Attempt::Again(e.to_string()))?;
+        let from = (transfer.done > 0).then_some(transfer.done);
+        let response = self.call(url, from)?;
         match response.status().as_u16() {
             200 if transfer.done > 0 => transfer.restart().map_err(Attempt::Write)?,
             200 => {}
             206 if range_start(&response) == Some(transfer.done) => {}
             status @ (206 | 416) => {
                 transfer.restart().map_err(Attempt::Write)?;
-                return Err(Attempt::Again(format!("unusable answer to a range (HTTP {status})")));
+                return Err(Attempt::Again(again(format!(
+                    "unusable answer to a range (HTTP {status})"
+                ))));
             }
-            status @ (404 | 410) => {
-                return Err(Attempt::Fatal(HttpError::NotFound { url: url.to_owned(), status }));
-            }
-            status if status >= 500 => return Err(Attempt::Again(format!("HTTP status {status}"))),
-            status => {
-                return Err(Attempt::Fatal(HttpError::Status { url: url.to_owned(), status }));
-            }
+            _ => return Err(refusal(url, &response)),
         }
+        transfer.promised = content_length(&response).map(|length| transfer.done + length);
         let mut reader = response.into_body().into_with_config().limit(u64::MAX).reader();
         let mut block = vec![0; BLOCK];
         loop {
             if progress.cancelled() {
                 return Err(Attempt::Fatal(HttpError::Cancelled { url: url.to_owned() }));
             }
-            let n = reader.read(&mut block).map_err(|e| Attempt::Again(e.to_string()))?;
+            let n = reader.read(&mut block).map_err(|e| Attempt::Again(again(e.to_string())))?;
             if n == 0 {
                 return Ok(());
             }
@@ -234,33 +266,91 @@ impl Client {
         }
     }
 
-    fn get_once(&self, url: &str, limit: u64) -> Result<Vec<u8>, HttpError> {
-        let transport = |reason: String| HttpError::Transport { url: url.to_owned(), reason };
-        let response = self.agent.get(url).call().map_err(|e| transport(e.to_string()))?;
-        match response.status().as_u16() {
-            200 => {}
-            status @ (404 | 410) => {
-                return Err(HttpError::NotFound { url: url.to_owned(), status });
-            }
-            status => return Err(HttpError::Status { url: url.to_owned(), status }),
+    fn get_once(&self, url: &str, limit: u64) -> Result<Vec<u8>, Attempt> {
+        let response = self.call(url, None)?;
+        if response.status().as_u16() != 200 {
+            return Err(refusal(url, &response));
         }
         response
             .into_body()
             .into_with_config()
             .limit(limit)
             .read_to_vec()
-            .map_err(|e| transport(e.to_string()))
+            .map_err(|error| Attempt::Again(again(error.to_string())))
     }
 
-    fn wait(&self, failures: u32) {
-        if failures > 0 {
-            std::thread::sleep(self.pause * failures);
+    fn call(
+        &self,
+        url: &str,
+        from: Option<u64>,
+    ) -> Result<ureq::http::Response<ureq::Body>, Attempt> {
+        let mut request = self.agent.get(url);
+        if let Some(from) = from {
+            request = request.header("range", format!("bytes={from}-"));
+        }
+        let proxy = match self.proxies.of_url(url) {
+            Some(proxy) => Some(ureq::Proxy::new(&proxy).map_err(|error| {
+                // Its user name and password are nobody's business.
+                let shown = proxy.rsplit('@').next().unwrap_or_default();
+                Attempt::Fatal(HttpError::Transport {
+                    url: url.to_owned(),
+                    reason: format!("the proxy `{shown}` cannot be used: {error}"),
+                })
+            })?),
+            None => None,
+        };
+        let request = request.config().proxy(proxy).https_only(self.https_only).build();
+        request.call().map_err(|error| Attempt::Again(again(error.to_string())))
+    }
+
+    /// Waits before another attempt: as long as the server asked for, or longer each time.
+    fn wait(&self, failures: u32, asked: Option<Duration>, cancelled: &dyn Fn() -> bool) {
+        if failures == 0 {
+            return;
+        }
+        let mut left = asked.unwrap_or(self.pause * failures);
+        while !left.is_zero() && !cancelled() {
+            let step = left.min(Duration::from_millis(250));
+            std::thread::sleep(step);
+            left -= step;
         }
     }
 }
 
+fn again(reason: String) -> Again {
+    Again { reason, after: None }
+}
+
+/// What an answer without content means.
+fn refusal(url: &str, response: &ureq::http::Response<ureq::Body>) -> Attempt {
+    let url = url.to_owned();
+    match response.status().as_u16() {
+        status @ (404 | 410) => Attempt::Fatal(HttpError::NotFound { url, status }),
+        status if status == 429 || status >= 500 => {
+            let after = retry_after(response);
+            if after.is_some_and(|after| after > LONGEST_PAUSE) {
+                let seconds = after.unwrap_or_default().as_secs();
+                let reason = format!("HTTP status {status}: it asks to wait for {seconds} s");
+                return Attempt::Fatal(HttpError::Transport { url, reason });
+            }
+            Attempt::Again(Again { reason: format!("HTTP status {status}"), after })
+        }
+        status => Attempt::Fatal(HttpError::Status { url, status }),
+    }
+}
+
+/// `Retry-After` in seconds. As a date it is passed over: the clocks may differ.
+fn retry_after(response: &ureq::http::Response<ureq::Body>) -> Option<Duration> {
+    let text = response.headers().get("retry-after")?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn content_length(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
+    response.headers().get("content-length")?.to_str().ok()?.trim().parse().ok()
+}
+
 enum Attempt {
-    Again(String),
+    Again(Again),
     Fatal(HttpError),
     Write(io::Error),
 }
@@ -269,20 +359,47 @@ struct Transfer<'a> {
     wanted: &'a Wanted<'a>,
     file: File,
     hasher: Hasher,
+    /// For what is known by its SHA-1 alone.
+    weak: Option<Hasher>,
     done: u64,
+    /// What the server says that the whole file has.
+    promised: Option<u64>,
 }
 
-impl Transfer<'_> {
+impl<'a> Transfer<'a> {
+    fn new(wanted: &'a Wanted<'a>, file: File) -> Self {
+        let weak = match wanted.checksum {
+            Checksum::Sha256(_) => None,
+            Checksum::Sha1(_) => Some(Hasher::new(Algorithm::Sha1)),
+        };
+        Self { wanted, file, hasher: Hasher::default(), weak, done: 0, promised: None }
+    }
+
+    fn is_whole(&self) -> bool {
+        match self.wanted.size {
+            Size::Exactly(size) => self.done == size,
+            // Without a word of the server's, the checksum has the last one.
+            Size::AtMost(_) => self.promised.is_none_or(|promised| self.done == promised),
+        }
+    }
+
     fn take(&mut self, bytes: &[u8]) -> Result<(), Attempt> {
         self.done += bytes.len() as u64;
-        if self.done > self.wanted.size {
+        let (Size::Exactly(limit) | Size::AtMost(limit)) = self.wanted.size;
+        if self.done > limit {
             return Err(Attempt::Fatal(HttpError::Mismatch {
                 url: self.wanted.url.to_owned(),
-                expected: format!("{} bytes", self.wanted.size),
+                expected: match self.wanted.size {
+                    Size::Exactly(size) => format!("{size} bytes"),
+                    Size::AtMost(size) => format!("at most {size} bytes"),
+                },
                 got: "more".to_owned(),
             }));
         }
         self.file.write_all(bytes).map_err(Attempt::Write)?;
+        if let Some(weak) = &mut self.weak {
+            weak.write_all(bytes).map_err(Attempt::Write)?;
+        }
         self.hasher.write_all(bytes).map_err(Attempt::Write)
     }
 
@@ -290,33 +407,38 @@ impl Transfer<'_> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.hasher = Hasher::default();
+        self.weak = self.weak.take().map(|_| Hasher::new(Algorithm::Sha1));
         self.done = 0;
         Ok(())
     }
 
-    fn check(self, dest: &Path) -> Result<(), HttpError> {
-        let got = self.hasher.finish();
-        if got != self.wanted.sha256 {
+    fn check(self, dest: &Path) -> Result<String, HttpError> {
+        let sha256 = self.hasher.finish();
+        let (name, expected, got) = match self.wanted.checksum {
+            Checksum::Sha256(expected) => ("SHA-256", expected, sha256.clone()),
+            Checksum::Sha1(expected) => {
+                let weak = self.weak.map(Hasher::finish).unwrap_or_default();
+                ("SHA-1", expected, weak)
+            }
+        };
+        if got != expected {
             return Err(HttpError::Mismatch {
                 url: self.wanted.url.to_owned(),
-                expected: format!("SHA-256 {}", self.wanted.sha256),
-                got: format!("SHA-256 {got}"),
+                expected: format!("{name} {expected}"),
+                got: format!("{name} {got}"),
             });
         }
         // A full disk can show itself as late as here.
-        self.file.sync_data().map_err(|source| HttpError::Write { path: dest.to_owned(), source })
+        self.file
+            .sync_data()
+            .map_err(|source| HttpError::Write { path: dest.to_owned(), source })?;
+        Ok(sha256)
     }
 }
 
 fn range_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
     let text = response.headers().get("content-range")?.to_str().ok()?;
     text.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
-}
-
-fn is_loopback(url: &str) -> bool {
-    let authority = url.split('/').nth(2).unwrap_or("");
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 fn host_roots() -> Option<RootCerts> {

@@ -1,4 +1,4 @@
-//! Where kernels come from: the local store, and Debian archives.
+//! Where kernels come from: the local store, Debian archives, and services that keep more of them.
 //!
 //! [`Settings`] say where to look, [`Catalog`] says what there is and puts it in order, and
 //! [`Store`] holds what has been fetched or added, ready to boot: variants of stock kernels too. A
@@ -17,9 +17,11 @@ mod import;
 mod inspect;
 mod modules;
 mod progress;
+mod proxy;
 mod ready;
 mod series_file;
 mod settings;
+mod source;
 mod store;
 mod tools;
 
@@ -29,10 +31,12 @@ pub use debug::{DebugInfo, DebugInfoError};
 pub use inspect::{PackageContents, inspect_package};
 pub use modules::{MissingModule, ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};
+pub use proxy::Proxies;
 pub use ready::ReadyKernel;
 pub use series_file::{SeriesFile, SeriesFileError};
 pub use settings::{Mirrors, Options, Settings, SettingsError, SuiteChoice};
+pub use source::Source;
 pub use store::{
-    AddError, AddRequest, AddedVariant, FetchError, HttpFailure, ImportFailure, PruneReport,
-    PruneRule, Store, StoreError, VariantError, VariantRequest,
+    AddError, AddRequest, AddedVariant, FetchError, HttpFailure, ImportFailure, LookupFailure,
+    PruneReport, PruneRule, Store, StoreError, VariantError, VariantRequest,
 };

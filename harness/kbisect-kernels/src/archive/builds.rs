@@ -41,6 +41,7 @@ pub fn find(suites: &[SuiteIndex], flavour: &str) -> Vec<ArchiveBuild> {
                 name: entry.name.clone(),
                 version: entry.version.clone(),
                 sha256: entry.sha256.clone(),
+                sha1: None,
                 size: entry.size,
                 url: format!("{}/{}", suite.base_url, entry.filename),
                 suite: suite.suite.clone(),
@@ -57,6 +58,11 @@ pub fn find(suites: &[SuiteIndex], flavour: &str) -> Vec<ArchiveBuild> {
             group.finish(PackageVersion::parse(&version).ok()?, format!("{tag}-{flavour}"))
         })
         .collect()
+}
+
+/// Whether a package, by its name, is a part of a kernel of the flavour.
+pub fn is_part_of(name: &str, flavour: &str) -> bool {
+    Part::of(name, flavour).is_some()
 }
 
 /// The version without the mark of a rebuild for another release: `6.12.57-1~bpo12+1` and

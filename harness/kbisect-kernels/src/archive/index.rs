@@ -16,7 +16,7 @@ use crate::archive::release::{Release, ReleaseFile};
 use crate::chain::chain;
 use crate::files;
 use crate::hash;
-use crate::http::{Client, HttpError, Wanted};
+use crate::http::{Checksum, Client, HttpError, Size, Wanted};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -290,8 +290,9 @@ impl<'a> Loader<'a> {
             _ => plain.clone(),
         };
         let fetch = |url: &str, item: &mut dyn crate::progress::ProgressItem| {
-            let wanted = Wanted { url, size: file.size, sha256: &file.sha256 };
-            self.client.download(&wanted, temp.path(), item, self.progress)
+            let size = Size::Exactly(file.size);
+            let wanted = Wanted { url, size, checksum: Checksum::Sha256(&file.sha256) };
+            self.client.download(&wanted, temp.path(), item, self.progress).map(drop)
         };
         match fetch(&by_hash, item.as_mut()) {
             // A plain copy of an archive may promise the by-hash directory and not have it.

@@ -74,16 +74,33 @@ impl Keyring {
         let dir = tempfile::tempdir_in(self.scratch.path()).map_err(|e| self.scratch_error(e))?;
         let (input, output) = (dir.path().join("in"), dir.path().join("out"));
         fs::write(&input, signed).map_err(|e| self.scratch_error(e))?;
-        let mut args: Vec<&Path> = vec![Path::new("--status-fd"), Path::new("1")];
-        for file in &self.files {
-            args.extend([Path::new("--keyring"), file.as_path()]);
-        }
+        let mut args = self.arguments();
         args.extend([Path::new("--output"), &output, &input]);
         let result = Tool::Gpgv.output(&args)?;
         // The exit status is of no use alone: it is 2 as soon as one of several signatures is by a
         // key that is not in the keyring, which is normal while keys are replaced.
         judge(&String::from_utf8_lossy(&result.stdout))?;
         fs::read_to_string(&output).map_err(|e| self.scratch_error(e))
+    }
+
+    /// Checks a signature that lies beside what it signs, armoured or not.
+    pub fn verify_detached(&self, text: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        let dir = tempfile::tempdir_in(self.scratch.path()).map_err(|e| self.scratch_error(e))?;
+        let (input, beside) = (dir.path().join("in"), dir.path().join("sig"));
+        fs::write(&input, text).map_err(|e| self.scratch_error(e))?;
+        fs::write(&beside, signature).map_err(|e| self.scratch_error(e))?;
+        let mut args = self.arguments();
+        args.extend([beside.as_path(), input.as_path()]);
+        let result = Tool::Gpgv.output(&args)?;
+        judge(&String::from_utf8_lossy(&result.stdout))
+    }
+
+    fn arguments(&self) -> Vec<&Path> {
+        let mut args: Vec<&Path> = vec![Path::new("--status-fd"), Path::new("1")];
+        for file in &self.files {
+            args.extend([Path::new("--keyring"), file.as_path()]);
+        }
+        args
     }
 
     fn scratch_error(&self, source: io::Error) -> SignatureError {

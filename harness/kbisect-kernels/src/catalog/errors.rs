@@ -6,6 +6,7 @@ use crate::archive::index::SuiteError;
 use crate::archive::keyring::SignatureError;
 use crate::chain::chain;
 use crate::http::HttpError;
+use crate::source::{ListError, Source};
 use crate::store::StoreError;
 
 /// Why the catalog could not be loaded.
@@ -36,6 +37,14 @@ pub enum CatalogError {
         /// Base URL.
         mirror: String,
     },
+    /// The list of another source cannot be used.
+    #[error("{message}")]
+    List {
+        /// Names the source and the reason.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// The cache cannot be written.
     #[error("cannot use the cache in `{}`", path.display())]
     Cache {
@@ -59,7 +68,7 @@ pub enum ResolveError {
         spec: String,
     },
     /// No such kernel.
-    #[error("no kernel `{spec}` in the archive or the local store; {}", nearest(below, above))]
+    #[error("no kernel `{spec}` in {}; {}", places(elsewhere), nearest(below, above))]
     Unknown {
         /// What was asked for.
         spec: String,
@@ -67,6 +76,8 @@ pub enum ResolveError {
         below: Option<String>,
         /// Nearest kernel after it.
         above: Option<String>,
+        /// Sources that were not looked into, and that may have it.
+        elsewhere: Vec<Source>,
     },
     /// Several kernels have ids that begin alike.
     #[error("`{spec}` is the beginning of several ids: {}", found.join(", "))]
@@ -106,13 +117,31 @@ impl CatalogError {
                  config.toml); --offline uses the local store alone"
                     .to_owned(),
             ),
-            Self::Keyring { hint, .. } | Self::Suite { hint, .. } => hint.clone(),
+            Self::Keyring { hint, .. } | Self::Suite { hint, .. } | Self::List { hint, .. } => {
+                hint.clone()
+            }
             Self::NothingThere { .. } => {
                 Some("check --mirror, or name suites with --suite".to_owned())
             }
             Self::Cache { .. } => Some("check the directory's permissions and free space".to_owned()),
             Self::Store(error) => error.hint(),
         }
+    }
+
+    pub(super) fn of_list(error: &ListError) -> Self {
+        let hint = match error {
+            ListError::Http { .. } | ListError::Offline { .. } => {
+                "check the network and the proxy variables, or leave its --source out; what was fetched \
+                 before is in the store"
+            }
+            ListError::Malformed { .. } => {
+                "check the address of the service; something on the way may answer in its place"
+            }
+            ListError::Cache { .. } => {
+                "check permissions and free space; --cache names another directory"
+            }
+        };
+        Self::List { message: error.line(), hint: Some(hint.to_owned()) }
     }
 
     pub(super) fn of_keyring(error: &SignatureError) -> Self {
@@ -168,6 +197,7 @@ impl ResolveError {
                  what there is"
                     .to_owned(),
             ),
+            Self::Unknown { elsewhere, .. } if !elsewhere.is_empty() => Some(where_else(elsewhere)),
             Self::Unknown { below: None, above: None, .. } => Some(
                 "check --flavour and --suite; with --offline only what was fetched before is there"
                     .to_owned(),
@@ -187,6 +217,37 @@ impl ResolveError {
             }
         }
     }
+}
+
+/// What was looked into.
+fn places(elsewhere: &[Source]) -> String {
+    let looked = Source::ALL.iter().filter(|source| !elsewhere.contains(source));
+    let titles: Vec<&str> = looked
+        .map(|source| match source {
+            Source::Archive => "the archive",
+            other => other.title(),
+        })
+        .collect();
+    match titles.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => "any source".to_owned(),
+    }
+}
+
+/// Says which sources may have a kernel that those looked into do not have.
+fn where_else(sources: &[Source]) -> String {
+    let offers = sources.iter().filter_map(|source| {
+        let what = match source {
+            Source::Snapshot => "the snapshot service has every version that Debian released",
+            Source::UbuntuMainline => "Ubuntu builds every upstream release",
+            Source::Archive => "the Debian archive was not looked into",
+            Source::Store => return None,
+        };
+        Some(format!("{what}: add --source {source}"))
+    });
+    let offers: Vec<String> = offers.collect();
+    format!("{}; `kbisect kernels list` shows what there is", offers.join("; "))
 }
 
 fn nearest(below: &Option<String>, above: &Option<String>) -> String {

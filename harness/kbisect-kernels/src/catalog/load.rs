@@ -1,5 +1,6 @@
 //! Bringing archives and store together.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -15,6 +16,7 @@ use crate::http::Client;
 use crate::progress::Progress;
 use crate::ready::ReadyKernel;
 use crate::settings::{Mirrors, Settings, SuiteChoice};
+use crate::source::{self, ListError, Source};
 use crate::store::Store;
 
 /// Mirrors take a few connections of one client gladly, not a dozen.
@@ -26,19 +28,79 @@ pub fn load(
     progress: &dyn Progress,
 ) -> Result<Catalog, CatalogError> {
     let mut warnings = Warnings { lines: Vec::new(), progress };
-    let suites = match &settings.mirrors {
-        Some(mirrors) => load_suites(settings, mirrors, progress, &mut warnings)?,
-        None if settings.offline => Vec::new(),
-        None => return Err(CatalogError::NoMirror),
-    };
+    let suites = archive(settings, progress, &mut warnings)?;
     let stored = store.list()?;
     let builds = builds::find(&suites, &settings.flavour);
+    let mut items = items(builds, &stored, &settings.flavour);
+    for source in Source::ALL.into_iter().filter(|source| settings.looks_into(*source)) {
+        let Some(listing) = source::list(source, settings) else { continue };
+        match listing {
+            Ok(listing) => {
+                listing.note.into_iter().for_each(|note| warnings.push(note));
+                add_listed(&mut items, listing.kernels);
+            }
+            // What is stored can be used all the same.
+            Err(error @ ListError::Offline { .. }) => warnings.push(error.line()),
+            Err(error) => return Err(CatalogError::of_list(&error)),
+        }
+    }
     Ok(Catalog {
-        items: items(builds, &stored, &settings.flavour),
+        items,
         warnings: warnings.lines,
         flavour: settings.flavour.clone(),
+        sources: settings.sources.clone(),
         prefer_stored: settings.offline,
     })
+}
+
+/// Loads the archive's suites, when they are wanted. When it is there only because the snapshot service
+/// brings it along, it is no error that it cannot be used.
+fn archive(
+    settings: &Settings,
+    progress: &dyn Progress,
+    warnings: &mut Warnings<'_>,
+) -> Result<Vec<SuiteIndex>, CatalogError> {
+    if !settings.looks_into(Source::Archive) {
+        return Ok(Vec::new());
+    }
+    let loaded = match &settings.mirrors {
+        Some(mirrors) => load_suites(settings, mirrors, progress, warnings),
+        None if settings.offline => Ok(Vec::new()),
+        None => Err(CatalogError::NoMirror),
+    };
+    match loaded {
+        Err(error) if !settings.sources.contains(&Source::Archive) => {
+            warnings.push(format!("the archive is left out: {error}"));
+            Ok(Vec::new())
+        }
+        loaded => loaded,
+    }
+}
+
+/// Adds what a source lists, except for what is there already: a stored kernel, or one that the archive
+/// has under a signature.
+fn add_listed(items: &mut Vec<Item>, kernels: Vec<Candidate>) {
+    let known: HashSet<(String, String)> = items
+        .iter()
+        .filter(|item| item.archive && !item.is_variant())
+        .map(|item| {
+            let kernel = &item.candidate.kernel;
+            (kernel.package_version.to_string(), kernel.flavour.clone())
+        })
+        .collect();
+    let stored: HashSet<String> =
+        items.iter().map(|item| item.candidate.kernel.id.0.clone()).collect();
+    items.extend(
+        kernels
+            .into_iter()
+            .filter(|candidate| {
+                let kernel = &candidate.kernel;
+                let same = (kernel.package_version.to_string(), kernel.flavour.clone());
+                let of_debian = Source::of(kernel) == Some(Source::Snapshot);
+                !(stored.contains(&kernel.id.0) || of_debian && known.contains(&same))
+            })
+            .map(Item::new),
+    );
 }
 
 /// Makes one list of archive builds and stored kernels; what is both is there once.
@@ -117,7 +179,7 @@ fn load_suites(
     let keyring =
         Keyring::prepare(&settings.keyrings).map_err(|error| CatalogError::of_keyring(&error))?;
     let names = settings.suites.names();
-    let client = Client::new(&[&mirrors.main, &mirrors.security]);
+    let client = Client::new(&[&mirrors.main, &mirrors.security], &settings.proxies);
     let loader = Loader::new(settings, client, &keyring, progress)
         .map_err(|source| CatalogError::Cache { path: settings.cache_dir.clone(), source })?;
     let results =

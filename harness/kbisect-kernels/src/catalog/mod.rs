@@ -16,14 +16,17 @@ use crate::archive::builds::source_version;
 use crate::candidate::{Build, Candidate};
 use crate::progress::Progress;
 use crate::settings::Settings;
+use crate::source::Source;
 use crate::store::Store;
 
-/// All kernels that the archives and the store hold.
+/// All kernels that the sources list and the store holds.
 #[derive(Debug)]
 pub struct Catalog {
     items: Vec<Item>,
     warnings: Vec<String>,
     flavour: String,
+    /// Sources as the user named them.
+    sources: Vec<Source>,
     /// Offline, a build that is in the store is worth more than a better one that is not.
     prefer_stored: bool,
 }
@@ -34,17 +37,17 @@ struct Item {
     candidate: Candidate,
     /// Version that all rebuilds of the source share.
     source_version: PackageVersion,
-    /// From an archive (now or when it was fetched), so that its rebuilds are the same kernel.
+    /// Debian's (whatever it came from), so that its rebuilds are the same kernel.
     archive: bool,
 }
 
 impl Catalog {
-    /// Loads the verified indexes of all suites (from the cache when they are fresh) and merges
-    /// them with what the store holds.
+    /// Loads the verified indexes of all suites and the lists of the other sources that are wanted (from
+    /// the cache when they are fresh) and merges them with what the store holds.
     ///
     /// # Errors
     /// [`CatalogError`] when no mirror is known, a suite that the user named is absent, expired or
-    /// not signed by a key of the keyring, or nothing can be reached and nothing is cached.
+    /// not signed by a key of the keyring, or a source cannot be reached and nothing is cached.
     pub fn load(
         settings: &Settings,
         store: &Store,
@@ -120,8 +123,26 @@ impl Catalog {
     /// Whether a version can stand for the kernel. A variant is never meant by one: it has the
     /// version of the stock kernel.
     fn in_series(&self, item: &Item) -> bool {
-        let flavour = &item.candidate.kernel.flavour;
-        !item.is_variant() && (*flavour == self.flavour || (!item.archive && flavour.is_empty()))
+        let kernel = &item.candidate.kernel;
+        let ours = match Source::of(kernel) {
+            Some(Source::UbuntuMainline) => self.sources.contains(&Source::UbuntuMainline),
+            // Builds of another distribution have another configuration: they make no series together
+            // unless that is asked for.
+            Some(_) => kernel.flavour == self.flavour && self.sources != [Source::UbuntuMainline],
+            None => kernel.flavour == self.flavour || kernel.flavour.is_empty(),
+        };
+        ours && !item.is_variant()
+    }
+
+    /// Sources that were left out.
+    fn not_looked_into(&self) -> Vec<Source> {
+        let named = |source: &Source| self.sources.contains(source);
+        let by_the_way = |source: &Source| match source {
+            Source::Archive => named(&Source::Snapshot),
+            Source::Store => true,
+            Source::Snapshot | Source::UbuntuMainline => false,
+        };
+        Source::ALL.into_iter().filter(|source| !named(source) && !by_the_way(source)).collect()
     }
 
     fn choose(&self, group: &[&Item], preference: &Preference) -> Candidate {
@@ -130,6 +151,8 @@ impl Catalog {
             let pinned = preference.pinned.contains(&kernel.id.0);
             let stored = self.prefer_stored && item.is_stored();
             let testable = item.is_testable();
+            // The archive vouches for its builds; the snapshot service does not.
+            let signed = Source::of(kernel) == Some(Source::Archive);
             // The first family that is asked for is worth the most.
             let family = preference.families.iter().rev().position(|f| item.in_family(f));
             let native = kernel.package_version == item.source_version;
@@ -137,6 +160,7 @@ impl Catalog {
                 pinned,
                 stored,
                 testable,
+                signed,
                 family.map_or(0, |n| n + 1),
                 native,
                 kernel.package_version.clone(),
@@ -164,7 +188,8 @@ struct Preference {
 
 impl Item {
     fn new(candidate: Candidate) -> Self {
-        let archive = candidate.kernel.source.starts_with("debian:");
+        let archive =
+            matches!(Source::of(&candidate.kernel), Some(Source::Archive | Source::Snapshot));
         let version = &candidate.kernel.package_version;
         let source_version = if archive { source_version(version) } else { version.clone() };
         Self { candidate, source_version, archive }

@@ -158,6 +158,7 @@ fn unknown(catalog: &Catalog, spec: &str) -> ResolveError {
         spec: spec.to_owned(),
         below: all[..split].last().map(show),
         above: all.get(split).map(show),
+        elsewhere: catalog.not_looked_into(),
     }
 }
 

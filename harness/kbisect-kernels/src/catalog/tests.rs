@@ -118,7 +118,13 @@ fn catalog_with(more: Vec<Item>) -> Catalog {
     let flavour = "cloud-amd64";
     let mut items = load::items(builds::find(&archive(), flavour), &[], flavour);
     items.extend(more);
-    Catalog { items, warnings: Vec::new(), flavour: flavour.to_owned(), prefer_stored: false }
+    Catalog {
+        items,
+        warnings: Vec::new(),
+        flavour: flavour.to_owned(),
+        sources: vec![Source::Archive],
+        prefer_stored: false,
+    }
 }
 
 fn catalog() -> Catalog {

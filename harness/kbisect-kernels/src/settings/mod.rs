@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::proxy::Proxies;
+use crate::source::{self, Source};
+
 pub(crate) use apt::is_security;
 
 /// Releases whose kernels are looked for by default: the oldest that still has some, to the newest.
@@ -51,6 +54,12 @@ pub struct Options {
     pub keyrings: Vec<PathBuf>,
     /// `--flavour`.
     pub flavour: Option<String>,
+    /// `--source`, any number; none means the archive.
+    pub sources: Vec<Source>,
+    /// `--snapshot-url`.
+    pub snapshot_url: Option<String>,
+    /// `--ubuntu-mainline-url`.
+    pub mainline_url: Option<String>,
     /// `--allow-expired-index`.
     pub allow_expired: bool,
     /// `--offline`: cached indexes and the store only.
@@ -76,8 +85,19 @@ pub struct Settings {
     pub keyrings: Vec<PathBuf>,
     /// Architecture: `amd64`.
     pub arch: String,
-    /// Flavour: `cloud-amd64` unless told otherwise.
+    /// Flavour of Debian's kernels: `cloud-amd64` unless told otherwise.
     pub flavour: String,
+    /// Sources as they were named, at least one. [`Settings::looks_into`] says what that means.
+    pub sources: Vec<Source>,
+    /// The Debian snapshot service, without a slash at the end.
+    pub snapshot_url: String,
+    /// Ubuntu's mainline builds, without a slash at the end.
+    pub mainline_url: String,
+    /// Keyrings that must have signed the checksums of Ubuntu's mainline builds; none: the connection
+    /// alone is trusted.
+    pub mainline_keyrings: Vec<PathBuf>,
+    /// Proxies for downloads.
+    pub proxies: Proxies,
     /// Accept an index after its `Valid-Until`.
     pub allow_expired: bool,
     /// Do not use the network.
@@ -117,6 +137,12 @@ pub enum SettingsError {
     /// A mirror URL that kbisect cannot use.
     #[error("cannot use `{url}` as a mirror")]
     Mirror {
+        /// The URL.
+        url: String,
+    },
+    /// The address of a service that is known by its connection alone, and that is not encrypted.
+    #[error("cannot trust `{url}`: the files of this service are known by the connection alone")]
+    Unencrypted {
         /// The URL.
         url: String,
     },
@@ -165,7 +191,30 @@ impl Settings {
         if let Some(path) = keyrings.iter().find(|path| !path.is_file()) {
             return Err(SettingsError::Keyring { path: path.clone() });
         }
+        let named =
+            if options.sources.is_empty() { config.sources } else { options.sources.clone() };
+        let mainline_keyrings = config.ubuntu_mainline_keyrings;
+        if let Some(path) = mainline_keyrings.iter().find(|path| !path.is_file()) {
+            return Err(SettingsError::Keyring { path: path.clone() });
+        }
+        let service = |option: &Option<String>, file: Option<String>, standard: &str, signed| {
+            let url = option.clone().or(file).unwrap_or_else(|| standard.to_owned());
+            service_url(&url, signed)
+        };
+        let snapshot_url =
+            service(&options.snapshot_url, config.snapshot_url, source::SNAPSHOT_URL, false)?;
+        let mainline_url = service(
+            &options.mainline_url,
+            config.ubuntu_mainline_url,
+            source::MAINLINE_URL,
+            !mainline_keyrings.is_empty(),
+        )?;
         Ok(Self {
+            sources: if named.is_empty() { vec![Source::Archive] } else { named },
+            snapshot_url,
+            mainline_url,
+            mainline_keyrings,
+            proxies: Proxies::of_host(options.apt_dir.as_deref()),
             cache_dir,
             mirrors,
             suites: if suites.is_empty() {
@@ -186,6 +235,18 @@ impl Settings {
             redact_patterns: config.redact_patterns,
             secret_patterns: config.secret_patterns,
         })
+    }
+
+    /// Whether kernels of a source are wanted. The snapshot service brings the archive along, for what
+    /// the archive has it has under a signature; the store is always looked into.
+    #[must_use]
+    pub fn looks_into(&self, source: Source) -> bool {
+        let named = |source| self.sources.contains(&source);
+        match source {
+            Source::Store => true,
+            Source::Archive => named(Source::Archive) || named(Source::Snapshot),
+            Source::Snapshot | Source::UbuntuMainline => named(source),
+        }
     }
 
     /// Base URL of the archive that holds a suite.
@@ -218,6 +279,11 @@ impl SettingsError {
             Self::Mirror { .. } => {
                 Some("give an http:// or https:// URL, such as one from /etc/apt".to_owned())
             }
+            Self::Unencrypted { .. } => Some(
+                "give an https:// URL (or one of this very host); for Ubuntu's mainline builds \
+                 `ubuntu-mainline-keyrings` in config.toml does as well"
+                    .to_owned(),
+            ),
             Self::Suite { .. } => {
                 Some("give a suite such as trixie, trixie-security or experimental".to_owned())
             }
@@ -241,6 +307,10 @@ struct Config {
     suites: Vec<String>,
     keyrings: Vec<PathBuf>,
     flavour: Option<String>,
+    sources: Vec<Source>,
+    snapshot_url: Option<String>,
+    ubuntu_mainline_url: Option<String>,
+    ubuntu_mainline_keyrings: Vec<PathBuf>,
     allow_expired_index: bool,
     redact_patterns: Vec<String>,
     secret_patterns: Vec<String>,
@@ -305,6 +375,19 @@ fn clean_url(url: &str) -> Result<String, SettingsError> {
         return Err(SettingsError::Mirror { url: url.to_owned() });
     }
     Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// The address of a service. Unless its files are signed, nobody may be able to change them on the way.
+fn service_url(url: &str, signed: bool) -> Result<String, SettingsError> {
+    let url = clean_url(url)?;
+    let host = url.split('/').nth(2).unwrap_or_default();
+    let host =
+        if host.starts_with('[') { host } else { host.split(':').next().unwrap_or_default() };
+    let here = matches!(host, "127.0.0.1" | "localhost") || host.starts_with("[::1]");
+    if signed || here || url.starts_with("https://") {
+        return Ok(url);
+    }
+    Err(SettingsError::Unencrypted { url })
 }
 
 fn is_suite_name(name: &str) -> bool {
@@ -386,6 +469,38 @@ mod tests {
     }
 
     #[test]
+    fn sources_are_named_in_the_file_or_on_the_command_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = options(dir.path(), "");
+        let settings = Settings::discover(&options).unwrap();
+        assert!(settings.looks_into(Source::Archive) && settings.looks_into(Source::Store));
+        assert!(!settings.looks_into(Source::Snapshot));
+        assert_eq!(settings.snapshot_url, "https://snapshot.debian.org");
+        let config = "sources = ['ubuntu-mainline']\nsnapshot-url = 'http://127.0.0.1:8/s/'\n\
+            ubuntu-mainline-url = 'https://mirror.example/mainline'\n";
+        fs::write(options.config_file.as_ref().unwrap(), config).unwrap();
+        let settings = Settings::discover(&options).unwrap();
+        assert!(settings.looks_into(Source::UbuntuMainline));
+        assert!(!settings.looks_into(Source::Archive));
+        assert_eq!(settings.snapshot_url, "http://127.0.0.1:8/s");
+        options.sources = vec![Source::Snapshot];
+        let settings = Settings::discover(&options).unwrap();
+        assert!(settings.looks_into(Source::Snapshot) && settings.looks_into(Source::Archive));
+        assert!(!settings.looks_into(Source::UbuntuMainline));
+        // With a keyring the connection need not be trusted.
+        let config = "ubuntu-mainline-url = 'http://mirror.example/m'\n";
+        fs::write(options.config_file.as_ref().unwrap(), config).unwrap();
+        assert!(matches!(Settings::discover(&options), Err(SettingsError::Unencrypted { .. })));
+        let file = options.config_file.clone().unwrap();
+        let config = format!("{config}ubuntu-mainline-keyrings = ['{}']\n", file.display());
+        fs::write(&file, config).unwrap();
+        assert_eq!(Settings::discover(&options).unwrap().mainline_url, "http://mirror.example/m");
+        fs::write(&file, "sources = ['snapshots']").unwrap();
+        let error = Settings::discover(&options).unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("ubuntu-mainline"), "{error}");
+    }
+
+    #[test]
     fn bad_options_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let base = options(dir.path(), "");
@@ -396,6 +511,9 @@ mod tests {
         assert!(error(Options { suites, ..base.clone() }).contains("`../etc`"));
         let keyrings = vec![dir.path().join("none.gpg")];
         assert!(error(Options { keyrings, ..base.clone() }).contains("none.gpg"));
+        let snapshot_url = Some("http://mirror.example/snapshot".to_owned());
+        let unencrypted = error(Options { snapshot_url, ..base.clone() });
+        assert!(unencrypted.contains("cannot trust `http://mirror.example"), "{unencrypted}");
         fs::write(base.config_file.as_ref().unwrap(), "miror = 'x'").unwrap();
         assert!(matches!(Settings::discover(&base), Err(SettingsError::Config { .. })));
     }

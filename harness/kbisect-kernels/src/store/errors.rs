@@ -7,6 +7,7 @@ use crate::files::free_space;
 use crate::http::HttpError;
 use crate::import::ImportError;
 use crate::import::error::is_disk_full;
+use crate::source::{LookupError, Source};
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,10 +51,20 @@ pub enum FetchError {
         kernel: String,
     },
     /// It would have to be downloaded.
-    #[error("kernel {kernel} is not in the store, and --offline was given")]
+    #[error("kernel {kernel} is not in the store, and --offline was given; it is in {}", from.title())]
     Offline {
         /// Package version.
         kernel: String,
+        /// Where it is.
+        from: Source,
+    },
+    /// It could not be found out what to download.
+    #[error("cannot find out what to download for kernel {kernel}")]
+    Lookup {
+        /// Package version.
+        kernel: String,
+        /// Why.
+        source: LookupFailure,
     },
     /// A download failed.
     #[error("cannot fetch kernel {kernel}")]
@@ -77,6 +88,11 @@ pub enum FetchError {
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct HttpFailure(#[from] pub(crate) HttpError);
+
+/// Why a source did not say what to download.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct LookupFailure(#[from] pub(crate) LookupError);
 
 /// Why files could not be made into a kernel.
 #[derive(Debug, thiserror::Error)]
@@ -166,7 +182,9 @@ impl FetchError {
         match self {
             Self::Untestable { .. } | Self::Gone { .. } => true,
             Self::Download { source, .. } => matches!(source.0, HttpError::NotFound { .. }),
-            Self::Store(_) | Self::Offline { .. } | Self::Import { .. } => false,
+            Self::Store(_) | Self::Offline { .. } | Self::Lookup { .. } | Self::Import { .. } => {
+                false
+            }
         }
     }
 
@@ -177,9 +195,28 @@ impl FetchError {
             Self::Store(error) => error.hint(),
             Self::Untestable { .. } => Some("choose another kernel".to_owned()),
             Self::Gone { .. } => Some("add it again with `kbisect kernels add`".to_owned()),
-            Self::Offline { .. } => Some(
-                "run without --offline, or fetch it first with `kbisect kernels fetch`".to_owned(),
-            ),
+            Self::Offline { kernel, from } => {
+                let source = match from {
+                    Source::Archive | Source::Store => String::new(),
+                    other => format!(" --source {other}"),
+                };
+                Some(format!(
+                    "run without --offline, or first `kbisect kernels fetch {kernel}{source}`"
+                ))
+            }
+            Self::Lookup { source, .. } => match &source.0 {
+                LookupError::Signature { .. } => Some(
+                    "check `ubuntu-mainline-keyrings` in config.toml; if the keyring is right, the \
+                     service or something on the way is at fault"
+                        .to_owned(),
+                ),
+                LookupError::Http(_) => {
+                    Some("check the network and the proxy variables, then run it again".to_owned())
+                }
+                LookupError::NotThere(_) | LookupError::Malformed { .. } => {
+                    Some("something on the way may answer in the service's place".to_owned())
+                }
+            },
             Self::Download { source, .. } => match source.0 {
                 HttpError::NotFound { .. } => Some(
                     "the archive has moved on: run again with --refresh to see what it has now"
@@ -196,6 +233,15 @@ impl FetchError {
                 HttpError::Write { .. } | HttpError::Cancelled { .. } => None,
             },
             Self::Import { source, .. } => source.0.hint(),
+        }
+    }
+
+    /// What a source does not have cannot be tested; all else may be there tomorrow.
+    pub(crate) fn of_lookup(kernel: &str, error: LookupError) -> Self {
+        let kernel = kernel.to_owned();
+        match error {
+            LookupError::NotThere(reason) => Self::Untestable { kernel, reason },
+            error => Self::Lookup { kernel, source: LookupFailure(error) },
         }
     }
 

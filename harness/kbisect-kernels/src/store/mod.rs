@@ -16,7 +16,7 @@ mod prune;
 mod variant;
 
 pub use add::AddRequest;
-pub use errors::{AddError, FetchError, HttpFailure, ImportFailure, StoreError};
+pub use errors::{AddError, FetchError, HttpFailure, ImportFailure, LookupFailure, StoreError};
 pub use prune::{PruneReport, PruneRule};
 pub use variant::{AddedVariant, VariantError, VariantRequest};
 

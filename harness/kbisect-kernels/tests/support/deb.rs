@@ -4,12 +4,21 @@ use std::io::Write;
 
 /// A kernel image: boot header, version text, and enough noise to be no meta package.
 pub fn image(release: &str, debian_version: &str) -> Vec<u8> {
+    image_with(&format!("{release} (builder@host) #1 SMP Debian {debian_version} (2026-01-01)"))
+}
+
+/// The same, by another distribution.
+pub fn plain_image(release: &str) -> Vec<u8> {
+    image_with(&format!("{release} (builder@host) #1 SMP PREEMPT_DYNAMIC 2026-01-01"))
+}
+
+fn image_with(text: &str) -> Vec<u8> {
     let mut bytes = vec![0_u8; 0x400];
     bytes[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
     bytes[0x202..0x206].copy_from_slice(b"HdrS");
     bytes[0x20e..0x210].copy_from_slice(&0x200_u16.to_le_bytes());
-    let text = format!("{release} (builder@host) #1 SMP Debian {debian_version} (2026-01-01)\0");
     bytes.extend(text.as_bytes());
+    bytes.push(0);
     let mut state = 1_u32;
     bytes.extend((0..32 * 1024).map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

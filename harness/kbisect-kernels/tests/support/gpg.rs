@@ -39,6 +39,11 @@ impl Key {
         self.gpg(&["--clearsign"], text.as_bytes()).stdout
     }
 
+    /// A signature of its own.
+    pub fn detach_sign(&self, text: &[u8]) -> Vec<u8> {
+        self.gpg(&["--detach-sign", "--armor"], text).stdout
+    }
+
     fn gpg(&self, args: &[&str], input: &[u8]) -> Output {
         let mut child = base(self.home.path())
             .args(args)

@@ -6,8 +6,10 @@
 pub mod archive;
 pub mod deb;
 pub mod gpg;
+pub mod mainline;
 pub mod module;
 pub mod server;
+pub mod snapshot;
 
 use std::path::Path;
 use std::sync::Mutex;

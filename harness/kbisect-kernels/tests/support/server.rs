@@ -14,6 +14,8 @@ pub enum Fault {
     CutAfter(usize),
     /// The whole file comes, whatever range was asked for.
     NoRange,
+    /// A status in place of the file, with a header.
+    Status(u16, &'static str),
     /// Half of the body is sent, and nothing more until the sender of the receiver is dropped. The
     /// first channel hears of it.
     Stall(Sender<()>, Receiver<()>),
@@ -90,7 +92,9 @@ fn serve(stream: TcpStream, root: PathBuf, state: &State) -> Option<()> {
     state.requests.lock().unwrap().push(shown);
     let fault = take_fault(state, &path);
     let from = from.filter(|_| !matches!(fault, Some(Fault::NoRange)));
-    answer(stream, &root.join(&path[1..]), from, fault)
+    // What is below a directory that is asked for itself lies beside a file `index`.
+    let file = path.strip_suffix('/').map_or_else(|| path.clone(), |dir| format!("{dir}/index"));
+    answer(stream, &root.join(&file[1..]), from, fault)
 }
 
 fn take_fault(state: &State, path: &str) -> Option<Fault> {
@@ -110,6 +114,13 @@ fn answer(
     from: Option<usize>,
     fault: Option<Fault>,
 ) -> Option<()> {
+    if let Some(Fault::Status(status, header)) = fault {
+        return write!(
+            out,
+            "HTTP/1.1 {status} x\r\n{header}content-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        .ok();
+    }
     let Ok(all) = std::fs::read(file) else {
         return out
             .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
@@ -127,7 +138,7 @@ fn answer(
     write!(out, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len())
         .ok()?;
     match fault {
-        None | Some(Fault::NoRange) => out.write_all(body).ok(),
+        None | Some(Fault::NoRange | Fault::Status(..)) => out.write_all(body).ok(),
         Some(Fault::CutAfter(bytes)) => out.write_all(&body[..bytes.min(body.len())]).ok(),
         Some(Fault::Stall(reached, released)) => {
             out.write_all(&body[..body.len() / 2]).ok()?;

@@ -9,8 +9,8 @@
 # would boot a machine without neighbours. Nothing needs root rights.
 #
 # Kernels and root image are taken from cache/ in this bundle where they are included (--with-kernel,
-# --with-image). Otherwise kernels are fetched from the Debian archive by their SHA-256, and the root
-# image is built, which needs what scripts/deps of kbisect installs.
+# --with-image). Otherwise kernels are fetched from where they came from (of the Debian archive by their
+# SHA-256), and the root image is built, which needs what scripts/deps of kbisect installs.
 set -eu
 
 # @variables@
@@ -40,6 +40,11 @@ mkdir -p "$out" 2>/dev/null || fail "$out cannot be written: unpack the bundle w
 set -- run "$KERNEL_ID" --scenario "$here/scenario" --results "$out"
 [ -z "$REFERENCE_ID" ] || set -- "$@" --reference "$REFERENCE_ID"
 [ -z "$PLACEMENT" ] || set -- "$@" --placement "$PLACEMENT"
+for source in "$KERNEL_SOURCE" "$REFERENCE_SOURCE"; do
+    case $source in
+    snapshot | ubuntu-mainline) set -- "$@" --source "archive,$source" ;;
+    esac
+done
 if [ -d "$here/cache" ]; then
     set -- "$@" --cache "$here/cache"
 fi

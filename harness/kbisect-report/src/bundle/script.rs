@@ -11,8 +11,8 @@ pub(super) fn script(dossier: &Dossier, carries: Carries) -> String {
     let trial = dossier.bad().or(dossier.good()).or(dossier.trials().last());
     let symptom = trial.and_then(|trial| trial.symptom.as_ref());
     let reference = match &dossier.subject {
-        Subject::Bisection(result) => Some(result.reference.id.0.clone()),
-        Subject::Trial(result) => result.reference.as_ref().map(|kernel| kernel.id.0.clone()),
+        Subject::Bisection(result) => Some(&result.reference),
+        Subject::Trial(result) => result.reference.as_ref(),
     };
     let kernel = trial.map(|trial| &trial.kernel);
     let variables = [
@@ -23,7 +23,8 @@ pub(super) fn script(dossier: &Dossier, carries: Carries) -> String {
             kernel.map(|kernel| kernel.package_version.to_string()).unwrap_or_default(),
         ),
         ("KERNEL_SOURCE", kernel.map(|kernel| kernel.source.clone()).unwrap_or_default()),
-        ("REFERENCE_ID", reference.unwrap_or_default()),
+        ("REFERENCE_ID", reference.map(|kernel| kernel.id.0.clone()).unwrap_or_default()),
+        ("REFERENCE_SOURCE", reference.map(|kernel| kernel.source.clone()).unwrap_or_default()),
         ("PLACEMENT", dossier.environment().placement.clone()),
         ("VERDICT", trial.map(|trial| trial.verdict.clone()).unwrap_or_default()),
         ("KIND", symptom.map(|symptom| symptom.kind.to_string()).unwrap_or_default()),

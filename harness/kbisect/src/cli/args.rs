@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbisect_core::run::SymptomName;
+use kbisect_kernels::Source;
 use kbisect_report::{Format, FormatError};
 
 use super::{CheckArgs, DoubtArgs, KernelsArgs, Series, words};
@@ -99,6 +100,23 @@ pub struct Global {
         help_heading = "Output"
     )]
     pub color: Color,
+    /// Where to look for kernels, beside the local store; separated by commas, or repeated [default:
+    /// archive]
+    #[arg(
+        long = "source",
+        global = true,
+        value_enum,
+        value_name = "NAME[,NAME]",
+        value_delimiter = ',',
+        help_heading = "Kernel archives"
+    )]
+    pub sources: Vec<SourceName>,
+    /// Address of the Debian snapshot service, or of a mirror of it
+    #[arg(long, global = true, value_name = "URL", help_heading = "Kernel archives")]
+    pub snapshot_url: Option<String>,
+    /// Address of Ubuntu's mainline builds, or of a mirror of them
+    #[arg(long, global = true, value_name = "URL", help_heading = "Kernel archives")]
+    pub ubuntu_mainline_url: Option<String>,
     /// Suite of the archive to look into, in place of the default ones; may be repeated
     #[arg(long = "suite", global = true, value_name = "SUITE", help_heading = "Kernel archives")]
     pub suites: Vec<String>,
@@ -117,15 +135,39 @@ pub struct Global {
     /// Accept an archive index after its end of validity
     #[arg(long, global = true, help_heading = "Kernel archives")]
     pub allow_expired_index: bool,
-    /// Use no network: cached indexes and stored kernels only
+    /// Use no network: cached indexes and lists, and stored kernels only
     #[arg(long, global = true, conflicts_with = "refresh", help_heading = "Kernel archives")]
     pub offline: bool,
-    /// Fetch the archive indexes again, even when they are fresh
+    /// Fetch indexes and lists again, even when they are fresh
     #[arg(long, global = true, help_heading = "Kernel archives")]
     pub refresh: bool,
     /// Cache directory [default: $XDG_CACHE_HOME/kbisect]
     #[arg(long = "cache", global = true, value_name = "DIR", help_heading = "Kernel archives")]
     pub cache_dir: Option<PathBuf>,
+}
+
+/// A place that kernels come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SourceName {
+    /// Debian archives, by their signed indexes
+    Archive,
+    /// The Debian snapshot service, which has every version that was released; and the archive
+    Snapshot,
+    /// Ubuntu's builds of upstream releases
+    UbuntuMainline,
+    /// Nothing but the local store
+    Store,
+}
+
+impl From<SourceName> for Source {
+    fn from(name: SourceName) -> Self {
+        match name {
+            SourceName::Archive => Self::Archive,
+            SourceName::Snapshot => Self::Snapshot,
+            SourceName::UbuntuMainline => Self::UbuntuMainline,
+            SourceName::Store => Self::Store,
+        }
+    }
 }
 
 /// When to use colours.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{Range, words};
+use super::{Kernels, words};
 
 /// Arguments of `kbisect kernels`.
 #[derive(Args, Debug)]
@@ -17,7 +17,8 @@ pub struct KernelsArgs {
 /// What can be done with kernels.
 #[derive(Subcommand, Debug)]
 pub enum KernelsCommand {
-    /// List what the archives and the local store hold
+    /// List what the sources and the local store hold
+    #[command(after_help = words::LIST_AFTER)]
     List(ListArgs),
     /// Download kernels into the local store
     Fetch(FetchArgs),
@@ -43,11 +44,11 @@ pub struct DebugArgs {
 /// Arguments of `kbisect kernels list`.
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// Only the kernels from GOOD to BAD
-    #[arg(value_name = "GOOD..BAD")]
-    pub range: Option<Range>,
+    /// Only the kernels from GOOD to BAD, of a series (5.10), or of one version
+    #[arg(value_name = "GOOD..BAD|VERSION")]
+    pub kernels: Option<Kernels>,
     /// Only the kernels in the local store; needs no archive
-    #[arg(long, conflicts_with = "range")]
+    #[arg(long, conflicts_with = "kernels")]
     pub stored: bool,
 }
 

@@ -8,6 +8,8 @@ mod kernels;
 mod range;
 mod words;
 
+#[cfg(test)]
+pub use args::SourceName;
 pub use args::{
     AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DecodeArgs, DetectArgs,
     DoctorArgs, Endpoint, EvidenceArgs, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs,

@@ -48,6 +48,8 @@ Examples:
   kbisect 6.12.69..6.12.101 --scenario connlimit --find-fix    the first kernel that heals it
   kbisect 5.10.40..mine --scenario ./our-gateway --json        own kernel, own scenario
   kbisect series.toml --scenario cloudgw                       kernels listed in a file
+  kbisect 5.10.40..5.10.70 --scenario cloudgw --source snapshot
+                                                               versions that left the archive long ago
 
 Exit codes: 0 found, 1 ended without a culprit, 2 usage, 69 kbisect or the host failed,
 130 interrupted (kbisect resume RUN goes on).";
@@ -149,6 +151,15 @@ Examples:
 pub const MAN_AFTER: &str = "\
 Examples:
   kbisect man ~/.local/share/man/man1      then: man kbisect, man kbisect-report";
+
+pub const LIST_AFTER: &str = "\
+Examples:
+  kbisect kernels list 6.12.43..6.12.96              a range
+  kbisect kernels list 5.10 --source snapshot        a series, with every version Debian released
+  kbisect kernels list 6.12 --source ubuntu-mainline every upstream release, as Ubuntu built it
+  kbisect kernels list --stored                      what needs no network
+
+Sizes of what a list merely names are estimates.";
 
 pub const ADD_AFTER: &str = "\
 Examples:

@@ -6,13 +6,14 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::version::PackageVersion;
 use kbisect_kernels::{
     AddRequest, Candidate, CandidateState, Catalog, PruneRule, ReadyKernel, ResolveError, Settings,
-    Store, VariantRequest,
+    Source, Store, VariantRequest,
 };
 use kbisect_report::{DebugDocument, KernelsDocument, ListedKernel, ListedState};
 use serde::Serialize;
 
 use crate::cli::{
-    AddArgs, DebugArgs, FetchArgs, Global, KernelsArgs, KernelsCommand, ListArgs, PruneArgs, Range,
+    AddArgs, DebugArgs, FetchArgs, Global, Kernels, KernelsArgs, KernelsCommand, ListArgs,
+    PruneArgs, Range,
 };
 use crate::ui::Ui;
 use crate::{errors, output};
@@ -49,8 +50,9 @@ impl Work<'_> {
         }
         let ui = Ui::new(self.global);
         let catalog = self.catalog(&ui)?;
-        let candidates = match &args.range {
-            Some(range) => listed(&catalog, range)?,
+        let candidates = match &args.kernels {
+            Some(Kernels::Between(range)) => listed(&catalog, range)?,
+            Some(Kernels::One(spec)) => of_series(&catalog, spec)?,
             None => catalog.all(),
         };
         ui.finish();
@@ -284,6 +286,20 @@ fn listed(catalog: &Catalog, range: &Range) -> anyhow::Result<Vec<Candidate>> {
     if found.is_empty() { Err(error.into()) } else { Ok(found) }
 }
 
+/// The kernels of a series (`5.10`), or those that a version names.
+fn of_series(catalog: &Catalog, spec: &str) -> anyhow::Result<Vec<Candidate>> {
+    let below = format!("{spec}.");
+    let ours = |candidate: &Candidate| {
+        let kernel = &candidate.kernel;
+        kernel.version == spec
+            || kernel.version.starts_with(&below)
+            || kernel.package_version.as_str() == spec
+            || kernel.name.as_deref() == Some(spec)
+    };
+    let found: Vec<Candidate> = catalog.all().into_iter().filter(ours).collect();
+    if found.is_empty() { Ok(vec![catalog.resolve(spec)?]) } else { Ok(found) }
+}
+
 fn of_candidate(candidate: &Candidate) -> ListedKernel {
     let (state, reason) = match &candidate.state {
         CandidateState::Stored => (ListedState::Stored, None),
@@ -317,6 +333,10 @@ fn row(listed: &ListedKernel) -> Vec<String> {
     let kernel = &listed.kernel;
     let state = match (listed.state, &listed.reason) {
         (ListedState::Stored, _) => "stored".to_owned(),
+        // A list names versions, not their packages.
+        (ListedState::Downloadable, _) if Source::is_estimate(kernel) => {
+            format!("about {}", output::bytes(listed.bytes))
+        }
         (ListedState::Downloadable, _) => output::bytes(listed.bytes),
         (ListedState::Untestable, Some(reason)) => format!("untestable: {reason}"),
         (ListedState::Untestable, None) => "untestable".to_owned(),

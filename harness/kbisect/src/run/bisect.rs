@@ -52,6 +52,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     for end in [series.first(), series.last()].into_iter().flatten() {
         check_testable(end)?;
     }
+    base.note_missing(&series);
     check_work(args, &series)?;
     let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let name = args.trial.scenario.clone();
@@ -79,7 +80,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
 /// As [`bisect`]; a journal that is damaged or in use.
 pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let folder = existing_run(&args.run, &args.results)?;
-    let base = Base::new(global)?;
+    let mut base = Base::new(global)?;
     let mut journal = Journal::resume(&folder, &base.ui)?;
     let Some(plan) = journal.events().find_map(|event| match event {
         RunEvent::Began { plan } => Some(plan.as_ref().clone()),
@@ -101,6 +102,8 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
         base.ui.finish();
         return conclude(&journal, &folder, global);
     }
+    let kernels = plan.series.iter().map(|planned| &planned.kernel);
+    base.look_where(kernels.chain([&plan.reference]))?;
     let series = again(&base, &plan)?;
     let scenario = kept_scenario(&folder)?;
     let accel = accelerator_of(&plan.environment);
@@ -171,7 +174,7 @@ fn again(base: &Base, plan: &Plan) -> anyhow::Result<Vec<Candidate>> {
             });
             found.with_context(|| {
                 format!(
-                    "kernel {} of the run is neither in the store nor in the archive",
+                    "kernel {} of the run is neither in the store nor in its source",
                     planned.kernel.label()
                 )
             })

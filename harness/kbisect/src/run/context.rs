@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kbisect_core::kernel::Kernel;
 use kbisect_core::run::Environment;
-use kbisect_kernels::{Catalog, Progress, ReadyKernel, Settings, Store};
+use kbisect_kernels::{Candidate, Catalog, Progress, ReadyKernel, Settings, Source, Store};
 use kbisect_vm::accel::{self, Accelerator, Probe};
 use kbisect_vm::image::{self, Image, ImageProgress};
 use kbisect_vm::lab::Wiring;
@@ -73,6 +74,53 @@ impl Base {
         let progress = ui.progress();
         let catalog = Catalog::load(&settings, &store, progress.as_ref())?;
         Ok(Self { settings, store, catalog, ui, interrupt })
+    }
+
+    /// Looks into the sources that these kernels came from, too.
+    ///
+    /// # Errors
+    /// Those of the catalog.
+    pub fn look_where<'a>(
+        &mut self,
+        kernels: impl IntoIterator<Item = &'a Kernel>,
+    ) -> anyhow::Result<()> {
+        let sources = &mut self.settings.sources;
+        let before = sources.len();
+        for source in kernels.into_iter().filter_map(Source::of) {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        if sources.len() > before {
+            self.catalog = Catalog::load(&self.settings, &self.store, self.ui.progress().as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Says which kernels of a series would have to be downloaded although no network is to be used.
+    pub fn note_missing(&self, series: &[Candidate]) {
+        if !self.settings.offline {
+            return;
+        }
+        let missing: Vec<&Kernel> = series
+            .iter()
+            .filter(|candidate| candidate.download_bytes() > 0)
+            .map(|candidate| &candidate.kernel)
+            .collect();
+        for source in Source::ALL {
+            let versions: Vec<&str> = missing
+                .iter()
+                .filter(|kernel| Source::of(kernel) == Some(source))
+                .map(|kernel| kernel.package_version.as_str())
+                .collect();
+            if !versions.is_empty() {
+                self.ui.note(&format!(
+                    "not in the store, and --offline was given: {} (in {})",
+                    versions.join(", "),
+                    source.title()
+                ));
+            }
+        }
     }
 
     /// Where downloads tell how far they are.

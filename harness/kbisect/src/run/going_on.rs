@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kbisect_core::run::Environment;
+use kbisect_kernels::Source;
 
 use crate::cli::{AccelChoice, Global, MachineArgs};
 
@@ -33,11 +34,16 @@ pub fn resume_command(folder: &Path, global: &Global, machine: &MachineArgs) -> 
         ("--mirror", &global.mirror),
         ("--security-mirror", &global.security_mirror),
         ("--flavour", &global.flavour),
+        ("--snapshot-url", &global.snapshot_url),
+        ("--ubuntu-mainline-url", &global.ubuntu_mainline_url),
     ];
     for (option, text) in texts {
         if let Some(text) = text {
             words.extend([option.to_owned(), quoted(text)]);
         }
+    }
+    for source in &global.sources {
+        words.extend(["--source".to_owned(), Source::from(*source).to_string()]);
     }
     for suite in &global.suites {
         words.extend(["--suite".to_owned(), quoted(suite)]);
@@ -69,6 +75,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::SourceName;
 
     #[test]
     fn the_command_names_what_differs_from_the_defaults() {
@@ -79,12 +86,14 @@ mod tests {
             offline: true,
             cache_dir: Some("/my cache".into()),
             suites: vec!["sid".to_owned()],
+            sources: vec![SourceName::Snapshot],
             ..Global::default()
         };
         let machine = MachineArgs { qemu: Some("/opt/qemu".into()), ..MachineArgs::default() };
         assert_eq!(
             resume_command(Path::new("/r/it's"), &global, &machine),
-            "kbisect resume '/r/it'\\''s' --cache '/my cache' --qemu /opt/qemu --suite sid --offline"
+            "kbisect resume '/r/it'\\''s' --cache '/my cache' --qemu /opt/qemu --source snapshot \
+             --suite sid --offline"
         );
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use kbisect_core::method::with_ends;
 use kbisect_core::run::{Plan, PlanOptions, PlannedKernel, SymptomName};
 use kbisect_core::search::Direction;
-use kbisect_kernels::{Candidate, CandidateState};
+use kbisect_kernels::{Candidate, CandidateState, Source};
 
 use super::context::Context;
 use super::preflight;
@@ -114,6 +114,14 @@ fn warnings(series: &[Candidate]) -> Vec<String> {
             names.join(", ")
         ));
     }
+    let of_ubuntu =
+        |candidate: &&Candidate| Source::of(&candidate.kernel) == Some(Source::UbuntuMainline);
+    if (1..series.len()).contains(&series.iter().filter(of_ubuntu).count()) {
+        warnings.push(
+            "the range mixes Ubuntu's builds with others: they differ in configuration and compiler, too"
+                .to_owned(),
+        );
+    }
     warnings.extend(series.iter().flat_map(|candidate| candidate.notes.clone()));
     warnings
 }
@@ -214,6 +222,9 @@ pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
                 }
                 (Some(reason), _) => format!("skip: {reason}"),
                 (None, 0) => "in the store".to_owned(),
+                (None, bytes) if Source::is_estimate(&planned.kernel) => {
+                    format!("to download: about {}", output::bytes(bytes))
+                }
                 (None, bytes) => format!("to download: {}", output::bytes(bytes)),
             };
             let kernel = &planned.kernel;

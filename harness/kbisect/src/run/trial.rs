@@ -6,7 +6,7 @@ use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
 use kbisect_core::trial::{TrialRecord, Verdict};
-use kbisect_kernels::ReadyKernel;
+use kbisect_kernels::{ReadyKernel, Source};
 use kbisect_vm::accel::{self, Accelerator, Probe};
 use kbisect_vm::lab::{LabSettings, Wiring};
 use kbisect_vm::session::{Session, SessionError, ShellRequest};
@@ -221,6 +221,9 @@ impl<'a> Trials<'a> {
             Wiring::Whole => format!("kbisect run {spec} --scenario {name}"),
             Wiring::CutAtChecks => format!("kbisect scenario selftest {name} --kernel {spec}"),
         };
+        if let Some(source) = Source::of(kernel).filter(|_| Source::is_estimate(kernel)) {
+            command += &format!(" --source {source}");
+        }
         if context.placement == kbisect_vm::network::Placement::Single {
             command += " --placement single";
         }
