@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::import::deb;
+use crate::import::package::{self, Kind};
 use crate::import::sink::Sink;
 use crate::store::ImportFailure;
 
 /// What a kernel takes out of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackageContents {
-    /// Name, from its control file.
+    /// Name, from its control file or header.
     pub package: Option<String>,
-    /// Version, from its control file.
+    /// Version, from the control file of a Debian package.
     pub version: Option<String>,
     /// Kernel images that were unpacked.
     pub images: Vec<PathBuf>,
@@ -21,20 +22,23 @@ pub struct PackageContents {
     pub releases: Vec<String>,
 }
 
-/// Unpacks the kernel's files of a Debian package into an empty directory, as [`crate::Store`] does
+/// Unpacks the kernel's files of a package (`.deb`, `.rpm`) into an empty directory, as [`crate::Store`] does
 /// before it makes images of them. Nothing is written anywhere else, whatever the package holds.
 ///
 /// # Errors
 /// When the package is damaged, wants to write elsewhere or unpacks to too much; what was unpacked
 /// until then is left behind.
-pub fn inspect_package(deb: &Path, dir: &Path) -> Result<PackageContents, ImportFailure> {
-    let package = deb::control_field(deb, "Package")?;
-    let version = deb::control_field(deb, "Version")?;
+pub fn inspect_package(path: &Path, dir: &Path) -> Result<PackageContents, ImportFailure> {
+    let name = package::name(path)?;
+    let version = match Kind::of(path)? {
+        Some(Kind::Rpm) => None,
+        Some(Kind::Deb) | None => deb::control_field(path, "Version")?,
+    };
     let mut sink = Sink::new(dir);
-    deb::unpack(deb, &mut sink)?;
+    package::unpack(path, &mut sink)?;
     let found = sink.finish()?;
     Ok(PackageContents {
-        package,
+        package: name,
         version,
         images: found.images,
         config: found.config,

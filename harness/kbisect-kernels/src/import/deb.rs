@@ -174,7 +174,7 @@ fn unpack_data(name: &str, reader: &mut dyn Read, sink: &mut Sink) -> Result<(),
 }
 
 /// Makes a path of an archive relative and plain, or refuses it.
-fn clean(path: &Path) -> Result<PathBuf, &'static str> {
+pub fn clean(path: &Path) -> Result<PathBuf, &'static str> {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {

@@ -95,8 +95,7 @@ impl ImportError {
                 Some("give one image, and its modules with --modules".to_owned())
             }
             Self::Package { .. } => Some(
-                "it is no Debian package, or damaged: get it again, and compare its checksum"
-                    .to_owned(),
+                "it is no package, or damaged: get it again, and compare its checksum".to_owned(),
             ),
             Self::Unsafe { .. }
             | Self::TooBig { .. }

@@ -6,7 +6,9 @@ pub mod cpio;
 pub mod deb;
 pub mod error;
 pub mod names;
+pub mod package;
 pub mod prepare;
+pub mod rpm;
 pub mod sink;
 pub mod tree;
 

@@ -1,7 +1,5 @@
 //! Kernels of one's own: `kbisect kernels add`.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -17,14 +15,14 @@ use crate::import::error::at;
 use crate::import::prepare::{self, Modules};
 use crate::import::sink::Sink;
 use crate::import::tree::Tree;
-use crate::import::{ImportError, deb};
+use crate::import::{ImportError, deb, package};
 use crate::progress::Progress;
 use crate::ready::ReadyKernel;
 
 /// What to add.
 #[derive(Debug, Clone, Default)]
 pub struct AddRequest {
-    /// One vmlinuz, one or several `.deb`s, or one directory.
+    /// One vmlinuz, one or several packages (`.deb`, `.rpm`), or one directory.
     pub inputs: Vec<PathBuf>,
     /// Module tree of a vmlinuz: the directory `lib/modules/RELEASE`, or one that holds it.
     pub modules: Option<PathBuf>,
@@ -112,11 +110,13 @@ fn classify(request: &AddRequest, store: &Store) -> Result<Source, AddError> {
         files => {
             for file in files {
                 if file.is_dir() || !looks_like_package(file).map_err(import_error)? {
-                    return Err(AddError::Inputs { reason: "only .deb files can be several" });
+                    return Err(AddError::Inputs {
+                        reason: "only packages (.deb, .rpm) can be several",
+                    });
                 }
             }
             if modules.is_some() {
-                return Err(AddError::Inputs { reason: "a .deb brings its own modules" });
+                return Err(AddError::Inputs { reason: "a package brings its own modules" });
             }
             Ok(Source::Packages(files.to_vec()))
         }
@@ -124,10 +124,7 @@ fn classify(request: &AddRequest, store: &Store) -> Result<Source, AddError> {
 }
 
 fn looks_like_package(path: &Path) -> Result<bool, ImportError> {
-    let mut head = Vec::new();
-    File::open(path).and_then(|f| f.take(8).read_to_end(&mut head)).map_err(at(path))?;
-    // A damaged package is to be told so, not that it is no kernel image.
-    Ok(deb::is_package(&head) || path.extension().is_some_and(|extension| extension == "deb"))
+    Ok(package::Kind::of(path)?.is_some())
 }
 
 impl Source {
@@ -160,7 +157,7 @@ impl Source {
             // `make bindeb-pkg` packs a kernel without any modules too.
             Self::Packages(files) => {
                 let debian = files.iter().any(|file| {
-                    let name = deb::control_field(file, "Package").ok().flatten();
+                    let name = package::name(file).ok().flatten();
                     name.is_some_and(|name| name.starts_with("linux-binary-"))
                 });
                 if debian { Modules::Required } else { Modules::Optional }
@@ -171,7 +168,7 @@ impl Source {
     fn feed(self, sink: &mut Sink) -> Result<(), ImportError> {
         match self {
             Self::Files(tree) => tree.feed(sink),
-            Self::Packages(files) => files.iter().try_for_each(|file| deb::unpack(file, sink)),
+            Self::Packages(files) => files.iter().try_for_each(|file| package::unpack(file, sink)),
         }
     }
 }

@@ -272,9 +272,10 @@ impl AddError {
                 Some("choose another name, or take this one with --replace".to_owned())
             }
             Self::Version { .. } => Some("give one with --version, such as 6.12.57".to_owned()),
-            Self::Inputs { .. } => {
-                Some("give one vmlinuz, one directory, or the .deb files of one kernel".to_owned())
-            }
+            Self::Inputs { .. } => Some(
+                "give one vmlinuz, one directory, or the .deb or .rpm files of one kernel"
+                    .to_owned(),
+            ),
             Self::NotThere { .. } => None,
         }
     }

@@ -68,7 +68,7 @@ pub struct FetchArgs {
         kbisect kernels add --base KERNEL [--module FILE] [--cmdline WORDS] --as NAME"
 )]
 pub struct AddArgs {
-    /// A kernel image, .deb packages, or a directory
+    /// A kernel image, .deb or .rpm packages, or a directory
     #[arg(required_unless_present = "base", conflicts_with = "base", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Module tree of a kernel image: lib/modules/RELEASE, or a directory that holds it

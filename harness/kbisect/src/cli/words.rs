@@ -164,6 +164,7 @@ Sizes of what a list merely names are estimates.";
 pub const ADD_AFTER: &str = "\
 Examples:
   kbisect kernels add linux-image-6.12.0_amd64.deb
+  kbisect kernels add kernel-core-*.rpm kernel-modules-core-*.rpm kernel-modules-6*.rpm
   kbisect kernels add arch/x86/boot/bzImage --modules /tmp/mods/lib/modules/6.12.0 --as mine
   kbisect kernels add /srv/kernels/6.12.57       a directory with vmlinuz, config, lib/modules
   kbisect kernels add --base 5.10.262 --module ./vrf.ko --as my-vrf
