@@ -40,7 +40,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::TrialBegan { number, index, estimated_left, reason, .. } => {
             let kernel = view.label(*index).unwrap_or("the kernel");
             let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            Some(format!("trial {}: {kernel}{why}", count(*number, *estimated_left)))
+            Some(format!("trial {}: {kernel}{why}", place(*number, *estimated_left, view)))
         }
         RunEvent::PhaseBegan { .. } if detail == Detail::Results => None,
         RunEvent::PhaseBegan { number, phase } => {
@@ -90,14 +90,21 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             }
             // Bars show it all the time.
             if detail > Detail::Results
-                && let Some(known) = view.known()
+                && let Some(known) = view.beliefs().brief().or_else(|| view.known())
             {
                 text.push_str(&format!("  [{known}]"));
+            }
+            for news in view.beliefs().news() {
+                text.push_str(&format!("\n{}: {news}", paint.ink(Ink::Warning, "note")));
             }
             Some(text)
         }
         RunEvent::SymptomChosen { symptom, choice } => {
-            Some(format!("note: {}", choice_words(symptom, choice)))
+            let mut text = format!("note: {}", choice_words(symptom, choice));
+            for news in view.beliefs().news() {
+                text.push_str(&format!("\nnote: {news}"));
+            }
+            Some(text)
         }
         RunEvent::Note { text } => Some(format!("note: {text}")),
         RunEvent::Decoded { number, decoded: Decoded::Lines { source, .. } } => {
@@ -114,9 +121,19 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
     }
 }
 
+/// Where a trial stands: `3 of about 6`; under doubt only its number, since what is left is a range
+/// that is told elsewhere.
+#[must_use]
+pub fn place(number: u32, estimated_left: usize, view: &View) -> String {
+    match view.beliefs().belief() {
+        Some(_) => number.to_string(),
+        None => count(number, estimated_left),
+    }
+}
+
 /// `3 of about 6`.
 #[must_use]
-pub fn count(number: u32, estimated_left: usize) -> String {
+fn count(number: u32, estimated_left: usize) -> String {
     format!("{number} of about {}", (number as usize + estimated_left).saturating_sub(1))
 }
 

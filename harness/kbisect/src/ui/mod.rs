@@ -1,5 +1,6 @@
 //! What people see while something runs. Everything goes to standard error.
 
+mod beliefs;
 mod lines;
 pub mod paint;
 mod progress;

@@ -4,15 +4,22 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::lines::{count, time};
+use super::lines::{place, time};
 use super::paint::{Ink, Paint};
 use super::ruler;
 use super::view::View;
 
 /// How often a line that moves by itself is drawn anew.
 const TICK: Duration = Duration::from_millis(250);
-/// Columns when the terminal does not tell.
-const COLUMNS: usize = 80;
+/// Columns and rows when the terminal does not tell.
+const SIZE: (usize, usize) = (80, 24);
+/// Lines of the series and the trial.
+const FIXED: usize = 2;
+/// Rows of a terminal that are not for the table of versions: the lines above, some downloads, and
+/// what was printed last.
+const BESIDE: usize = 12;
+/// Most rows of the table: more is not taken in at a glance.
+const TABLE: usize = 16;
 
 /// The bars of a terminal. The series and the trial come first, downloads below.
 #[derive(Debug)]
@@ -20,6 +27,8 @@ pub struct Terminal {
     bars: MultiProgress,
     series: Line,
     trial: Line,
+    /// Under doubt: rates and versions.
+    beliefs: Vec<Line>,
     paint: Paint,
 }
 
@@ -36,8 +45,7 @@ impl Terminal {
     /// A display on standard error.
     pub fn new(paint: Paint) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        let line = |position| Line { position, bar: None, text: String::new() };
-        Self { bars, series: line(0), trial: line(1), paint }
+        Self { bars, series: Line::at(0), trial: Line::at(1), beliefs: Vec::new(), paint }
     }
 
     /// Draws the state of the run at `now`, since the display began; `doing` is what the current
@@ -47,6 +55,17 @@ impl Terminal {
         self.series.show(&self.bars, series);
         let trial = self.trial_text(view, doing, now);
         self.trial.show(&self.bars, trial);
+        // A line that wraps cannot be drawn over.
+        let (columns, rows) = size();
+        let room = rows.saturating_sub(BESIDE).min(TABLE);
+        let table = view.beliefs().table(columns.saturating_sub(1), room, self.paint);
+        while self.beliefs.len() < table.len() {
+            self.beliefs.push(Line::at(FIXED + self.beliefs.len()));
+        }
+        let texts = table.into_iter().map(Some).chain(std::iter::repeat(None));
+        for (line, text) in self.beliefs.iter_mut().zip(texts) {
+            line.show(&self.bars, text);
+        }
     }
 
     /// Prints a line above the bars.
@@ -84,6 +103,7 @@ impl Terminal {
     pub fn end(&mut self) {
         self.series.show(&self.bars, None);
         self.trial.show(&self.bars, None);
+        self.beliefs.iter_mut().for_each(|line| line.show(&self.bars, None));
         let _ = self.bars.clear();
     }
 
@@ -105,8 +125,8 @@ impl Terminal {
         let mut text = String::new();
         // A single trial has no place in a series.
         if let Some(label) = view.label(current.index) {
-            let count = count(current.number, current.estimated_left);
-            text = format!("trial {count}  {}  ", self.paint.ink(Ink::Bright, label));
+            let place = place(current.number, current.estimated_left, view);
+            text = format!("trial {place}  {}  ", self.paint.ink(Ink::Bright, label));
         }
         if let Some(phase) = current.phase {
             text.push_str(&phase.to_string());
@@ -115,7 +135,10 @@ impl Terminal {
             text.push_str(&format!(": {doing}"));
         }
         let mut clock = format!("  {}", time(now.saturating_sub(current.began)));
-        if let Some(left) = view.left(now) {
+        let range = view.mean().and_then(|mean| view.beliefs().time_left(mean));
+        if let Some(range) = range {
+            clock.push_str(&format!(", {range}"));
+        } else if let Some(left) = view.left(now) {
             clock.push_str(&format!(", about {} left", time(left)));
         }
         text.push_str(&self.paint.ink(Ink::Faint, &clock));
@@ -124,6 +147,10 @@ impl Terminal {
 }
 
 impl Line {
+    fn at(position: usize) -> Self {
+        Self { position, bar: None, text: String::new() }
+    }
+
     fn show(&mut self, bars: &MultiProgress, text: Option<String>) {
         match (text, &self.bar) {
             (Some(text), Some(_)) if text == self.text => {}
@@ -154,6 +181,12 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 fn columns() -> usize {
+    size().0
+}
+
+/// Columns and rows of the terminal.
+fn size() -> (usize, usize) {
     let size = rustix::termios::tcgetwinsize(std::io::stderr());
-    size.map(|size| usize::from(size.ws_col)).ok().filter(|columns| *columns > 0).unwrap_or(COLUMNS)
+    let size = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row))).ok();
+    size.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(SIZE)
 }

@@ -6,6 +6,7 @@ use kbisect_core::run::{Plan, RunEvent};
 use kbisect_core::search::{Direction, Mark};
 use kbisect_core::trial::Phase;
 
+use super::beliefs::Beliefs;
 use super::ruler::Cell;
 
 /// The state of a run as far as the display needs it.
@@ -16,6 +17,7 @@ pub struct View {
     current: Option<Current>,
     /// Seconds of the trials so far; those that failed for our own reasons cost time as well.
     walls: Vec<f64>,
+    beliefs: Beliefs,
 }
 
 /// The trial that runs.
@@ -36,6 +38,7 @@ pub struct Current {
 impl View {
     /// Takes an event; `now` is the time since the display began.
     pub fn take(&mut self, event: &RunEvent, now: Duration) {
+        self.beliefs.take(event);
         match event {
             RunEvent::Began { plan } => {
                 self.marks = vec![None; plan.series.len()];
@@ -93,6 +96,19 @@ impl View {
     #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
         self.plan.as_deref()
+    }
+
+    /// What a search under doubt believes.
+    #[must_use]
+    pub fn beliefs(&self) -> &Beliefs {
+        &self.beliefs
+    }
+
+    /// Seconds that a trial takes on average; nothing before the first one ended.
+    #[must_use]
+    pub fn mean(&self) -> Option<Duration> {
+        let mean = self.walls.iter().sum::<f64>() / self.walls.len() as f64;
+        Duration::try_from_secs_f64(mean).ok()
     }
 
     /// What people call a kernel of the series.
