@@ -8,8 +8,8 @@ use std::process::Command;
 use rustix::process::{Pid, Signal};
 
 /// Makes `command` lead a process group and die when the thread that starts it does, also on
-/// `kill -9`. (The kernel ties the signal to the thread, see prctl(2), so start children from the
-/// main thread or one that lives as long.)
+/// `kill -9`. (The kernel ties the signal to the thread, see prctl(2), so start children from a thread
+/// that lives as long as they do.)
 pub fn die_with_us(command: &mut Command) {
     use std::os::unix::process::CommandExt;
     let parent = rustix::process::getpid();

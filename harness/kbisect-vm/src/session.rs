@@ -34,6 +34,9 @@ pub enum SessionError {
     /// The user stopped it. No machine of the trial runs any more.
     #[error("interrupted")]
     Interrupted,
+    /// Its answer is not needed any more. The candidate machine is gone, the lab stays.
+    #[error("cancelled")]
+    Cancelled,
     /// No runtime.
     #[error("cannot start the runtime")]
     Runtime(#[from] io::Error),
@@ -54,6 +57,7 @@ pub struct Session {
     runtime: tokio::runtime::Runtime,
     lab: Option<Lab>,
     interrupt: Interrupt,
+    cancel: Interrupt,
 }
 
 impl Session {
@@ -63,13 +67,21 @@ impl Session {
     /// [`SessionError::Runtime`].
     pub fn new(settings: LabSettings, interrupt: Interrupt) -> Result<Self, SessionError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, lab: Some(Lab::new(settings)), interrupt })
+        let cancel = Interrupt::default();
+        Ok(Self { runtime, lab: Some(Lab::new(settings)), interrupt, cancel })
+    }
+
+    /// Ends a trial when this is set, without ending the session.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: Interrupt) -> Self {
+        self.cancel = cancel;
+        self
     }
 
     /// Runs one trial with its files in `directory`.
     ///
     /// # Errors
-    /// [`SessionError::Interrupted`]; everything else is part of the result.
+    /// [`SessionError::Interrupted`], [`SessionError::Cancelled`]; everything else is part of the result.
     pub fn trial(
         &mut self,
         kernel: &BootFiles,
@@ -78,7 +90,7 @@ impl Session {
         notify: &mut dyn FnMut(Notice),
     ) -> Result<TrialResult, SessionError> {
         let Some(lab) = self.lab.as_mut() else { return Err(SessionError::Interrupted) };
-        let interrupt = self.interrupt.clone();
+        let (interrupt, cancel) = (self.interrupt.clone(), self.cancel.clone());
         let result = self.runtime.block_on(async {
             let trial = async {
                 let mut trial = Trial::run(lab, kernel, directory, notify).await;
@@ -91,9 +103,10 @@ impl Session {
             tokio::select! {
                 result = trial => Ok(result),
                 () = interrupt.wait() => Err(SessionError::Interrupted),
+                () = cancel.wait() => Err(SessionError::Cancelled),
             }
         });
-        if result.is_err() {
+        if matches!(result, Err(SessionError::Interrupted | SessionError::Runtime(_))) {
             // Dropping the machines kills them; let the runtime reap what it holds.
             self.close();
         }
