@@ -54,7 +54,8 @@ impl Host {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Some(cache) = std::env::var_os("KBISECT_TEST_CACHE") {
+        let own = words.contains("--cache");
+        if let Some(cache) = std::env::var_os("KBISECT_TEST_CACHE").filter(|_| !own) {
             command.arg("--cache").arg(cache);
         }
         command.spawn().unwrap()

@@ -12,4 +12,6 @@ mod bundles;
 mod evidence;
 mod host;
 mod interruptions;
+mod layouts;
+mod sources;
 mod trials;
