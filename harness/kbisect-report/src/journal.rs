@@ -123,14 +123,22 @@ impl JournalError {
 /// # Errors
 /// [`JournalError`] names the line that is damaged, or that another version wrote.
 pub fn read_journal(bytes: &[u8]) -> Result<Journal, JournalError> {
+    read_journal_after(bytes, 0)
+}
+
+/// As [`read_journal`], for the bytes that follow `before` lines which were read already.
+///
+/// # Errors
+/// As [`read_journal`].
+pub fn read_journal_after(bytes: &[u8], before: usize) -> Result<Journal, JournalError> {
     let intact = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let (whole, rest) = bytes.split_at(intact);
     let mut lines = Vec::new();
     for (index, text) in whole.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        lines.push(read_line(text, index + 1)?);
+        lines.push(read_line(text, before + index + 1)?);
     }
-    let warning =
-        (!rest.is_empty()).then_some(JournalWarning { line: lines.len() + 1, bytes: rest.len() });
+    let line = before + lines.len() + 1;
+    let warning = (!rest.is_empty()).then_some(JournalWarning { line, bytes: rest.len() });
     Ok(Journal { lines, warning, intact_bytes: intact as u64 })
 }
 

@@ -42,7 +42,7 @@ pub use format::{Format, FormatError, RenderError};
 pub use html::html;
 pub use journal::{
     JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line, read_journal,
-    read_journal_of,
+    read_journal_after, read_journal_of,
 };
 pub use junit::junit_check;
 pub use markdown::{markdown, markdown_run};

@@ -49,6 +49,9 @@ pub enum Command {
     /// Go on with a run that was interrupted
     #[command(after_help = words::RESUME_AFTER)]
     Resume(ResumeArgs),
+    /// Show a run as its own display does, from another terminal or after the fact
+    #[command(after_help = words::WATCH_AFTER)]
+    Watch(WatchArgs),
     /// List, fetch, add and remove kernels
     Kernels(KernelsArgs),
     /// List, check and show scenarios
@@ -369,6 +372,20 @@ pub struct ResumeArgs {
     /// Folder with the definition of the root image, if the run was begun with one
     #[arg(long, value_name = "DIR")]
     pub image: Option<PathBuf>,
+}
+
+/// Arguments of `kbisect watch`.
+#[derive(Args, Clone, Debug)]
+pub struct WatchArgs {
+    /// The run: its folder, or its name below the results folder [default: the newest bisection]
+    #[arg(value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// Show it as it is now, and stop
+    #[arg(long)]
+    pub once: bool,
+    /// Folder that runs are written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
 }
 
 /// Arguments of `kbisect scenario`.

@@ -54,6 +54,17 @@ Examples:
 Exit codes: 0 found, 1 ended without a culprit, 2 usage, 69 kbisect or the host failed,
 130 interrupted (kbisect resume RUN goes on).";
 
+pub const WATCH_AFTER: &str = "\
+Examples:
+  kbisect watch                       the newest bisection in results/
+  kbisect watch RUN --once            as it is now
+  kbisect watch RUN --json            wait for its end, then its result
+
+A run is not disturbed by those who watch it. It is shown until its process ends, however that ends.
+
+Exit codes: 0 it found a culprit (--once: or it goes on), 1 it ended or was stopped without one,
+2 there is no such run, 69 its journal cannot be read, 130 watched no longer (the run goes on).";
+
 pub const RUN: &str = "\
 Run one trial: one boot of one kernel through one scenario
 

@@ -11,6 +11,7 @@ mod scenario;
 mod scenario_new;
 mod scenario_selftest;
 mod schema;
+mod watch;
 mod welcome;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run_one(args, global),
         Some(Command::Check(args)) => run::check(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
+        Some(Command::Watch(args)) => watch::watch(args, global),
         Some(Command::Kernels(args)) => done(kernels::kernels(args, global)),
         Some(Command::Scenario(args)) => scenario::scenario(args, global),
         Some(Command::Image(args)) => done(image::image(args, global)),

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use kbisect_core::run::{JournalLine, RunEvent};
@@ -12,6 +13,10 @@ use rustix::fs::FlockOperation;
 use super::files::now_ms;
 use crate::errors;
 use crate::ui::Ui;
+
+/// How often the lock is tried, and how long after each other.
+const LOOKS: u32 = 5;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The journal of a run, held by this process alone.
 pub struct Journal {
@@ -59,7 +64,7 @@ impl Journal {
             .open(&path)
             .with_context(|| format!("cannot write {}", path.display()))?;
         // The lock goes with the process, however that ends.
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !is_locked(&file) {
             return Err(errors::infrastructure(
                 format!("another kbisect works on {}", folder.display()),
                 "wait for it, or stop it first",
@@ -97,4 +102,14 @@ impl Journal {
     pub fn events(&self) -> impl Iterator<Item = &RunEvent> + Clone {
         self.lines.iter().map(|line| &line.event)
     }
+}
+
+/// Takes the lock. Whoever watches the run takes it for a moment to see whether it is free.
+fn is_locked(file: &File) -> bool {
+    (0..LOOKS).any(|look| {
+        if look > 0 {
+            std::thread::sleep(LOOK);
+        }
+        rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    })
 }

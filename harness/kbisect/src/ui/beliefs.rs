@@ -88,6 +88,16 @@ impl Beliefs {
         Some(text)
     }
 
+    /// Runs that were made.
+    #[must_use]
+    pub fn runs(&self) -> Option<String> {
+        let versions = &self.belief()?.versions;
+        Some(match versions.iter().map(|version| version.tally.runs()).sum() {
+            1 => "1 run".to_owned(),
+            runs => format!("{runs} runs"),
+        })
+    }
+
     /// The lines below the bars, of at most `width` columns and `height` rows: rates and the credible
     /// range, then a row for each version that was tried or is likely.
     #[must_use]
@@ -140,19 +150,22 @@ impl Beliefs {
         let (first, last) = (*belief.credible.first()?, *belief.credible.last()?);
         let n = belief.credible.len();
         let what = match n {
-            1 => format!("the change came with {}", self.label(first)),
+            1 => format!("it came with {}", self.label(first)),
             n if n == last - first + 1 => {
-                format!("the change is one of {n}, {} to {}", self.label(first), self.label(last))
+                format!("it came with one of {n}, {} to {}", self.label(first), self.label(last))
             }
-            n => format!("one of {n} from {} to {}", self.label(first), self.label(last)),
+            n => {
+                format!(
+                    "it came with one of {n} from {} to {}",
+                    self.label(first),
+                    self.label(last)
+                )
+            }
         };
         let ends = belief.good_end_bad + belief.nothing;
-        let doubt = if ends > 0.02 {
-            format!("; {} that it is none of them", percent(ends))
-        } else {
-            String::new()
-        };
-        Some(format!("  95 %: {what}{doubt}{}", left_words(belief.left)))
+        let doubt =
+            if ends > 0.02 { format!("; {} with none", percent(ends)) } else { String::new() };
+        Some(format!("  95 %: {what}{}{doubt}", left_words(belief.left)))
     }
 
     fn label(&self, at: usize) -> &str {
@@ -285,7 +298,14 @@ fn bar(share: f64, width: usize) -> String {
 }
 
 fn cut(text: &str, width: usize) -> String {
-    text.chars().take(width).collect()
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    if width > 0 {
+        cut.push('…');
+    }
+    cut
 }
 
 /// A probability in few letters.

@@ -53,6 +53,12 @@ impl Paint {
         Self::choose(color, std::io::stdout().is_terminal())
     }
 
+    /// Whether there are colours.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self.on
+    }
+
     /// The text in a colour.
     #[must_use]
     pub fn ink(self, ink: Ink, text: &str) -> String {

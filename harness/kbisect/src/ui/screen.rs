@@ -28,6 +28,8 @@ pub struct Ui {
 #[derive(Debug)]
 pub(super) struct Inner {
     began: Instant,
+    /// How old the run was when its display began.
+    age: Duration,
     paint: Paint,
     detail: Detail,
     pub(super) stop: Arc<AtomicBool>,
@@ -57,6 +59,18 @@ impl Ui {
     /// `--quiet` nothing.
     #[must_use]
     pub fn new(global: &Global) -> Self {
+        Self::since(global, Duration::ZERO)
+    }
+
+    /// A display that only keeps what it is told, for [`Ui::snapshot`].
+    #[must_use]
+    pub fn silent(global: &Global) -> Self {
+        Self::new(&Global { quiet: true, verbose: 0, ..global.clone() })
+    }
+
+    /// As [`Ui::new`], for a run that began `age` ago.
+    #[must_use]
+    pub fn since(global: &Global, age: Duration) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let paint = Paint::choose(global.color, terminal);
         let live = terminal && !is_dumb() && std::env::var_os("CI").is_none();
@@ -70,6 +84,7 @@ impl Ui {
         let ticking = matches!(screen.place, Place::Terminal(_));
         let inner = Arc::new(Inner {
             began: Instant::now(),
+            age,
             paint,
             detail,
             stop: Arc::default(),
@@ -83,20 +98,32 @@ impl Ui {
 
     /// Takes an event of a run.
     pub fn event(&self, event: &RunEvent) {
+        self.event_at(event, self.inner.now());
+    }
+
+    /// Takes an event that came to pass `at` after the run began.
+    pub fn event_at(&self, event: &RunEvent, at: Duration) {
         let mut screen = self.inner.screen();
-        let now = self.inner.began.elapsed();
-        screen.view.take(event, now);
+        screen.view.take(event, at);
         screen.doing.clear();
         if let Some(text) = lines::line(event, &screen.view, self.inner.detail, self.inner.paint) {
-            self.inner.print(&screen, &text);
+            self.inner.print_at(&screen, &text, at);
         }
-        screen.draw(now);
+        screen.draw(self.inner.now());
+    }
+
+    /// What a terminal would show now, as text.
+    #[must_use]
+    pub fn snapshot(&self, paint: Paint) -> String {
+        let screen = self.inner.screen();
+        let lines = super::terminal::picture(&screen.view, &screen.doing, self.inner.now(), paint);
+        lines.iter().map(|line| without_controls(line) + "\n").collect()
     }
 
     /// Takes an event of the past of a run that goes on: it is not told again.
     pub fn replay(&self, event: &RunEvent) {
         let mut screen = self.inner.screen();
-        let now = self.inner.began.elapsed();
+        let now = self.inner.now();
         screen.view.take(event, now);
         screen.draw(now);
     }
@@ -115,7 +142,7 @@ impl Ui {
             self.inner.print(&screen, &text);
         }
         screen.doing = text;
-        screen.draw(self.inner.began.elapsed());
+        screen.draw(self.inner.now());
     }
 
     /// Where downloads and builds tell how far they are.
@@ -160,15 +187,24 @@ impl Inner {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Time since the run began.
+    fn now(&self) -> Duration {
+        self.age + self.began.elapsed()
+    }
+
     /// Prints lines; text from outside was cleaned by the caller or is cleaned here but for colours.
     pub(super) fn print(&self, screen: &Screen, text: &str) {
+        self.print_at(screen, text, self.now());
+    }
+
+    fn print_at(&self, screen: &Screen, text: &str, at: Duration) {
         for line in text.split('\n') {
             let line = without_controls(line);
             match &screen.place {
                 Place::Nowhere => {}
                 Place::Terminal(terminal) => terminal.print(&line),
                 Place::Lines => {
-                    let at = self.began.elapsed().as_secs_f64();
+                    let at = at.as_secs_f64();
                     // Nobody is left to be told when this fails.
                     let _ = writeln!(std::io::stderr(), "[{at:6.1}s] {line}");
                 }
@@ -211,7 +247,7 @@ fn colour_length(text: &str) -> Option<usize> {
 fn tick(inner: Weak<Inner>) {
     let go_on = move || {
         while let Some(inner) = inner.upgrade() {
-            let now = inner.began.elapsed();
+            let now = inner.now();
             let mut screen = inner.screen();
             if screen.view.current().is_some() {
                 screen.draw(now);

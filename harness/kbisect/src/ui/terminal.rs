@@ -32,6 +32,12 @@ pub struct Terminal {
     paint: Paint,
 }
 
+/// What a display shows at `now`, line by line.
+pub fn picture(view: &View, doing: &str, now: Duration, paint: Paint) -> Vec<String> {
+    let lines = [series_text(view, paint), trial_text(view, doing, now, paint)];
+    lines.into_iter().flatten().chain(table(view, paint)).collect()
+}
+
 /// One line that can come and go.
 #[derive(Debug)]
 struct Line {
@@ -51,14 +57,9 @@ impl Terminal {
     /// Draws the state of the run at `now`, since the display began; `doing` is what the current
     /// step does.
     pub fn draw(&mut self, view: &View, doing: &str, now: Duration) {
-        let series = self.series_text(view);
-        self.series.show(&self.bars, series);
-        let trial = self.trial_text(view, doing, now);
-        self.trial.show(&self.bars, trial);
-        // A line that wraps cannot be drawn over.
-        let (columns, rows) = size();
-        let room = rows.saturating_sub(BESIDE).min(TABLE);
-        let table = view.beliefs().table(columns.saturating_sub(1), room, self.paint);
+        self.series.show(&self.bars, series_text(view, self.paint));
+        self.trial.show(&self.bars, trial_text(view, doing, now, self.paint));
+        let table = table(view, self.paint);
         while self.beliefs.len() < table.len() {
             self.beliefs.push(Line::at(FIXED + self.beliefs.len()));
         }
@@ -106,44 +107,6 @@ impl Terminal {
         self.beliefs.iter_mut().for_each(|line| line.show(&self.bars, None));
         let _ = self.bars.clear();
     }
-
-    fn series_text(&self, view: &View) -> Option<String> {
-        let plan = view.plan()?;
-        let (first, last) =
-            (plan.series.first()?.kernel.label(), plan.series.last()?.kernel.label());
-        let known = view.known().unwrap_or_default();
-        let beside = first.len() + last.len() + known.len() + 6;
-        let width = columns().saturating_sub(beside).clamp(10, 60);
-        let marks = ruler::draw(&view.cells(), width, self.paint);
-        Some(format!("{first} {marks} {last}   {}", self.paint.ink(Ink::Faint, &known)))
-    }
-
-    fn trial_text(&self, view: &View, doing: &str, now: Duration) -> Option<String> {
-        let Some(current) = view.current() else {
-            return (!doing.is_empty()).then(|| doing.to_owned());
-        };
-        let mut text = String::new();
-        // A single trial has no place in a series.
-        if let Some(label) = view.label(current.index) {
-            let place = place(current.number, current.estimated_left, view);
-            text = format!("trial {place}  {}  ", self.paint.ink(Ink::Bright, label));
-        }
-        if let Some(phase) = current.phase {
-            text.push_str(&phase.to_string());
-        }
-        if !doing.is_empty() {
-            text.push_str(&format!(": {doing}"));
-        }
-        let mut clock = format!("  {}", time(now.saturating_sub(current.began)));
-        let range = view.mean().and_then(|mean| view.beliefs().time_left(mean));
-        if let Some(range) = range {
-            clock.push_str(&format!(", {range}"));
-        } else if let Some(left) = view.left(now) {
-            clock.push_str(&format!(", about {} left", time(left)));
-        }
-        text.push_str(&self.paint.ink(Ink::Faint, &clock));
-        Some(text)
-    }
 }
 
 impl Line {
@@ -174,6 +137,51 @@ impl Line {
             (None, None) => {}
         }
     }
+}
+
+fn series_text(view: &View, paint: Paint) -> Option<String> {
+    let plan = view.plan()?;
+    let (first, last) = (plan.series.first()?.kernel.label(), plan.series.last()?.kernel.label());
+    // Under doubt `good` and `bad` would say too much.
+    let known = view.beliefs().runs().or_else(|| view.known()).unwrap_or_default();
+    let beside = first.len() + last.len() + known.len() + 6;
+    let width = columns().saturating_sub(beside).clamp(10, 60);
+    let marks = ruler::draw(&view.cells(), width, paint);
+    Some(format!("{first} {marks} {last}   {}", paint.ink(Ink::Faint, &known)))
+}
+
+fn trial_text(view: &View, doing: &str, now: Duration, paint: Paint) -> Option<String> {
+    let Some(current) = view.current() else {
+        return (!doing.is_empty()).then(|| doing.to_owned());
+    };
+    let mut text = String::new();
+    // A single trial has no place in a series.
+    if let Some(label) = view.label(current.index) {
+        let place = place(current.number, current.estimated_left, view);
+        text = format!("trial {place}  {}  ", paint.ink(Ink::Bright, label));
+    }
+    if let Some(phase) = current.phase {
+        text.push_str(&phase.to_string());
+    }
+    if !doing.is_empty() {
+        text.push_str(&format!(": {doing}"));
+    }
+    let mut clock = format!("  {}", time(now.saturating_sub(current.began)));
+    let range = view.mean().and_then(|mean| view.beliefs().time_left(mean));
+    if let Some(range) = range {
+        clock.push_str(&format!(", {range}"));
+    } else if let Some(left) = view.left(now) {
+        clock.push_str(&format!(", about {} left", time(left)));
+    }
+    text.push_str(&paint.ink(Ink::Faint, &clock));
+    Some(text)
+}
+
+fn table(view: &View, paint: Paint) -> Vec<String> {
+    // A line that wraps cannot be drawn over.
+    let (columns, rows) = size();
+    let room = rows.saturating_sub(BESIDE).min(TABLE);
+    view.beliefs().table(columns.saturating_sub(1), room, paint)
 }
 
 fn style(template: &str) -> ProgressStyle {

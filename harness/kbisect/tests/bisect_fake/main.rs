@@ -14,3 +14,4 @@ mod series;
 mod symptoms;
 mod trials;
 mod trouble;
+mod watch;

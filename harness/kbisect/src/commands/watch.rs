@@ -1,0 +1,188 @@
+//! `kbisect watch`: a run as its own display shows it, from another terminal or after the fact.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord, RunEvent};
+use kbisect_report::{JOURNAL_NAME, read_journal_after, terminal_summary};
+use rustix::fs::{FlockOperation, flock};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::cli::{Global, WatchArgs};
+use crate::settings::global::{run_folder, runs};
+use crate::ui::Ui;
+use crate::ui::paint::Paint;
+use crate::{errors, exit, output};
+
+/// How often the journal is looked at.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Shows a run until it ends, or once.
+///
+/// # Errors
+/// When there is no such run, or its journal cannot be used.
+pub fn watch(args: &WatchArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let folder = match &args.run {
+        Some(run) => run_folder(run, &args.results)?,
+        None => newest(&args.results)?,
+    };
+    let mut followed = Followed::open(&folder)?;
+    // Before it is read: what a run writes before it lets go is read then, too.
+    let mut alive = followed.is_alive()?;
+    let past = followed.read()?;
+    let once = args.once || (global.json && !alive);
+    let ui = if once { Ui::silent(global) } else { Ui::since(global, age(&past)) };
+    let stop = ui.stop_flag();
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, std::sync::Arc::clone(&stop))?;
+    }
+    if past.is_empty() && !alive {
+        return Err(errors::usage(
+            format!("the run in `{}` was stopped before it began", folder.display()),
+            "begin a new one",
+        ));
+    }
+    followed.show(past, &ui);
+    while alive && !once {
+        if stop.load(std::sync::atomic::Ordering::Relaxed) {
+            ui.finish();
+            return Err(errors::interrupted("the run goes on, it is watched no longer", None));
+        }
+        std::thread::sleep(EVERY);
+        alive = followed.is_alive()?;
+        let lines = followed.read()?;
+        followed.show(lines, &ui);
+    }
+    if once && !global.json {
+        output::print(&ui.snapshot(Paint::for_stdout(global.color)))?;
+    }
+    ui.finish();
+    followed.tell_end(alive, global)
+}
+
+/// A journal that may grow.
+struct Followed {
+    folder: PathBuf,
+    file: File,
+    /// Bytes and lines that were read; a line that is being written is read when it is whole.
+    bytes: u64,
+    lines: Vec<JournalLine>,
+}
+
+impl Followed {
+    fn open(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(JOURNAL_NAME);
+        let file = File::open(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => errors::usage(
+                format!("`{}` has no journal", folder.display()),
+                "only bisections can be watched; `kbisect report` shows single trials",
+            ),
+            _ => anyhow::Error::new(error).context(format!("cannot read `{}`", path.display())),
+        })?;
+        Ok(Self { folder: folder.to_owned(), file, bytes: 0, lines: Vec::new() })
+    }
+
+    /// Reads what was written since.
+    fn read(&mut self) -> anyhow::Result<Vec<JournalLine>> {
+        let name = || format!("cannot read the journal in `{}`", self.folder.display());
+        let length = self.file.metadata().with_context(name)?.len();
+        if length < self.bytes {
+            return Err(errors::infrastructure(
+                format!("the journal in `{}` became shorter", self.folder.display()),
+                "somebody else changed it; watch it again",
+            ));
+        }
+        let mut bytes = Vec::new();
+        self.file.seek(SeekFrom::Start(self.bytes)).with_context(name)?;
+        self.file.read_to_end(&mut bytes).with_context(name)?;
+        let found = read_journal_after(&bytes, self.lines.len())?;
+        self.bytes += found.intact_bytes;
+        Ok(found.lines)
+    }
+
+    fn show(&mut self, lines: Vec<JournalLine>, ui: &Ui) {
+        for line in lines {
+            let began = self.lines.first().map_or(line.at_ms, |first| first.at_ms);
+            ui.event_at(&line.event, Duration::from_millis(line.at_ms.saturating_sub(began)));
+            self.lines.push(line);
+        }
+    }
+
+    /// Whether a kbisect works on the run: it holds the lock for as long as it lives.
+    fn is_alive(&self) -> anyhow::Result<bool> {
+        match flock(&self.file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {
+                let _ = flock(&self.file, FlockOperation::Unlock);
+                Ok(false)
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(error).context("cannot see whether the run is alive"),
+        }
+    }
+
+    /// The result, and what became of the process.
+    fn tell_end(&self, alive: bool, global: &Global) -> anyhow::Result<ExitCode> {
+        let folder = self.folder.display().to_string();
+        let result = BisectResult::from_journal(&self.lines, &folder);
+        let Some(result) = result else {
+            return Err(errors::usage(
+                format!("the run in `{folder}` was stopped before it began"),
+                "begin a new one",
+            ));
+        };
+        let last = self
+            .lines
+            .iter()
+            .rev()
+            .map(|line| &line.event)
+            .find(|event| !matches!(event, RunEvent::Note { .. } | RunEvent::Decoded { .. }));
+        let over = self
+            .lines
+            .iter()
+            .any(|line| matches!(line.event, RunEvent::Ended { .. } | RunEvent::Decided { .. }));
+        let state = match last {
+            _ if alive => Some("the run goes on".to_owned()),
+            _ if over => None,
+            Some(RunEvent::Interrupted) => Some("the run was interrupted".to_owned()),
+            Some(RunEvent::Failed { .. }) => Some("the run failed".to_owned()),
+            _ => Some(
+                "the run is not alive any more: it was killed, or its machine went down".to_owned(),
+            ),
+        };
+        if let Some(state) = state.filter(|_| !global.quiet) {
+            output::say(&state);
+        }
+        if global.json {
+            output::json(&result)?;
+        } else if !alive {
+            output::print(&terminal_summary(&result, Paint::for_stdout(global.color).is_on()))?;
+        }
+        let found = matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips);
+        Ok(exit::code(if found || alive { exit::OK } else { exit::NO_CULPRIT }))
+    }
+}
+
+/// How long ago the first of these lines was written.
+fn age(lines: &[JournalLine]) -> Duration {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let began = lines.first().map(|line| Duration::from_millis(line.at_ms));
+    began.zip(now.ok()).map(|(began, now)| now.saturating_sub(began)).unwrap_or_default()
+}
+
+/// The newest run that has a journal.
+fn newest(results: &Path) -> anyhow::Result<PathBuf> {
+    let names = runs(results);
+    let with_journal =
+        names.iter().rev().find(|name| results.join(name).join(JOURNAL_NAME).is_file());
+    let name = with_journal.ok_or_else(|| {
+        errors::usage(
+            format!("there is no bisection in `{}`", results.display()),
+            "name a run, or the folder of runs with --results DIR",
+        )
+    })?;
+    run_folder(Path::new(name), results)
+}
