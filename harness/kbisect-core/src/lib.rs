@@ -26,3 +26,4 @@ pub mod selftest;
 pub mod state;
 pub mod trial;
 pub mod version;
+pub mod workers;

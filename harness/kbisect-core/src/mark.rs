@@ -148,6 +148,17 @@ pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> O
     }
 }
 
+/// Whether what a trial tells depends on the symptom looked for. While that is not known, the trial of
+/// another version than the bad end has to wait for it.
+#[must_use]
+pub fn needs_target(record: &TrialRecord) -> bool {
+    match record.verdict() {
+        Verdict::Bad(_) => true,
+        Verdict::Skip(reason) => lack_symptom(&reason).is_some(),
+        Verdict::Good | Verdict::Infra(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

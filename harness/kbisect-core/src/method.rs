@@ -11,7 +11,7 @@ use crate::trial::TrialRecord;
 #[derive(Clone, Debug)]
 pub enum Method {
     /// Each version is tried once.
-    Halving(Search),
+    Halving(Box<Search>),
     /// Versions are tried until a culprit is as good as certain.
     Doubt(Box<NoisySearch>),
 }
@@ -30,6 +30,8 @@ pub enum Next {
         /// Why, in words, where it is not plain.
         reason: Option<String>,
     },
+    /// Trials under way decide what comes next.
+    Wait,
     /// The search is over: the event that says how.
     Done(RunEvent),
 }
@@ -43,7 +45,7 @@ pub enum MethodError {
     /// The search under doubt cannot be set up.
     #[error(transparent)]
     Noisy(#[from] NoisySearchError),
-    /// An answer that halving did not ask for.
+    /// An answer that can tell halving nothing.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// An answer of a version that is not in the series.
@@ -75,7 +77,7 @@ impl Method {
                 if plan.options.assume_new {
                     search = search.assume_new();
                 }
-                Self::Halving(search)
+                Self::Halving(Box::new(search))
             }
         };
         for event in events {
@@ -92,6 +94,30 @@ impl Method {
         Ok(method)
     }
 
+    /// Notes that a trial begins, so that [`Method::next`] can name one for another worker: the one
+    /// that tells most beside those under way, whatever they answer. The next answer of that version
+    /// ends it.
+    ///
+    /// # Errors
+    /// [`MethodError::History`] for a version that is not in the series.
+    pub fn begin(&mut self, index: usize) -> Result<(), MethodError> {
+        match self {
+            Self::Halving(search) => search.begin(index),
+            Self::Doubt(search) => search.begin(index)?,
+        }
+        Ok(())
+    }
+
+    /// Whether the answer of a version could tell the search nothing any more, so that a trial of it
+    /// can be ended. Under doubt each answer counts.
+    #[must_use]
+    pub fn is_moot(&self, index: usize) -> bool {
+        match self {
+            Self::Halving(search) => search.is_moot(index),
+            Self::Doubt(_) => false,
+        }
+    }
+
     /// Says what to do next.
     #[must_use]
     pub fn next(&self) -> Next {
@@ -100,6 +126,7 @@ impl Method {
                 search::Step::Test { index, role, estimated_left } => {
                     Next::Try { index, role, estimated_left, reason: None }
                 }
+                search::Step::Wait => Next::Wait,
                 search::Step::Done(outcome) => Next::Done(RunEvent::Ended { outcome }),
             },
             Self::Doubt(search) => match search.next() {
@@ -110,8 +137,7 @@ impl Method {
                     reason: Some(reason),
                 },
                 Step::Done(ending) => Next::Done(RunEvent::Decided { ending }),
-                // One trial at a time: there is none to wait for.
-                Step::Wait => self.give_up(RangeReason::Exhausted),
+                Step::Wait => Next::Wait,
             },
         }
     }
@@ -128,7 +154,7 @@ impl Method {
     /// Takes the answer of a trial.
     ///
     /// # Errors
-    /// [`MethodError`] when it was not asked for.
+    /// [`MethodError`] when it can tell nothing.
     pub fn record(
         &mut self,
         index: usize,
@@ -137,13 +163,14 @@ impl Method {
     ) -> Result<(), MethodError> {
         match (self, mark) {
             (Self::Halving(search), Some(mark)) => search.record(index, mark)?,
-            (Self::Halving(_), None) => {}
+            (Self::Halving(search), None) => search.abandon(index),
             (Self::Doubt(search), mark) => search.record(index, Answer::of(record, mark))?,
         }
         Ok(())
     }
 
-    /// Up to `k` versions that may be asked after the next one: what to fetch meanwhile.
+    /// Up to `k` versions that may be asked after those under way, or else after the next one: what to
+    /// fetch meanwhile.
     #[must_use]
     pub fn likely_next(&self, k: usize) -> Vec<usize> {
         match self {

@@ -57,6 +57,8 @@ pub enum Step {
         /// Trials that are still needed with this one, if none is skipped.
         estimated_left: usize,
     },
+    /// Trials under way decide what comes next.
+    Wait,
     /// The search is over.
     Done(Outcome),
 }
@@ -135,14 +137,6 @@ pub enum RecordError {
         /// The position.
         index: usize,
     },
-    /// An end has to be answered first.
-    #[error("kernel {index} is answered before the end {end} of the series")]
-    EndFirst {
-        /// The position that was answered.
-        index: usize,
-        /// The end that is asked now.
-        end: usize,
-    },
 }
 
 /// A bisection over a list of kernels.
@@ -150,16 +144,24 @@ pub enum RecordError {
 pub struct Search {
     len: usize,
     direction: Direction,
-    /// Newest position that behaves as the old end does, once known (or assumed).
-    old: Option<usize>,
-    /// Oldest position that behaves as the new end does, once known (or assumed).
-    new: Option<usize>,
+    /// Newest position that behaves as the old end does; the end itself is taken to, until it is tried.
+    old: usize,
+    /// Oldest position that behaves as the new end does; the end itself is taken to, until it is tried.
+    new: usize,
+    /// Whether the old end still has to be tried.
+    old_is_open: bool,
+    /// Whether the new end still has to be tried.
+    new_is_open: bool,
+    /// Trials under way, in the order in which they began.
+    pending: Vec<usize>,
     /// Known beforehand to be untestable: says nothing about neighbours.
     untestable: BTreeSet<usize>,
     /// Tried in vain: neighbours are likely to be as useless.
     skipped: BTreeSet<usize>,
-    /// Set when an end gave the wrong answer or none.
-    failed: Option<Outcome>,
+    /// Set when the bad end gave the wrong answer or none.
+    bad_failed: Option<Outcome>,
+    /// The same of the good end; it counts once the bad end failed as it should.
+    good_failed: Option<Outcome>,
 }
 
 /// Distance at which a neighbour of a skipped kernel has an even chance of being testable.
@@ -185,84 +187,126 @@ impl Search {
         Ok(Self {
             len,
             direction,
-            old: None,
-            new: None,
+            old: 0,
+            new: len - 1,
+            old_is_open: true,
+            new_is_open: true,
+            pending: Vec::new(),
             untestable: untestable.iter().copied().collect(),
             skipped: BTreeSet::new(),
-            failed: None,
+            bad_failed: None,
+            good_failed: None,
         })
     }
 
     /// Takes the old end as known, without a trial.
     #[must_use]
     pub fn assume_old(mut self) -> Self {
-        self.old.get_or_insert(0);
+        self.old_is_open = false;
         self
     }
 
     /// Takes the new end as known, without a trial.
     #[must_use]
     pub fn assume_new(mut self) -> Self {
-        self.new.get_or_insert(self.len - 1);
+        self.new_is_open = false;
         self
     }
 
-    /// Says what to do next. Without a [`Search::record`] in between it always says the same.
+    /// Notes that a trial begins, so that [`Search::next`] can name one for another worker. The next
+    /// answer of that kernel ends it.
+    pub fn begin(&mut self, index: usize) {
+        self.pending.push(index);
+    }
+
+    /// Notes that a trial that began will give no answer.
+    pub fn abandon(&mut self, index: usize) {
+        if let Some(at) = self.pending.iter().position(|pending| *pending == index) {
+            self.pending.remove(at);
+        }
+    }
+
+    /// Says what to do next. Without another call in between it always says the same.
     #[must_use]
     pub fn next(&self) -> Step {
-        if let Some(outcome) = &self.failed {
+        if let Some(outcome) = &self.bad_failed {
             return Step::Done(outcome.clone());
         }
-        let cuts = ceil_log2(self.open().count() + 1);
-        let ends = usize::from(self.old.is_none()) + usize::from(self.new.is_none());
-        let estimated_left = ends + cuts;
-        if let Some((index, role)) = self.open_end() {
-            if self.untestable.contains(&index) {
-                return Step::Done(Outcome::EndSkipped { which: role });
+        // The bad end comes first: unless it fails, what the other one does is of no interest.
+        let mut waits = false;
+        for (index, role, failed) in self.open_ends() {
+            if let (Some(outcome), false) = (failed, waits) {
+                return Step::Done(outcome.clone());
             }
-            return Step::Test { index, role, estimated_left };
+            if failed.is_some() || self.pending.contains(&index) {
+                waits = true;
+                continue;
+            }
+            if self.untestable.contains(&index) {
+                return if waits {
+                    Step::Wait
+                } else {
+                    Step::Done(Outcome::EndSkipped { which: role })
+                };
+            }
+            return Step::Test { index, role, estimated_left: self.estimated_left() };
+        }
+        if waits && self.good_failed.is_some() {
+            return Step::Wait;
         }
         match self.cut() {
-            Some(index) => Step::Test { index, role: Role::Bisect, estimated_left },
+            Some(index) => {
+                let estimated_left = self.estimated_left();
+                Step::Test { index, role: Role::Bisect, estimated_left }
+            }
+            None if waits || self.open().next().is_some() => Step::Wait,
             None => Step::Done(self.outcome()),
         }
     }
 
     /// Takes an answer. Besides the kernel asked by [`Search::next`] any other open candidate is
-    /// accepted once the ends are known, so that trials may run side by side.
+    /// accepted, so that trials may run side by side.
     ///
     /// # Errors
     /// [`RecordError`] when the answer cannot be used; answers can therefore never contradict
     /// each other.
     pub fn record(&mut self, index: usize, mark: Mark) -> Result<(), RecordError> {
-        if self.failed.is_some() || self.untestable.contains(&index) {
+        self.abandon(index);
+        if self.is_moot(index) {
             return Err(RecordError::NotOpen { index });
         }
-        if let Some((end, role)) = self.open_end() {
-            if index != end {
-                return Err(RecordError::EndFirst { index, end });
-            }
-            self.record_end(end, role, mark);
+        let end = self.open_ends().find(|(end, ..)| *end == index).map(|(_, role, _)| role);
+        if let Some(role) = end {
+            self.record_end(index, role, mark);
             return Ok(());
-        }
-        if !self.open().any(|open| open == index) {
-            return Err(RecordError::NotOpen { index });
         }
         match self.is_new(mark) {
             None => {
                 self.skipped.insert(index);
             }
-            Some(true) => self.new = Some(index),
-            Some(false) => self.old = Some(index),
+            Some(true) => self.new = index,
+            Some(false) => self.old = index,
         }
         Ok(())
+    }
+
+    /// Whether an answer of this kernel could change nothing: it follows from those of others, was
+    /// given, or will not come.
+    #[must_use]
+    pub fn is_moot(&self, index: usize) -> bool {
+        let over = self.bad_failed.is_some() || self.untestable.contains(&index);
+        let end = self.open_ends().find(|(end, ..)| *end == index);
+        match end {
+            Some((.., failed)) => over || failed.is_some(),
+            None => over || !self.open().any(|open| open == index),
+        }
     }
 
     /// The newest position known to be old and the oldest known to be new; an end that is not
     /// settled yet counts as what it is expected to be.
     #[must_use]
     pub fn interval(&self) -> (usize, usize) {
-        (self.old.unwrap_or(0), self.new.unwrap_or(self.len - 1))
+        (self.old, self.new)
     }
 
     /// The kernels that can still have brought the change, ascending.
@@ -277,54 +321,76 @@ impl Search {
         self.skipped.union(&self.untestable).copied().collect()
     }
 
-    /// Up to `k` kernels that may be asked after the one that [`Search::next`] names, most likely
-    /// ones first: what to fetch while the trial runs.
+    /// Up to `k` kernels that may be asked after those under way, or else after the one that
+    /// [`Search::next`] names, most likely ones first: what to fetch meanwhile.
     #[must_use]
     pub fn likely_next(&self, k: usize) -> Vec<usize> {
         let mut found = Vec::new();
-        let mut queue = VecDeque::from([self.clone()]);
-        while let Some(search) = queue.pop_front() {
-            let Step::Test { index, .. } = search.next() else { continue };
-            for mark in [Mark::Good, Mark::Bad] {
-                if found.len() >= k {
-                    return found;
-                }
-                let mut after = search.clone();
-                if after.record(index, mark).is_err() {
-                    continue;
-                }
-                if let Step::Test { index, .. } = after.next() {
-                    if !found.contains(&index) {
-                        found.push(index);
-                    }
+        let mut start = self.clone();
+        if let (true, Step::Test { index, .. }) = (self.pending.is_empty(), self.next()) {
+            start.begin(index);
+        }
+        let mut queue = VecDeque::from([start]);
+        while let Some(mut search) = queue.pop_front() {
+            if found.len() >= k {
+                break;
+            }
+            if let Some(&index) = search.pending.first() {
+                for mark in [Mark::Good, Mark::Bad] {
+                    let mut after = search.clone();
+                    // What is refused tells nothing, so the other mark would lead to the same.
+                    let told = after.record(index, mark).is_ok();
                     queue.push_back(after);
+                    if !told {
+                        break;
+                    }
                 }
+            } else if let Step::Test { index, .. } = search.next() {
+                if !found.contains(&index) && !self.pending.contains(&index) {
+                    found.push(index);
+                }
+                search.begin(index);
+                queue.push_back(search);
             }
         }
         found
     }
 
-    /// The end to be tried now, the bad one first.
-    fn open_end(&self) -> Option<(usize, Role)> {
-        let old = self.old.is_none().then_some(0);
-        let new = self.new.is_none().then_some(self.len - 1);
+    /// Trials that are still to begin, if none is skipped and nothing is tried in vain.
+    fn estimated_left(&self) -> usize {
+        let cuts = ceil_log2(self.open().count() + 1);
+        let ends = self.open_ends().count();
+        (ends + cuts).saturating_sub(self.pending.len()).max(1)
+    }
+
+    /// The ends that are not settled, the bad one first, with how they failed.
+    fn open_ends(&self) -> impl Iterator<Item = (usize, Role, Option<&Outcome>)> + '_ {
+        let (old, new) = ((0, self.old_is_open), (self.len - 1, self.new_is_open));
         let (bad, good) = match self.direction {
             Direction::Regression => (new, old),
             Direction::Fix => (old, new),
         };
-        bad.map(|i| (i, Role::BadEnd)).or_else(|| good.map(|i| (i, Role::GoodEnd)))
+        let ends = [
+            (bad, Role::BadEnd, self.bad_failed.as_ref()),
+            (good, Role::GoodEnd, self.good_failed.as_ref()),
+        ];
+        ends.into_iter()
+            .filter(|((_, is_open), ..)| *is_open)
+            .map(|((index, _), role, failed)| (index, role, failed))
     }
 
     fn record_end(&mut self, end: usize, role: Role, mark: Mark) {
-        self.failed = match (role, mark) {
+        let failed = match (role, mark) {
             (_, Mark::Skip) => Some(Outcome::EndSkipped { which: role }),
             (Role::BadEnd, Mark::Good) => Some(Outcome::NotReproduced),
             (Role::GoodEnd, Mark::Bad) => Some(Outcome::GoodFails),
             _ => None,
         };
-        if self.failed.is_none() {
-            let settled = if end == 0 { &mut self.old } else { &mut self.new };
-            *settled = Some(end);
+        match (failed, role) {
+            (Some(outcome), Role::BadEnd) => self.bad_failed = Some(outcome),
+            (Some(outcome), _) => self.good_failed = Some(outcome),
+            (None, _) if end == 0 => self.old_is_open = false,
+            (None, _) => self.new_is_open = false,
         }
     }
 
@@ -346,6 +412,11 @@ impl Search {
     /// that were tried in vain. What makes a kernel useless usually spans its neighbours too.
     fn cut(&self) -> Option<usize> {
         let (old, new) = self.interval();
+        let under_way: BTreeSet<usize> =
+            self.pending.iter().copied().filter(|at| (old + 1..new).contains(at)).collect();
+        if !under_way.is_empty() {
+            return self.cut_beside(&under_way);
+        }
         // Equal scores: the older kernel, by keeping the first of the maxima.
         let mut best: Option<(usize, (u128, u128))> = None;
         for index in self.open() {
@@ -355,6 +426,26 @@ impl Search {
                 Some(d) => (balance * d as u128, (d + SKIP_REACH) as u128),
             };
             if best.is_none_or(|(_, top)| score.0 * top.1 > top.0 * score.1) {
+                best = Some((index, score));
+            }
+        }
+        best.map(|(index, _)| index)
+    }
+
+    /// The cut that tells most, on average over the answers of trials under way: those part the
+    /// candidates, and a cut tells something only when the change is in its part.
+    fn cut_beside(&self, under_way: &BTreeSet<usize>) -> Option<usize> {
+        let (old, new) = self.interval();
+        let mut best: Option<(usize, f64)> = None;
+        for index in self.open().filter(|index| !under_way.contains(index)) {
+            let from = under_way.range(..index).next_back().map_or(old, |at| *at);
+            let to = under_way.range(index..).next().map_or(new, |at| *at);
+            let part = (to - from) as f64;
+            let hope =
+                self.distance_to_skip(index).map_or(1.0, |d| d as f64 / (d + SKIP_REACH) as f64);
+            let score = part * bits((index - from) as f64 / part) * hope;
+            // Rounding must not decide between equals: the older one stays.
+            if best.is_none_or(|(_, top)| score > top * (1.0 + 1e-9)) {
                 best = Some((index, score));
             }
         }
@@ -384,6 +475,12 @@ impl Search {
             Outcome::FoundDespiteSkips { last_old, first_new, skipped }
         }
     }
+}
+
+/// Entropy of an answer that is one of two with this probability.
+fn bits(share: f64) -> f64 {
+    let part = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
+    part(share) + part(1.0 - share)
 }
 
 fn ceil_log2(n: usize) -> usize {

@@ -14,10 +14,11 @@ pub const JOURNAL_NAME: &str = "journal.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/1";
 
 /// Events that this version understands.
-const EVENTS: [&str; 13] = [
+const EVENTS: [&str; 14] = [
     "began",
     "resumed",
     "trial-began",
+    "trial-cancelled",
     "phase-began",
     "checked",
     "trial-ended",
@@ -200,7 +201,9 @@ mod tests {
                 role: Role::BadEnd,
                 estimated_left: 5,
                 reason: None,
+                worker: Some(2),
             },
+            RunEvent::TrialCancelled { number: 2, reason: "moot".to_owned() },
             RunEvent::PhaseBegan { number: 1, phase: Phase::Boot },
             RunEvent::Checked { number: 1, result },
             RunEvent::Decoded {

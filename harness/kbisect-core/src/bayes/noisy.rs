@@ -201,8 +201,8 @@ impl NoisySearch {
         Ending::Range { why, possible, probability, skipped: self.skipped() }
     }
 
-    /// Up to `k` versions that may be asked after the one that [`NoisySearch::next`] names: what to
-    /// fetch while it runs.
+    /// Up to `k` versions that may be asked after those under way, or else after the one that
+    /// [`NoisySearch::next`] names: what to fetch meanwhile.
     #[must_use]
     pub fn likely_next(&self, k: usize) -> Vec<usize> {
         let mut found = Vec::new();
@@ -210,7 +210,12 @@ impl NoisySearch {
         // Repeats lead to no new version, so there is no end of them.
         let mut tries = 4 * k;
         while let Some(search) = queue.pop_front() {
-            let Step::Try { index, .. } = search.next() else { continue };
+            let under_way = search.pending.first().copied();
+            let named = || match search.next() {
+                Step::Try { index, .. } => Some(index),
+                Step::Wait | Step::Done(_) => None,
+            };
+            let Some(index) = under_way.or_else(named) else { continue };
             for answer in [Answer::Pass, Answer::Fail] {
                 if found.len() >= k || tries == 0 {
                     return found;
@@ -221,7 +226,7 @@ impl NoisySearch {
                     continue;
                 }
                 if let Step::Try { index: next, .. } = after.next() {
-                    if next != index && !found.contains(&next) {
+                    if next != index && !found.contains(&next) && !self.pending.contains(&next) {
                         found.push(next);
                     }
                     queue.push_back(after);

@@ -33,6 +33,17 @@ pub enum RunEvent {
         /// Why, in words, where it is not plain.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Which worker makes it, from 1, where there are several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker: Option<u32>,
+    },
+    /// A trial was ended since its answer could tell nothing any more, or since the search is over. It
+    /// counts as one that was never made; its number is free again.
+    TrialCancelled {
+        /// Trial.
+        number: u32,
+        /// Why.
+        reason: String,
     },
     /// A phase of a trial begins.
     PhaseBegan {

@@ -1,5 +1,7 @@
 //! What will be done: the kernels, the place, the choices.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +80,7 @@ pub struct Environment {
 }
 
 /// Choices that change what is tried.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PlanOptions {
     /// The old end is taken for granted.
@@ -97,6 +99,9 @@ pub struct PlanOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub symptom: Option<SymptomName>,
+    /// Trials that run side by side.
+    #[serde(skip_serializing_if = "is_one")]
+    pub workers: NonZeroU32,
     /// The memory of kernels that crash or hang is dumped.
     #[serde(default)]
     pub vmcore: bool,
@@ -109,4 +114,26 @@ pub struct PlanOptions {
     /// Folder with the debug information of modules that goes with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub debug_modules: Option<String>,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self {
+            assume_old: false,
+            assume_new: false,
+            infra_retries: 0,
+            doubt: None,
+            budget_s: None,
+            symptom: None,
+            workers: NonZeroU32::MIN,
+            vmcore: false,
+            debug_info: false,
+            vmlinux: None,
+            debug_modules: None,
+        }
+    }
+}
+
+fn is_one(workers: &NonZeroU32) -> bool {
+    workers.get() == 1
 }

@@ -86,6 +86,7 @@ impl Play {
                 _ => {}
             }
             let (index, role, estimated_left) = match search.next() {
+                Step::Wait => unreachable!("nothing is under way"),
                 Step::Done(outcome) => {
                     events.push(RunEvent::Ended { outcome });
                     break;
@@ -93,7 +94,14 @@ impl Play {
                 Step::Test { index, role, estimated_left } => (index, role, estimated_left),
             };
             number += 1;
-            events.push(RunEvent::TrialBegan { number, index, role, estimated_left, reason: None });
+            events.push(RunEvent::TrialBegan {
+                number,
+                index,
+                role,
+                estimated_left,
+                reason: None,
+                worker: None,
+            });
             let mut record = self.trial(number, index);
             let mark = mark(&mut record, role, target.as_ref());
             if mark == Some(Mark::Bad) {

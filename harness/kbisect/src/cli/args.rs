@@ -1,9 +1,11 @@
 //! What can be typed.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbisect_core::run::SymptomName;
+use kbisect_core::workers::{Workers, WorkersError};
 use kbisect_kernels::Source;
 use kbisect_report::{Format, FormatError};
 
@@ -211,6 +213,9 @@ pub struct BisectArgs {
     /// How sure the answer has to be.
     #[command(flatten)]
     pub doubt: DoubtArgs,
+    /// How many at once.
+    #[command(flatten)]
+    pub workers: WorkersArgs,
     /// Where it runs.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -302,6 +307,26 @@ pub struct DecodeArgs {
     pub results: PathBuf,
 }
 
+/// How many trials are made at once.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct WorkersArgs {
+    /// Trials to run side by side, or `auto`: as many as processors and memory allow [default: 1]
+    #[arg(long, value_name = "N|auto", value_parser = workers, help_heading = "Machines")]
+    pub workers: Option<Workers>,
+}
+
+impl WorkersArgs {
+    /// What the user wants.
+    #[must_use]
+    pub fn wish(&self) -> Workers {
+        self.workers.unwrap_or(Workers::Count(NonZeroU32::MIN))
+    }
+}
+
+fn workers(word: &str) -> Result<Workers, String> {
+    word.parse().map_err(|error: WorkersError| error.to_string())
+}
+
 /// Where trials run.
 #[derive(Args, Clone, Debug, Default)]
 pub struct MachineArgs {
@@ -372,6 +397,9 @@ pub struct ResumeArgs {
     /// Folder with the definition of the root image, if the run was begun with one
     #[arg(long, value_name = "DIR")]
     pub image: Option<PathBuf>,
+    /// Trials to run side by side, or `auto` [default: as the run was begun]
+    #[arg(long, value_name = "N|auto", value_parser = workers)]
+    pub workers: Option<Workers>,
 }
 
 /// Arguments of `kbisect watch`.

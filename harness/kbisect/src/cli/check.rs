@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::{MachineArgs, Range, SettingArgs};
+use super::{MachineArgs, Range, SettingArgs, WorkersArgs};
 
 /// Arguments of `kbisect check`.
 #[derive(Args, Clone, Debug)]
@@ -35,6 +35,9 @@ pub struct CheckArgs {
     /// How trials are made.
     #[command(flatten)]
     pub setting: SettingArgs,
+    /// How many at once.
+    #[command(flatten)]
+    pub workers: WorkersArgs,
     /// Where it runs.
     #[command(flatten)]
     pub machine: MachineArgs,

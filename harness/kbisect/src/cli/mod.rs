@@ -14,7 +14,7 @@ pub use args::{
     AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DecodeArgs, DetectArgs,
     DoctorArgs, Endpoint, EvidenceArgs, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs,
     NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand,
-    SchemaArgs, SelftestArgs, SettingArgs, ShellOn, WatchArgs,
+    SchemaArgs, SelftestArgs, SettingArgs, ShellOn, WatchArgs, WorkersArgs,
 };
 pub use check::{CheckArgs, Kernels};
 pub use doubt::DoubtArgs;

@@ -1,33 +1,31 @@
 //! The bisection: the search is asked, a trial answers, the journal remembers.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use kbisect_core::bayes::RangeReason;
-use kbisect_core::method::{Method, Next};
+use kbisect_core::method::Method;
 use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, wall_seconds};
-use kbisect_core::search::{Mark, Role};
+use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::{Dossier, Format};
 
 use super::context::{Base, Context, existing_run};
 use super::decode::{Decoder, Sources};
+use super::dispatch::Dispatch;
 use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
 use super::going_on::{accelerator_of, resume_command};
 use super::journal::Journal;
 use super::kernels;
 use super::plan::{check_symptom, check_testable, check_work, plan, show};
-use super::prefetch::Prefetch;
+use super::pool::{Labs, with_workers};
 use super::symptom;
-use super::trial::{Place, Trials, host_failed, is_full};
+use super::workers::workers;
 use crate::cli::{self, BisectArgs, EvidenceArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::exit::Class;
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, output, settings};
-
-/// Kernels that are fetched ahead.
-const AHEAD: usize = 2;
 
 /// Bisects a range.
 ///
@@ -70,8 +68,9 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     keep_scenario(&folder, &context.scenario)?;
     let mut journal = Journal::create(&folder, &context.base.ui)?;
     journal.append(RunEvent::Began { plan: Box::new(plan.clone()) })?;
-    let machine = &args.machine;
-    Bisection { context: &context, plan, series, folder: &folder, journal, machine }.finish(global)
+    let (machine, workers) = (&args.machine, plan.options.workers);
+    let folder = &*folder;
+    Bisection { context: &context, plan, series, folder, journal, machine, workers }.finish(global)
 }
 
 /// Goes on with an interrupted run.
@@ -135,8 +134,10 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
         ));
     }
     journal.append(RunEvent::Resumed)?;
+    let wish = args.workers.unwrap_or(Workers::Count(plan.options.workers));
+    let workers = workers(wish, &context);
     let (folder, machine) = (&*folder, &machine);
-    Bisection { context: &context, plan, series, folder, journal, machine }.finish(global)
+    Bisection { context: &context, plan, series, folder, journal, machine, workers }.finish(global)
 }
 
 /// The kernels that were asked for.
@@ -182,13 +183,15 @@ fn again(base: &Base, plan: &Plan) -> anyhow::Result<Vec<Candidate>> {
         .collect()
 }
 
-struct Bisection<'a> {
-    context: &'a Context,
-    plan: Plan,
-    series: Vec<Candidate>,
-    folder: &'a Path,
-    journal: Journal,
+/// A bisection with all that it takes.
+pub(super) struct Bisection<'a> {
+    pub(super) context: &'a Context,
+    pub(super) plan: Plan,
+    pub(super) series: Vec<Candidate>,
+    pub(super) folder: &'a Path,
+    pub(super) journal: Journal,
     machine: &'a MachineArgs,
+    workers: NonZeroU32,
 }
 
 impl Bisection<'_> {
@@ -238,44 +241,12 @@ impl Bisection<'_> {
     }
 
     fn drive(&mut self, may_ask: bool) -> anyhow::Result<()> {
-        let mut search = self.search_so_far()?;
-        let base = &self.context.base;
-        let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
-        let mut trials = Trials::new(self.context, self.folder);
-        loop {
-            while let Some(event) = symptom::settle(self.journal.events(), base, may_ask)? {
-                let is_over = matches!(event, RunEvent::Decided { .. });
-                self.journal.append(event)?;
-                if is_over {
-                    return Ok(());
-                }
-                search = self.search_so_far()?;
-            }
-            let next =
-                if self.is_spent() { search.give_up(RangeReason::Budget) } else { search.next() };
-            let (index, role, estimated_left, reason) = match next {
-                Next::Done(event) => {
-                    self.journal.append(event)?;
-                    return Ok(());
-                }
-                Next::Try { index, role, estimated_left, reason } => {
-                    (index, role, estimated_left, reason)
-                }
-            };
-            let kernel = kernels::to_try(&self.context.base, &self.series[index])?;
-            prefetch
-                .ask(search.likely_next(AHEAD).into_iter().map(|next| self.series[next].clone()));
-            let began = |number| RunEvent::TrialBegan {
-                number,
-                index,
-                role,
-                estimated_left,
-                reason: reason.clone(),
-            };
-            self.trial(&mut trials, index, role, &began, kernel.as_ref())?;
-            // From the start: what the bad end shows decides which kernels can answer at all.
-            search = self.search_so_far()?;
-        }
+        let labs = Labs { folder: self.folder, lab: None };
+        let count = self.workers.get() as usize;
+        let context = self.context;
+        let (done, _) =
+            with_workers(context, labs, count, |pool| Dispatch::new(self, pool, may_ask).finish())?;
+        done
     }
 
     /// Finds the source lines of the culprit's trace, if that was asked for.
@@ -293,54 +264,15 @@ impl Bisection<'_> {
     }
 
     /// Replays the journal into a fresh search.
-    fn search_so_far(&self) -> anyhow::Result<Method> {
+    pub(super) fn search_so_far(&self) -> anyhow::Result<Method> {
         let events: Vec<&RunEvent> = self.journal.events().collect();
         Ok(Method::replay(&self.plan, events)?)
     }
 
     /// Whether the time that the search may take is over.
-    fn is_spent(&self) -> bool {
+    pub(super) fn is_spent(&self) -> bool {
         let spent = wall_seconds(&self.journal.lines);
         self.plan.options.budget_s.is_some_and(|budget| spent >= budget as f64)
-    }
-
-    /// Tries one kernel until it gives an answer of its own, within the plan's number of retries.
-    fn trial(
-        &mut self,
-        trials: &mut Trials<'_>,
-        index: usize,
-        role: Role,
-        began: &dyn Fn(u32) -> RunEvent,
-        kernel: Result<&kbisect_kernels::ReadyKernel, &String>,
-    ) -> anyhow::Result<Mark> {
-        for attempt in 0..=self.plan.options.infra_retries {
-            let ended = self
-                .journal
-                .events()
-                .filter(|event| matches!(event, RunEvent::TrialEnded { .. }))
-                .count();
-            let number = ended as u32 + 1;
-            self.journal.append(began(number))?;
-            let place = Place { number, kernel: self.plan.series[index].kernel.clone() };
-            let journal = &mut self.journal;
-            let mut record =
-                trials.run(&place, kernel, None, &mut |event| journal.append(event))?;
-            let named = self.plan.options.symptom.as_ref();
-            let mark = symptom::mark_of(&mut record, role, self.journal.events(), named);
-            // The mark may have added to the record: a lack is a symptom, another symptom no answer.
-            write_json(&self.folder.join(&record.directory).join("trial.json"), &record)?;
-            let error = record.reason.clone().unwrap_or_default();
-            self.journal.append(RunEvent::TrialEnded { index, record: Box::new(record), mark })?;
-            match mark {
-                Some(mark) => return Ok(mark),
-                None if !is_full(&error) && attempt < self.plan.options.infra_retries => {
-                    self.journal
-                        .append(RunEvent::Note { text: format!("tried again: {error}") })?;
-                }
-                None => return Err(host_failed(&place.kernel, &error, self.folder)),
-            }
-        }
-        unreachable!("the last attempt returns")
     }
 }
 

@@ -8,21 +8,26 @@ use kbisect_core::gate::{
     GateEnd, GateOutcome, GatePlan, GateResult, GateScenario, GateTrial, LeftOutKernel,
 };
 use kbisect_core::run::RunEvent;
-use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_core::search::Role;
+use kbisect_core::trial::Verdict;
+use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, CandidateState};
 use kbisect_report::junit_check;
+use kbisect_vm::accel::Probe;
 
 use super::context::{Base, Context};
 use super::files::{keep_scenario, new_run, write_json, write_whole};
 use super::plan::{INFRA_RETRIES, check_testable};
+use super::pool::{Job, Labs, News, Pool, Told, with_workers};
 use super::prefetch::Prefetch;
-use super::trial::{Place, Trials, host_failed, is_full};
+use super::trial::{host_failed, is_full};
+use super::workers::workers;
 use super::{kernels, matrix};
 use crate::cli::{CheckArgs, Global, Kernels};
 use crate::settings::scenario::{LoadedScenario, load};
 use crate::{errors, exit, output};
 
-/// Kernels that are fetched ahead.
+/// Kernels that are fetched ahead, for each worker.
 const AHEAD: usize = 2;
 
 /// Tries all kernels with all scenarios.
@@ -67,7 +72,13 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
         reference: context.reference.kernel.clone(),
         allow_skips: args.allow_skips,
     };
-    let mut matrix = Matrix { folder: &folder, rows: &chosen.rows, trials: Vec::new() };
+    let mut matrix = Matrix {
+        folder: &folder,
+        rows: &chosen.rows,
+        wish: args.workers.wish(),
+        numbers: 0,
+        trials: Vec::new(),
+    };
     let (context, ended) = matrix.try_all(context, scenarios);
     context.base.ui.finish();
     let end = GateEnd {
@@ -176,11 +187,23 @@ impl Chosen {
 struct Matrix<'a> {
     folder: &'a Path,
     rows: &'a [Candidate],
+    wish: Workers,
+    /// The last number that a trial was given.
+    numbers: u32,
     trials: Vec<GateTrial>,
 }
 
+/// A trial under way.
+struct Task {
+    worker: usize,
+    number: u32,
+    row: usize,
+    /// How often it failed for our own reasons.
+    attempt: u32,
+}
+
 impl Matrix<'_> {
-    /// Tries scenario by scenario, so that the peer machine can stay up. The context comes back as
+    /// Tries scenario by scenario, so that the peer machines can stay up. The context comes back as
     /// the trials left it.
     fn try_all(
         &mut self,
@@ -195,14 +218,10 @@ impl Matrix<'_> {
             let accelerator = &context.probe.accelerator;
             let count = self.rows.len();
             context.base.ui.note(&format!("{name}: kernels to try: {count}, {accelerator}"));
-            let mut trials = Trials::new(&context, self.folder).with_lab(&plain(&name));
             let place = (done * count, all);
-            let result = self.try_scenario(&context, &mut trials, &prefetch, place);
-            let probe = trials.probe();
-            drop(trials);
-            context.probe = probe;
-            if result.is_err() {
-                return (context, result);
+            match self.try_scenario(&context, &prefetch, place) {
+                Ok(probe) => context.probe = probe,
+                Err(error) => return (context, Err(error)),
             }
         }
         (context, Ok(()))
@@ -211,48 +230,110 @@ impl Matrix<'_> {
     fn try_scenario(
         &mut self,
         context: &Context,
-        trials: &mut Trials<'_>,
+        prefetch: &Prefetch,
+        place: (usize, usize),
+    ) -> anyhow::Result<Probe> {
+        let lab = plain(&context.scenario_name);
+        keep_scenario(&self.folder.join("scenarios").join(&lab), &context.scenario)?;
+        let count = workers(self.wish, context).get() as usize;
+        let labs = Labs { folder: self.folder, lab: Some(&lab) };
+        let made = with_workers(context, labs, count.min(self.rows.len()), |pool| {
+            self.try_rows(context, pool, prefetch, place)
+        });
+        // Those that run side by side end in any order.
+        self.trials.sort_by_key(|trial| trial.record.number);
+        let (ended, probe) = made?;
+        ended.map(|()| probe)
+    }
+
+    /// Tries all kernels with one scenario. When one fails for our own reasons, those under way are
+    /// waited for and count.
+    fn try_rows(
+        &mut self,
+        context: &Context,
+        pool: &Pool,
         prefetch: &Prefetch,
         (before, all): (usize, usize),
     ) -> anyhow::Result<()> {
-        let kept = self.folder.join("scenarios").join(plain(&context.scenario_name));
-        keep_scenario(&kept, &context.scenario)?;
-        for (at, candidate) in self.rows.iter().enumerate() {
-            let kernel = kernels::to_try(&context.base, candidate)?;
-            prefetch.ask(self.rows.iter().skip(at + 1).take(AHEAD).cloned());
-            let (label, scenario) = (candidate.kernel.label(), &context.scenario_name);
-            let number = before + at + 1;
-            context.base.ui.doing(&format!("{number} of {all}: {label} with {scenario}"));
-            for attempt in 0..=INFRA_RETRIES {
-                let record = self.try_once(context, trials, candidate, kernel.as_ref())?;
-                let Verdict::Infra(error) = record.verdict() else { break };
-                if is_full(&error) || attempt == INFRA_RETRIES {
-                    return Err(host_failed(&candidate.kernel, &error, self.folder));
+        let ui = &context.base.ui;
+        let mut rows = 0..self.rows.len();
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut failed = None;
+        loop {
+            for worker in 0..pool.count() {
+                if failed.is_some() || tasks.iter().any(|task| task.worker == worker) {
+                    continue;
                 }
-                context.base.ui.note(&format!("tried again: {error}"));
+                let Some(row) = rows.next() else { break };
+                let (label, number) = (self.rows[row].kernel.label(), before + row + 1);
+                ui.doing(&format!("{number} of {all}: {label} with {}", context.scenario_name));
+                tasks.push(self.start(pool, worker, row, 0));
+                let ahead = AHEAD * pool.count();
+                prefetch.ask(self.rows.iter().skip(row + 1).take(ahead).cloned());
+            }
+            if tasks.is_empty() {
+                return failed.map_or(Ok(()), Err);
+            }
+            let Told { worker, news } = pool.next()?;
+            let Some(at) = tasks.iter().position(|task| task.worker == worker) else { continue };
+            let record = match news {
+                News::Begins => {
+                    if pool.count() > 1 {
+                        self.tell_beginning(context, &tasks[at]);
+                    }
+                    continue;
+                }
+                News::Event(event) => {
+                    ui.event(&event);
+                    continue;
+                }
+                News::Ended(Ok(Some(record))) => record,
+                News::Ended(Ok(None)) => return Err(errors::interrupted("interrupted", None)),
+                News::Ended(Err(error)) => {
+                    tasks.remove(at);
+                    failed.get_or_insert(error);
+                    continue;
+                }
+            };
+            let task = tasks.remove(at);
+            let scenario = context.scenario_name.clone();
+            let verdict = record.verdict();
+            self.trials.push(GateTrial { scenario, record: (*record).clone() });
+            ui.event(&RunEvent::TrialEnded { index: 0, record, mark: None });
+            let Verdict::Infra(error) = verdict else { continue };
+            if is_full(&error) || task.attempt >= INFRA_RETRIES {
+                let kernel = &self.rows[task.row].kernel;
+                failed.get_or_insert(host_failed(kernel, &error, self.folder));
+            } else if failed.is_none() {
+                ui.note(&format!("tried again: {error}"));
+                tasks.push(self.start(pool, worker, task.row, task.attempt + 1));
             }
         }
-        Ok(())
     }
 
-    fn try_once(
-        &mut self,
-        context: &Context,
-        trials: &mut Trials<'_>,
-        candidate: &Candidate,
-        kernel: Result<&kbisect_kernels::ReadyKernel, &String>,
-    ) -> anyhow::Result<TrialRecord> {
-        let number = self.trials.len() as u32 + 1;
-        let place = Place { number, kernel: candidate.kernel.clone() };
+    /// Says which of several trials begins.
+    fn tell_beginning(&self, context: &Context, task: &Task) {
+        let (number, worker) = (task.number, task.worker as u32 + 1);
+        let (label, name) = (self.rows[task.row].kernel.label(), &context.scenario_name);
         let ui = &context.base.ui;
-        let record = trials.run(&place, kernel, None, &mut |event| {
-            ui.event(&event);
-            Ok(())
-        })?;
-        let scenario = context.scenario_name.clone();
-        self.trials.push(GateTrial { scenario, record: record.clone() });
-        ui.event(&RunEvent::TrialEnded { index: 0, record: Box::new(record.clone()), mark: None });
-        Ok(record)
+        ui.note(&format!("trial {number}, worker {worker}: {label} with {name}"));
+        // It belongs to no series.
+        ui.replay(&RunEvent::TrialBegan {
+            number,
+            index: usize::MAX,
+            role: Role::Bisect,
+            estimated_left: 1,
+            reason: None,
+            worker: Some(worker),
+        });
+    }
+
+    fn start(&mut self, pool: &Pool, worker: usize, row: usize, attempt: u32) -> Task {
+        self.numbers += 1;
+        let number = self.numbers;
+        let candidate = self.rows[row].clone();
+        pool.start(worker, Job { number, kernel: candidate.kernel.clone(), candidate });
+        Task { worker, number, row, attempt }
     }
 }
 

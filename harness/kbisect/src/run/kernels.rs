@@ -1,7 +1,10 @@
 //! Kernels for trials: the reference, and the candidates as they are needed.
 
-use kbisect_kernels::{Candidate, CandidateState, ReadyKernel};
+use std::sync::Arc;
+
+use kbisect_kernels::{Candidate, CandidateState, Progress, ProgressItem, ReadyKernel};
 use kbisect_vm::lab::BootFiles;
+use kbisect_vm::session::Interrupt;
 
 use super::context::Base;
 use crate::errors;
@@ -27,8 +30,20 @@ pub fn boot_files(kernel: &ReadyKernel) -> BootFiles {
 /// # Errors
 /// Those of the download that may go away; an interruption.
 pub fn to_try(base: &Base, candidate: &Candidate) -> anyhow::Result<Result<ReadyKernel, String>> {
-    let progress = base.progress();
-    let ready = base.store.ensure(candidate, &base.settings, progress.as_ref());
+    to_try_unless(base, candidate, &Interrupt::default())
+}
+
+/// As [`to_try`], for as long as `cancel` is not set.
+///
+/// # Errors
+/// As [`to_try`]; that it was cancelled.
+pub fn to_try_unless(
+    base: &Base,
+    candidate: &Candidate,
+    cancel: &Interrupt,
+) -> anyhow::Result<Result<ReadyKernel, String>> {
+    let progress = Cancellable { shown: base.progress(), cancel: cancel.clone() };
+    let ready = base.store.ensure(candidate, &base.settings, &progress);
     base.go_on()?;
     match ready {
         Ok(kernel) => Ok(Ok(kernel)),
@@ -36,6 +51,24 @@ pub fn to_try(base: &Base, candidate: &Candidate) -> anyhow::Result<Result<Ready
             Ok(Err(format!("it is not to be had: {}", errors::message(&error.into()))))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Shown as others are, and can be ended alone.
+struct Cancellable {
+    shown: Arc<dyn Progress>,
+    cancel: Interrupt,
+}
+
+impl Progress for Cancellable {
+    fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn ProgressItem> {
+        self.shown.begin(what, total)
+    }
+    fn note(&self, line: &str) {
+        self.shown.note(line);
+    }
+    fn cancelled(&self) -> bool {
+        self.cancel.is_set() || self.shown.cancelled()
     }
 }
 

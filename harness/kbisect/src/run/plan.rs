@@ -10,6 +10,7 @@ use kbisect_kernels::{Candidate, CandidateState, Source};
 
 use super::context::Context;
 use super::preflight;
+use super::workers::workers;
 use crate::cli::{BisectArgs, Endpoint, Global, Range, Series};
 use crate::{errors, output};
 
@@ -58,6 +59,7 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
                 .map(|settings| with_ends(settings, direction, skips(old), skips(new))),
             budget_s: args.doubt.budget_s(),
             symptom: args.symptom.clone(),
+            workers: workers(args.workers.wish(), context),
             vmcore: args.trial.evidence.vmcore,
             debug_info: args.trial.evidence.debug_info,
             vmlinux: absolute(args.trial.evidence.vmlinux.as_deref()),

@@ -1,16 +1,29 @@
 //! Fetches what is likely to be needed next while a trial runs.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use kbisect_core::kernel::KernelId;
 use kbisect_kernels::{Candidate, Progress, ProgressItem, Settings, Silent, Store};
 
-/// A thread that fetches kernels one after the other.
+/// A thread that fetches kernels one after the other, always the likeliest of what was asked for last.
 pub struct Prefetch {
-    wanted: Sender<Candidate>,
-    asked: Arc<Mutex<BTreeSet<KernelId>>>,
+    wishes: Arc<Wishes>,
+}
+
+#[derive(Default)]
+struct Wishes {
+    list: Mutex<List>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct List {
+    /// The likeliest first.
+    wanted: Vec<Candidate>,
+    /// Tried already, with or without luck.
+    tried: BTreeSet<KernelId>,
+    over: bool,
 }
 
 /// Tells nothing, but can be stopped.
@@ -29,17 +42,18 @@ impl Progress for Quiet {
 }
 
 impl Prefetch {
-    /// Starts the thread. It ends with the last handle, or with the process; a download that is cut
-    /// off leaves nothing in the store.
+    /// Starts the thread. It ends with this handle, or with the process; a download that is cut off
+    /// leaves nothing in the store.
     #[must_use]
     pub fn start(store: Store, settings: Settings, progress: Arc<dyn Progress>) -> Self {
-        let (wanted, queue) = channel::<Candidate>();
+        let wishes = Arc::new(Wishes::default());
+        let theirs = Arc::clone(&wishes);
         std::thread::spawn(move || {
             // Unpacking competes with emulated machines for the processors; let them go first. On
             // Linux the call is about this thread alone.
             let _ = rustix::process::nice(10);
             let quiet = Quiet(progress);
-            for candidate in queue {
+            while let Some(candidate) = theirs.next() {
                 if quiet.cancelled() {
                     return;
                 }
@@ -47,16 +61,50 @@ impl Prefetch {
                 let _ = store.ensure(&candidate, &settings, &quiet);
             }
         });
-        Self { wanted, asked: Arc::default() }
+        Self { wishes }
     }
 
-    /// Asks for kernels, the most likely first. Each is asked for once.
+    /// Asks for kernels, the most likely first, in place of those that were asked for before and have
+    /// not been begun. Each is fetched once.
     pub fn ask(&self, candidates: impl IntoIterator<Item = Candidate>) {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        for candidate in candidates {
-            if candidate.download_bytes() > 0 && asked.insert(candidate.kernel.id.clone()) {
-                let _ = self.wanted.send(candidate);
+        let wanted = candidates.into_iter().filter(|candidate| candidate.download_bytes() > 0);
+        self.wishes.list().wanted = wanted.collect();
+        self.wishes.changed.notify_one();
+    }
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        self.wishes.list().over = true;
+        self.wishes.changed.notify_one();
+    }
+}
+
+impl Wishes {
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next kernel to fetch; nothing when nobody asks any more.
+    fn next(&self) -> Option<Candidate> {
+        let mut list = self.list();
+        loop {
+            if list.over {
+                return None;
             }
+            if let Some(candidate) = list.take() {
+                return Some(candidate);
+            }
+            list = self.changed.wait(list).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+impl List {
+    fn take(&mut self) -> Option<Candidate> {
+        let at = self.wanted.iter().position(|one| !self.tried.contains(&one.kernel.id))?;
+        let candidate = self.wanted.remove(at);
+        self.tried.insert(candidate.kernel.id.clone());
+        Some(candidate)
     }
 }

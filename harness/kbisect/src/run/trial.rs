@@ -9,7 +9,7 @@ use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_kernels::{ReadyKernel, Source};
 use kbisect_vm::accel::{self, Accelerator, Probe};
 use kbisect_vm::lab::{LabSettings, Wiring};
-use kbisect_vm::session::{Session, SessionError, ShellRequest};
+use kbisect_vm::session::{Interrupt, Session, SessionError, ShellRequest};
 use kbisect_vm::timing::Timing;
 use kbisect_vm::trial::{Notice, TrialResult};
 
@@ -27,6 +27,7 @@ pub struct Trials<'a> {
     lab: PathBuf,
     session: Option<Session>,
     probe: Probe,
+    cancel: Interrupt,
 }
 
 /// Where a trial belongs.
@@ -42,7 +43,20 @@ impl<'a> Trials<'a> {
     #[must_use]
     pub fn new(context: &'a Context, run_folder: &Path) -> Self {
         let (run_folder, lab) = (run_folder.to_owned(), run_folder.join("lab"));
-        Self { context, run_folder, lab, session: None, probe: context.probe.clone() }
+        let (probe, cancel) = (context.probe.clone(), Interrupt::default());
+        Self { context, run_folder, lab, session: None, probe, cancel }
+    }
+
+    /// Ends the trial under way when this is set.
+    #[must_use]
+    pub fn cancelled_by(self, cancel: Interrupt) -> Self {
+        Self { cancel, ..self }
+    }
+
+    /// Set when the trial under way is of no use any more.
+    #[must_use]
+    pub fn cancel(&self) -> &Interrupt {
+        &self.cancel
     }
 
     /// Keeps the lab's files below a folder of that name, for a run that has several labs.
@@ -63,11 +77,26 @@ impl<'a> Trials<'a> {
         shell: Option<&ShellRequest>,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<TrialRecord> {
+        let record = self.run_unless_cancelled(place, kernel, shell, tell)?;
+        record.ok_or_else(|| errors::interrupted("cancelled", None))
+    }
+
+    /// As [`Trials::run`]; nothing when the trial was cancelled. Then nothing is left of it.
+    ///
+    /// # Errors
+    /// As [`Trials::run`].
+    pub fn run_unless_cancelled(
+        &mut self,
+        place: &Place,
+        kernel: Result<&ReadyKernel, &String>,
+        shell: Option<&ShellRequest>,
+        tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<TrialRecord>> {
         let name = format!("{:03}-{}", place.number, file_name(&place.kernel));
         let relative = format!("trials/{name}");
         let folder = self.run_folder.join(&relative);
         // An earlier try at this number was cut off; half of its files would mislead.
-        let _ = std::fs::remove_dir_all(&folder);
+        forget(&self.run_folder, place.number);
         std::fs::create_dir_all(&folder)?;
         let began_ms = now_ms();
         let ready = kernel.map_err(Clone::clone).and_then(|kernel| {
@@ -77,14 +106,18 @@ impl<'a> Trials<'a> {
         let result = match ready {
             Err(reason) => untested(Verdict::Skip(reason)),
             Ok(kernel) => {
-                let mut result = self.in_lab(kernel, &folder, shell, place.number, tell)?;
+                let Some(mut result) = self.in_lab(kernel, &folder, shell, place.number, tell)?
+                else {
+                    forget(&self.run_folder, place.number);
+                    return Ok(None);
+                };
                 keep_config(kernel, &folder, &mut result);
                 result
             }
         };
         let record = self.record(place, relative, began_ms, result);
         write_json(&folder.join("trial.json"), &record)?;
-        Ok(record)
+        Ok(Some(record))
     }
 
     /// How guests run, as far as the trials so far have shown.
@@ -100,7 +133,7 @@ impl<'a> Trials<'a> {
         shell: Option<&ShellRequest>,
         number: u32,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
-    ) -> anyhow::Result<TrialResult> {
+    ) -> anyhow::Result<Option<TrialResult>> {
         let mut trouble = None;
         let ui = self.context.base.ui.clone();
         let held = shell.is_some();
@@ -110,7 +143,7 @@ impl<'a> Trials<'a> {
                 Notice::Phase(phase) => tell(RunEvent::PhaseBegan { number, phase }),
                 Notice::Check(result) => tell(RunEvent::Checked { number, result }),
                 Notice::Doing(what) => {
-                    ui.doing(&what);
+                    ui.doing_in(number, &what);
                     Ok(())
                 }
                 Notice::ShellBegins => {
@@ -130,13 +163,14 @@ impl<'a> Trials<'a> {
         }
         let result = match outcome {
             Ok(result) => result,
+            Err(SessionError::Cancelled) => return Ok(None),
             Err(SessionError::Interrupted) => return Err(errors::interrupted("interrupted", None)),
             Err(error @ SessionError::Runtime(_)) => return Err(error.into()),
         };
         if result.kvm_suspect {
             self.give_up_kvm(&result);
         }
-        Ok(result)
+        Ok(Some(result))
     }
 
     fn session(&mut self) -> anyhow::Result<&mut Session> {
@@ -157,6 +191,7 @@ impl<'a> Trials<'a> {
                     wiring: context.wiring,
                 };
                 Session::new(settings, context.base.interrupt.clone())?
+                    .cancelled_by(self.cancel.clone())
             }
         };
         Ok(self.session.insert(session))
@@ -233,6 +268,15 @@ impl<'a> Trials<'a> {
             command += " --accel tcg";
         }
         command
+    }
+}
+
+/// Removes what is left of the trial with a number.
+pub fn forget(run_folder: &Path, number: u32) {
+    let begins = format!("{number:03}-");
+    let entries = std::fs::read_dir(run_folder.join("trials")).into_iter().flatten().flatten();
+    for entry in entries.filter(|at| at.file_name().to_string_lossy().starts_with(&begins)) {
+        let _ = std::fs::remove_dir_all(entry.path());
     }
 }
 

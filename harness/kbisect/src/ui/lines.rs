@@ -37,21 +37,22 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         }
         RunEvent::Resumed => Some("going on where the run was interrupted".to_owned()),
         RunEvent::TrialBegan { .. } if detail == Detail::Results => None,
-        RunEvent::TrialBegan { number, index, estimated_left, reason, .. } => {
+        RunEvent::TrialBegan { number, index, estimated_left, reason, worker, .. } => {
+            let who = worker.map(|worker| format!(", worker {worker}")).unwrap_or_default();
             let kernel = view.label(*index).unwrap_or("the kernel");
             let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            Some(format!("trial {}: {kernel}{why}", place(*number, *estimated_left, view)))
+            Some(format!("trial {}{who}: {kernel}{why}", place(*number, *estimated_left, view)))
         }
         RunEvent::PhaseBegan { .. } if detail == Detail::Results => None,
         RunEvent::PhaseBegan { number, phase } => {
-            let index = view.current().map(|current| current.index);
+            let index = view.trial(*number).map(|trial| trial.index);
             Some(match index.and_then(|index| view.label(index)) {
                 Some(kernel) => format!("trial {number}: {kernel}: {phase}"),
                 // A single trial has no place in a series.
-                None => phase.to_string(),
+                None => format!("{}{phase}", beside(view, *number)),
             })
         }
-        RunEvent::Checked { result, .. } => {
+        RunEvent::Checked { number, result } => {
             // Bars: the line of the trial names the symptom.
             let least = match result.status {
                 CheckStatus::Fail => Detail::Phases,
@@ -67,7 +68,8 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
                 CheckStatus::NotRun => "not made",
             };
             let separator = if result.detail.is_empty() { "" } else { ": " };
-            Some(format!("  check {} {word}{separator}{}", result.name, result.detail))
+            let trial = beside(view, *number);
+            Some(format!("  {trial}check {} {word}{separator}{}", result.name, result.detail))
         }
         RunEvent::TrialEnded { record, .. } => {
             let mut text = format!(
@@ -106,6 +108,10 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             }
             Some(text)
         }
+        RunEvent::TrialCancelled { .. } if detail == Detail::Results => None,
+        RunEvent::TrialCancelled { number, reason } => {
+            Some(format!("trial {number}: ended without a verdict: {reason}"))
+        }
         RunEvent::Note { text } => Some(format!("note: {text}")),
         RunEvent::Decoded { number, decoded: Decoded::Lines { source, .. } } => {
             Some(format!("trace of trial {number} decoded with {source}"))
@@ -129,6 +135,16 @@ pub fn place(number: u32, estimated_left: usize, view: &View) -> String {
         Some(_) => number.to_string(),
         None => count(number, estimated_left),
     }
+}
+
+/// Which trial a line is about, where several run: `trial 3: 6.12.57: `.
+#[must_use]
+pub fn beside(view: &View, number: u32) -> String {
+    let Some(trial) = view.trial(number).filter(|trial| trial.worker.is_some()) else {
+        return String::new();
+    };
+    let kernel = view.label(trial.index).map(|label| format!("{label}: ")).unwrap_or_default();
+    format!("trial {number}: {kernel}")
 }
 
 /// `3 of about 6`.
@@ -172,6 +188,32 @@ mod tests {
         let said = |detail| line(&event, &view, detail, Paint::new(false));
         assert_eq!(said(Detail::Results), None);
         assert_eq!(said(Detail::Phases).unwrap(), "trial 3 of about 6: 6.12.4");
+    }
+
+    #[test]
+    fn lines_say_which_of_several_trials_they_are_about() {
+        let mut view = View::default();
+        view.take(&began(Direction::Regression, 9), Duration::ZERO);
+        let mut said = |event: RunEvent| {
+            view.take(&event, Duration::ZERO);
+            line(&event, &view, Detail::All, Paint::new(false)).unwrap()
+        };
+        let began = said(super::super::view::tests::beside(3, 4, 4, Some(2)));
+        assert_eq!(began, "trial 3 of about 6, worker 2: 6.12.4");
+        said(super::super::view::tests::beside(4, 2, 3, Some(1)));
+        let result = kbisect_core::trial::CheckResult {
+            name: "http".to_owned(),
+            status: CheckStatus::Pass,
+            detail: String::new(),
+            wall_s: 0.0,
+        };
+        assert_eq!(
+            said(RunEvent::Checked { number: 3, result }),
+            "  trial 3: 6.12.4: check http passed"
+        );
+        let reason = "moot".to_owned();
+        let cancelled = said(RunEvent::TrialCancelled { number: 4, reason });
+        assert_eq!(cancelled, "trial 4: ended without a verdict: moot");
     }
 
     #[test]

@@ -137,12 +137,34 @@ impl Ui {
         }
         if matches!(screen.place, Place::Lines)
             && !text.is_empty()
-            && (screen.view.current().is_none() || self.inner.detail == Detail::All)
+            && (screen.view.running().is_empty() || self.inner.detail == Detail::All)
         {
             self.inner.print(&screen, &text);
         }
         screen.doing = text;
         screen.draw(self.inner.now());
+    }
+
+    /// Says what the current step of a trial does; its next event or call replaces it.
+    pub fn doing_in(&self, number: u32, text: &str) {
+        let text = output::clean(text);
+        let mut screen = self.inner.screen();
+        let Some(trial) = screen.view.trial(number) else {
+            drop(screen);
+            return self.doing(&text);
+        };
+        if trial.doing == text {
+            return;
+        }
+        if matches!(screen.place, Place::Lines)
+            && !text.is_empty()
+            && self.inner.detail == Detail::All
+        {
+            let text = format!("{}{text}", lines::beside(&screen.view, number));
+            self.inner.print(&screen, &text);
+        }
+        screen.view.say(number, &text);
+        screen.draw(self.inner.began.elapsed());
     }
 
     /// Where downloads and builds tell how far they are.
@@ -249,7 +271,7 @@ fn tick(inner: Weak<Inner>) {
         while let Some(inner) = inner.upgrade() {
             let now = inner.now();
             let mut screen = inner.screen();
-            if screen.view.current().is_some() {
+            if !screen.view.running().is_empty() {
                 screen.draw(now);
             }
             drop(screen);

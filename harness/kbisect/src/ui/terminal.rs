@@ -7,17 +7,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::lines::{place, time};
 use super::paint::{Ink, Paint};
 use super::ruler;
-use super::view::View;
+use super::view::{Current, View};
 
 /// How often a line that moves by itself is drawn anew.
 const TICK: Duration = Duration::from_millis(250);
 /// Columns and rows when the terminal does not tell.
 const SIZE: (usize, usize) = (80, 24);
-/// Lines of the series and the trial.
-const FIXED: usize = 2;
-/// Rows of a terminal that are not for the table of versions: the lines above, some downloads, and
-/// what was printed last.
-const BESIDE: usize = 12;
+/// Rows of a terminal that are not for the lines of the run: some downloads, and what was printed last.
+const BESIDE: usize = 10;
 /// Most rows of the table: more is not taken in at a glance.
 const TABLE: usize = 16;
 
@@ -26,7 +23,8 @@ const TABLE: usize = 16;
 pub struct Terminal {
     bars: MultiProgress,
     series: Line,
-    trial: Line,
+    /// One for each worker.
+    trials: Vec<Line>,
     /// Under doubt: rates and versions.
     beliefs: Vec<Line>,
     paint: Paint,
@@ -34,8 +32,10 @@ pub struct Terminal {
 
 /// What a display shows at `now`, line by line.
 pub fn picture(view: &View, doing: &str, now: Duration, paint: Paint) -> Vec<String> {
-    let lines = [series_text(view, paint), trial_text(view, doing, now, paint)];
-    lines.into_iter().flatten().chain(table(view, paint)).collect()
+    let trials = trial_texts(view, doing, now, paint);
+    let above = 1 + trials.len();
+    let lines = std::iter::once(series_text(view, paint)).chain(trials);
+    lines.flatten().chain(table(view, above, paint)).collect()
 }
 
 /// One line that can come and go.
@@ -51,17 +51,28 @@ impl Terminal {
     /// A display on standard error.
     pub fn new(paint: Paint) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        Self { bars, series: Line::at(0), trial: Line::at(1), beliefs: Vec::new(), paint }
+        let (trials, beliefs) = (Vec::new(), Vec::new());
+        Self { bars, series: Line::at(0), trials, beliefs, paint }
     }
 
     /// Draws the state of the run at `now`, since the display began; `doing` is what the current
     /// step does.
     pub fn draw(&mut self, view: &View, doing: &str, now: Duration) {
         self.series.show(&self.bars, series_text(view, self.paint));
-        self.trial.show(&self.bars, trial_text(view, doing, now, self.paint));
-        let table = table(view, self.paint);
+        let texts = trial_texts(view, doing, now, self.paint);
+        while self.trials.len() < texts.len() {
+            self.trials.push(Line::at(1 + self.trials.len()));
+        }
+        // Lines below have their places: of several, none goes before the end.
+        let waits = (self.trials.len() > 1).then(|| self.paint.ink(Ink::Faint, "a worker waits"));
+        let texts = texts.into_iter().chain(std::iter::repeat(None));
+        for (line, text) in self.trials.iter_mut().zip(texts) {
+            line.show(&self.bars, text.or_else(|| waits.clone()));
+        }
+        let above = 1 + self.trials.len().max(1);
+        let table = table(view, above, self.paint);
         while self.beliefs.len() < table.len() {
-            self.beliefs.push(Line::at(FIXED + self.beliefs.len()));
+            self.beliefs.push(Line::at(above + self.beliefs.len()));
         }
         let texts = table.into_iter().map(Some).chain(std::iter::repeat(None));
         for (line, text) in self.beliefs.iter_mut().zip(texts) {
@@ -103,7 +114,7 @@ impl Terminal {
     /// Takes the lines of the run off the terminal for good.
     pub fn end(&mut self) {
         self.series.show(&self.bars, None);
-        self.trial.show(&self.bars, None);
+        self.trials.iter_mut().for_each(|line| line.show(&self.bars, None));
         self.beliefs.iter_mut().for_each(|line| line.show(&self.bars, None));
         let _ = self.bars.clear();
     }
@@ -150,37 +161,64 @@ fn series_text(view: &View, paint: Paint) -> Option<String> {
     Some(format!("{first} {marks} {last}   {}", paint.ink(Ink::Faint, &known)))
 }
 
-fn trial_text(view: &View, doing: &str, now: Duration, paint: Paint) -> Option<String> {
-    let Some(current) = view.current() else {
-        return (!doing.is_empty()).then(|| doing.to_owned());
+/// The lines of the trials, each at the place of its worker.
+fn trial_texts(view: &View, doing: &str, now: Duration, paint: Paint) -> Vec<Option<String>> {
+    let running = view.running();
+    let Some(newest) = running.last() else {
+        return vec![(!doing.is_empty()).then(|| doing.to_owned())];
     };
-    let mut text = String::new();
-    // A single trial has no place in a series.
-    if let Some(label) = view.label(current.index) {
-        let place = place(current.number, current.estimated_left, view);
-        text = format!("trial {place}  {}  ", paint.ink(Ink::Bright, label));
+    let mut texts: Vec<Option<String>> = Vec::new();
+    for trial in running {
+        let at = trial.worker.map_or(0, |worker| worker.saturating_sub(1) as usize);
+        texts.resize(texts.len().max(at + 1), None);
+        let mut text = trial_text(view, trial, paint);
+        // What is done beside the trials is told with the only one.
+        let beside = if running.len() == 1 { doing } else { "" };
+        let doing = if trial.doing.is_empty() { beside } else { &trial.doing };
+        if !doing.is_empty() {
+            text.push_str(&format!(": {doing}"));
+        }
+        let mut clock = format!("  {}", time(now.saturating_sub(trial.began)));
+        if trial.number == newest.number {
+            clock.push_str(&time_left(view, now));
+        }
+        text.push_str(&paint.ink(Ink::Faint, &clock));
+        texts[at] = Some(text);
     }
-    if let Some(phase) = current.phase {
-        text.push_str(&phase.to_string());
-    }
-    if !doing.is_empty() {
-        text.push_str(&format!(": {doing}"));
-    }
-    let mut clock = format!("  {}", time(now.saturating_sub(current.began)));
-    let range = view.mean().and_then(|mean| view.beliefs().time_left(mean));
-    if let Some(range) = range {
-        clock.push_str(&format!(", {range}"));
-    } else if let Some(left) = view.left(now) {
-        clock.push_str(&format!(", about {} left", time(left)));
-    }
-    text.push_str(&paint.ink(Ink::Faint, &clock));
-    Some(text)
+    texts
 }
 
-fn table(view: &View, paint: Paint) -> Vec<String> {
+fn trial_text(view: &View, trial: &Current, paint: Paint) -> String {
+    let number = trial.number;
+    let mut text = match view.label(trial.index) {
+        Some(label) => {
+            let place = place(number, trial.estimated_left, view);
+            format!("trial {place}  {}  ", paint.ink(Ink::Bright, label))
+        }
+        // A trial outside a series: one of several, or alone.
+        None if trial.worker.is_some() => format!("trial {number}  "),
+        None => String::new(),
+    };
+    if let Some(phase) = trial.phase {
+        text.push_str(&phase.to_string());
+    }
+    text
+}
+
+fn time_left(view: &View, now: Duration) -> String {
+    let range = view.mean().and_then(|mean| view.beliefs().time_left(mean));
+    match (range, view.left(now)) {
+        (Some(range), _) => format!(", {range}"),
+        (None, Some(left)) => format!(", about {} left", time(left)),
+        (None, None) => String::new(),
+    }
+}
+
+/// The table of versions below so many lines.
+fn table(view: &View, above: usize, paint: Paint) -> Vec<String> {
     // A line that wraps cannot be drawn over.
     let (columns, rows) = size();
-    let room = rows.saturating_sub(BESIDE).min(TABLE);
+    let room = rows.saturating_sub(above + BESIDE).min(TABLE);
     view.beliefs().table(columns.saturating_sub(1), room, paint)
 }
 

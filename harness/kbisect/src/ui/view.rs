@@ -14,15 +14,18 @@ use super::ruler::Cell;
 pub struct View {
     plan: Option<Box<Plan>>,
     marks: Vec<Option<Mark>>,
-    current: Option<Current>,
+    /// The trials that run, in the order in which they began.
+    running: Vec<Current>,
     /// Seconds of the trials so far; those that failed for our own reasons cost time as well.
     walls: Vec<f64>,
     beliefs: Beliefs,
 }
 
-/// The trial that runs.
+/// A trial that runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Current {
+    /// Who makes it, from 1, where there are several.
+    pub worker: Option<u32>,
     /// Its number.
     pub number: u32,
     /// Its position in the series.
@@ -31,6 +34,8 @@ pub struct Current {
     pub estimated_left: usize,
     /// Its phase.
     pub phase: Option<Phase>,
+    /// What its current step does.
+    pub doing: String,
     /// When it began, since the display began.
     pub began: Duration,
 }
@@ -44,26 +49,38 @@ impl View {
                 self.marks = vec![None; plan.series.len()];
                 self.plan = Some(plan.clone());
             }
-            RunEvent::TrialBegan { number, index, estimated_left, .. } => {
-                self.current = Some(Current {
-                    number: *number,
-                    index: *index,
+            RunEvent::TrialBegan { number, index, estimated_left, worker, .. } => {
+                let (number, index, worker) = (*number, *index, *worker);
+                self.end(number);
+                self.running.push(Current {
+                    worker,
+                    number,
+                    index,
                     estimated_left: *estimated_left,
                     phase: None,
+                    doing: String::new(),
                     began: now,
                 });
             }
             RunEvent::PhaseBegan { number, phase } => {
-                // A single trial has no series, and begins with its first phase.
-                let alone = Current {
-                    number: *number,
-                    index: usize::MAX,
-                    estimated_left: 1,
-                    phase: None,
-                    began: now,
-                };
-                self.current.get_or_insert(alone).phase = Some(*phase);
+                if self.trial(*number).is_none() {
+                    // A single trial has no series, and begins with its first phase.
+                    self.running.push(Current {
+                        worker: None,
+                        number: *number,
+                        index: usize::MAX,
+                        estimated_left: 1,
+                        phase: None,
+                        doing: String::new(),
+                        began: now,
+                    });
+                }
+                self.say(*number, "");
+                if let Some(trial) = self.running.iter_mut().find(|at| at.number == *number) {
+                    trial.phase = Some(*phase);
+                }
             }
+            RunEvent::TrialCancelled { number, .. } => self.end(*number),
             RunEvent::TrialEnded { index, record, mark } => {
                 // One that failed once is bad, also if it passes when it is tried again.
                 if let (Some(slot), Some(mark)) = (self.marks.get_mut(*index), mark)
@@ -72,24 +89,39 @@ impl View {
                     *slot = Some(*mark);
                 }
                 self.walls.push(record.wall_s);
-                self.current = None;
+                self.end(record.number);
             }
             RunEvent::Resumed
             | RunEvent::Interrupted
             | RunEvent::Failed { .. }
             | RunEvent::Ended { .. }
-            | RunEvent::Decided { .. } => self.current = None,
-            RunEvent::Checked { .. }
-            | RunEvent::SymptomChosen { .. }
-            | RunEvent::Decoded { .. }
-            | RunEvent::Note { .. } => {}
+            | RunEvent::Decided { .. } => self.running.clear(),
+            RunEvent::Checked { number, .. } => self.say(*number, ""),
+            RunEvent::SymptomChosen { .. } | RunEvent::Decoded { .. } | RunEvent::Note { .. } => {}
         }
     }
 
-    /// The trial that runs.
+    /// The trials that run, in the order in which they began.
     #[must_use]
-    pub fn current(&self) -> Option<&Current> {
-        self.current.as_ref()
+    pub fn running(&self) -> &[Current] {
+        &self.running
+    }
+
+    /// The trial with this number, while it runs.
+    #[must_use]
+    pub fn trial(&self, number: u32) -> Option<&Current> {
+        self.running.iter().find(|trial| trial.number == number)
+    }
+
+    /// Notes what the current step of a trial does.
+    pub fn say(&mut self, number: u32, doing: &str) {
+        if let Some(trial) = self.running.iter_mut().find(|trial| trial.number == number) {
+            doing.clone_into(&mut trial.doing);
+        }
+    }
+
+    fn end(&mut self, number: u32) {
+        self.running.retain(|trial| trial.number != number);
     }
 
     /// The plan, once the run began.
@@ -120,25 +152,27 @@ impl View {
     /// Time left, from the mean of the trials so far; nothing before the first one ended.
     #[must_use]
     pub fn left(&self, now: Duration) -> Option<Duration> {
-        let current = self.current.as_ref()?;
+        let newest = self.running.last()?;
         let mean = self.walls.iter().sum::<f64>() / self.walls.len() as f64;
-        let whole = mean * current.estimated_left as f64;
-        let spent = now.saturating_sub(current.began).as_secs_f64().min(mean);
-        Duration::try_from_secs_f64(whole - spent).ok()
+        let beside = self.running.len() as f64;
+        let whole = mean * (newest.estimated_left as f64 + beside - 1.0);
+        let spent = |trial: &Current| now.saturating_sub(trial.began).as_secs_f64().min(mean);
+        let spent: f64 = self.running.iter().map(spent).sum();
+        Duration::try_from_secs_f64((whole - spent) / beside).ok()
     }
 
     /// Every kernel of the series as one cell.
     #[must_use]
     pub fn cells(&self) -> Vec<Cell> {
         let (old, new) = self.interval();
-        let running = self.current.as_ref().map(|current| current.index);
+        let runs = |index: usize| self.running.iter().any(|trial| trial.index == index);
         let untestable =
             |index: usize| self.plan().is_some_and(|plan| plan.series[index].untestable.is_some());
         self.marks
             .iter()
             .enumerate()
             .map(|(index, mark)| match mark {
-                _ if running == Some(index) => Cell::Running,
+                _ if runs(index) => Cell::Running,
                 Some(Mark::Good) => Cell::Good,
                 Some(Mark::Bad) => Cell::Bad,
                 Some(Mark::Skip) => Cell::Skipped,
@@ -249,7 +283,17 @@ pub mod tests {
     }
 
     pub fn trial(number: u32, index: usize, estimated_left: usize) -> RunEvent {
-        RunEvent::TrialBegan { number, index, role: Role::Bisect, estimated_left, reason: None }
+        beside(number, index, estimated_left, None)
+    }
+
+    pub fn beside(
+        number: u32,
+        index: usize,
+        estimated_left: usize,
+        worker: Option<u32>,
+    ) -> RunEvent {
+        let (role, reason) = (Role::Bisect, None);
+        RunEvent::TrialBegan { number, index, role, estimated_left, reason, worker }
     }
 
     pub fn ended(number: u32, index: usize, mark: Option<Mark>, wall_s: f64) -> RunEvent {
@@ -344,6 +388,28 @@ pub mod tests {
         assert_eq!(view.left(Duration::from_secs(14)), Some(Duration::from_secs(16)));
         // A trial that takes longer than the mean does not eat the time of those to come.
         assert_eq!(view.left(Duration::from_secs(99)), Some(Duration::from_secs(12)));
+    }
+
+    #[test]
+    fn trials_side_by_side_come_and_go_alone() {
+        let mut view = view(&[
+            began(Direction::Regression, 9),
+            ended(1, 8, Some(Mark::Bad), 4.0),
+            ended(2, 0, Some(Mark::Good), 4.0),
+        ]);
+        view.take(&beside(3, 4, 3, Some(1)), Duration::ZERO);
+        view.take(&beside(4, 2, 2, Some(2)), Duration::ZERO);
+        assert_eq!(drawn(&view), "o.?.?...x");
+        // Three trials with those that run, two at a time.
+        assert_eq!(view.left(Duration::ZERO), Some(Duration::from_secs(6)));
+        view.say(4, "waits");
+        view.take(&RunEvent::PhaseBegan { number: 3, phase: Phase::Checks }, Duration::ZERO);
+        assert_eq!(view.trial(4).map(|trial| trial.doing.as_str()), Some("waits"));
+        assert_eq!(view.trial(3).and_then(|trial| trial.phase), Some(Phase::Checks));
+        let cancelled = RunEvent::TrialCancelled { number: 4, reason: "moot".to_owned() };
+        view.take(&cancelled, Duration::ZERO);
+        assert_eq!(drawn(&view), "o...?...x");
+        assert_eq!(view.running().len(), 1);
     }
 
     #[test]

@@ -15,3 +15,4 @@ mod symptoms;
 mod trials;
 mod trouble;
 mod watch;
+mod workers;

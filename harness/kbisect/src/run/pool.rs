@@ -1,0 +1,193 @@
+//! Workers: threads that make trials, each with machines, wires and a lab of its own.
+//!
+//! A machine dies with the thread that started it, so a worker ends only after its machines are gone.
+//! Workers write no journal and choose nothing: they are handed trials and tell what comes of them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, Scope};
+
+use anyhow::{Context as _, anyhow};
+use kbisect_core::kernel::Kernel;
+use kbisect_core::run::RunEvent;
+use kbisect_core::trial::TrialRecord;
+use kbisect_kernels::Candidate;
+use kbisect_vm::accel::Probe;
+use kbisect_vm::session::Interrupt;
+
+use super::context::Context;
+use super::kernels;
+use super::trial::{Place, Trials};
+
+/// A trial to make.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its number.
+    pub number: u32,
+    /// The kernel's identity, as planned.
+    pub kernel: Kernel,
+    /// Where the kernel comes from.
+    pub candidate: Candidate,
+}
+
+/// What a worker tells.
+pub struct Told {
+    /// Which worker, from 0.
+    pub worker: usize,
+    /// What.
+    pub news: News,
+}
+
+/// What happened.
+pub enum News {
+    /// The kernel is at hand: the trial begins.
+    Begins,
+    /// An event of the trial.
+    Event(RunEvent),
+    /// The trial ended; without a record it was cancelled.
+    Ended(anyhow::Result<Option<Box<TrialRecord>>>),
+}
+
+/// Workers at work.
+pub struct Pool {
+    workers: Vec<Worker>,
+    told: Receiver<Told>,
+}
+
+struct Worker {
+    jobs: Sender<Job>,
+    cancel: Interrupt,
+}
+
+/// Where the files of a run's labs go.
+#[derive(Clone, Copy, Debug)]
+pub struct Labs<'a> {
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// Name below `lab`, where a run has several labs.
+    pub lab: Option<&'a str>,
+}
+
+/// Lends workers to `work`; all have ended, and their machines are gone, when this returns. Tells how
+/// guests run, as far as the trials have shown.
+///
+/// # Errors
+/// When threads cannot be started.
+pub fn with_workers<T>(
+    context: &Context,
+    place: Labs<'_>,
+    count: usize,
+    work: impl FnOnce(&Pool) -> T,
+) -> anyhow::Result<(T, Probe)> {
+    thread::scope(|scope| {
+        let (tell, told) = channel();
+        let mut workers = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..count {
+            let mut trials = Trials::new(context, place.folder);
+            if let Some(name) = place.lab {
+                trials = trials.with_lab(name);
+            }
+            if count > 1 {
+                trials = trials.with_lab(&format!("worker-{}", number + 1));
+            }
+            let (jobs, queue) = channel();
+            let cancel = Interrupt::default();
+            let trials = trials.cancelled_by(cancel.clone());
+            threads.push(start(scope, context, number, trials, queue, tell.clone())?);
+            workers.push(Worker { jobs, cancel });
+        }
+        drop(tell);
+        let pool = Pool { workers, told };
+        let done = work(&pool);
+        // What is still under way is of no use to anybody.
+        (0..count).for_each(|worker| pool.cancel(worker));
+        drop(pool);
+        let mut probe = context.probe.clone();
+        for thread in threads {
+            let found = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            if found != context.probe {
+                probe = found;
+            }
+        }
+        Ok((done, probe))
+    })
+}
+
+fn start<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    context: &'env Context,
+    worker: usize,
+    mut trials: Trials<'env>,
+    queue: Receiver<Job>,
+    tell: Sender<Told>,
+) -> anyhow::Result<thread::ScopedJoinHandle<'scope, Probe>> {
+    let work = move || {
+        for job in queue {
+            // Nobody listens when the run failed: the trial is cancelled then.
+            let send = |news| {
+                let _ = tell.send(Told { worker, news });
+            };
+            let make = AssertUnwindSafe(|| make(context, &mut trials, &job, &send));
+            // A bug must not leave the others waiting for ever.
+            let ended = catch_unwind(make).unwrap_or_else(|_| Err(anyhow!("a worker panicked")));
+            send(News::Ended(ended.map(|record| record.map(Box::new))));
+        }
+        trials.probe()
+    };
+    thread::Builder::new()
+        .name(format!("worker-{}", worker + 1))
+        .spawn_scoped(scope, work)
+        .context("cannot start a thread for a worker")
+}
+
+/// Makes one trial.
+fn make(
+    context: &Context,
+    trials: &mut Trials<'_>,
+    job: &Job,
+    send: &dyn Fn(News),
+) -> anyhow::Result<Option<TrialRecord>> {
+    let kernel = kernels::to_try_unless(&context.base, &job.candidate, trials.cancel());
+    if trials.cancel().is_set() {
+        context.base.go_on()?;
+        return Ok(None);
+    }
+    let kernel = kernel?;
+    send(News::Begins);
+    let place = Place { number: job.number, kernel: job.kernel.clone() };
+    trials.run_unless_cancelled(&place, kernel.as_ref(), None, &mut |event| {
+        send(News::Event(event));
+        Ok(())
+    })
+}
+
+impl Pool {
+    /// How many workers there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Hands a trial to an idle worker.
+    pub fn start(&self, worker: usize, job: Job) {
+        self.workers[worker].cancel.0.store(false, Ordering::SeqCst);
+        // The thread takes jobs until the pool is gone; if it panicked, `next` says so.
+        let _ = self.workers[worker].jobs.send(job);
+    }
+
+    /// Ends the trial of a worker, which tells when that is done.
+    pub fn cancel(&self, worker: usize) {
+        self.workers[worker].cancel.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits for what the next one tells.
+    ///
+    /// # Errors
+    /// When no worker is left to tell anything.
+    pub fn next(&self) -> anyhow::Result<Told> {
+        self.told.recv().context("all workers have ended")
+    }
+}
