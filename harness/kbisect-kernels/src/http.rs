@@ -8,6 +8,7 @@ use std::time::Duration;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::hash::{Algorithm, Hasher};
+use crate::http_proxy::{self, Answer};
 use crate::progress::{Progress, ProgressItem};
 use crate::proxy::Proxies;
 
@@ -19,6 +20,8 @@ const ATTEMPTS: u32 = 4;
 /// Someone waits for the first answer of a mirror that may not be there at all.
 const SMALL_ATTEMPTS: u32 = 2;
 const BLOCK: usize = 128 * 1024;
+const AGENT: &str = concat!("kbisect/", env!("CARGO_PKG_VERSION"));
+const REDIRECTIONS: usize = 8;
 /// A service that asks for a longer pause than this is not to be had now.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
@@ -138,7 +141,7 @@ impl Client {
     pub fn new(urls: &[&str], proxies: &Proxies) -> Self {
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .user_agent(concat!("kbisect/", env!("CARGO_PKG_VERSION")))
+            .user_agent(AGENT)
             .accept_encoding("identity")
             // Set for each request: a proxy can be for one host and not for another.
             .proxy(None)
@@ -237,27 +240,27 @@ impl Client {
     ) -> Result<(), Attempt> {
         let url = transfer.wanted.url;
         let from = (transfer.done > 0).then_some(transfer.done);
-        let response = self.call(url, from)?;
-        match response.status().as_u16() {
+        let mut answer = self.call(url, from)?;
+        match answer.status {
             200 if transfer.done > 0 => transfer.restart().map_err(Attempt::Write)?,
             200 => {}
-            206 if range_start(&response) == Some(transfer.done) => {}
+            206 if range_start(&answer) == Some(transfer.done) => {}
             status @ (206 | 416) => {
                 transfer.restart().map_err(Attempt::Write)?;
                 return Err(Attempt::Again(again(format!(
                     "unusable answer to a range (HTTP {status})"
                 ))));
             }
-            _ => return Err(refusal(url, &response)),
+            _ => return Err(refusal(url, &answer)),
         }
-        transfer.promised = content_length(&response).map(|length| transfer.done + length);
-        let mut reader = response.into_body().into_with_config().limit(u64::MAX).reader();
+        transfer.promised = content_length(&answer).map(|length| transfer.done + length);
         let mut block = vec![0; BLOCK];
         loop {
             if progress.cancelled() {
                 return Err(Attempt::Fatal(HttpError::Cancelled { url: url.to_owned() }));
             }
-            let n = reader.read(&mut block).map_err(|e| Attempt::Again(again(e.to_string())))?;
+            let n = answer.body.read(&mut block);
+            let n = n.map_err(|error| Attempt::Again(again(error.to_string())))?;
             if n == 0 {
                 return Ok(());
             }
@@ -267,27 +270,37 @@ impl Client {
     }
 
     fn get_once(&self, url: &str, limit: u64) -> Result<Vec<u8>, Attempt> {
-        let response = self.call(url, None)?;
-        if response.status().as_u16() != 200 {
-            return Err(refusal(url, &response));
+        let answer = self.call(url, None)?;
+        if answer.status != 200 {
+            return Err(refusal(url, &answer));
         }
-        response
-            .into_body()
-            .into_with_config()
-            .limit(limit)
-            .read_to_vec()
-            .map_err(|error| Attempt::Again(again(error.to_string())))
+        let mut bytes = Vec::new();
+        let read = answer.body.take(limit + 1).read_to_end(&mut bytes);
+        match read {
+            Ok(read) if read as u64 > limit => {
+                let reason = format!("it has more than {limit} bytes");
+                Err(Attempt::Fatal(HttpError::Transport { url: url.to_owned(), reason }))
+            }
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(Attempt::Again(again(error.to_string()))),
+        }
     }
 
-    fn call(
-        &self,
-        url: &str,
-        from: Option<u64>,
-    ) -> Result<ureq::http::Response<ureq::Body>, Attempt> {
-        let mut request = self.agent.get(url);
-        if let Some(from) = from {
-            request = request.header("range", format!("bytes={from}-"));
+    /// Asks, and follows where the answer sends on to.
+    fn call(&self, url: &str, from: Option<u64>) -> Result<Answer, Attempt> {
+        let mut at = url.to_owned();
+        for _ in 0..REDIRECTIONS {
+            let answer = self.ask(&at, from)?;
+            match answer.redirection(&at) {
+                Some(next) => at = next,
+                None => return Ok(answer),
+            }
         }
+        let reason = "it sends on again and again".to_owned();
+        Err(Attempt::Fatal(HttpError::Transport { url: url.to_owned(), reason }))
+    }
+
+    fn ask(&self, url: &str, from: Option<u64>) -> Result<Answer, Attempt> {
         let proxy = match self.proxies.of_url(url) {
             Some(proxy) => Some(ureq::Proxy::new(&proxy).map_err(|error| {
                 // Its user name and password are nobody's business.
@@ -299,8 +312,27 @@ impl Client {
             })?),
             None => None,
         };
+        let plain = url.starts_with("http://") && !self.https_only;
+        if let Some(proxy) = proxy.as_ref().filter(|proxy| plain && is_plain(proxy)) {
+            return http_proxy::get(proxy, url, AGENT, from).map_err(|error| {
+                let shown = format!("{}:{}", proxy.host(), proxy.port());
+                Attempt::Again(again(format!("proxy {shown}: {error}")))
+            });
+        }
+        let mut request = self.agent.get(url);
+        if let Some(from) = from {
+            request = request.header("range", format!("bytes={from}-"));
+        }
         let request = request.config().proxy(proxy).https_only(self.https_only).build();
-        request.call().map_err(|error| Attempt::Again(again(error.to_string())))
+        let response = request.call().map_err(|error| Attempt::Again(again(error.to_string())))?;
+        let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        Ok(Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().iter().filter_map(header).collect(),
+            body: Box::new(response.into_body().into_with_config().limit(u64::MAX).reader()),
+        })
     }
 
     /// Waits before another attempt: as long as the server asked for, or longer each time.
@@ -321,13 +353,20 @@ fn again(reason: String) -> Again {
     Again { reason, after: None }
 }
 
+/// Whether a proxy is asked for unencrypted addresses as a whole, not for a tunnel.
+fn is_plain(proxy: &ureq::Proxy) -> bool {
+    proxy.protocol() == ureq::ProxyProtocol::Http
+}
+
 /// What an answer without content means.
-fn refusal(url: &str, response: &ureq::http::Response<ureq::Body>) -> Attempt {
+fn refusal(url: &str, answer: &Answer) -> Attempt {
     let url = url.to_owned();
-    match response.status().as_u16() {
+    match answer.status {
         status @ (404 | 410) => Attempt::Fatal(HttpError::NotFound { url, status }),
         status if status == 429 || status >= 500 => {
-            let after = retry_after(response);
+            // As a date it is passed over: the clocks may differ.
+            let after = answer.header("retry-after").and_then(|text| text.parse().ok());
+            let after = after.map(Duration::from_secs);
             if after.is_some_and(|after| after > LONGEST_PAUSE) {
                 let seconds = after.unwrap_or_default().as_secs();
                 let reason = format!("HTTP status {status}: it asks to wait for {seconds} s");
@@ -339,14 +378,8 @@ fn refusal(url: &str, response: &ureq::http::Response<ureq::Body>) -> Attempt {
     }
 }
 
-/// `Retry-After` in seconds. As a date it is passed over: the clocks may differ.
-fn retry_after(response: &ureq::http::Response<ureq::Body>) -> Option<Duration> {
-    let text = response.headers().get("retry-after")?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
-}
-
-fn content_length(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
-    response.headers().get("content-length")?.to_str().ok()?.trim().parse().ok()
+fn content_length(answer: &Answer) -> Option<u64> {
+    answer.header("content-length")?.parse().ok()
 }
 
 enum Attempt {
@@ -436,8 +469,8 @@ impl<'a> Transfer<'a> {
     }
 }
 
-fn range_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
-    let text = response.headers().get("content-range")?.to_str().ok()?;
+fn range_start(answer: &Answer) -> Option<u64> {
+    let text = answer.header("content-range")?;
     text.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
 }
 

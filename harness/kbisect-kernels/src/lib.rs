@@ -13,6 +13,7 @@ mod debug;
 mod files;
 mod hash;
 mod http;
+mod http_proxy;
 mod import;
 mod inspect;
 mod modules;

@@ -8,6 +8,7 @@ pub mod deb;
 pub mod gpg;
 pub mod mainline;
 pub mod module;
+pub mod proxy;
 pub mod rpm;
 pub mod server;
 pub mod snapshot;
