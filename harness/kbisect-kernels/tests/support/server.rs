@@ -53,6 +53,11 @@ impl Server {
         self.state.faults.lock().unwrap().entry(suffix.to_owned()).or_default().push(fault);
     }
 
+    /// Takes a fault back; says whether there was one.
+    pub fn take_fault(&self, suffix: &str) -> bool {
+        take_fault(&self.state, suffix).is_some()
+    }
+
     /// Lets a path stall; gives what tells that it does, and what releases it when dropped.
     pub fn stall(&self, suffix: &str) -> (Receiver<()>, Sender<()>) {
         let (reached, wait) = channel();

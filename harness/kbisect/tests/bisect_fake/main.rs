@@ -11,6 +11,10 @@ mod outcomes;
 mod place;
 mod selftest;
 mod series;
+#[allow(dead_code, reason = "these tests need a part of it")]
+#[path = "../../../kbisect-kernels/tests/support/server.rs"]
+mod server;
+mod sources;
 mod symptoms;
 mod trials;
 mod trouble;
