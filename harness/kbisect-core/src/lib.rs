@@ -6,6 +6,7 @@
 
 pub mod bayes;
 pub mod capture;
+pub mod changes;
 pub mod console;
 pub mod counters;
 pub mod evidence;

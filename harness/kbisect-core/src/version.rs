@@ -63,11 +63,32 @@ impl PackageVersion {
         self.0.rsplit_once('-').map(|(_, revision)| revision)
     }
 
+    /// The version without the marks of rebuilds for other releases: `6.12.57-1~bpo12+1` and
+    /// `6.12.57-1~deb12u1` are `6.12.57-1`, the same source.
+    #[must_use]
+    pub fn source(&self) -> Self {
+        let mut text = self.0.as_str();
+        while let Some((rest, mark)) = text.rsplit_once('~').filter(|(_, mark)| is_rebuild(mark)) {
+            debug_assert!(!mark.is_empty());
+            text = rest;
+        }
+        Self::parse(text).unwrap_or_else(|_| self.clone())
+    }
+
     /// The stable series that the version belongs to: its first two numbers (`6.12`).
     #[must_use]
     pub fn series(&self) -> String {
         self.upstream().split(['.', '~', '-', '+']).take(2).collect::<Vec<_>>().join(".")
     }
+}
+
+/// `bpo12+1`, `deb12u1`.
+fn is_rebuild(mark: &str) -> bool {
+    let numbers = |rest: Option<&str>, between: char| {
+        let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        rest.and_then(|rest| rest.split_once(between)).is_some_and(|(a, b)| number(a) && number(b))
+    };
+    numbers(mark.strip_prefix("bpo"), '+') || numbers(mark.strip_prefix("deb"), 'u')
 }
 
 impl fmt::Display for PackageVersion {
