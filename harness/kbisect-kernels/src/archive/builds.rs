@@ -1,11 +1,9 @@
 //! From packages to kernels: which packages make up one kernel, and which are the same kernel.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use kbisect_core::kernel::KernelId;
 use kbisect_core::version::PackageVersion;
-use regex::Regex;
 
 use crate::archive::index::SuiteIndex;
 use crate::candidate::PackageRef;
@@ -68,11 +66,7 @@ pub fn is_part_of(name: &str, flavour: &str) -> bool {
 /// The version without the mark of a rebuild for another release: `6.12.57-1~bpo12+1` and
 /// `6.12.57-1~deb12u1` are `6.12.57-1`, the same source.
 pub fn source_version(version: &PackageVersion) -> PackageVersion {
-    static REBUILD: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(~bpo[0-9]+\+[0-9]+|~deb[0-9]+u[0-9]+)+$").expect("a fixed pattern")
-    });
-    let text = REBUILD.replace(version.as_str(), "");
-    PackageVersion::parse(&text).unwrap_or_else(|_| version.clone())
+    version.source()
 }
 
 /// Content hash of a kernel that is made of packages.

@@ -123,6 +123,7 @@ pub struct Loader<'a> {
 enum Which {
     Kernels,
     Debug,
+    Changelogs,
 }
 
 struct Verified {
@@ -193,11 +194,29 @@ impl<'a> Loader<'a> {
         base_url: &str,
         suite: &str,
     ) -> Result<Vec<IndexEntry>, SuiteError> {
+        self.fresh(base_url, suite, Which::Debug)
+    }
+
+    /// Loads the packages of one suite that hold the kernel's changelog, from `base_url`.
+    pub fn changelog_packages(
+        &self,
+        base_url: &str,
+        suite: &str,
+    ) -> Result<Vec<IndexEntry>, SuiteError> {
+        self.fresh(base_url, suite, Which::Changelogs)
+    }
+
+    fn fresh(
+        &self,
+        base_url: &str,
+        suite: &str,
+        which: Which,
+    ) -> Result<Vec<IndexEntry>, SuiteError> {
         let place = Place::new(&self.dir, base_url, suite);
         let bytes = self.client.get(&place.url, INRELEASE_LIMIT)?;
         let verified = self.verify(&place, bytes)?;
         let file = self.check(&place, &verified.release)?;
-        self.entries(&place, &verified.release, &file, Which::Debug)
+        self.entries(&place, &verified.release, &file, which)
     }
 
     fn fetch(&self, place: &Place) -> Result<Vec<IndexEntry>, SuiteError> {
@@ -301,11 +320,21 @@ impl<'a> Loader<'a> {
         }
         let entries = read_packages(temp.path(), &file.path, which)
             .map_err(|source| SuiteError::Io { path: PathBuf::from(&plain), source })?;
-        let target = self.digest_path(&file.sha256, which);
-        let json = serde_json::to_vec(&entries).expect("plain texts and numbers");
-        files::write_atomically(&target, &json)
-            .map_err(|source| SuiteError::Io { path: target, source })?;
+        self.keep(&file.sha256, which, &entries)?;
+        if which == Which::Kernels {
+            // The end of a search asks for it, and the index is large: it is not fetched twice.
+            let more = read_packages(temp.path(), &file.path, Which::Changelogs)
+                .map_err(|source| SuiteError::Io { path: PathBuf::from(&plain), source })?;
+            self.keep(&file.sha256, Which::Changelogs, &more)?;
+        }
         Ok(entries)
+    }
+
+    fn keep(&self, sha256: &str, which: Which, entries: &[IndexEntry]) -> Result<(), SuiteError> {
+        let target = self.digest_path(sha256, which);
+        let json = serde_json::to_vec(entries).expect("plain texts and numbers");
+        files::write_atomically(&target, &json)
+            .map_err(|source| SuiteError::Io { path: target, source })
     }
 
     fn digest(&self, sha256: &str, which: Which) -> Option<Vec<IndexEntry>> {
@@ -316,6 +345,7 @@ impl<'a> Loader<'a> {
         let suffix = match which {
             Which::Kernels => "json",
             Which::Debug => "dbg.json",
+            Which::Changelogs => "log.json",
         };
         self.dir.join("index").join(format!("{sha256}.{suffix}"))
     }
@@ -331,6 +361,7 @@ fn read_packages(file: &Path, name: &str, which: Which) -> io::Result<Vec<IndexE
     let keep = match which {
         Which::Kernels => packages::is_kernel_package,
         Which::Debug => packages::is_debug_package,
+        Which::Changelogs => packages::is_changelog_package,
     };
     packages::read(BufReader::with_capacity(1 << 16, reader.take(PACKAGES_LIMIT)), keep)
 }

@@ -58,6 +58,15 @@ pub fn is_debug_package(name: &str) -> bool {
     name.starts_with("linux-image-") && name.ends_with("-dbg")
 }
 
+/// Package that holds the whole changelog of the kernel's source: the one in the image packages is
+/// cut short.
+pub const CHANGELOG_PACKAGE: &str = "linux-libc-dev";
+
+/// Whether a package holds the kernel's changelog.
+pub fn is_changelog_package(name: &str) -> bool {
+    name == CHANGELOG_PACKAGE
+}
+
 #[derive(Default)]
 struct Stanza {
     skip: bool,

@@ -72,6 +72,44 @@ pub fn extract(deb: &Path, choose: &dyn Fn(&Path) -> Option<PathBuf>) -> Result<
     })
 }
 
+/// Reads one file of a package, of at most `max` bytes; `None` when it is not there, or a link.
+pub fn read_file(deb: &Path, wanted: &Path, max: u64) -> Result<Option<Vec<u8>>, ImportError> {
+    let name = file_name(deb);
+    let mut found = None;
+    each_member(deb, "data.tar", &mut |reader| {
+        let broken = |error: std::io::Error| {
+            package_error(&name, format!("its contents are broken: {error}"))
+        };
+        let mut archive = tar::Archive::new(reader);
+        let mut names = LongNames::default();
+        for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
+            let mut entry = entry.map_err(broken)?;
+            if names.take(&mut entry).map_err(broken)? {
+                continue;
+            }
+            if n > MAX_ENTRIES {
+                return Err(ImportError::TooBig { file: name.clone(), limit: MAX_UNPACKED_MIB });
+            }
+            let path = names.path(&entry);
+            let ours = clean(&path).is_ok_and(|path| path == wanted);
+            if !ours || !entry.header().entry_type().is_file() {
+                continue;
+            }
+            if entry.size() > max {
+                let entry = path.to_string_lossy().into_owned();
+                let reason = "is larger than a file of its kind can be";
+                return Err(ImportError::Unsafe { file: name.clone(), entry, reason });
+            }
+            let mut data = Vec::new();
+            entry.take(max).read_to_end(&mut data).map_err(broken)?;
+            found = Some(data);
+            return Ok(());
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// Reads fields of a package's control file.
 pub fn control_field(deb: &Path, field: &str) -> Result<Option<String>, ImportError> {
     let name = file_name(deb);

@@ -1,0 +1,123 @@
+//! The commits between two kernels, out of a repository of the user's.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use kbisect_core::changes::{GIT_FORMAT, Segment, read_git_log};
+use kbisect_core::kernel::Kernel;
+
+/// Most bytes of a log that are read: 64 MiB hold 300,000 commits.
+const MAX_LOG: u64 = 64 << 20;
+
+/// Why there is no log. Displayed after "not available, because".
+#[derive(Debug, thiserror::Error)]
+pub enum GitLogError {
+    /// git cannot be started.
+    #[error("`git` cannot be started; install the package `git`")]
+    Start(#[source] io::Error),
+    /// Reading failed.
+    #[error("the log of `{}` cannot be read", repository.display())]
+    Read {
+        /// Folder.
+        repository: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder has no commit for a kernel.
+    #[error("`{}` has no tag {tag}", repository.display())]
+    NoTag {
+        /// Folder.
+        repository: PathBuf,
+        /// Tag.
+        tag: String,
+    },
+    /// git failed.
+    #[error("`git log` failed: {detail}")]
+    Failed {
+        /// Its last words.
+        detail: String,
+    },
+}
+
+/// Lists the commits that are in `new` and not in `old`, merges left out, the oldest first, and
+/// names their range.
+///
+/// # Errors
+/// [`GitLogError`].
+pub fn git_log(
+    repository: &Path,
+    old: &Kernel,
+    new: &Kernel,
+) -> Result<(String, Segment), GitLogError> {
+    let (old_tag, new_tag) = (tag(old), tag(new));
+    let old_id = commit(repository, &old_tag)?;
+    let new_id = commit(repository, &new_tag)?;
+    let mut command = git(repository);
+    command.args(["log", "--reverse", "--no-merges", "--no-color", "--name-only", "--no-renames"]);
+    command.args(["--no-show-signature", "--encoding=UTF-8", &format!("--format={GIT_FORMAT}")]);
+    command.arg(format!("{old_id}..{new_id}")).arg("--");
+    let mut child = command.stderr(Stdio::null()).spawn().map_err(GitLogError::Start)?;
+    let mut text = Vec::new();
+    let out = child.stdout.take().expect("it is a pipe");
+    let read = out.take(MAX_LOG).read_to_end(&mut text);
+    // When all was read it has ended, or is about to; else more is not wanted.
+    let cut = text.len() as u64 == MAX_LOG;
+    if cut || read.is_err() {
+        let _ = child.kill();
+    }
+    let status = child
+        .wait()
+        .and_then(|status| read.map(|_| status))
+        .map_err(|source| GitLogError::Read { repository: repository.to_owned(), source })?;
+    if !status.success() && !cut {
+        return Err(GitLogError::Failed { detail: status.to_string() });
+    }
+    let mut segment = read_git_log(&String::from_utf8_lossy(&text));
+    if cut {
+        segment.notes.push(format!("only the first {} MiB of the log were read", MAX_LOG >> 20));
+    }
+    if old.series() != new.series() {
+        segment.notes.push(format!(
+            "the range crosses from stable series {} to {}: what both got is listed, too",
+            old.series(),
+            new.series()
+        ));
+    }
+    Ok((format!("{old_tag}..{new_tag}"), segment))
+}
+
+/// The tag of a release, as upstream names it: `v6.12.57`, `v6.13-rc1`.
+fn tag(kernel: &Kernel) -> String {
+    format!("v{}", kernel.package_version.upstream().replace('~', "-"))
+}
+
+fn commit(repository: &Path, tag: &str) -> Result<String, GitLogError> {
+    let mut command = git(repository);
+    command.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
+    command.arg(format!("{tag}^{{commit}}")).stderr(Stdio::null());
+    let output = command.output().map_err(GitLogError::Start)?;
+    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let is_id = matches!(id.len(), 40 | 64) && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if output.status.success() && is_id {
+        return Ok(id);
+    }
+    Err(GitLogError::NoTag { repository: repository.to_owned(), tag: tag.to_owned() })
+}
+
+/// git in a repository, with what its configuration could start switched off.
+fn git(repository: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .arg("-C")
+        .arg(repository)
+        .args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=true"])
+        .env("LC_ALL", "C")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        // A partial clone would fetch what it lacks.
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
