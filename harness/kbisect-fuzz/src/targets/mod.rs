@@ -1,6 +1,7 @@
 //! The targets by name.
 
 mod capture;
+mod changelog;
 mod channel;
 mod console;
 mod counters;
@@ -24,7 +25,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     // What it reads several times, and its reports.
     Target { name: "console", body: console::target, memory: |len| (8 << 20) + 64 * len },
     Target { name: "channel", body: channel::target, memory: |len| (4 << 20) + 200 * len },
@@ -36,6 +37,8 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "qmp", body: qmp::target, memory: |len| (1 << 20) + 64 * len },
     Target { name: "journal", body: journal::target, memory: |len| (1 << 20) + 200 * len },
     Target { name: "flows", body: flows::target, memory: |len| (2 << 20) + 200 * len },
+    // Names of each change, and the change itself.
+    Target { name: "changelog", body: changelog::target, memory: |len| (4 << 20) + 400 * len },
     Target { name: "counters", body: counters::target, memory: |len| (1 << 20) + 200 * len },
 ];
 
