@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use kbisect_core::changes::WhatChanged;
 use kbisect_core::console::{Report, ReportKind};
 use kbisect_core::evidence::Decoded;
 use kbisect_core::kernel::Kernel;
@@ -274,6 +275,16 @@ pub struct DecodedTrace {
     /// The trace, or why there are no source lines.
     #[serde(flatten)]
     pub decoded: Decoded,
+}
+
+/// What changed between two kernels: the document `kbisect.changes/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangesDocument {
+    /// `kbisect.changes/1`.
+    pub schema: String,
+    /// The changes, the most suspect first, or why they are not known.
+    #[serde(flatten)]
+    pub changes: WhatChanged,
 }
 
 /// The scenarios that are known: the document `kbisect.scenarios/1`.

@@ -176,6 +176,15 @@ impl Dossier {
         }
     }
 
+    /// The kernels on both sides of the change that a bisection found, the older one first.
+    #[must_use]
+    pub fn sides(&self) -> Option<(&Kernel, &Kernel)> {
+        match self.story()?.sides().as_slice() {
+            [old, new] => Some((old.kernel, new.kernel)),
+            _ => None,
+        }
+    }
+
     /// The run's name: its id, or the name of its folder.
     pub(crate) fn name(&self) -> String {
         let id = self.journal.iter().find_map(|line| match &line.event {

@@ -1,9 +1,11 @@
 //! What recipients of a report ask for: each is here, here in part, or named as not available with
 //! the reason.
 
+use kbisect_core::changes::WhatChanged;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::trial::{SymptomKind, TrialRecord};
 
+use crate::changed;
 use crate::dossier::{Dossier, Subject};
 
 /// One thing that recipients ask for.
@@ -141,13 +143,25 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         ),
         field("bisection log", has(!single, "`--format bisect-log`", no_bisection)),
         field("runs", here(if single { "one" } else { "Trials" })),
-        field("what changed", missing("changelogs were not compared")),
+        field("what changed", if bisected { changed(dossier) } else { missing(no_bisection) }),
         field("recipients", missing("they follow from the commit, which is not known")),
         field("vmcore", vmcore(bad)),
         field("machine copies", here("result.json; `--format junit`, `--format ktap`")),
         field("flags", has(!single, "Series, Confidence", no_bisection)),
         field("manifest", here("SHA256SUMS in the bundle")),
     ]
+}
+
+fn changed(dossier: &Dossier) -> State {
+    let Subject::Bisection(result) = &dossier.subject else {
+        return missing(changed::NOT_COMPARED);
+    };
+    match (&result.changes, changed::ranking(result)) {
+        (_, Some(ranking)) if ranking.notes.is_empty() => here("What changed"),
+        (_, Some(ranking)) => State::Partly(format!("What changed; {}", ranking.notes.join("; "))),
+        (Some(WhatChanged::Unavailable { reason }), None) => State::Missing(reason.clone()),
+        (_, None) => missing(changed::NOT_COMPARED),
+    }
 }
 
 fn decoded(bad: Option<&TrialRecord>, crash: bool) -> State {

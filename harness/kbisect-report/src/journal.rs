@@ -14,7 +14,7 @@ pub const JOURNAL_NAME: &str = "journal.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/1";
 
 /// Events that this version understands.
-const EVENTS: [&str; 14] = [
+const EVENTS: [&str; 15] = [
     "began",
     "resumed",
     "trial-began",
@@ -24,6 +24,7 @@ const EVENTS: [&str; 14] = [
     "trial-ended",
     "symptom-chosen",
     "decoded",
+    "changes",
     "note",
     "interrupted",
     "failed",

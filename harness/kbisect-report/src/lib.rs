@@ -7,6 +7,7 @@
 
 mod bisect_log;
 mod bundle;
+mod changed;
 mod documents;
 mod dossier;
 mod doubt;
@@ -30,10 +31,11 @@ pub use bundle::{
     Bundle, BundleDocument, BundleError, BundleFile, BundleManifest, BundleOptions, Carries,
     LeftOut, Placeholder, Replacement,
 };
+pub use changed::changes_sentence;
 pub use documents::{
-    DebugDocument, DecodeDocument, DecodedTrace, DetectDocument, DetectedReport, DoctorAccelerator,
-    DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel,
-    ListedScenario, ListedState, ScannedFile, ScenariosDocument,
+    ChangesDocument, DebugDocument, DecodeDocument, DecodedTrace, DetectDocument, DetectedReport,
+    DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument, KernelsDocument,
+    ListedKernel, ListedScenario, ListedState, ScannedFile, ScenariosDocument,
 };
 pub use dossier::{Dossier, DossierError, Subject};
 

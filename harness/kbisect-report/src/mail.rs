@@ -7,6 +7,7 @@ use kbisect_core::search::Direction;
 use kbisect_core::trial::TrialRecord;
 
 use crate::bisect_log::{bisect_log, tag};
+use crate::changed;
 use crate::dossier::{Dossier, Subject};
 use crate::fields::{State, fields};
 use crate::story::duration;
@@ -16,6 +17,8 @@ use crate::text::{line, lines};
 const TRACE_LINES: usize = 40;
 /// Most lines of frames, counters or state.
 const STATE_LINES: usize = 20;
+/// Most changes that are named.
+const CHANGES: usize = 5;
 /// Where lines are broken. Traces and commands are left as they are.
 const WIDTH: usize = 76;
 
@@ -41,6 +44,7 @@ pub(crate) fn mail(dossier: &Dossier) -> String {
     table(&mut to, dossier);
     kind_of_kernels(&mut to, dossier);
     seen(&mut to, dossier);
+    changes(&mut to, dossier);
     confidence(&mut to, dossier);
     environment(&mut to, dossier);
     if let Some(log) = bisect_log(dossier) {
@@ -206,6 +210,25 @@ fn trace(to: &mut String, trial: &TrialRecord) {
         let _ =
             writeln!(to, "Console, line {}:\n{}", report.line, indented(&report.text, TRACE_LINES));
     }
+}
+
+/// The first changes of the ranking: the whole is in the other forms.
+fn changes(to: &mut String, dossier: &Dossier) {
+    let Subject::Bisection(result) = &dossier.subject else { return };
+    let Some(ranking) = changed::ranking(result) else { return };
+    heading(to, "What changed");
+    paragraph(to, &format!("{} {}", changed::changes_sentence(ranking), changed::NO_PROOF));
+    for ranked in ranking.top.iter().take(CHANGES) {
+        let subject = line(&ranked.change.subject, 300);
+        let text = format!("{}. {subject} ({})", ranked.rank, line(&ranked.origin(), 60));
+        let _ = writeln!(to, "{}", wrapped(&text, "   "));
+        let _ = writeln!(to, "   {}", wrapped(&line(&ranked.because(), 600), "   "));
+    }
+    for note in &ranking.notes {
+        to.push('\n');
+        let _ = writeln!(to, "{}", wrapped(&format!("Note: {}", line(note, 600)), ""));
+    }
+    to.push('\n');
 }
 
 fn confidence(to: &mut String, dossier: &Dossier) {

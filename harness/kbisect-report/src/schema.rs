@@ -4,7 +4,7 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 16] = [
+pub const SCHEMA_NAMES: [&str; 17] = [
     "bisect",
     "run",
     "selftest",
@@ -16,6 +16,7 @@ pub const SCHEMA_NAMES: [&str; 16] = [
     "kernels",
     "debug",
     "decode",
+    "changes",
     "scenarios",
     "bundle",
     "manifest",
@@ -43,6 +44,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "kernels" => include_str!("../schemas/kernels.json"),
         "debug" => include_str!("../schemas/debug.json"),
         "decode" => include_str!("../schemas/decode.json"),
+        "changes" => include_str!("../schemas/changes.json"),
         "scenarios" => include_str!("../schemas/scenarios.json"),
         "bundle" => include_str!("../schemas/bundle.json"),
         "manifest" => include_str!("../schemas/manifest.json"),

@@ -4,6 +4,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord, RunResult};
 use kbisect_core::trial::{CheckStatus, Symptom, TrialRecord, Verdict};
 
+use crate::changed;
 use crate::story::{Story, count, duration};
 use crate::text::line;
 
@@ -14,6 +15,9 @@ const WIDTH: usize = 400;
 const CULPRITS: usize = 8;
 /// Most notices that are told; the report has all.
 const NOTICES: usize = 2;
+
+/// Most changes that are named.
+const CHANGES: usize = 5;
 
 /// Colours of a terminal (ECMA-48).
 #[derive(Clone, Copy)]
@@ -56,7 +60,8 @@ impl Lines {
     }
 }
 
-/// Sums up a bisection in at most 12 lines, each ended by a line break.
+/// Sums up a bisection in at most 12 lines, each ended by a line break, and at most 7 more of what
+/// changed.
 ///
 /// Text from guests has its control characters spelled out, with `color` or without.
 #[must_use]
@@ -97,6 +102,7 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
         [one] => lines.push("warning", one),
         many => lines.push("warnings", &format!("{} (see the report): {}", many.len(), many[0])),
     }
+    changes(&mut lines, result);
     lines.push("report", &format!("{}/report.md", result.run_dir));
     match story.resume() {
         Some(resume) => lines.push("go on", &resume),
@@ -139,6 +145,23 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
     lines.push("report", &format!("{}/report.md", result.run_dir));
     lines.push("repeat", &trial.repeat);
     lines.text
+}
+
+/// The most suspect changes.
+fn changes(lines: &mut Lines, result: &BisectResult) {
+    let Some(ranking) = changed::ranking(result) else { return };
+    lines.push("changed", &changed::changes_sentence(ranking));
+    for ranked in ranking.top.iter().take(CHANGES) {
+        let subject = line(&ranked.change.subject, 120);
+        let because = ranked.because();
+        lines.push(
+            &format!("  {}", ranked.rank),
+            &format!("{subject} ({}): {because}", ranked.origin()),
+        );
+    }
+    if let [one, ..] = ranking.notes.as_slice() {
+        lines.push("", one);
+    }
 }
 
 /// `6.12.57 (6.12.57-1, cloud-amd64, debian:trixie)`.

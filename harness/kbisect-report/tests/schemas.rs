@@ -11,8 +11,8 @@ use kbisect_core::gate::GateResult;
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_core::selftest::SelftestResult;
 use kbisect_report::{
-    BundleDocument, BundleManifest, DebugDocument, DecodeDocument, DetectDocument, DoctorDocument,
-    ErrorDocument, KernelsDocument, SCHEMA_NAMES, ScenariosDocument, schema,
+    BundleDocument, BundleManifest, ChangesDocument, DebugDocument, DecodeDocument, DetectDocument,
+    DoctorDocument, ErrorDocument, KernelsDocument, SCHEMA_NAMES, ScenariosDocument, schema,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -36,6 +36,7 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("kernels", of::<KernelsDocument>("kernels", "The kernels that are known.")),
         ("debug", of::<DebugDocument>("debug", "Files with the debug information of a kernel.")),
         ("decode", of::<DecodeDocument>("decode", "Traces with source lines.")),
+        ("changes", of::<ChangesDocument>("changes", "What changed between two kernels.")),
         ("scenarios", of::<ScenariosDocument>("scenarios", "The scenarios that are known.")),
         ("bundle", of::<BundleDocument>("bundle", "A bundle that was written.")),
         ("manifest", of::<BundleManifest>("manifest", "How a bundle was made.")),

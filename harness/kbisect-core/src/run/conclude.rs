@@ -65,6 +65,10 @@ impl BisectResult {
             confidence: Confidence { level: "none".to_owned(), statement: "no answer".to_owned() },
             reason: None,
             doubt: None,
+            changes: events.iter().rev().find_map(|event| match event {
+                RunEvent::Changes { changes } => Some(changes.as_ref().clone()),
+                _ => None,
+            }),
             series: series_of(&plan, &trials),
             warnings: plan.warnings.clone(),
             scenario: plan.scenario.clone(),

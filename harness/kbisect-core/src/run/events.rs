@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Plan, SymptomChoice};
 use crate::bayes;
+use crate::changes::WhatChanged;
 use crate::evidence::Decoded;
 use crate::search::{Mark, Outcome, Role};
 use crate::trial::{CheckResult, Phase, Symptom, TrialRecord};
@@ -82,6 +83,11 @@ pub enum RunEvent {
         /// What came of it.
         decoded: Decoded,
     },
+    /// The changes between the two sides were ranked, or could not be. Of several, the last counts.
+    Changes {
+        /// What came of it.
+        changes: Box<WhatChanged>,
+    },
     /// Something the user should know.
     Note {
         /// One line.
@@ -117,12 +123,18 @@ pub struct JournalLine {
 }
 
 /// Sums the time between events, leaving out the gap before each resumption, and the time that it
-/// took to decode a trace: that can be done days later.
+/// took to decode a trace or to rank changes: that can be done days later.
 #[must_use]
 pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
     let millis: u64 = lines
         .windows(2)
-        .filter(|pair| !matches!(pair[1].event, RunEvent::Resumed | RunEvent::Decoded { .. }))
+        .filter(|pair| {
+            let later = &pair[1].event;
+            !matches!(
+                later,
+                RunEvent::Resumed | RunEvent::Decoded { .. } | RunEvent::Changes { .. }
+            )
+        })
         .map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms))
         .sum();
     millis as f64 / 1000.0

@@ -114,6 +114,12 @@ pub struct PlanOptions {
     /// Folder with the debug information of modules that goes with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub debug_modules: Option<String>,
+    /// What changed between the two sides is not looked up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_changes: bool,
+    /// Git repository whose log is ranked in place of the distribution's changelog.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
 }
 
 impl Default for PlanOptions {
@@ -130,6 +136,8 @@ impl Default for PlanOptions {
             debug_info: false,
             vmlinux: None,
             debug_modules: None,
+            no_changes: false,
+            git: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environment, SymptomChoice};
 use crate::bayes;
+use crate::changes::WhatChanged;
 use crate::kernel::Kernel;
 use crate::search::Direction;
 use crate::trial::{Symptom, TrialRecord};
@@ -114,6 +115,9 @@ pub struct BisectResult {
     /// Under doubt: failure rates, credible candidates, what is left unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
+    /// What changed between the two sides, the most suspect first, or why that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<WhatChanged>,
     /// All trials in order.
     pub trials: Vec<TrialRecord>,
     /// The series with what became of each kernel.

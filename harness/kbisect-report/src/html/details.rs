@@ -1,15 +1,20 @@
 //! The sections after the story: checks, trials, confidence, environment, commands, files.
 
+use kbisect_core::changes::RankedChange;
 use kbisect_core::kernel::Kernel;
 use maud::{Markup, html};
 
 use super::parts::{block, cell, check, code, facts, paragraph, table, verdict_word};
+use crate::changed;
 use crate::dossier::{Dossier, Subject};
 use crate::doubt;
 use crate::fields::{self, State};
 use crate::journal::JOURNAL_NAME;
 use crate::story::{count, duration};
 use crate::text::utc;
+
+/// Changes that are shown at once; the others are behind a click.
+const SUSPECTS: usize = 8;
 
 /// Checks of the good and the bad trial.
 pub(super) fn checks(dossier: &Dossier) -> Markup {
@@ -65,6 +70,45 @@ pub(super) fn trials(dossier: &Dossier) -> Markup {
         h2 { "Trials" }
         (table(&["trial", "began (UTC)", "version", "verdict", "symptom or reason", "took"], rows))
         p.soft { (count(result.trials.len(), "trial")) " in " (duration(result.wall_s)) "." }
+    }
+}
+
+/// What changed between the two sides, the most suspect first.
+pub(super) fn changes(dossier: &Dossier) -> Markup {
+    let Subject::Bisection(result) = &dossier.subject else { return html! {} };
+    if result.changes.is_none() {
+        return html! {};
+    }
+    let ranking = changed::ranking(result);
+    let row = |ranked: &RankedChange| {
+        vec![
+            html! { (ranked.rank) },
+            html! { (cell(&changed::subject(ranked))) },
+            html! { (cell(&ranked.origin())) },
+            html! { (cell(&ranked.because())) },
+        ]
+    };
+    let head = ["", "change", "came with", "why here"];
+    html! {
+        h2 { "What changed" }
+        @if let Some(why) = changed::unavailable(result) { p { (paragraph(&why)) } }
+        @if let Some(ranking) = ranking {
+            p { (paragraph(&changed::changes_sentence(ranking))) " " (changed::NO_PROOF) }
+            @let (first, further) = ranking.top.split_at(ranking.top.len().min(SUSPECTS));
+            @if !first.is_empty() { (table(&head, first.iter().map(row))) }
+            @if !further.is_empty() {
+                details {
+                    summary { "The next " (further.len()) }
+                    (table(&head, further.iter().map(row)))
+                }
+            }
+            @if !ranking.notes.is_empty() {
+                ul.plain { @for note in &ranking.notes { li { (paragraph(note)) } } }
+            }
+            @if let Some(sha256) = changed::checksum(ranking).and_then(code) {
+                p.soft { "The package that was read has the SHA-256 " (sha256) "." }
+            }
+        }
     }
 }
 

@@ -34,6 +34,7 @@ pub fn html(dossier: &Dossier) -> String {
                     (series(dossier))
                     (seen::section(dossier))
                     (details::checks(dossier))
+                    (details::changes(dossier))
                     (timeline::section(dossier))
                     (details::trials(dossier))
                     (details::confidence(dossier))

@@ -9,6 +9,7 @@ use kbisect_core::trial::TrialRecord;
 
 use super::evidence;
 use super::parts::{self, CELL, put, table};
+use crate::changed;
 use crate::dossier::as_kbisect;
 use crate::doubt;
 use crate::extra::Extra;
@@ -27,6 +28,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
     verdict(&mut to, &story);
     what_was_seen(&mut to, &story);
     side_by_side(&mut to, &story);
+    changes(&mut to, result);
     series(&mut to, &story);
     trials(&mut to, &story);
     evidence::unrelated(&mut to, result);
@@ -142,6 +144,36 @@ fn side_by_side(to: &mut String, story: &Story<'_>) {
             ]
         });
         table(to, &["frames", &good_label, &bad_label], rows);
+    }
+}
+
+/// What changed between the two sides, the most suspect first.
+fn changes(to: &mut String, result: &BisectResult) {
+    if result.changes.is_none() {
+        return;
+    }
+    put!(to, "## What changed");
+    put!(to);
+    if let Some(why) = changed::unavailable(result) {
+        put!(to, "{}", prose(&why, 1000));
+        put!(to);
+    }
+    let Some(ranking) = changed::ranking(result) else { return };
+    put!(to, "{} {}", prose(&changed::changes_sentence(ranking), 1000), changed::NO_PROOF);
+    put!(to);
+    let rows = ranking.top.iter().map(|ranked| {
+        vec![
+            ranked.rank.to_string(),
+            prose(&changed::subject(ranked), CELL),
+            prose(&ranked.origin(), CELL),
+            prose(&ranked.because(), CELL),
+        ]
+    });
+    table(to, &["rank", "change", "came with", "why here"], rows);
+    parts::list(to, &ranking.notes);
+    if let Some(sha256) = changed::checksum(ranking) {
+        put!(to, "The package that was read has the SHA-256 {}.", code(sha256));
+        put!(to);
     }
 }
 

@@ -9,7 +9,10 @@ use kbisect_core::workers::{Workers, WorkersError};
 use kbisect_kernels::Source;
 use kbisect_report::{Format, FormatError};
 
-use super::{CheckArgs, DoubtArgs, KernelsArgs, Series, words};
+use super::{
+    ChangesArgs, ChangesOptions, CheckArgs, DecodeArgs, DoubtArgs, EvidenceArgs, KernelsArgs,
+    Series, words,
+};
 
 /// Find which kernel version broke a network service.
 #[derive(Parser, Debug)]
@@ -66,6 +69,9 @@ pub enum Command {
     /// Find the source lines of a kernel's trace, in a run or in a console log
     #[command(after_help = words::DECODE_AFTER)]
     Decode(DecodeArgs),
+    /// Rank what changed between two kernels, for a run or for a scenario
+    #[command(after_help = words::CHANGES_AFTER)]
+    Changes(ChangesArgs),
     /// Print the report of a run again, in any form, or bundle everything about it
     #[command(after_help = words::REPORT_AFTER)]
     Report(ReportArgs),
@@ -216,6 +222,9 @@ pub struct BisectArgs {
     /// How many at once.
     #[command(flatten)]
     pub workers: WorkersArgs,
+    /// What is made of the answer.
+    #[command(flatten)]
+    pub changes: ChangesOptions,
     /// Where it runs.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -265,43 +274,6 @@ pub struct SettingArgs {
     /// Machines: `split` (candidate and peer) or `single` (all nodes in one; needs less memory)
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub placement: Placement,
-    /// Folder that runs are written to
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
-}
-
-/// What is kept of failures, beyond what always is.
-#[derive(Args, Clone, Debug, Default)]
-pub struct EvidenceArgs {
-    /// Dump the guest's memory when its kernel crashes or hangs, for the `crash` utility
-    #[arg(long, help_heading = "Evidence")]
-    pub vmcore: bool,
-    /// Fetch the culprit's debug package (280 MB) to show source lines in its trace
-    #[arg(long, help_heading = "Evidence", conflicts_with = "vmlinux")]
-    pub debug_info: bool,
-    /// Kernel with debug information, for source lines in the culprit's trace
-    #[arg(long, value_name = "FILE", help_heading = "Evidence")]
-    pub vmlinux: Option<PathBuf>,
-    /// Folder that holds NAME.ko files with debug information [default: that of the vmlinux]
-    #[arg(long, value_name = "DIR", help_heading = "Evidence", requires = "vmlinux")]
-    pub debug_modules: Option<PathBuf>,
-}
-
-/// Arguments of `kbisect decode`.
-#[derive(Args, Debug)]
-pub struct DecodeArgs {
-    /// A run (its folder, or its name below the results folder), or a console log; `-` is standard input
-    #[arg(value_name = "RUN|FILE")]
-    pub target: PathBuf,
-    /// Kernel of an archive whose debug package is fetched [default: that of the run's failed trial]
-    #[arg(long, value_name = "KERNEL", conflicts_with = "vmlinux")]
-    pub kernel: Option<String>,
-    /// Kernel with debug information
-    #[arg(long, value_name = "FILE")]
-    pub vmlinux: Option<PathBuf>,
-    /// Folder that holds NAME.ko files with debug information [default: that of the vmlinux]
-    #[arg(long, value_name = "DIR", requires = "vmlinux")]
-    pub debug_modules: Option<PathBuf>,
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,

@@ -1,8 +1,10 @@
 //! The command line: what can be typed, and what it means.
 
 mod args;
+mod changes;
 mod check;
 mod doubt;
+mod evidence;
 mod form;
 mod kernels;
 mod range;
@@ -11,13 +13,15 @@ mod words;
 #[cfg(test)]
 pub use args::SourceName;
 pub use args::{
-    AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DecodeArgs, DetectArgs,
-    DoctorArgs, Endpoint, EvidenceArgs, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs,
-    NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand,
-    SchemaArgs, SelftestArgs, SettingArgs, ShellOn, WatchArgs, WorkersArgs,
+    AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs,
+    Endpoint, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs, NewScenarioArgs, Placement,
+    ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs,
+    SettingArgs, ShellOn, WatchArgs, WorkersArgs,
 };
+pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
 pub use doubt::DoubtArgs;
+pub use evidence::{DecodeArgs, EvidenceArgs};
 pub use form::{Form, parse};
 pub use kernels::{
     AddArgs, DebugArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs,

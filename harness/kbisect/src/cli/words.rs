@@ -122,6 +122,18 @@ Examples:
 
 The trace becomes a part of the run's record, and of its reports.";
 
+pub const CHANGES_AFTER: &str = "\
+Examples:
+  kbisect changes RUN                                  by the changelog in the distribution's package
+  kbisect changes RUN --git ../linux                   by the log of a repository that has the tags
+  kbisect changes 6.12.57..6.12.69 --scenario connlimit
+  kbisect changes 6.12.57..6.12.69 --scenario connlimit --changelog changelog.Debian.gz
+
+Changes are ranked by the names that they have in common with the failure's trace and with what the
+scenario uses; a name counts the more, the fewer changes have it. It is an order to read them in, no
+proof. The ranking becomes a part of the run's record, and of its reports. Without --no-changes, a
+bisection makes it at its end.";
+
 pub const REPORT_AFTER: &str = "\
 Examples:
   kbisect report RUN                                   the report as Markdown, for a ticket

@@ -38,6 +38,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Image(args)) => done(image::image(args, global)),
         Some(Command::Detect(args)) => done(detect::detect(args, global)),
         Some(Command::Decode(args)) => done(run::decode(args, global)),
+        Some(Command::Changes(args)) => done(run::changes(args, global)),
         Some(Command::Report(args)) => done(report::report(args, global)),
         Some(Command::Schema(args)) => done(schema::schema(args, global)),
         Some(Command::Completions(args)) => done(completions::completions(args, global)),

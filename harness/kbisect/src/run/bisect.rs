@@ -11,6 +11,7 @@ use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::{Dossier, Format};
 
+use super::changes::{Origin, Ranker};
 use super::context::{Base, Context, existing_run};
 use super::decode::{Decoder, Sources};
 use super::dispatch::Dispatch;
@@ -200,7 +201,10 @@ impl Bisection<'_> {
         for warning in &self.plan.warnings {
             self.context.base.ui.note(&format!("warning: {warning}"));
         }
-        let result = self.drive(symptom::may_ask(global)).and_then(|()| self.decode());
+        let result = self
+            .drive(symptom::may_ask(global))
+            .and_then(|()| self.decode())
+            .and_then(|()| self.changes());
         self.context.base.ui.finish();
         match result {
             Ok(()) => conclude(&self.journal, self.folder, global),
@@ -259,6 +263,26 @@ impl Bisection<'_> {
             Decoder { store: &base.store, settings: &base.settings, progress: base.progress() };
         if let Some(decoded) = work.record(record, &sources) {
             self.journal.append(RunEvent::Decoded { number: record.number, decoded })?;
+        }
+        Ok(())
+    }
+
+    /// Ranks what changed between the two sides, if there are two. Whatever keeps it from that is
+    /// told, and is no failure of the run.
+    fn changes(&mut self) -> anyhow::Result<()> {
+        if self.plan.options.no_changes {
+            return Ok(());
+        }
+        let base = &self.context.base;
+        let origin = match &self.plan.options.git {
+            Some(folder) => Origin::Git(PathBuf::from(folder)),
+            None => Origin::Archive,
+        };
+        let dossier = Dossier::of_journal(self.folder, self.journal.lines.clone(), None)?;
+        let progress = base.progress();
+        let work = Ranker { settings: &base.settings, progress: progress.as_ref(), origin };
+        if let Some(changes) = work.of_run(&dossier, Some(&self.context.scenario), None) {
+            self.journal.append(RunEvent::Changes { changes: Box::new(changes) })?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! journal records what happened, and all that is printed or written follows from it.
 
 mod bisect;
+mod changes;
 mod check;
 mod context;
 mod decode;
@@ -24,6 +25,7 @@ mod trial;
 mod workers;
 
 pub use bisect::{bisect, resume};
+pub use changes::changes;
 pub use check::check;
 pub use decode::decode;
 pub use one::run_one;

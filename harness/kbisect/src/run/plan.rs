@@ -64,6 +64,8 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
             debug_info: args.trial.evidence.debug_info,
             vmlinux: absolute(args.trial.evidence.vmlinux.as_deref()),
             debug_modules: absolute(args.trial.evidence.debug_modules.as_deref()),
+            no_changes: args.changes.no_changes,
+            git: absolute(args.changes.git.as_deref()),
         },
         warnings,
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kbisect_core::changes::WhatChanged;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::run::{RunEvent, choice_words};
 use kbisect_core::trial::CheckStatus;
@@ -119,6 +120,13 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::Decoded { number, decoded: Decoded::Unavailable { reason } } => Some(format!(
             "trace of trial {number} not decoded: no debug information, because {reason}"
         )),
+        RunEvent::Changes { changes } => match changes.as_ref() {
+            // The summary has them.
+            WhatChanged::Ranked(_) => None,
+            WhatChanged::Unavailable { reason } => {
+                Some(format!("what changed is not available, because {reason}"))
+            }
+        },
         // Told as an error, with what to do about it, or as the summary.
         RunEvent::Interrupted
         | RunEvent::Failed { .. }

@@ -97,7 +97,10 @@ impl View {
             | RunEvent::Ended { .. }
             | RunEvent::Decided { .. } => self.running.clear(),
             RunEvent::Checked { number, .. } => self.say(*number, ""),
-            RunEvent::SymptomChosen { .. } | RunEvent::Decoded { .. } | RunEvent::Note { .. } => {}
+            RunEvent::SymptomChosen { .. }
+            | RunEvent::Decoded { .. }
+            | RunEvent::Changes { .. }
+            | RunEvent::Note { .. } => {}
         }
     }
 
