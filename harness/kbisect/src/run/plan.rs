@@ -212,6 +212,10 @@ pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
         "reference nodes run {}; QEMU {} with {}\n",
         plan.reference.package_version, environment.qemu, environment.accelerator
     );
+    let workers = plan.options.workers.get();
+    if workers > 1 {
+        text += &format!("{workers} trials run side by side\n");
+    }
     for warning in &plan.warnings {
         text += &format!("warning: {warning}\n");
     }

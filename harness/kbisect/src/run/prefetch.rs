@@ -108,3 +108,48 @@ impl List {
         Some(candidate)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kbisect_kernels::CandidateState;
+
+    use super::*;
+    use crate::ui::tests::kernel;
+
+    fn candidate(version: &str) -> Candidate {
+        Candidate {
+            kernel: kernel(version),
+            packages: Vec::new(),
+            state: CandidateState::Downloadable { bytes: 5 },
+            also_in: Vec::new(),
+            other_builds: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn taken(list: &mut List) -> Vec<String> {
+        let next = || list.take().map(|candidate| candidate.kernel.version);
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn what_was_asked_for_last_comes_first_and_once() {
+        let wanted = ["6.1.1", "6.1.2", "6.1.3"].map(candidate).into();
+        let mut list = List { wanted, ..List::default() };
+        assert_eq!(list.take().unwrap().kernel.version, "6.1.1");
+        // The others are not likely any more.
+        list.wanted = ["6.1.9", "6.1.1", "6.1.2"].map(candidate).into();
+        assert_eq!(taken(&mut list), ["6.1.9", "6.1.2"]);
+        list.wanted = ["6.1.9"].map(candidate).into();
+        assert_eq!(taken(&mut list), [""; 0]);
+    }
+
+    #[test]
+    fn nobody_waits_for_wishes_that_cannot_come() {
+        let wishes = Arc::new(Wishes::default());
+        let theirs = Arc::clone(&wishes);
+        let waits = std::thread::spawn(move || theirs.next());
+        drop(Prefetch { wishes });
+        assert!(waits.join().unwrap().is_none());
+    }
+}

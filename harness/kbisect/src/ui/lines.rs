@@ -141,6 +141,10 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
 pub fn place(number: u32, estimated_left: usize, view: &View) -> String {
     match view.beliefs().belief() {
         Some(_) => number.to_string(),
+        // Of several, numbers are no measure: one that was cancelled leaves its own to another.
+        None if view.trial(number).is_some_and(|trial| trial.worker.is_some()) => {
+            format!("{number} of about {}", view.in_all().max(number as usize))
+        }
         None => count(number, estimated_left),
     }
 }
@@ -207,7 +211,7 @@ mod tests {
             line(&event, &view, Detail::All, Paint::new(false)).unwrap()
         };
         let began = said(super::super::view::tests::beside(3, 4, 4, Some(2)));
-        assert_eq!(began, "trial 3 of about 6, worker 2: 6.12.4");
+        assert_eq!(began, "trial 3 of about 4, worker 2: 6.12.4");
         said(super::super::view::tests::beside(4, 2, 3, Some(1)));
         let result = kbisect_core::trial::CheckResult {
             name: "http".to_owned(),

@@ -10,3 +10,5 @@ mod terminal;
 mod view;
 
 pub use screen::Ui;
+#[cfg(test)]
+pub use view::tests;

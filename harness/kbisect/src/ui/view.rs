@@ -116,6 +116,13 @@ impl View {
         self.running.iter().find(|trial| trial.number == number)
     }
 
+    /// Trials of the whole run, as far as the newest one tells.
+    #[must_use]
+    pub fn in_all(&self) -> usize {
+        let left = self.running.last().map_or(0, |trial| trial.estimated_left.saturating_sub(1));
+        self.walls.len() + self.running.len() + left
+    }
+
     /// Notes what the current step of a trial does.
     pub fn say(&mut self, number: u32, doing: &str) {
         if let Some(trial) = self.running.iter_mut().find(|trial| trial.number == number) {

@@ -25,6 +25,25 @@ fn the_connlimit_regression_is_found() {
     host.assert_no_machine_left();
 }
 
+/// Four emulated machines at once: slower each, but with the verdicts of one trial at a time.
+#[test]
+fn two_workers_find_the_connlimit_regression() {
+    let host = Host::hold();
+    let result = host.run("6.12.43..6.12.96 --scenario connlimit --workers 2").document(0);
+    assert_eq!(result["outcome"], "found");
+    assert_eq!(result["last_good"]["version"], "6.12.57");
+    assert_eq!(result["first_bad"]["version"], "6.12.69");
+    assert_eq!(result["symptom"]["kind"], "lost-ingress");
+    let trials = result["trials"].as_array().unwrap();
+    let of = |verdict: &str| trials.iter().filter(|trial| trial["verdict"] == verdict).count();
+    assert_eq!(of("good") + of("bad") + of("infra"), trials.len(), "{trials:?}");
+    let journal = std::fs::read_to_string(host.run_folder().join("journal.jsonl")).unwrap();
+    for worker in [1, 2] {
+        assert!(journal.contains(&format!("\"worker\":{worker}")), "worker {worker} was idle");
+    }
+    host.assert_no_machine_left();
+}
+
 #[test]
 fn the_connlimit_fix_is_found() {
     let host = Host::hold();
