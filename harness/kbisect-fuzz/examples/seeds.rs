@@ -18,7 +18,8 @@ fn main() -> Result<()> {
     channel()?;
     captures()?;
     flows()?;
-    packages()
+    packages()?;
+    rpms()
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) -> Result<()> {
@@ -194,6 +195,59 @@ fn packages() -> Result<()> {
     long[156] = b'L';
     mend(&mut long[..512]);
     write("deb", "long-name.deb", &deb("", control, long)?)
+}
+
+fn rpms() -> Result<()> {
+    let image = "./lib/modules/6.12.57/vmlinuz";
+    let module = "./usr/lib/modules/6.12.57/kernel/net/a.ko";
+    let files: [(&str, &[u8]); 3] =
+        [(image, b"image"), (module, b"module"), ("./boot/config-6.12.57", b"CONFIG_A=y\n")];
+    let payload = cpio(&files);
+    write("rpm", "gzip.rpm", &rpm("gzip", &gz(&payload)?))?;
+    write("rpm", "xz.rpm", &rpm("xz", &xz(&payload)?))?;
+    write("rpm", "zstd.rpm", &rpm("zstd", &zstd::encode_all(&payload[..], 1)?))?;
+    let packed: [(&str, &[u8]); 1] = [(&format!("{module}.xz"), &xz(b"module")?)];
+    write("rpm", "packed-modules.rpm", &rpm("gzip", &gz(&cpio(&packed))?))?;
+    for (name, path) in
+        [("dot-dot.rpm", "./lib/modules/../../../x"), ("absolute.rpm", "/etc/passwd")]
+    {
+        write("rpm", name, &rpm("gzip", &gz(&cpio(&[(path, b"x")]))?))?;
+    }
+    write("rpm", "no-archive.rpm", &rpm("gzip", &gz(b"no archive")?))
+}
+
+/// Lead, a signature header with nothing in it, a header with name and compressor, payload.
+fn rpm(compressor: &str, payload: &[u8]) -> Vec<u8> {
+    let header = |tags: &[(u32, &str)]| {
+        let (mut index, mut values) = (Vec::new(), Vec::new());
+        for (tag, text) in tags {
+            for number in [*tag, 6, values.len() as u32, 1] {
+                index.extend(number.to_be_bytes());
+            }
+            values.extend(text.bytes().chain([0]));
+        }
+        let sizes = [tags.len() as u32, values.len() as u32].map(u32::to_be_bytes).concat();
+        [vec![0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0], sizes, index, values].concat()
+    };
+    let mut lead = vec![0xed, 0xab, 0xee, 0xdb, 3, 0];
+    lead.resize(96, 0);
+    let main = header(&[(1000, "kernel-core"), (1125, compressor)]);
+    [lead, header(&[]), main, payload.to_vec()].concat()
+}
+
+fn cpio(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (path, data) in entries.iter().chain(&[("TRAILER!!!", &b""[..])]) {
+        let length = path.len() as u32 + 1;
+        let fields = [1, 0o100_644, 0, 0, 1, 0, data.len() as u32, 0, 0, 0, 0, length, 0];
+        archive.extend(b"070701");
+        archive.extend(fields.map(|field: u32| format!("{field:08x}")).concat().bytes());
+        archive.extend(path.bytes().chain([0]));
+        archive.resize(archive.len().next_multiple_of(4), 0);
+        archive.extend(*data);
+        archive.resize(archive.len().next_multiple_of(4), 0);
+    }
+    archive
 }
 
 fn ar(members: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {

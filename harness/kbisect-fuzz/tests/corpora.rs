@@ -62,4 +62,4 @@ macro_rules! replay {
     };
 }
 
-replay!(console channel capture dumps scenario deb qmp journal flows counters changelog);
+replay!(console channel capture dumps scenario deb rpm qmp journal flows counters changelog);

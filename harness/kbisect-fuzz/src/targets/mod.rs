@@ -25,7 +25,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     // What it reads several times, and its reports.
     Target { name: "console", body: console::target, memory: |len| (8 << 20) + 64 * len },
     Target { name: "channel", body: channel::target, memory: |len| (4 << 20) + 200 * len },
@@ -34,6 +34,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "scenario", body: scenario::target, memory: |len| (4 << 20) + 400 * len },
     // A few files wait in memory, and decompressors have windows.
     Target { name: "deb", body: deb::target, memory: |len| (32 << 20) + 64 * len },
+    Target { name: "rpm", body: deb::rpm, memory: |len| (32 << 20) + 64 * len },
     Target { name: "qmp", body: qmp::target, memory: |len| (1 << 20) + 64 * len },
     Target { name: "journal", body: journal::target, memory: |len| (1 << 20) + 200 * len },
     Target { name: "flows", body: flows::target, memory: |len| (2 << 20) + 200 * len },
