@@ -65,7 +65,10 @@ impl Method {
         let target = target_symptom(events.clone());
         let untestable = untestable(plan, target);
         let mut method = match plan.options.doubt {
-            Some(settings) => {
+            Some(mut settings) => {
+                if let Some(runs) = events.clone().into_iter().filter_map(budget_runs).last() {
+                    settings.budget = runs;
+                }
                 let history = History::list(plan.series.len()).map_err(NoisySearchError::from)?;
                 Self::Doubt(Box::new(NoisySearch::new(history, settings, &untestable)?))
             }
@@ -186,6 +189,14 @@ impl Method {
             Self::Halving(_) => None,
             Self::Doubt(search) => Some(search),
         }
+    }
+}
+
+/// The runs that a budget allows from an event on.
+fn budget_runs(event: &RunEvent) -> Option<Option<u32>> {
+    match event {
+        RunEvent::BudgetSet { runs, .. } => Some(*runs),
+        _ => None,
     }
 }
 

@@ -16,16 +16,20 @@ pub(crate) struct Row<'a> {
     pub(crate) culprit: String,
 }
 
-/// The versions that were run, in their order; none without doubt.
+/// A version that was not run has a row from this probability on.
+const LIKELY: f64 = 0.005;
+
+/// The versions that were run or may have brought the change, in their order; none without doubt.
 pub(crate) fn rows(result: &BisectResult) -> Vec<Row<'_>> {
-    let with = |entry: &'_ kbisect_core::run::SeriesEntry| entry.belief.is_some();
     result
         .series
         .iter()
-        .filter(|entry| with(entry))
         .filter_map(|entry| {
             let belief = entry.belief.as_ref()?;
             let tally = belief.tally;
+            if tally.runs() + tally.infra == 0 && belief.culprit < LIKELY {
+                return None;
+            }
             let more = not_counted(tally).map(|why| format!(" (not counted: {why})"));
             let more = more.unwrap_or_default();
             Some(Row {
@@ -82,7 +86,7 @@ pub(crate) fn sentences(result: &BisectResult) -> Vec<String> {
 }
 
 /// A probability for people.
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
         p if !p.is_finite() => "unknown".to_owned(),

@@ -14,9 +14,10 @@ pub const JOURNAL_NAME: &str = "journal.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/1";
 
 /// Events that this version understands.
-const EVENTS: [&str; 15] = [
+const EVENTS: [&str; 16] = [
     "began",
     "resumed",
+    "budget-set",
     "trial-began",
     "trial-cancelled",
     "phase-began",

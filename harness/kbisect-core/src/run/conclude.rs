@@ -2,7 +2,7 @@
 
 use super::{
     BisectResult, Confidence, FAULT_OF_SCENARIO, JournalLine, NO_ANSWER, OutcomeWord, Plan,
-    RunEvent, SeriesEntry, named_is_missing, target_symptom, wall_seconds,
+    RunEvent, SeriesEntry, end_of_search, named_is_missing, target_symptom, wall_seconds,
 };
 use crate::kernel::Kernel;
 use crate::mark::{is_lack, mark_again};
@@ -23,10 +23,11 @@ impl BisectResult {
             RunEvent::Began { plan } => Some(plan.as_ref().clone()),
             _ => None,
         })?;
-        let outcome = events.iter().rev().find_map(|event| match event {
-            RunEvent::Ended { outcome } => Some(outcome.clone()),
+        let end = end_of_search(&events);
+        let outcome = match end {
+            Some(RunEvent::Ended { outcome }) => Some(outcome.clone()),
             _ => None,
-        });
+        };
         let target = target_symptom(&events).cloned();
         let mut trials: Vec<(usize, TrialRecord)> = events
             .iter()
@@ -84,17 +85,17 @@ impl BisectResult {
         let method = Method::replay(&plan, &events).ok();
         let ends = match method.as_ref().and_then(Method::doubt) {
             Some(search) => {
-                let ending = events.iter().rev().find_map(|event| match event {
-                    RunEvent::Decided { ending } => Some(ending.clone()),
+                let ending = match end {
+                    Some(RunEvent::Decided { ending }) => Some(ending.clone()),
                     _ => None,
-                });
+                };
                 result.conclude_doubt(search, ending, &events)
             }
             None => result.conclude(outcome, &events, &kernel),
         };
         // It has an answer: that the end is bad in another way.
         if matches!(result.outcome, OutcomeWord::Aborted | OutcomeWord::NotReproduced)
-            && is_over(&events)
+            && end.is_some()
             && let Some(reason) = named_is_missing(&events)
         {
             result.outcome = OutcomeWord::NotReproduced;
@@ -219,12 +220,6 @@ impl BisectResult {
             None => String::new(),
         }
     }
-}
-
-/// Whether the search itself came to its end.
-fn is_over(events: &[RunEvent]) -> bool {
-    let end = |event: &RunEvent| matches!(event, RunEvent::Ended { .. } | RunEvent::Decided { .. });
-    events.iter().any(end)
 }
 
 /// Why a run ended before its search did.

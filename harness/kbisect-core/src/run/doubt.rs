@@ -16,9 +16,6 @@ impl BisectResult {
         let belief = search.belief();
         for (entry, version) in self.series.iter_mut().zip(&belief.versions) {
             let Tally { fails, .. } = version.tally;
-            if version.tally.runs() == 0 {
-                continue;
-            }
             entry.belief = Some(*version);
             let counted = version.tally.counted();
             if counted > 0 {

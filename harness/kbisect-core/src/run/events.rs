@@ -21,6 +21,15 @@ pub enum RunEvent {
     },
     /// The run goes on after an interruption.
     Resumed,
+    /// The budget is another one from here on; an end for want of budget counts no more.
+    BudgetSet {
+        /// Runs, all those before included; no limit without.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runs: Option<u32>,
+        /// Seconds, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+    },
     /// A trial begins.
     TrialBegan {
         /// Number, from 1.
@@ -120,6 +129,21 @@ pub struct JournalLine {
     /// The event.
     #[serde(flatten)]
     pub event: RunEvent,
+}
+
+/// The event that ended the search, if it is over.
+#[must_use]
+pub fn end_of_search<'a>(
+    events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator>,
+) -> Option<&'a RunEvent> {
+    let of_search = |event: &&RunEvent| {
+        matches!(
+            event,
+            RunEvent::Ended { .. } | RunEvent::Decided { .. } | RunEvent::BudgetSet { .. }
+        )
+    };
+    let last = events.into_iter().rev().find(of_search)?;
+    (!matches!(last, RunEvent::BudgetSet { .. })).then_some(last)
 }
 
 /// Sums the time between events, leaving out the gap before each resumption, and the time that it

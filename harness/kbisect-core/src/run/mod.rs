@@ -9,12 +9,14 @@ mod events;
 mod notices;
 mod plan;
 mod result;
+mod score;
 mod target;
 
-pub use events::{JournalLine, RunEvent, wall_seconds};
+pub use events::{JournalLine, RunEvent, end_of_search, wall_seconds};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{Environment, Plan, PlanOptions, PlannedKernel};
 pub use result::{BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry};
+pub use score::{Scored, score_again};
 pub use target::{
     ChosenBy, Due, SymptomChoice, SymptomCount, SymptomName, SymptomNameError, choice_due,
     choice_words, named_is_missing, symptoms_of_bad_end, target_symptom,

@@ -4,6 +4,7 @@ use kbisect_core::changes::RankedChange;
 use kbisect_core::kernel::Kernel;
 use maud::{Markup, html};
 
+use super::beliefs;
 use super::parts::{block, cell, check, code, facts, paragraph, table, verdict_word};
 use crate::changed;
 use crate::dossier::{Dossier, Subject};
@@ -127,6 +128,7 @@ pub(super) fn confidence(dossier: &Dossier) -> Markup {
             (paragraph(result.confidence.statement.trim_end_matches('.'))) "."
         }
         @for text in doubt::sentences(result) { p { (paragraph(&text)) } }
+        (beliefs::chart(result))
         @let beliefs = doubt::rows(result);
         @if !beliefs.is_empty() {
             (table(&doubt::HEAD, beliefs.into_iter().map(|row| {

@@ -2,6 +2,7 @@
 //!
 //! Every text is escaped by the template, and cleaned of control characters before that.
 
+mod beliefs;
 mod details;
 mod page;
 mod parts;

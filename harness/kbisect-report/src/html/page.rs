@@ -136,7 +136,7 @@ fn series(dossier: &Dossier) -> Markup {
                     (cell(&story.label(&entry.kernel)))
                     span {
                         (if other { "another failure".to_owned() } else { cell(&entry.verdict) })
-                        @if let Some(belief) = &entry.belief {
+                        @if let Some(belief) = entry.belief.filter(|belief| belief.tally.counted() > 0) {
                             " " (belief.tally.fails) ":" (belief.tally.counted())
                         }
                         @if let Some(side) = side { ", " (side.label) }

@@ -9,6 +9,7 @@ use kbisect_core::workers::{Workers, WorkersError};
 use kbisect_kernels::Source;
 use kbisect_report::{Format, FormatError};
 
+use super::doubt::{Budget, budget};
 use super::{
     ChangesArgs, ChangesOptions, CheckArgs, DecodeArgs, DoubtArgs, EvidenceArgs, KernelsArgs,
     Series, words,
@@ -57,6 +58,9 @@ pub enum Command {
     /// Show a run as its own display does, from another terminal or after the fact
     #[command(after_help = words::WATCH_AFTER)]
     Watch(WatchArgs),
+    /// Say what the counts of a run amount to, under the search for failures that show in some runs only
+    #[command(after_help = words::SCORE_AFTER)]
+    Score(ScoreArgs),
     /// List, fetch, add and remove kernels
     Kernels(KernelsArgs),
     /// List, check and show scenarios
@@ -360,6 +364,9 @@ pub struct ResumeArgs {
     /// The run: its folder, or its name below the results folder
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Another budget for the whole run (200runs, 2h), also when the old one is used up
+    #[arg(long, value_name = "RUNS|TIME", value_parser = budget)]
+    pub budget: Option<Budget>,
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
@@ -383,6 +390,20 @@ pub struct WatchArgs {
     /// Show it as it is now, and stop
     #[arg(long)]
     pub once: bool,
+    /// Folder that runs are written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+}
+
+/// Arguments of `kbisect score`.
+#[derive(Args, Clone, Debug)]
+pub struct ScoreArgs {
+    /// The run: its folder, or its name below the results folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// In place of the run's own.
+    #[command(flatten)]
+    pub doubt: DoubtArgs,
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,

@@ -95,7 +95,7 @@ fn rate(text: &str) -> Result<f64, String> {
     if (0.001..=1.0).contains(&rate) { Ok(rate) } else { Err("it is from 0.001 to 1".to_owned()) }
 }
 
-fn budget(text: &str) -> Result<Budget, String> {
+pub fn budget(text: &str) -> Result<Budget, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let wrong = || format!("`{text}` is no budget: give runs (200runs) or time (90m, 2h, 30s)");
     let number: u64 = digits.parse().map_err(|_| wrong())?;

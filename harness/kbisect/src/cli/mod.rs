@@ -15,12 +15,12 @@ pub use args::SourceName;
 pub use args::{
     AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs,
     Endpoint, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs, NewScenarioArgs, Placement,
-    ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs,
-    SettingArgs, ShellOn, WatchArgs, WorkersArgs,
+    ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, ScoreArgs,
+    SelftestArgs, SettingArgs, ShellOn, WatchArgs, WorkersArgs,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
-pub use doubt::DoubtArgs;
+pub use doubt::{Budget, DoubtArgs};
 pub use evidence::{DecodeArgs, EvidenceArgs};
 pub use form::{Form, parse};
 pub use kernels::{

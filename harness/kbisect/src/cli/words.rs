@@ -65,6 +65,14 @@ A run is not disturbed by those who watch it. It is shown until its process ends
 Exit codes: 0 it found a culprit (--once: or it goes on), 1 it ended or was stopped without one,
 2 there is no such run, 69 its journal cannot be read, 130 watched no longer (the run goes on).";
 
+pub const SCORE_AFTER: &str = "\
+Examples:
+  kbisect score RUN                   probability of each version, also for a run that halved
+  kbisect score RUN --robust --json   with other settings, as a document like that of a bisection
+
+Runs are counted again from the journal, and judged by the model of this kbisect; nothing is tried, and
+the run stays as it is.";
+
 pub const RUN: &str = "\
 Run one trial: one boot of one kernel through one scenario
 

@@ -11,6 +11,7 @@ mod scenario;
 mod scenario_new;
 mod scenario_selftest;
 mod schema;
+mod score;
 mod watch;
 mod welcome;
 
@@ -32,6 +33,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::run_one(args, global),
         Some(Command::Check(args)) => run::check(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
+        Some(Command::Score(args)) => done(score::score(args, global)),
         Some(Command::Watch(args)) => watch::watch(args, global),
         Some(Command::Kernels(args)) => done(kernels::kernels(args, global)),
         Some(Command::Scenario(args)) => scenario::scenario(args, global),

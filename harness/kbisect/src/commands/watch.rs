@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord, RunEvent};
+use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord, RunEvent, end_of_search};
 use kbisect_report::{JOURNAL_NAME, read_journal_after, terminal_summary};
 use rustix::fs::{FlockOperation, flock};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -140,10 +140,7 @@ impl Followed {
             .rev()
             .map(|line| &line.event)
             .find(|event| !matches!(event, RunEvent::Note { .. } | RunEvent::Decoded { .. }));
-        let over = self
-            .lines
-            .iter()
-            .any(|line| matches!(line.event, RunEvent::Ended { .. } | RunEvent::Decided { .. }));
+        let over = end_of_search(self.lines.iter().map(|line| &line.event)).is_some();
         let state = match last {
             _ if alive => Some("the run goes on".to_owned()),
             _ if over => None,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kbisect_core::run::RunEvent;
+use kbisect_core::run::{RunEvent, end_of_search};
 use kbisect_report::read_journal_of;
 use kbisect_vm::image::{ImageDefinition, find_image};
 use kbisect_vm::qemu::Qemu;
@@ -76,6 +76,6 @@ fn unfinished(results: &Path) -> Option<String> {
         let Ok(journal) = read_journal_of(&results.join(name)) else { return false };
         let has = |wanted: fn(&RunEvent) -> bool| journal.lines.iter().any(|l| wanted(&l.event));
         has(|event| matches!(event, RunEvent::Began { .. }))
-            && !has(|event| matches!(event, RunEvent::Ended { .. } | RunEvent::Decided { .. }))
+            && end_of_search(journal.lines.iter().map(|line| &line.event)).is_none()
     })
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use kbisect_core::method::Method;
-use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, wall_seconds};
+use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, end_of_search, wall_seconds};
 use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::{Dossier, Format};
@@ -16,7 +16,7 @@ use super::context::{Base, Context, existing_run};
 use super::decode::{Decoder, Sources};
 use super::dispatch::Dispatch;
 use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
-use super::going_on::{accelerator_of, resume_command};
+use super::going_on::{accelerator_of, budget_s, new_budget, resume_command};
 use super::journal::Journal;
 use super::kernels;
 use super::plan::{check_symptom, check_testable, check_work, plan, show};
@@ -94,11 +94,12 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
             "begin a new run",
         ));
     };
-    let is_end =
-        |event: &RunEvent| matches!(event, RunEvent::Ended { .. } | RunEvent::Decided { .. });
-    if let Some(ended) = journal.events().position(is_end) {
+    let budget = match args.budget {
+        Some(budget) => new_budget(budget, &plan, &journal)?,
+        None => None,
+    };
+    if budget.is_none() && end_of_search(journal.events()).is_some() {
         // Nothing is left to try; the reports are written again.
-        debug_assert!(ended > 0);
         base.ui.finish();
         return conclude(&journal, &folder, global);
     }
@@ -135,6 +136,9 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
         ));
     }
     journal.append(RunEvent::Resumed)?;
+    if let Some(event) = budget {
+        journal.append(event)?;
+    }
     let wish = args.workers.unwrap_or(Workers::Count(plan.options.workers));
     let workers = workers(wish, &context);
     let (folder, machine) = (&*folder, &machine);
@@ -296,7 +300,7 @@ impl Bisection<'_> {
     /// Whether the time that the search may take is over.
     pub(super) fn is_spent(&self) -> bool {
         let spent = wall_seconds(&self.journal.lines);
-        self.plan.options.budget_s.is_some_and(|budget| spent >= budget as f64)
+        budget_s(&self.plan, &self.journal).is_some_and(|budget| spent >= budget as f64)
     }
 }
 

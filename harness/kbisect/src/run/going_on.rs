@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use kbisect_core::run::Environment;
+use kbisect_core::run::{Environment, Plan, RunEvent, end_of_search, wall_seconds};
 use kbisect_kernels::Source;
 
-use crate::cli::{AccelChoice, Global, MachineArgs};
+use super::journal::Journal;
+use crate::cli::{AccelChoice, Budget, Global, MachineArgs};
+use crate::errors;
 
 /// Why TCG is used, when the user wanted it.
 pub const ASKED_FOR: &str = "asked for on the command line";
@@ -16,6 +18,67 @@ pub fn accelerator_of(environment: &Environment) -> AccelChoice {
     match environment.accelerator_reason.as_deref() {
         Some(ASKED_FOR) => AccelChoice::Tcg,
         _ => AccelChoice::Auto,
+    }
+}
+
+/// Seconds that the search may take.
+#[must_use]
+pub fn budget_s(plan: &Plan, journal: &Journal) -> Option<u64> {
+    let set = journal.events().filter_map(|event| match event {
+        RunEvent::BudgetSet { seconds, .. } => Some(*seconds),
+        _ => None,
+    });
+    set.last().unwrap_or(plan.options.budget_s)
+}
+
+/// The event that gives a run another budget; nothing when its search ended for another reason than
+/// the old one.
+///
+/// # Errors
+/// When the run has no budget to speak of, or used that much already.
+pub fn new_budget(
+    budget: Budget,
+    plan: &Plan,
+    journal: &Journal,
+) -> anyhow::Result<Option<RunEvent>> {
+    if plan.options.doubt.is_none() {
+        return Err(errors::usage(
+            "a run that tries each version once has no budget",
+            "leave --budget out",
+        ));
+    }
+    let for_want_of_budget = |event: &RunEvent| {
+        use kbisect_core::bayes::{Ending, RangeReason};
+        match event {
+            RunEvent::Decided { ending: Ending::Range { why, .. } } => {
+                // Several changes are told in place of the budget that was used up.
+                matches!(why, RangeReason::Budget | RangeReason::SeveralChanges(_))
+            }
+            RunEvent::Decided { ending: Ending::NotReproduced { tally } } => tally.fails == 0,
+            _ => false,
+        }
+    };
+    if end_of_search(journal.events()).is_some_and(|end| !for_want_of_budget(end)) {
+        return Ok(None);
+    }
+    let is_trial = |event: &&RunEvent| matches!(event, RunEvent::TrialEnded { mark: Some(_), .. });
+    let (made, spent) =
+        (journal.events().filter(is_trial).count() as u64, wall_seconds(&journal.lines));
+    let used = |what: String| {
+        Err(errors::usage(
+            format!("that budget is used already: {what}"),
+            "give more than that, or leave --budget out to see the result again",
+        ))
+    };
+    match budget {
+        Budget::Runs(runs) if u64::from(runs) <= made => used(format!("{made} runs were made")),
+        Budget::Seconds(seconds) if seconds as f64 <= spent => {
+            used(format!("the run took {spent:.0} s"))
+        }
+        Budget::Runs(runs) => Ok(Some(RunEvent::BudgetSet { runs: Some(runs), seconds: None })),
+        Budget::Seconds(seconds) => {
+            Ok(Some(RunEvent::BudgetSet { runs: None, seconds: Some(seconds) }))
+        }
     }
 }
 

@@ -85,6 +85,7 @@ impl Journal {
             RunEvent::Began { .. }
                 | RunEvent::TrialEnded { .. }
                 | RunEvent::SymptomChosen { .. }
+                | RunEvent::BudgetSet { .. }
                 | RunEvent::Ended { .. }
                 | RunEvent::Decided { .. }
         );
@@ -99,7 +100,7 @@ impl Journal {
     }
 
     /// The events.
-    pub fn events(&self) -> impl Iterator<Item = &RunEvent> + Clone {
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = &RunEvent> + Clone {
         self.lines.iter().map(|line| &line.event)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kbisect_core::bayes::{Answer, Belief, Estimate, Notice, RunsLeft};
 use kbisect_core::mark::remark;
 use kbisect_core::method::Method;
-use kbisect_core::run::{Plan, RunEvent, not_counted, notice_text, target_symptom};
+use kbisect_core::run::{Plan, RunEvent, not_counted, notice_text, notice_texts, target_symptom};
 use kbisect_core::trial::{Symptom, TrialRecord};
 
 use super::lines::time;
@@ -47,6 +47,10 @@ impl Beliefs {
                 self.events.push(RunEvent::TrialEnded { index: *index, record, mark: *mark });
                 self.step();
             }
+            RunEvent::BudgetSet { .. } if !self.events.is_empty() => {
+                self.events.push(event.clone());
+                self.again();
+            }
             RunEvent::SymptomChosen { .. } if !self.events.is_empty() => {
                 self.events.push(event.clone());
                 self.step();
@@ -66,6 +70,13 @@ impl Beliefs {
     pub fn news(&self) -> Vec<String> {
         let label = |at: usize| self.label(at).to_owned();
         self.fresh.iter().map(|notice| notice_text(notice, &label)).collect()
+    }
+
+    /// All that was noticed so far.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let label = |at: usize| self.label(at).to_owned();
+        notice_texts(&self.told, &label)
     }
 
     /// The likeliest culprits and what is left in one line: `6.12.5 62 %, 6.12.6 30 %; 8 to 40 more

@@ -37,6 +37,12 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             ))
         }
         RunEvent::Resumed => Some("going on where the run was interrupted".to_owned()),
+        RunEvent::BudgetSet { runs, seconds } => {
+            let runs = runs.map(|runs| format!("{runs} runs in all"));
+            let seconds = seconds.map(|seconds| time(Duration::from_secs(seconds)));
+            let limit = runs.or(seconds).unwrap_or_else(|| "none".to_owned());
+            Some(format!("note: the budget is another one now: {limit}"))
+        }
         RunEvent::TrialBegan { .. } if detail == Detail::Results => None,
         RunEvent::TrialBegan { number, index, estimated_left, reason, worker, .. } => {
             let who = worker.map(|worker| format!(", worker {worker}")).unwrap_or_default();

@@ -112,6 +112,12 @@ impl Ui {
         screen.draw(self.inner.now());
     }
 
+    /// All that was noticed of the answers so far.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        self.inner.screen().view.beliefs().notices()
+    }
+
     /// What a terminal would show now, as text.
     #[must_use]
     pub fn snapshot(&self, paint: Paint) -> String {

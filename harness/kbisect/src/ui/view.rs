@@ -97,7 +97,8 @@ impl View {
             | RunEvent::Ended { .. }
             | RunEvent::Decided { .. } => self.running.clear(),
             RunEvent::Checked { number, .. } => self.say(*number, ""),
-            RunEvent::SymptomChosen { .. }
+            RunEvent::BudgetSet { .. }
+            | RunEvent::SymptomChosen { .. }
             | RunEvent::Decoded { .. }
             | RunEvent::Changes { .. }
             | RunEvent::Note { .. } => {}
