@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::version::PackageVersion;
 
 /// Names one kernel by its content: lower-case hexadecimal SHA-256 over what it is made of (the
-/// packages of an archive kernel, the files of one that was added by hand).
+/// packages of an archive kernel, the files of one that was added by hand). A kernel of a service that
+/// only lists versions is named by the SHA-256 of service, version and flavour.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -39,7 +40,7 @@ pub struct Kernel {
     pub package_version: PackageVersion,
     /// Flavour: `cloud-amd64`, `amd64`, ...; empty when unknown.
     pub flavour: String,
-    /// Where it comes from: `debian:bookworm-backports`, `local`, ...
+    /// Where it comes from: `debian:bookworm-backports`, `snapshot`, `ubuntu-mainline`, `local`, ...
     pub source: String,
     /// Content hash.
     pub id: KernelId,

@@ -221,7 +221,7 @@ pub struct ListedKernel {
     pub state: ListedState,
     /// Why it cannot be tested.
     pub reason: Option<String>,
-    /// Bytes to download before it can be booted; 0 when stored.
+    /// Bytes to download before it can be booted; 0 when stored, an estimate where the source tells none.
     pub bytes: u64,
     /// Suites that hold it; empty for a kernel that was added by hand.
     pub suites: Vec<String>,

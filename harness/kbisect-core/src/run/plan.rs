@@ -54,7 +54,7 @@ pub struct PlannedKernel {
     /// Why it cannot be tested, when that is known beforehand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untestable: Option<String>,
-    /// Bytes to download.
+    /// Bytes to download; an estimate where the source tells none.
     #[serde(default)]
     pub download_bytes: u64,
 }

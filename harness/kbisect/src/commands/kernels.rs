@@ -63,7 +63,7 @@ impl Work<'_> {
         let ui = Ui::new(self.global);
         let catalog = self.catalog(&ui)?;
         // All names first: a typing error is told before anything is downloaded.
-        let mut wanted: Vec<Candidate> = Vec::new();
+        let mut wanted: Vec<(Candidate, Asked)> = Vec::new();
         for spec in &args.kernels {
             match spec.parse::<Range>() {
                 Ok(range) if spec.contains("..") => {
@@ -72,20 +72,27 @@ impl Work<'_> {
                             let version = &candidate.kernel.package_version;
                             ui.note(&format!("{version} is left out: {reason}"));
                         } else {
-                            wanted.push(candidate);
+                            wanted.push((candidate, Asked::InRange));
                         }
                     }
                 }
-                _ => wanted.push(catalog.resolve(spec)?),
+                _ => wanted.push((catalog.resolve(spec)?, Asked::ByName)),
             }
         }
         let progress = ui.progress();
         let mut ready = Vec::new();
-        for candidate in &wanted {
+        for (candidate, asked) in &wanted {
             for note in &candidate.notes {
                 ui.note(note);
             }
-            ready.push(self.store.ensure(candidate, &self.settings, progress.as_ref())?);
+            match self.store.ensure(candidate, &self.settings, progress.as_ref()) {
+                Ok(kernel) => ready.push(kernel),
+                // What a range holds is what a list says; that it is not there ends nothing.
+                Err(error) if error.is_final() && *asked == Asked::InRange => {
+                    ui.note(&format!("left out: {}", errors::message(&error.into())));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         ui.finish();
         self.show(ready.iter().map(of_ready).collect())
@@ -243,6 +250,13 @@ impl Work<'_> {
         rows.extend(kernels.iter().map(row));
         output::print(&output::table(&rows))
     }
+}
+
+/// How a kernel that is to be fetched was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    ByName,
+    InRange,
 }
 
 /// Whether a kernel is called so: never a bare upstream version, which several kernels share.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use kbisect_kernels::{Candidate, CandidateState, Progress, ProgressItem, ReadyKernel};
+use kbisect_core::kernel::Kernel;
+use kbisect_kernels::{Candidate, CandidateState, Progress, ProgressItem, ReadyKernel, Source};
 use kbisect_vm::lab::BootFiles;
 use kbisect_vm::session::Interrupt;
 
@@ -94,9 +95,12 @@ pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel
     }
     let all = base.catalog.all();
     let stored = |candidate: &&Candidate| candidate.state == CandidateState::Stored;
-    let fetchable = |candidate: &&Candidate| {
+    let downloadable = |candidate: &&Candidate| {
         !base.settings.offline && matches!(candidate.state, CandidateState::Downloadable { .. })
     };
+    // What a service merely lists may not be there at all.
+    let fetchable =
+        |candidate: &&Candidate| downloadable(candidate) && !Source::is_estimate(&candidate.kernel);
     // A kernel that somebody added by hand is under suspicion, not a reference.
     let of_archive = || all.iter().rev().filter(|candidate| candidate.kernel.name.is_none());
     let of_series =
@@ -105,7 +109,13 @@ pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel
         .find(|candidate| stored(candidate) || fetchable(candidate))
         .or_else(|| of_archive().find(stored))
         .or_else(|| all.iter().rev().find(|c| stored(c) && c.kernel.variant.is_none()));
-    match choice {
+    // Another distribution's kernel is no part of the series, and good enough here.
+    if choice.is_none()
+        && let Some(kernel) = stored_of_archive(base)?
+    {
+        return Ok(kernel);
+    }
+    match choice.or_else(|| of_series().find(downloadable)) {
         Some(candidate) => ensure(base, candidate),
         None => Err(errors::infrastructure(
             "there is no kernel for the reference nodes",
@@ -115,4 +125,20 @@ pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel
             ),
         )),
     }
+}
+
+/// The newest archive kernel of the store, one of the root image's own series before all others.
+fn stored_of_archive(base: &Base) -> anyhow::Result<Option<ReadyKernel>> {
+    let of_archive =
+        |kernel: &Kernel| kernel.variant.is_none() && Source::of(kernel) == Some(Source::Archive);
+    let stored = base.store.list()?;
+    let found = stored
+        .iter()
+        .filter(|ready| of_archive(&ready.kernel) && ready.missing_for_boot().is_empty())
+        .max_by_key(|ready| {
+            let of_series = ready.kernel.series() == REFERENCE_SERIES;
+            (of_series, ready.kernel.package_version.clone())
+        });
+    // By its id, so that nobody prunes it while it is in use.
+    Ok(found.and_then(|ready| base.store.get(&ready.kernel.id)))
 }

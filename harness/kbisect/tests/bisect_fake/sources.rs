@@ -104,6 +104,27 @@ fn offline_the_kernels_that_are_missing_are_named_with_their_source() {
 }
 
 #[test]
+fn a_range_is_fetched_but_for_what_is_not_there() {
+    let listed = Listed::new();
+    let fetch = |what: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kbisect"));
+        let words = format!("kernels fetch {what} {}", listed.options());
+        command.args(words.split_whitespace()).arg("--cache").arg(listed.place.path("cache"));
+        command.env("HOME", listed.place.path("home")).stdin(Stdio::null());
+        Ended::of(command.output().unwrap())
+    };
+    let ended = fetch("6.12.2..6.12.4").code(0);
+    assert!(ended.stdout.contains("6.12.2") && ended.stdout.contains("6.12.4"), "{}", ended.stdout);
+    assert!(
+        ended.stderr.contains("left out: kernel 6.12.3-2 cannot be tested"),
+        "{}",
+        ended.stderr
+    );
+    let ended = fetch("6.12.3-2").code(2);
+    assert!(ended.stderr.contains("snapshot service has no package"), "{}", ended.stderr);
+}
+
+#[test]
 fn an_end_that_the_archive_lacks_names_the_source_that_may_have_it() {
     let place = Place::series(2, |_| String::new());
     let ended = place.run("5.10.40..5.10.70 --scenario smoke --json").code(2);
