@@ -92,7 +92,8 @@ pub(crate) fn percent(share: f64) -> String {
         p if !p.is_finite() => "unknown".to_owned(),
         p if p > 0.0 && p < 0.1 => "< 0.1 %".to_owned(),
         p if p > 99.9 && p < 100.0 => "> 99.9 %".to_owned(),
-        p if p < 10.0 => format!("{p:.1} %"),
+        // What is not certain is never 100 %.
+        p if !(10.0..=90.0).contains(&p) && p < 100.0 => format!("{p:.1} %"),
         p => format!("{p:.0} %"),
     }
 }
@@ -107,6 +108,7 @@ mod tests {
             (0.0, "0.0 %"),
             (0.0004, "< 0.1 %"),
             (0.123, "12 %"),
+            (0.996, "99.6 %"),
             (0.9995, "> 99.9 %"),
             (1.0, "100 %"),
         ] {

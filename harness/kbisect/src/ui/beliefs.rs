@@ -143,8 +143,8 @@ impl Beliefs {
             let ink = if version.bad > 0.5 { Ink::Bad } else { Ink::Good };
             // Blanks are no part of the coloured text: escape codes have no width.
             let gap = if why.is_empty() { 0 } else { widest - bar.chars().count() };
-            let bar = paint.ink(ink, &bar);
-            lines.push(format!("{}{bar}{:gap$}{why}", cut(&head, width), ""));
+            let bar = if bar.is_empty() { bar } else { paint.ink(ink, &bar) };
+            lines.push(format!("{}{bar}{:gap$}{why}", cut(&head, width), "").trim_end().to_owned());
         }
         lines
     }
@@ -324,7 +324,8 @@ fn percent(share: f64) -> String {
     match share * 100.0 {
         p if p > 0.0 && p < 0.1 => "<0.1 %".to_owned(),
         p if p > 99.9 && p < 100.0 => ">99.9 %".to_owned(),
-        p if p < 9.95 => format!("{p:.1} %"),
+        // What is not certain is never 100 %.
+        p if !(9.95..=90.0).contains(&p) && p < 100.0 => format!("{p:.1} %"),
         p => format!("{p:.0} %"),
     }
 }
