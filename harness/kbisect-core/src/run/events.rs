@@ -146,7 +146,8 @@ pub fn end_of_search<'a>(
     (!matches!(last, RunEvent::BudgetSet { .. })).then_some(last)
 }
 
-/// Sums the time between events, leaving out the gap before each resumption, and the time that it
+/// Sums the time between events, leaving out the gap before each resumption, the time that a question
+/// about the symptom waited for its answer, and the time that it
 /// took to decode a trace or to rank changes: that can be done days later.
 #[must_use]
 pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
@@ -156,7 +157,10 @@ pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
             let later = &pair[1].event;
             !matches!(
                 later,
-                RunEvent::Resumed | RunEvent::Decoded { .. } | RunEvent::Changes { .. }
+                RunEvent::Resumed
+                    | RunEvent::SymptomChosen { .. }
+                    | RunEvent::Decoded { .. }
+                    | RunEvent::Changes { .. }
             )
         })
         .map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms))
