@@ -179,9 +179,16 @@ impl Beliefs {
         Some(format!("  95 %: {what}{}{doubt}", left_words(belief.left)))
     }
 
+    /// What people call a version; its package's where another one is called the same.
     fn label(&self, at: usize) -> &str {
-        let planned = self.plan().and_then(|plan| plan.series.get(at));
-        planned.map_or("?", |planned| planned.kernel.label())
+        let series = self.plan().map(|plan| plan.series.as_slice()).unwrap_or_default();
+        let Some(planned) = series.get(at) else { return "?" };
+        let label = planned.kernel.label();
+        if series.iter().filter(|other| other.kernel.label() == label).count() > 1 {
+            planned.kernel.package_version.as_str()
+        } else {
+            label
+        }
     }
 
     fn plan(&self) -> Option<&Plan> {
@@ -270,7 +277,8 @@ fn shown(belief: &Belief, room: usize) -> Vec<usize> {
     let mut near: Vec<usize> = (0..belief.versions.len()).filter(tried).collect();
     near.sort_by_key(|at| at.abs_diff(top));
     // At the start all are as likely: only what was tried tells them apart.
-    let flat = order.iter().filter(|at| likely(at)).count() > room;
+    let flat = order.iter().filter(|at| likely(at)).count() > room
+        || 2 * belief.credible.len() > belief.versions.len();
     let likely = order.iter().copied().filter(|at| likely(at) && (!flat || tried(at)));
     // The neighbour that passes belongs to the culprit: it is what the comparison is about.
     let beside = near.iter().copied().take(2);
