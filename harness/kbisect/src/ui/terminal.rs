@@ -236,3 +236,36 @@ fn size() -> (usize, usize) {
     let size = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row))).ok();
     size.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or(SIZE)
 }
+
+#[cfg(test)]
+mod tests {
+    use kbisect_core::run::RunEvent;
+    use kbisect_core::search::Direction;
+    use kbisect_core::trial::Phase;
+
+    use super::super::view::tests::{began, beside};
+    use super::*;
+
+    #[test]
+    fn each_worker_has_a_line_at_its_place() {
+        let mut view = View::default();
+        let events = [
+            began(Direction::Regression, 9),
+            beside(1, 8, 5, Some(2)),
+            beside(2, 0, 4, Some(1)),
+            RunEvent::PhaseBegan { number: 1, phase: Phase::Checks },
+        ];
+        for event in &events {
+            view.take(event, Duration::ZERO);
+        }
+        view.say(2, "waits for http");
+        let lines = picture(&view, "", Duration::from_secs(7), Paint::new(false));
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines[1].starts_with("trial 2 of about 5  6.12.0  "), "{lines:?}");
+        assert!(lines[1].contains("waits for http  7 s"), "{lines:?}");
+        assert!(lines[2].starts_with("trial 1 of about 5  6.12.8  checks  7 s"), "{lines:?}");
+        // Only one of them is there: the other keeps its place.
+        view.take(&RunEvent::TrialCancelled { number: 2, reason: String::new() }, Duration::ZERO);
+        assert_eq!(trial_texts(&view, "", Duration::ZERO, Paint::new(false))[0], None);
+    }
+}
