@@ -24,11 +24,11 @@ pub fn accelerator_of(environment: &Environment) -> AccelChoice {
 /// Seconds that the search may take.
 #[must_use]
 pub fn budget_s(plan: &Plan, journal: &Journal) -> Option<u64> {
-    let set = journal.events().filter_map(|event| match event {
+    let set = journal.events().rev().find_map(|event| match event {
         RunEvent::BudgetSet { seconds, .. } => Some(*seconds),
         _ => None,
     });
-    set.last().unwrap_or(plan.options.budget_s)
+    set.unwrap_or(plan.options.budget_s)
 }
 
 /// The event that gives a run another budget; nothing when its search ended for another reason than

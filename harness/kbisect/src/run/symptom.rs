@@ -107,7 +107,7 @@ fn ask(seen: &[SymptomCount], base: &Base) -> anyhow::Result<Option<usize>> {
         }
         for _ in 0..ASKED {
             output::prompt(&format!("1 to {} [1]: ", seen.len()));
-            let Some(line) = line(base) else { return None };
+            let line = line(base)?;
             match line.trim().parse::<usize>() {
                 _ if line.trim().is_empty() => return Some(0),
                 Ok(number) if (1..=seen.len()).contains(&number) => return Some(number - 1),
