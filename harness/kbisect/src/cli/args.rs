@@ -12,7 +12,7 @@ use kbisect_report::{Format, FormatError};
 use super::doubt::{Budget, budget};
 use super::{
     ChangesArgs, ChangesOptions, CheckArgs, DecodeArgs, DoubtArgs, EvidenceArgs, KernelsArgs,
-    Series, words,
+    ScoreArgs, Series, WatchArgs, words,
 };
 
 /// Find which kernel version broke a network service.
@@ -379,34 +379,6 @@ pub struct ResumeArgs {
     /// Trials to run side by side, or `auto` [default: as the run was begun]
     #[arg(long, value_name = "N|auto", value_parser = workers)]
     pub workers: Option<Workers>,
-}
-
-/// Arguments of `kbisect watch`.
-#[derive(Args, Clone, Debug)]
-pub struct WatchArgs {
-    /// The run: its folder, or its name below the results folder [default: the newest bisection]
-    #[arg(value_name = "RUN")]
-    pub run: Option<PathBuf>,
-    /// Show it as it is now, and stop
-    #[arg(long)]
-    pub once: bool,
-    /// Folder that runs are written to
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
-}
-
-/// Arguments of `kbisect score`.
-#[derive(Args, Clone, Debug)]
-pub struct ScoreArgs {
-    /// The run: its folder, or its name below the results folder
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
-    /// In place of the run's own.
-    #[command(flatten)]
-    pub doubt: DoubtArgs,
-    /// Folder that runs are written to
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
 }
 
 /// Arguments of `kbisect scenario`.

@@ -8,6 +8,7 @@ mod evidence;
 mod form;
 mod kernels;
 mod range;
+mod seen;
 mod words;
 
 #[cfg(test)]
@@ -15,8 +16,8 @@ pub use args::SourceName;
 pub use args::{
     AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs,
     Endpoint, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs, NewScenarioArgs, Placement,
-    ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, ScoreArgs,
-    SelftestArgs, SettingArgs, ShellOn, WatchArgs, WorkersArgs,
+    ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs,
+    SettingArgs, ShellOn, WorkersArgs,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
@@ -27,3 +28,4 @@ pub use kernels::{
     AddArgs, DebugArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs,
 };
 pub use range::{Range, Series};
+pub use seen::{ScoreArgs, WatchArgs};
