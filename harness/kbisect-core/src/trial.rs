@@ -370,6 +370,16 @@ pub struct WireCount {
     pub undelivered: u64,
 }
 
+/// How the candidate came up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootKind {
+    /// It booted.
+    Cold,
+    /// It went on from a state that was saved when user space was up.
+    Restored,
+}
+
 /// Everything that a trial leaves behind, beside its files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialRecord {
@@ -421,6 +431,9 @@ pub struct TrialRecord {
     pub directory: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
+    /// How the candidate came up; absent when it was not started, and in records of before 0.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootKind>,
     /// `uname -r` as the guest said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,

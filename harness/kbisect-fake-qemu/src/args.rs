@@ -28,6 +28,10 @@ pub struct Machine {
     pub kvm: bool,
     /// File that the memory can be dumped to.
     pub dump: Option<i32>,
+    /// File that the state is written to, or read from.
+    pub state: Option<i32>,
+    /// Whether it waits for a state to go on from.
+    pub incoming: bool,
     /// Whether it pauses where it would end.
     pub pauses: bool,
 }
@@ -55,7 +59,15 @@ pub fn parse(arguments: &[String]) -> Result<Asked, String> {
                     other => return Err(format!("unknown chardev {other:?}")),
                 }
             }
-            "-add-fd" => machine.dump = Some(number(value, "fd")?),
+            "-add-fd" => {
+                let file = Some(number(value, "fd")?);
+                match field(value, "set") {
+                    Some("1") => machine.dump = file,
+                    Some("2") => machine.state = file,
+                    other => return Err(format!("unknown set {other:?}")),
+                }
+            }
+            "-incoming" => machine.incoming = true,
             "-action" => machine.pauses = field(value, "shutdown") == Some("pause"),
             "-netdev" => machine.nics.push(number(value, "addr.str")?),
             _ => {}

@@ -26,6 +26,7 @@ pub fn event_of(request: &Request) -> (When, String) {
             (When::Serve, format!("{node}: {}", command.argv.join(" ")))
         }
         Request::Http { node, probe, .. } => (When::Http, format!("{node}: {}", probe.path)),
+        Request::Wake { .. } => (When::Wake, String::new()),
         Request::Reset { .. } => (When::Reset, String::new()),
         Request::PowerOff => (When::PowerOff, String::new()),
         // Nobody has a terminal here.
@@ -42,7 +43,8 @@ pub fn event_of(request: &Request) -> (When, String) {
 #[must_use]
 pub fn id_of(request: &Request) -> u32 {
     match request {
-        Request::Prepare { id, .. }
+        Request::Wake { id, .. }
+        | Request::Prepare { id, .. }
         | Request::Files { id, .. }
         | Request::Exec { id, .. }
         | Request::Serve { id, .. }

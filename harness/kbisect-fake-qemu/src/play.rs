@@ -19,6 +19,8 @@ use crate::script::{Action, Dump, Lie, Reply, Script, When};
 use crate::text;
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
+/// Begins the file of a saved state.
+const STATE: &str = "state of the stand-in, release ";
 const MIB: usize = 1 << 20;
 
 /// A machine that plays its script.
@@ -36,6 +38,12 @@ pub struct Player {
     /// Where the memory is dumped to.
     memory: Option<fs::File>,
     dump: Mutex<Dump>,
+    /// Where the state is kept, and why it cannot be saved.
+    state: Option<fs::File>,
+    save_fails: Mutex<Option<String>>,
+    /// It waits for a state to go on from, and for the word to do so.
+    incoming: bool,
+    runs: AtomicBool,
     pauses: bool,
     /// The guest restarted or switched itself off.
     stopped: AtomicBool,
@@ -64,6 +72,11 @@ impl Player {
             // SAFETY: as in `adopt`.
             memory: machine.dump.map(|number| unsafe { fs::File::from_raw_fd(number) }),
             dump: Mutex::default(),
+            // SAFETY: as in `adopt`.
+            state: machine.state.map(|number| unsafe { fs::File::from_raw_fd(number) }),
+            save_fails: Mutex::default(),
+            incoming: machine.incoming,
+            runs: AtomicBool::new(!machine.incoming),
             pauses: machine.pauses,
             stopped: AtomicBool::new(false),
         }))
@@ -87,11 +100,16 @@ impl Player {
                 }
             }
         });
-        match self.clause(When::Start, "") {
-            Some(actions) => {
+        while !self.runs.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let when = if self.incoming { When::Restored } else { When::Start };
+        match (self.clause(when, ""), self.incoming) {
+            (Some(actions), _) => {
                 self.play(actions, None);
             }
-            None => self.boot("6.12.0-fake"),
+            (None, true) => self.act(&Action::Heartbeats),
+            (None, false) => self.boot("6.12.0-fake"),
         }
         self.serve_channel()
     }
@@ -114,6 +132,16 @@ impl Player {
                     continue;
                 }
                 self.qmp_line("{\"return\": {}}");
+                if command.contains("\"migrate\"") {
+                    self.save();
+                } else if command.contains("\"migrate-incoming\"") {
+                    self.restore();
+                } else if command.contains("\"stop\"") {
+                    self.qmp_line("{\"event\": \"STOP\"}");
+                } else if command.contains("\"cont\"") {
+                    self.runs.store(true, Ordering::SeqCst);
+                    self.qmp_line("{\"event\": \"RESUME\"}");
+                }
                 let quit = command.contains("\"quit\"");
                 if quit && !self.stubborn.load(Ordering::SeqCst) {
                     self.shutdown(false, "host-qmp-quit");
@@ -121,6 +149,38 @@ impl Player {
                 }
             }
         }
+    }
+
+    fn save(&self) {
+        let outcome = match (lock(&self.save_fails).clone(), self.state.as_ref()) {
+            (None, Some(mut file)) => {
+                let text = format!("{STATE}{}", lock(&self.release));
+                file.write_all(text.as_bytes()).map_or("failed", |()| "completed")
+            }
+            _ => "failed",
+        };
+        self.migration(outcome);
+    }
+
+    fn restore(&self) {
+        let mut text = String::new();
+        let read = self.state.as_ref().map(|mut file| file.read_to_string(&mut text));
+        match (read, text.strip_prefix(STATE)) {
+            (Some(Ok(_)), Some(release)) => {
+                *lock(&self.release) = release.to_owned();
+                self.migration("completed");
+            }
+            _ => {
+                eprintln!("load of migration failed: Invalid argument");
+                std::process::exit(1);
+            }
+        }
+    }
+
+    fn migration(&self, status: &str) {
+        self.qmp_line(&format!(
+            "{{\"event\": \"MIGRATION\", \"data\": {{\"status\": \"{status}\"}}}}"
+        ));
     }
 
     fn dump(&self) {
@@ -197,6 +257,7 @@ impl Player {
             |path: &Path| fs::OpenOptions::new().write(true).create_new(true).open(path).is_ok();
         self.script.find(when, text).find(|actions| match actions.first() {
             Some(Action::FirstTime(path)) => first(path),
+            Some(Action::OnlyRestored) => self.incoming,
             _ => true,
         })
     }
@@ -281,6 +342,7 @@ impl Player {
                 }
             }
             Action::Dump(outcome) => *lock(&self.dump) = outcome.clone(),
+            Action::SaveFails(why) => *lock(&self.save_fails) = Some(why.clone()),
             Action::Delay(time) => std::thread::sleep(*time),
             Action::Frame { nic, bytes } => {
                 if let Some(mut nic) = self.nics.get(*nic) {
@@ -295,6 +357,7 @@ impl Player {
             | Action::ServiceAgain(_)
             | Action::ServicePrint(_)
             | Action::ServiceFlood(_)
+            | Action::OnlyRestored
             | Action::FirstTime(_) => {}
         }
     }

@@ -28,6 +28,10 @@ pub const MARK: &str = "#!kbisect-fake-qemu";
 pub enum When {
     /// The machine was switched on.
     Start,
+    /// It goes on from a state that was saved when it was up. Its `start` is not played then.
+    Restored,
+    /// `Wake`.
+    Wake,
     /// `Prepare`.
     Prepare,
     /// `Files`.
@@ -129,6 +133,10 @@ pub enum Action {
     Delay(Duration),
     /// The clause is for the first time only: this file does not exist yet, and is made.
     FirstTime(PathBuf),
+    /// A clause whose machine goes on from a saved state is played, all others are passed over.
+    OnlyRestored,
+    /// The state cannot be saved, for this reason.
+    SaveFails(String),
     /// What becomes of a dump of the memory that is asked for later.
     Dump(Dump),
     /// A frame on a network interface.
@@ -288,6 +296,8 @@ impl Script {
 fn when_of(word: &str) -> Option<When> {
     Some(match word {
         "start" => When::Start,
+        "restored" => When::Restored,
+        "wake" => When::Wake,
         "prepare" => When::Prepare,
         "files" => When::Files,
         "exec" => When::Exec,
@@ -343,6 +353,8 @@ fn action_of(line: &str) -> Option<Action> {
         "delay" => Action::Delay(Duration::from_millis(rest.parse().ok()?)),
         "first-time" => Action::FirstTime(PathBuf::from(rest)),
         "dump" => Action::Dump(dump_of(rest)?),
+        "only-restored" => Action::OnlyRestored,
+        "save-fails" => Action::SaveFails(text()),
         "frame" => {
             let (nic, digits) = rest.split_once(' ')?;
             Action::Frame { nic: nic.parse().ok()?, bytes: hex(digits)? }

@@ -14,7 +14,7 @@ use crate::boot::{Booted, load_by_name, power_off};
 use crate::node::{Node, merge_files};
 use crate::service::Service;
 use crate::shell::Terminals;
-use crate::{dns, exec, http, watchdog};
+use crate::{dns, exec, http, wake, watchdog};
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -42,6 +42,8 @@ impl Outbox {
 struct State {
     nodes: BTreeMap<String, Arc<Node>>,
     files: BTreeMap<String, Vec<u8>>,
+    /// Whether the machine is one of its own; until then nothing but answers is sent.
+    awake: bool,
 }
 
 /// Runs the agent until the machine is switched off.
@@ -68,14 +70,6 @@ pub fn run(booted: &Booted) -> ! {
         uptime_ms: uptime_ms(),
         failed_modules: booted.failed_modules.clone(),
     });
-    let heart = outbox.clone();
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(HEARTBEAT);
-            heart.send(&Event::Heartbeat { uptime_ms: uptime_ms() });
-        }
-    });
-    std::thread::spawn(watchdog::feed);
     let mut state = State::default();
     let terminals = Terminals::default();
     let mut decoder = Decoder::new();
@@ -106,6 +100,14 @@ pub fn run(booted: &Booted) -> ! {
 
 fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &Outbox) {
     match request {
+        Request::Wake { id, unix_nanos, entropy, macs } => {
+            answer(outbox, id, wake::wake(unix_nanos, &entropy, &macs));
+            if !std::mem::replace(&mut state.awake, true) {
+                let heart = outbox.clone();
+                std::thread::spawn(move || beat(&heart));
+                std::thread::spawn(watchdog::feed);
+            }
+        }
         Request::Prepare { id, modules, nodes, files } => {
             merge_files(&mut state.files, files);
             load_by_name(&modules);
@@ -159,6 +161,13 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
         Request::Terminal { id, data } => terminals.input(id, &data),
         Request::Resize { id, rows, columns } => terminals.resize(id, rows, columns),
         Request::PowerOff => power_off(),
+    }
+}
+
+fn beat(heart: &Outbox) -> ! {
+    loop {
+        std::thread::sleep(HEARTBEAT);
+        heart.send(&Event::Heartbeat { uptime_ms: uptime_ms() });
     }
 }
 

@@ -12,6 +12,7 @@ mod http;
 mod node;
 mod service;
 mod shell;
+mod wake;
 mod watchdog;
 
 use std::process::ExitCode;

@@ -347,7 +347,8 @@ fn run_ip(mut command: Command, what: &str, batch: &str) -> Result<(), String> {
     Err(format!("cannot set {what}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-fn find_nic(mac: [u8; 6], patience: Duration) -> Result<String, String> {
+/// Finds the name of the interface with this hardware address; its driver may still be at it.
+pub fn find_nic(mac: [u8; 6], patience: Duration) -> Result<String, String> {
     let wanted = mac.map(|byte| format!("{byte:02x}")).join(":");
     let deadline = Instant::now() + patience;
     loop {

@@ -11,10 +11,17 @@ mod message;
 pub use message::*;
 
 /// Version of the protocol. Raised with every change of a message.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// Name of the virtio-serial port that carries the frames.
 pub const PORT_NAME: &str = "kbisect.channel.0";
 
 /// Where the scenario's files are put in the guest.
 pub const ASSETS_DIR: &str = "/run/kbisect/assets";
+
+/// Hardware address that the interface with this position on its machine boots with. It is the same
+/// for all scenarios, so that one saved state serves them all; [`Request::Wake`] changes it.
+#[must_use]
+pub const fn boot_address(position: u8) -> [u8; 6] {
+    [0x02, 0x6b, 0, 0, 0, position]
+}

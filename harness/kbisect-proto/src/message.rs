@@ -10,6 +10,20 @@ pub type RequestId = u32;
 /// Harness -> guest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
+    /// Makes a machine that was just booted, or restored from a saved state, one of its own: sets
+    /// the time, stirs in randomness, gives the interfaces their addresses. The guest sends nothing
+    /// between [`Event::Hello`] and this, so that it can be saved in between; heartbeats begin
+    /// with it. Answered by [`Event::Done`].
+    Wake {
+        /// Number of this request.
+        id: RequestId,
+        /// Nanoseconds since 1970-01-01 UTC.
+        unix_nanos: u64,
+        /// Random bytes for the kernel's generator.
+        entropy: Vec<u8>,
+        /// Hardware addresses for the interfaces, which booted with [`crate::boot_address`]es.
+        macs: Vec<[u8; 6]>,
+    },
     /// Mounts the root image and makes the nodes; answered by [`Event::Done`].
     Prepare {
         /// Number of this request.
@@ -327,7 +341,7 @@ pub enum Event {
         /// Boot modules that did not load, with the reason.
         failed_modules: Vec<String>,
     },
-    /// A sign of life, sent about twice a second.
+    /// A sign of life, sent about twice a second from [`Request::Wake`] on.
     Heartbeat {
         /// Milliseconds since the kernel started.
         uptime_ms: u64,

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbisect_core::scenario::{MachineOptions, Scenario};
-use kbisect_core::trial::Phase;
+use kbisect_core::trial::{BootKind, Phase};
 use kbisect_proto::{Event, FileContent, NodeSetup, Request};
 
 use crate::accel::Accelerator;
@@ -15,6 +15,8 @@ use crate::initramfs;
 use crate::machine::{CallError, Machine, MachineSpec, StartError};
 use crate::network::{MachinePlan, NetworkPlan, Placement};
 use crate::qemu::Qemu;
+use crate::rise::Rise;
+use crate::states::States;
 use crate::timing::Timing;
 use crate::wire::Wires;
 
@@ -57,6 +59,8 @@ pub struct LabSettings {
     pub vmcore: bool,
     /// What becomes of the wires.
     pub wiring: Wiring,
+    /// Where states of machines are kept; without it every machine boots.
+    pub states: Option<States>,
 }
 
 /// What becomes of the wires in a trial.
@@ -162,7 +166,7 @@ impl Lab {
         base.mul_f64(self.settings.accelerator.slowness())
     }
 
-    /// Starts the candidate machine with its logs in `directory`.
+    /// Starts the candidate machine with its logs in `directory`. A `cold` one boots in any case.
     ///
     /// # Errors
     /// [`LabError`].
@@ -170,9 +174,10 @@ impl Lab {
         &self,
         kernel: &BootFiles,
         directory: &Path,
-    ) -> Result<Machine, LabError> {
+        cold: bool,
+    ) -> Result<(Machine, Rise), LabError> {
         let options = &self.settings.scenario.candidate;
-        self.start_machine("candidate", kernel, options, &self.plan.candidate, directory)
+        self.start_machine("candidate", kernel, options, &self.plan.candidate, directory, cold)
     }
 
     /// Makes the peer machine ready for a new trial: starts it, or resets it when it is up. Its
@@ -201,11 +206,26 @@ impl Lab {
         self.peers_started += 1;
         let directory = self.settings.directory.join(format!("peer-{}", self.peers_started));
         let options = &self.settings.scenario.peer;
-        let peer =
-            self.start_machine("peer", &self.settings.reference, options, plan, &directory)?;
         let deadline = self.patience(self.settings.timing.boot);
-        match peer.hello(deadline).await {
-            Ok(_) => {
+        let mut cold = false;
+        let (peer, result) = loop {
+            let (peer, rise) = self.start_machine(
+                "peer",
+                &self.settings.reference,
+                options,
+                plan,
+                &directory,
+                cold,
+            )?;
+            let risen = rise.up(&peer, Instant::now() + deadline).await;
+            if risen.boot == BootKind::Cold || risen.result.is_ok() {
+                break (peer, risen.result);
+            }
+            peer.stop().await;
+            cold = true;
+        };
+        match result {
+            Ok(()) => {
                 peer.set_phase(Phase::Setup);
                 Ok(peer)
             }
@@ -237,13 +257,14 @@ impl Lab {
         options: &MachineOptions,
         plan: &MachinePlan,
         directory: &Path,
-    ) -> Result<Machine, LabError> {
+        cold: bool,
+    ) -> Result<(Machine, Rise), LabError> {
         let write = |path: &Path, source| LabError::Write { path: path.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(|error| write(directory, error))?;
         let initramfs = directory.join("initramfs");
         initramfs::compose(&initramfs, kernel.boot_modules.as_deref(), guest::PROGRAM)
             .map_err(|error| write(&initramfs, error))?;
-        let mut machine = Machine::start(&MachineSpec {
+        let spec = MachineSpec {
             name: name.to_owned(),
             qemu: self.settings.qemu.clone(),
             accelerator: self.settings.accelerator,
@@ -254,17 +275,47 @@ impl Lab {
             memory_mib: options.memory_mib,
             cpus: options.cpus,
             cmdline: [kernel.cmdline.as_slice(), &options.cmdline].concat(),
-            macs: plan.plugs.iter().map(|plug| plug.mac).collect(),
+            macs: (0..plan.plugs.len()).map(|at| kbisect_proto::boot_address(at as u8)).collect(),
             directory: directory.to_owned(),
             timing: self.settings.timing,
             vmcore: (self.settings.vmcore && name == "candidate").then(|| directory.join(VMCORE)),
-        })?;
+        };
+        let macs = plan.plugs.iter().map(|plug| plug.mac).collect();
+        let rise = self.rise(&spec, macs, kernel.boot_modules.as_deref(), cold);
+        let mut machine = Machine::start(&spec, &rise.start())?;
         for (plug, socket) in plan.plugs.iter().zip(machine.sockets.drain(..)) {
             self.wires
                 .attach(plug.link, plug.port, socket)
                 .map_err(|error| write(directory, error))?;
         }
-        Ok(machine)
+        Ok((machine, rise))
+    }
+
+    /// Decides whether a machine boots or goes on from a saved state. The cache is a convenience: when
+    /// it does not work, machines boot.
+    fn rise(
+        &self,
+        spec: &MachineSpec,
+        macs: Vec<[u8; 6]>,
+        boot_modules: Option<&Path>,
+        cold: bool,
+    ) -> Rise {
+        let patience = self.patience(Duration::from_secs(15));
+        let states = self.settings.states.as_ref().filter(|_| spec.qemu.keeps_states());
+        let Some(states) = states else { return Rise::boot(macs, None, patience) };
+        let Ok(key) = spec.state_key(boot_modules) else {
+            return Rise::boot(macs, None, patience);
+        };
+        let found = states.find(&key);
+        match found {
+            Some(saved) if !cold => Rise::restore(macs, saved, (states.clone(), key), patience),
+            // Once is enough.
+            Some(_) => Rise::boot(macs, None, patience),
+            None => {
+                let draft = states.begin(&key, &spec.kernel).unwrap_or_default();
+                Rise::boot(macs, draft, patience)
+            }
+        }
     }
 
     async fn reset(&self, peer: &Machine) -> Result<(), String> {

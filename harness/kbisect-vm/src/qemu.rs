@@ -93,12 +93,21 @@ impl Qemu {
 }
 
 impl Qemu {
+    /// Whether a machine's state can be kept in a file that QEMU inherits: from 8.2 on.
+    #[must_use]
+    pub fn keeps_states(&self) -> bool {
+        self.number() >= Some((8, 2))
+    }
+
+    fn number(&self) -> Option<(u32, u32)> {
+        parse_version(&format!("version {}", self.version)).map(|(_, number)| number)
+    }
+
     /// The compressed format of memory dumps. Before 8.2 QEMU knows the flattened form only, which
     /// `crash` reads too.
     #[must_use]
     pub fn dump_format(&self) -> &'static str {
-        let number = parse_version(&format!("version {}", self.version)).map(|(_, number)| number);
-        if number >= Some((8, 2)) { "kdump-raw-zlib" } else { "kdump-zlib" }
+        if self.number() >= Some((8, 2)) { "kdump-raw-zlib" } else { "kdump-zlib" }
     }
 }
 
@@ -157,6 +166,17 @@ pub struct CommandLine<'a> {
     pub nics: &'a [NicSpec],
     /// Number of the inherited file that the guest's memory is dumped to, if it may be.
     pub vmcore: Option<i32>,
+    /// The inherited file that the machine's state is written to or read from, if so.
+    pub state: Option<StateFile>,
+}
+
+/// An inherited file with the state of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFile {
+    /// The machine boots, and can be saved into this file.
+    Save(i32),
+    /// The machine does not boot: it goes on from this state.
+    Load(i32),
 }
 
 impl CommandLine<'_> {
@@ -206,6 +226,15 @@ impl CommandLine<'_> {
                 // Where the kernel says how to read its memory (docs/specs/vmcoreinfo.rst).
                 add("-device", "vmcoreinfo".to_owned());
             }
+        }
+        match self.state {
+            Some(StateFile::Save(file)) => add("-add-fd", format!("fd={file},set=2")),
+            Some(StateFile::Load(file)) => {
+                add("-add-fd", format!("fd={file},set=2"));
+                // Read once QMP is there to say how it went.
+                add("-incoming", "defer".to_owned());
+            }
+            None => {}
         }
         add(
             "-sandbox",
@@ -301,6 +330,7 @@ mod tests {
             channel: 5,
             nics: &[],
             vmcore: None,
+            state: None,
         };
         let arguments = line.arguments().join(" ");
         assert!(arguments.contains("file=/a,,readonly=off,format=raw,readonly=on"), "{arguments}");
@@ -325,6 +355,7 @@ mod tests {
             channel: 5,
             nics: &[],
             vmcore: None,
+            state: None,
         };
         assert!(line.kernel_arguments().contains("panic=-1"));
         assert!(!line.arguments().join(" ").contains("add-fd"));

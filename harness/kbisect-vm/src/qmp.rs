@@ -25,6 +25,8 @@ pub enum QmpEvent {
     Resumed,
     /// A dump of the guest's memory ended; why it failed, if it did.
     DumpEnded(Option<String>),
+    /// The machine's state was written, or read; why it failed, if it did.
+    StateEnded(Option<String>),
 }
 
 /// Bytes that end the negotiation; sent once the greeting is there.
@@ -34,8 +36,20 @@ pub const QUIT: &[u8] = b"{\"execute\":\"quit\"}\n";
 
 /// Stops the virtual CPUs: memory must not change while it is dumped.
 pub const STOP: &[u8] = b"{\"execute\":\"stop\"}\n";
+/// Lets the virtual CPUs go on.
+pub const CONT: &[u8] = b"{\"execute\":\"cont\"}\n";
+/// Has QEMU say how writing and reading a state goes; without it there are no such events.
+pub const STATE_EVENTS: &[u8] = b"{\"execute\":\"migrate-set-capabilities\",\"arguments\":\
+    {\"capabilities\":[{\"capability\":\"events\",\"state\":true}]}}\n";
+/// Writes the machine's state into the inherited file of `-add-fd` set 2.
+pub const WRITE_STATE: &[u8] = b"{\"execute\":\"migrate\",\"id\":\"state\",\
+    \"arguments\":{\"uri\":\"file:/dev/fdset/2\"}}\n";
+/// Reads it from there.
+pub const READ_STATE: &[u8] = b"{\"execute\":\"migrate-incoming\",\"id\":\"state\",\
+    \"arguments\":{\"uri\":\"file:/dev/fdset/2\"}}\n";
 /// Names our commands whose refusal matters.
 const DUMP_ID: &str = "dump";
+const STATE_ID: &str = "state";
 
 /// Dumps the guest's memory into the inherited file of `-add-fd` set 1, in the background.
 #[must_use]
@@ -85,8 +99,12 @@ fn parse(line: &[u8]) -> Option<QmpEvent> {
         return Some(QmpEvent::Greeting);
     }
     if let Some(error) = value.get("error") {
-        let ours = value.get("id").and_then(Value::as_str) == Some(DUMP_ID);
-        return ours.then(|| QmpEvent::DumpEnded(Some(text_of(error.get("desc")))));
+        let why = text_of(error.get("desc"));
+        return match value.get("id").and_then(Value::as_str) {
+            Some(DUMP_ID) => Some(QmpEvent::DumpEnded(Some(why))),
+            Some(STATE_ID) => Some(QmpEvent::StateEnded(Some(why))),
+            _ => None,
+        };
     }
     match value.get("event")?.as_str()? {
         "SHUTDOWN" => {
@@ -107,6 +125,11 @@ fn parse(line: &[u8]) -> Option<QmpEvent> {
                 || status.and_then(Value::as_str).is_some_and(|status| status != "completed");
             Some(QmpEvent::DumpEnded(failed.then(|| text_of(data.get("error")))))
         }
+        "MIGRATION" => match value.get("data")?.get("status")?.as_str()? {
+            "completed" => Some(QmpEvent::StateEnded(None)),
+            "failed" | "cancelled" => Some(QmpEvent::StateEnded(Some(text_of(None)))),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -156,6 +179,23 @@ mod tests {
         assert_eq!(events(r#"{"error": {"desc": "another command's"}}"#), []);
         let command = String::from_utf8(dump("kdump-raw-zlib")).expect("text");
         assert!(command.ends_with('\n') && command.contains("kdump-raw-zlib"), "{command}");
+    }
+
+    #[test]
+    fn the_end_of_a_saved_state_is_told_and_its_failure_too() {
+        let events = |line: &str| QmpReader::default().push(format!("{line}\r\n").as_bytes());
+        let told = |status: &str| {
+            events(&format!(r#"{{"event": "MIGRATION", "data": {{"status": "{status}"}}}}"#))
+        };
+        assert_eq!(told("completed"), [QmpEvent::StateEnded(None)]);
+        assert_eq!(told("active"), []);
+        assert!(matches!(&told("failed")[..], [QmpEvent::StateEnded(Some(_))]));
+        let refused = r#"{"id": "state", "error": {"class": "GenericError", "desc": "no such file"}}"#;
+        assert_eq!(events(refused), [QmpEvent::StateEnded(Some("no such file".to_owned()))]);
+        for command in [CONT, STATE_EVENTS, WRITE_STATE, READ_STATE] {
+            let line = command.strip_suffix(b"\n").expect("a line");
+            assert!(serde_json::from_slice::<Value>(line).is_ok(), "{command:?}");
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Session {
         self
     }
 
-    /// Runs one trial with its files in `directory`.
+    /// Runs one trial with its files in `directory`. A `cold` candidate boots in any case.
     ///
     /// # Errors
     /// [`SessionError::Interrupted`], [`SessionError::Cancelled`]; everything else is part of the result.
@@ -86,6 +86,7 @@ impl Session {
         &mut self,
         kernel: &BootFiles,
         directory: &Path,
+        cold: bool,
         shell: Option<&ShellRequest>,
         notify: &mut dyn FnMut(Notice),
     ) -> Result<TrialResult, SessionError> {
@@ -93,7 +94,7 @@ impl Session {
         let (interrupt, cancel) = (self.interrupt.clone(), self.cancel.clone());
         let result = self.runtime.block_on(async {
             let trial = async {
-                let mut trial = Trial::run(lab, kernel, directory, notify).await;
+                let mut trial = Trial::run(lab, kernel, directory, cold, notify).await;
                 if let Some(shell) = shell {
                     trial.tell(Notice::ShellBegins);
                     shell::offer(&trial, shell).await;

@@ -173,6 +173,12 @@ impl Scanner {
         self.open.iter().any(|open| !open.doubtful && open.is_growing(self.lines))
     }
 
+    /// Says whether a report began that was not given out yet.
+    #[must_use]
+    pub fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// Reports that were left out because there were too many of them.
     #[must_use]
     pub fn dropped(&self) -> usize {

@@ -4,11 +4,12 @@ use super::{
     BisectResult, Confidence, FAULT_OF_SCENARIO, JournalLine, NO_ANSWER, OutcomeWord, Plan,
     RunEvent, SeriesEntry, end_of_search, named_is_missing, target_symptom, wall_seconds,
 };
+use crate::boots::BOOTS_DISAGREE;
 use crate::kernel::Kernel;
 use crate::mark::{is_lack, mark_again};
 use crate::method::Method;
-use crate::search::{Direction, Outcome, Role};
-use crate::trial::{SymptomKind, TrialRecord};
+use crate::search::{Direction, Mark, Outcome, Role};
+use crate::trial::{BootKind, SymptomKind, TrialRecord};
 
 /// Follows what is said of a good end that lacks the same feature as the bad one.
 const LACK_AT_BOTH_ENDS: &str =
@@ -83,6 +84,9 @@ impl BisectResult {
             trials: trials.iter().map(|(_, record)| record.clone()).collect(),
         };
         let method = Method::replay(&plan, &events).ok();
+        if method.as_ref().is_some_and(Method::boots_disagree) {
+            result.warnings.push(BOOTS_DISAGREE.to_owned());
+        }
         let ends = match method.as_ref().and_then(Method::doubt) {
             Some(search) => {
                 let ending = match end {
@@ -134,7 +138,23 @@ impl BisectResult {
                 |event| matches!(event, RunEvent::TrialEnded { index: at, mark: Some(_), .. } if *at == index),
             )
         };
+        let answered = |index: usize, restored: bool| {
+            events.iter().any(|event| match event {
+                RunEvent::TrialEnded { index: at, record, mark: Some(Mark::Good | Mark::Bad) } => {
+                    *at == index && (record.boot == Some(BootKind::Restored)) == restored
+                }
+                _ => false,
+            })
+        };
+        let boots = |(old, new): (usize, usize)| match [old, new].map(|at| answered(at, true)) {
+            [false, false] => "",
+            _ if answered(old, false) && answered(new, false) => {
+                "; what a saved state showed of them, a boot showed as well"
+            }
+            _ => "; what a saved state showed of them, no boot confirms",
+        };
         let once = |around: Option<(usize, usize)>, more: &str| {
+            let booted = around.map_or("", boots);
             let neighbours = match around.map(|(old, new)| (tried(old), tried(new))) {
                 Some((true, true)) => "; both neighbours of the change were tried",
                 Some((false, false)) => "; both neighbours of the change were taken for granted",
@@ -143,7 +163,7 @@ impl BisectResult {
             };
             Confidence {
                 level: "unconfirmed".to_owned(),
-                statement: format!("each version was tried once{neighbours}{more}"),
+                statement: format!("each version was tried once{neighbours}{booted}{more}"),
             }
         };
         match outcome {

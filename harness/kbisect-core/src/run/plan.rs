@@ -102,6 +102,12 @@ pub struct PlanOptions {
     /// Trials that run side by side.
     #[serde(skip_serializing_if = "is_one")]
     pub workers: NonZeroU32,
+    /// One trial a version is enough: what a saved state showed is not shown with a boot again.
+    #[serde(default)]
+    pub quick: bool,
+    /// Kernels boot in every trial; none goes on from a saved state.
+    #[serde(default)]
+    pub cold: bool,
     /// The memory of kernels that crash or hang is dumped.
     #[serde(default)]
     pub vmcore: bool,
@@ -132,6 +138,8 @@ impl Default for PlanOptions {
             budget_s: None,
             symptom: None,
             workers: NonZeroU32::MIN,
+            quick: false,
+            cold: false,
             vmcore: false,
             debug_info: false,
             vmlinux: None,

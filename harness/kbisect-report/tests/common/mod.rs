@@ -197,6 +197,7 @@ impl Play {
             began_ms: None,
             directory: format!("trials/{number:02}-{}", kernel.version),
             accelerator: "tcg".to_owned(),
+            boot: None,
             release: Some(format!("{}-cloud-amd64", kernel.version)),
             repeat: format!("kbisect run {} --scenario connlimit", kernel.package_version),
             kernel,

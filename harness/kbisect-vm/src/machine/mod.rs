@@ -6,11 +6,13 @@
 mod dump;
 mod log;
 mod service;
+mod state;
 mod watch;
 
 pub use service::ServiceState;
 
 pub use dump::DumpError;
+pub use state::{SaveError, Start};
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -37,6 +39,7 @@ use crate::accel::Accelerator;
 use crate::process::{Inherited, die_with_us, inherit, kill_group};
 use crate::qemu::{CommandLine, NicSpec, Qemu};
 use crate::qmp::QmpReader;
+use crate::states::{StateKey, States};
 use crate::timing::Timing;
 
 use self::log::Log;
@@ -65,7 +68,7 @@ pub struct MachineSpec {
     pub cpus: u32,
     /// Words added to the kernel command line.
     pub cmdline: Vec<String>,
-    /// Hardware addresses of its interfaces.
+    /// Hardware addresses that its interfaces boot with.
     pub macs: Vec<[u8; 6]>,
     /// Folder for console.log, qemu.log and qemu.cmdline.
     pub directory: PathBuf,
@@ -74,6 +77,43 @@ pub struct MachineSpec {
     /// File that its memory is dumped to if that is asked for; it is made at once, so that QEMU
     /// inherits it open and opens nothing by name.
     pub vmcore: Option<PathBuf>,
+}
+
+impl MachineSpec {
+    /// The key of its state; see [`States::key`].
+    ///
+    /// # Errors
+    /// A file that is not there.
+    pub fn state_key(&self, boot_modules: Option<&Path>) -> io::Result<StateKey> {
+        let nics = self.nics(std::iter::repeat(0));
+        let line = CommandLine { vmcore: self.vmcore.as_ref().map(|_| 0), ..self.command_line(&nics) };
+        States::key(&self.qemu, &line, boot_modules)
+    }
+
+    fn nics(&self, sockets: impl Iterator<Item = i32>) -> Vec<NicSpec> {
+        self.macs.iter().zip(sockets).map(|(mac, socket)| NicSpec { mac: *mac, socket }).collect()
+    }
+
+    /// The command line, without the numbers of what QEMU inherits.
+    fn command_line<'a>(&'a self, nics: &'a [NicSpec]) -> CommandLine<'a> {
+        CommandLine {
+            name: &self.name,
+            accelerator: self.accelerator,
+            kernel: &self.kernel,
+            initramfs: &self.initramfs,
+            root: &self.root,
+            modules: self.modules.as_deref(),
+            memory_mib: self.memory_mib,
+            cpus: self.cpus,
+            cmdline: &self.cmdline,
+            console: 0,
+            qmp: 0,
+            channel: 0,
+            nics,
+            vmcore: None,
+            state: None,
+        }
+    }
 }
 
 /// Why a machine could not be started. Always our own or the host's failure.
@@ -115,7 +155,9 @@ pub struct Hello {
     pub release: String,
     /// Boot modules that did not load.
     pub failed_modules: Vec<String>,
-    /// Seconds from the start of QEMU to this message.
+    /// Milliseconds that the guest was up then.
+    pub uptime_ms: u64,
+    /// From the start of QEMU to this message.
     pub after: Duration,
 }
 
@@ -154,6 +196,8 @@ enum Order {
     Quit,
     /// Stop the machine and dump its memory in this format; the answer is why that failed, if so.
     Dump(&'static str, oneshot::Sender<Option<String>>),
+    /// Write the machine's state and go on; the answer is the console so far, or why it failed.
+    Save(oneshot::Sender<Result<Vec<u8>, SaveError>>),
 }
 
 /// A running machine. Dropping it kills it.
@@ -181,7 +225,7 @@ impl Machine {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(spec: &MachineSpec) -> Result<Self, StartError> {
+    pub fn start(spec: &MachineSpec, start: &Start<'_>) -> Result<Self, StartError> {
         let prepare = |source| StartError::Prepare { machine: spec.name.clone(), source };
         std::fs::create_dir_all(&spec.directory).map_err(prepare)?;
         let pairs = (0..3 + spec.macs.len())
@@ -189,27 +233,14 @@ impl Machine {
             .collect::<io::Result<Vec<_>>>()
             .map_err(prepare)?;
         let vmcore = spec.vmcore.as_ref().map(File::create).transpose().map_err(prepare)?;
-        let nics: Vec<NicSpec> = spec
-            .macs
-            .iter()
-            .zip(&pairs[3..])
-            .map(|(mac, pair)| NicSpec { mac: *mac, socket: pair.number() })
-            .collect();
+        let nics = spec.nics(pairs[3..].iter().map(Inherited::number));
         let line = CommandLine {
-            name: &spec.name,
-            accelerator: spec.accelerator,
-            kernel: &spec.kernel,
-            initramfs: &spec.initramfs,
-            root: &spec.root,
-            modules: spec.modules.as_deref(),
-            memory_mib: spec.memory_mib,
-            cpus: spec.cpus,
-            cmdline: &spec.cmdline,
             console: pairs[0].number(),
             qmp: pairs[1].number(),
             channel: pairs[2].number(),
-            nics: &nics,
             vmcore: vmcore.as_ref().map(AsRawFd::as_raw_fd),
+            state: start.file(),
+            ..spec.command_line(&nics)
         };
         let arguments = line.arguments();
         record_command_line(&spec.directory, &spec.qemu.path, &arguments).map_err(prepare)?;
@@ -220,7 +251,7 @@ impl Machine {
         command.args(&arguments).stdin(Stdio::null());
         command.stdout(log.try_clone().map_err(prepare)?).stderr(log);
         die_with_us(&mut command);
-        let files = vmcore.as_ref().map(AsRawFd::as_raw_fd);
+        let files = vmcore.as_ref().map(AsRawFd::as_raw_fd).into_iter().chain(start.descriptor());
         inherit(&mut command, pairs.iter().map(Inherited::number).chain(files).collect());
         let mut command = Command::from(command);
         command.kill_on_drop(true);
@@ -276,6 +307,8 @@ impl Machine {
             qmp_writer,
             orders: given,
             dumping: None,
+            state: start.work(),
+            born: start.born(),
             pauses: spec.vmcore.is_some(),
             paused: false,
             log: Log {
@@ -299,10 +332,11 @@ impl Machine {
             silence: spec.timing.silence.mul_f64(spec.accelerator.slowness().sqrt()),
             started,
             qemu_log: spec.directory.join("qemu.log"),
+            console_log_path: spec.directory.join("console.log"),
             qmp_log,
             qmp_written: 0,
         };
-        let task = tokio::spawn(watch.run());
+        let task = tokio::spawn(watch.run(start.console()));
         Ok(Self { shared, outgoing, orders, task, pid, started, sockets: nic_sockets })
     }
 

@@ -18,7 +18,7 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::Log;
-use super::{Hello, Order, Shared, lock};
+use super::{Hello, Order, SaveError, Shared, lock};
 use crate::process::kill_group;
 use crate::qmp::{self, QmpEvent, QmpReader};
 use crate::timing::Timing;
@@ -29,6 +29,16 @@ const MAX_QMP_LOG: usize = 1 << 20;
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How often the task looks at its timers.
 const TICK: Duration = Duration::from_millis(100);
+
+/// What QEMU does with the machine's state.
+pub(super) enum StateWork {
+    /// Nothing.
+    None,
+    /// It reads it; the machine goes on from there.
+    Loading,
+    /// It writes it; somebody waits for that.
+    Saving(oneshot::Sender<Result<Vec<u8>, SaveError>>),
+}
 
 pub(super) struct Watch {
     pub shared: Arc<Shared>,
@@ -41,6 +51,9 @@ pub(super) struct Watch {
     pub orders: mpsc::Receiver<Order>,
     /// Who waits for the dump that is being written.
     pub dumping: Option<oneshot::Sender<Option<String>>>,
+    pub state: StateWork,
+    /// How long the guest was up before QEMU was started.
+    pub born: Duration,
     /// Whether QEMU pauses where it would end: after a restart that nobody asked for.
     pub pauses: bool,
     /// The virtual CPUs stand still, and we did not ask for it.
@@ -58,13 +71,15 @@ pub(super) struct Watch {
     pub silence: Duration,
     pub started: Instant,
     pub qemu_log: PathBuf,
+    pub console_log_path: PathBuf,
     pub qmp_log: File,
     pub qmp_written: usize,
 }
 
 impl Watch {
     /// Every arm is cancel-safe: reads of single chunks, a channel, a timer, the child's end.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, printed: Vec<u8>) {
+        self.on_console(&printed);
         let mut console = vec![0; 1 << 16];
         let mut channel = vec![0; 1 << 16];
         let mut qmp = vec![0; 1 << 12];
@@ -98,6 +113,15 @@ impl Watch {
                 self.dumping = Some(done);
                 let _ = self.qmp_writer.write_all(qmp::STOP).await;
                 let _ = self.qmp_writer.write_all(&qmp::dump(format)).await;
+            }
+            Order::Save(done) if self.complains() => {
+                let _ = done.send(Err(SaveError::Complained));
+            }
+            Order::Save(done) => {
+                self.state = StateWork::Saving(done);
+                for command in [qmp::STOP, qmp::WRITE_STATE] {
+                    let _ = self.qmp_writer.write_all(command).await;
+                }
             }
         }
     }
@@ -180,7 +204,8 @@ impl Watch {
         let mut state = lock(&self.shared.state);
         state.heard = Instant::now();
         if let Event::Hello { uptime_ms, .. } | Event::Heartbeat { uptime_ms } = event {
-            let ahead = Duration::from_millis(uptime_ms).saturating_sub(self.started.elapsed());
+            let up = Duration::from_millis(uptime_ms).saturating_sub(self.born);
+            let ahead = up.saturating_sub(self.started.elapsed());
             if ahead > CLOCK_TOLERANCE {
                 state.clock_ahead = state.clock_ahead.max(Some(ahead));
             }
@@ -190,9 +215,10 @@ impl Watch {
                 state.boot_error =
                     Some(format!("the guest speaks protocol {protocol}, not {PROTOCOL}"));
             }
-            Event::Hello { release, failed_modules, .. } => {
+            Event::Hello { release, failed_modules, uptime_ms, .. } => {
                 let after = self.started.elapsed();
-                state.hello.get_or_insert(Hello { release, failed_modules, after });
+                let hello = Hello { release, failed_modules, uptime_ms, after };
+                state.hello.get_or_insert(hello);
             }
             Event::Heartbeat { .. } => {}
             Event::Failed { id: 0, error } => state.boot_error = Some(error),
@@ -244,6 +270,10 @@ impl Watch {
             match event {
                 QmpEvent::Greeting => {
                     let _ = self.qmp_writer.write_all(qmp::CAPABILITIES).await;
+                    let _ = self.qmp_writer.write_all(qmp::STATE_EVENTS).await;
+                    if matches!(self.state, StateWork::Loading) {
+                        let _ = self.qmp_writer.write_all(qmp::READ_STATE).await;
+                    }
                 }
                 QmpEvent::Shutdown { guest, reason } => {
                     lock(&self.shared.state).panicked |= reason == "guest-panic";
@@ -251,13 +281,44 @@ impl Watch {
                 }
                 QmpEvent::Watchdog => lock(&self.shared.state).watchdog = true,
                 QmpEvent::GuestPanicked => lock(&self.shared.state).panicked = true,
-                QmpEvent::Stopped => self.paused = self.dumping.is_none(),
+                QmpEvent::Stopped => {
+                    self.paused =
+                        self.dumping.is_none() && matches!(self.state, StateWork::None);
+                }
                 QmpEvent::Resumed => self.paused = false,
+                QmpEvent::StateEnded(error) => self.on_state(error).await,
                 QmpEvent::DumpEnded(error) => {
                     if let Some(done) = self.dumping.take() {
                         let _ = done.send(error);
                     }
                 }
+            }
+        }
+    }
+
+    /// QEMU has written or read the machine's state, or could not.
+    async fn on_state(&mut self, error: Option<String>) {
+        match (std::mem::replace(&mut self.state, StateWork::None), error) {
+            (StateWork::None, _) => {}
+            (StateWork::Loading, Some(why)) => {
+                self.down(MachineEnd::QemuEnded(format!("the saved state cannot be read: {why}")));
+            }
+            (StateWork::Loading, None) => {
+                let _ = self.qmp_writer.write_all(qmp::CONT).await;
+            }
+            (StateWork::Saving(done), error) => {
+                // What was printed before belongs to the state; the machine stands still.
+                self.drain_console(Duration::from_millis(2)).await;
+                let _ = self.qmp_writer.write_all(qmp::CONT).await;
+                let printed = || {
+                    std::fs::read(&self.console_log_path)
+                        .map_err(|error| SaveError::Failed(error.to_string()))
+                };
+                let _ = done.send(match error {
+                    Some(why) => Err(SaveError::Failed(why)),
+                    None if self.complains() => Err(SaveError::Complained),
+                    None => printed(),
+                });
             }
         }
     }
@@ -317,14 +378,8 @@ impl Watch {
 
     /// Reads what the console still holds after the process ended.
     async fn drain(&mut self) {
+        self.drain_console(Duration::from_millis(200)).await;
         let mut buffer = vec![0; 1 << 16];
-        while self.console.is_some() {
-            let read = read_some(&mut self.console, &mut buffer);
-            match tokio::time::timeout(Duration::from_millis(200), read).await {
-                Ok(count) => self.on_console(&buffer[..count]),
-                Err(_) => break,
-            }
-        }
         while self.qmp.is_some() {
             let read = read_some(&mut self.qmp, &mut buffer);
             match tokio::time::timeout(Duration::from_millis(50), read).await {
@@ -337,6 +392,22 @@ impl Watch {
         }
         let events = self.scanner.finish();
         self.on_scanned(events);
+    }
+
+    /// Whether the console told of trouble, or is about to.
+    fn complains(&self) -> bool {
+        self.scanner.has_open() || !lock(&self.shared.state).reports.is_empty()
+    }
+
+    async fn drain_console(&mut self, patience: Duration) {
+        let mut buffer = vec![0; 1 << 16];
+        while self.console.is_some() {
+            let read = read_some(&mut self.console, &mut buffer);
+            match tokio::time::timeout(patience, read).await {
+                Ok(count) => self.on_console(&buffer[..count]),
+                Err(_) => break,
+            }
+        }
     }
 
     fn on_exit(&mut self, status: io::Result<std::process::ExitStatus>) {

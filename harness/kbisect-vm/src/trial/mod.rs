@@ -9,6 +9,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +17,9 @@ use std::time::Instant;
 use kbisect_core::evidence::Evidence;
 use kbisect_core::judge::{MachineEnd, Observation, judge};
 use kbisect_core::scenario::Check;
-use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Verdict, WireCount};
+use kbisect_core::trial::{BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount};
+
+use tokio::task::JoinHandle;
 
 use crate::lab::{BootFiles, Lab, Wiring};
 use crate::machine::{Machine, MachineState};
@@ -61,12 +64,19 @@ pub struct TrialResult {
     pub evidence: Evidence,
     /// Whether the peer machine, which runs a kernel that is known to work, did not boot under KVM.
     pub kvm_suspect: bool,
+    /// How the candidate came up; nothing when it was not started.
+    pub boot: Option<BootKind>,
 }
 
 /// A trial under way.
 pub struct Trial<'a> {
     lab: &'a mut Lab,
     candidate: Option<Machine>,
+    /// Whether the candidate boots even if a state was saved.
+    cold: bool,
+    boot: Option<BootKind>,
+    /// The candidate's state, while it is put away.
+    keeping: Option<JoinHandle<io::Result<()>>>,
     seen: Observation,
     notes: Vec<String>,
     kvm_suspect: bool,
@@ -97,18 +107,22 @@ struct Stop;
 const CUT: &str = "a negative control: kbisect cut all wires when the checks began";
 
 impl<'a> Trial<'a> {
-    /// Boots the kernel and runs the scenario up to and including the collection of evidence. The
+    /// Boots the kernel, or, unless it is to be `cold`, goes on from its saved state, and runs the scenario up to and including the collection of evidence. The
     /// machines still run afterwards; [`Trial::finish`] switches the candidate off and judges.
     pub async fn run(
         lab: &'a mut Lab,
         kernel: &BootFiles,
         directory: &'a Path,
+        cold: bool,
         notify: &'a mut dyn FnMut(Notice),
     ) -> Self {
         let now = Instant::now();
         let mut trial = Self {
             lab,
             candidate: None,
+            cold,
+            boot: None,
+            keeping: None,
             seen: Observation::default(),
             notes: Vec::new(),
             kvm_suspect: false,
@@ -199,6 +213,11 @@ impl<'a> Trial<'a> {
         let verdict = judge(&self.seen, self.lab.scenario().warnings);
         self.note_crash(&verdict);
         let recording = self.lab.wires().stop_recording();
+        if let Some(keeping) = self.keeping.take()
+            && let Ok(Err(error)) = keeping.await
+        {
+            self.notes.push(format!("the booted kernel was not saved for later trials: {error}"));
+        }
         self.notes.extend(busy_host());
         self.notes.extend(recording.trouble);
         let _ = fs::remove_file(self.directory.join("candidate/initramfs"));
@@ -216,6 +235,7 @@ impl<'a> Trial<'a> {
             state: self.state,
             evidence: self.evidence,
             kvm_suspect: self.kvm_suspect,
+            boot: self.boot,
         }
     }
 

@@ -1,10 +1,11 @@
 //! Boot, nodes and steps of a trial.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kbisect_core::judge::{MachineEnd, Refused};
 use kbisect_core::scenario::{Action, Refusal, Step};
+use kbisect_core::trial::BootKind;
 use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Request};
 
 use super::{Notice, Stop, Trial, describe_end, with_source};
@@ -22,17 +23,37 @@ impl Trial<'_> {
             return Err(self.infra(format!("cannot write {}: {error}", wires.display())));
         }
         let directory = self.directory.join("candidate");
-        let candidate = match self.lab.start_candidate(kernel, &directory) {
-            Ok(candidate) => candidate,
+        let boot = self.lab.patience(self.lab.settings().timing.boot);
+        let mut cold = self.cold;
+        let (candidate, rise) = match self.lab.start_candidate(kernel, &directory, cold) {
+            Ok(started) => started,
             Err(error) => return Err(self.infra(with_source(&error))),
         };
-        let deadline = candidate.started() + self.lab.patience(self.lab.settings().timing.boot);
-        self.candidate = Some(candidate);
-        // The candidate boots meanwhile: its machine has a task of its own.
-        let peer = self.lab.ready_peer().await;
-        let early = if peer.is_ok() { self.early().await } else { Ok(()) };
+        let deadline = candidate.started() + boot;
+        // Both machines come up at the same time.
+        let beside = async {
+            let peer = self.lab.ready_peer().await;
+            let early = if peer.is_ok() { self.early().await } else { Ok(()) };
+            (peer, early)
+        };
+        let (mut risen, (peer, early)) = tokio::join!(rise.up(&candidate, deadline), beside);
+        self.notes.extend(risen.note.take());
+        if risen.boot == BootKind::Restored && risen.result.is_err() {
+            candidate.stop().await;
+            cold = true;
+            let (candidate, rise) = match self.lab.start_candidate(kernel, &directory, cold) {
+                Ok(started) => started,
+                Err(error) => return Err(self.infra(with_source(&error))),
+            };
+            risen = rise.up(&candidate, candidate.started() + boot).await;
+            self.candidate = Some(candidate);
+        } else {
+            self.candidate = Some(candidate);
+        }
+        self.boot = Some(risen.boot);
+        self.keeping = risen.keeping;
+        let booted = risen.result;
         let Some(candidate) = &self.candidate else { return Err(Stop) };
-        let booted = candidate.hello(deadline.saturating_duration_since(Instant::now())).await;
         let failed_modules =
             candidate.look(|state| state.hello.as_ref().map(|hello| hello.failed_modules.clone()));
         for module in failed_modules.into_iter().flatten() {
@@ -46,7 +67,7 @@ impl Trial<'_> {
             return Err(self.infra(with_source(&error)));
         }
         match booted {
-            Ok(_) => {
+            Ok(()) => {
                 self.seen.hello = true;
                 early
             }

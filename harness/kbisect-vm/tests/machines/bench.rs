@@ -11,6 +11,7 @@ use kbisect_vm::lab::{BootFiles, LabSettings, Wiring};
 use kbisect_vm::network::Placement;
 use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::{Interrupt, Session, SessionError};
+use kbisect_vm::states::{self, States};
 use kbisect_vm::timing::Timing;
 use kbisect_vm::trial::{Notice, TrialResult};
 
@@ -72,6 +73,7 @@ pub struct Bench {
     pub interrupt: Interrupt,
     /// What the last trial told.
     pub notices: Vec<Notice>,
+    settings: LabSettings,
     trials: u32,
 }
 
@@ -96,6 +98,20 @@ impl Bench {
         Self::make(SCENARIO, |_| String::new(), true)
     }
 
+    /// Takes the lab down and makes it anew.
+    pub fn renew(&mut self) {
+        let states = States::new(self.folder.path(), states::DEFAULT_LIMIT);
+        let settings = LabSettings { states: Some(states), ..self.settings.clone() };
+        self.session = Session::new(settings, self.interrupt.clone()).unwrap();
+    }
+
+    /// A lab that keeps states of machines.
+    pub fn saving(peer: impl FnOnce(&Path) -> String) -> Self {
+        let mut bench = Self::with_peer(peer);
+        bench.renew();
+        bench
+    }
+
     fn make(scenario: &str, peer: impl FnOnce(&Path) -> String, vmcore: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut scenario =
@@ -116,10 +132,11 @@ impl Bench {
             timing: TIMING,
             vmcore,
             wiring: Wiring::Whole,
+            states: None,
         };
         let interrupt = Interrupt::default();
-        let session = Session::new(settings, interrupt.clone()).unwrap();
-        Self { folder, session, interrupt, notices: Vec::new(), trials: 0 }
+        let session = Session::new(settings.clone(), interrupt.clone()).unwrap();
+        Self { folder, settings, session, interrupt, notices: Vec::new(), trials: 0 }
     }
 
     /// A file in the bench's folder.
@@ -143,8 +160,32 @@ impl Bench {
         let folder = self.trial_folder();
         std::fs::create_dir(&folder).unwrap();
         let kernel = kernel(self.folder.path(), &format!("candidate-{}", self.trials), script);
+        self.trial_of(&kernel, &folder, false)
+    }
+
+    /// Runs another trial of the same candidate; a `cold` one boots in any case.
+    pub fn again(&mut self, name: &str, script: &str, cold: bool) -> TrialResult {
+        self.trials += 1;
+        let folder = self.trial_folder();
+        std::fs::create_dir(&folder).unwrap();
+        let path = self.folder.path().join(name);
+        // As in the store, a kernel is not written again.
+        let kernel = match path.exists() {
+            true => boot_files(path),
+            false => kernel(self.folder.path(), name, script),
+        };
+        self.trial_of(&kernel, &folder, cold).unwrap()
+    }
+
+    fn trial_of(
+        &mut self,
+        kernel: &BootFiles,
+        folder: &Path,
+        cold: bool,
+    ) -> Result<TrialResult, SessionError> {
         let mut notices = Vec::new();
-        let result = self.session.trial(&kernel, &folder, None, &mut |notice| notices.push(notice));
+        let mut tell = |notice| notices.push(notice);
+        let result = self.session.trial(kernel, folder, cold, None, &mut tell);
         self.notices = notices;
         result
     }
@@ -183,6 +224,10 @@ impl Bench {
 fn kernel(folder: &Path, name: &str, script: &str) -> BootFiles {
     let vmlinuz = folder.join(name);
     std::fs::write(&vmlinuz, kbisect_fake_qemu::image("6.12.57-fake", script)).unwrap();
+    boot_files(vmlinuz)
+}
+
+fn boot_files(vmlinuz: PathBuf) -> BootFiles {
     BootFiles { vmlinuz, boot_modules: None, modules: None, cmdline: Vec::new() }
 }
 

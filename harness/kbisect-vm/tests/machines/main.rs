@@ -9,4 +9,5 @@ mod memory;
 mod processes;
 mod services;
 mod signals;
+mod states;
 mod verdicts;

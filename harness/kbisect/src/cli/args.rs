@@ -315,6 +315,9 @@ pub struct MachineArgs {
     /// Folder with the definition of the root image, in place of the built-in one
     #[arg(long, value_name = "DIR", help_heading = "Machines")]
     pub image: Option<PathBuf>,
+    /// Boot kernels in every trial: never go on from the saved state of an earlier boot
+    #[arg(long, help_heading = "Machines")]
+    pub cold: bool,
 }
 
 /// How QEMU is to run guests.

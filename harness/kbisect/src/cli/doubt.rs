@@ -10,7 +10,7 @@ pub struct DoubtArgs {
     /// Repeat trials until chance is ruled out; the options below imply it
     #[arg(long)]
     pub flaky: bool,
-    /// Try each version once and halve the range: the default; the result is marked unconfirmed
+    /// Halve the range, as by default, and end there: no boot confirms what saved states showed
     #[arg(long, conflicts_with_all = ["flaky", "stop", "strict", "robust", "p_min", "budget"])]
     pub quick: bool,
     /// Name a culprit from this probability on [default: 0.99]

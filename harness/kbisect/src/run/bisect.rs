@@ -108,7 +108,12 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let series = again(&base, &plan)?;
     let scenario = kept_scenario(&folder)?;
     let accel = accelerator_of(&plan.environment);
-    let machine = MachineArgs { accel, qemu: args.qemu.clone(), image: args.image.clone() };
+    let machine = MachineArgs {
+        accel,
+        qemu: args.qemu.clone(),
+        image: args.image.clone(),
+        cold: plan.options.cold,
+    };
     let placement = match plan.environment.placement.as_str() {
         "single" => cli::Placement::Single,
         _ => cli::Placement::Split,

@@ -12,6 +12,7 @@ use kbisect_vm::lab::Wiring;
 use kbisect_vm::network::Placement;
 use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::Interrupt;
+use kbisect_vm::states::{self, States};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::going_on::ASKED_FOR;
@@ -59,6 +60,8 @@ pub struct Context {
     pub evidence: EvidenceArgs,
     /// What becomes of the wires.
     pub wiring: Wiring,
+    /// Where states of machines are kept; nothing when kernels are to boot in every trial.
+    pub states: Option<States>,
 }
 
 impl Base {
@@ -224,6 +227,8 @@ impl Context {
     ) -> anyhow::Result<Self> {
         let (qemu, probe) = machines(&base, args)?;
         let image = root_image(&base, args)?;
+        let states =
+            (!args.cold).then(|| States::new(&base.settings.cache_dir, states::DEFAULT_LIMIT));
         Ok(Self {
             base,
             qemu,
@@ -239,6 +244,7 @@ impl Context {
             },
             evidence: EvidenceArgs::default(),
             wiring: Wiring::Whole,
+            states,
         })
     }
 

@@ -5,6 +5,7 @@
 //! workers; the main thread alone writes it.
 
 use kbisect_core::bayes::RangeReason;
+use kbisect_core::boots::BOOTS_DISAGREE;
 use kbisect_core::mark::needs_target;
 use kbisect_core::method::{Method, Next};
 use kbisect_core::run::{RunEvent, target_symptom};
@@ -34,6 +35,8 @@ struct Task {
     role: Role,
     estimated_left: usize,
     reason: Option<String>,
+    /// Whether the kernel boots even if its state was saved.
+    cold: bool,
     /// How often it failed for our own reasons.
     attempt: u32,
     begun: bool,
@@ -102,7 +105,10 @@ impl<'a, 'run> Dispatch<'a, 'run> {
             self.run.journal.append(event)?;
         }
         let method = self.method()?;
-        self.cancel(MOOT, |task| method.is_moot(task.index))?;
+        if method.boots_disagree() {
+            self.say_once(BOOTS_DISAGREE)?;
+        }
+        self.cancel(MOOT, |task| method.is_moot(task.index, task.role))?;
         let mut method = self.method()?;
         for worker in 0..self.pool.count() {
             if self.tasks.iter().any(|task| task.worker == Some(worker)) {
@@ -118,8 +124,8 @@ impl<'a, 'run> Dispatch<'a, 'run> {
             match next {
                 Next::Wait => break,
                 Next::Done(event) => return self.end(event),
-                Next::Try { index, role, estimated_left, reason } => {
-                    method.begin(index)?;
+                Next::Try { index, role, estimated_left, reason, cold } => {
+                    method.begin(index, role)?;
                     let number = self.free_number();
                     self.start(Task {
                         worker: Some(worker),
@@ -128,6 +134,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
                         role,
                         estimated_left,
                         reason,
+                        cold,
                         attempt: 0,
                         begun: false,
                         cancelled: None,
@@ -139,6 +146,16 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         let likely = method.likely_next(AHEAD * self.pool.count());
         self.prefetch.ask(likely.into_iter().map(|index| self.run.series[index].clone()));
         Ok(())
+    }
+
+    /// Notes what is to be known once in a run, also when it is resumed.
+    fn say_once(&mut self, words: &str) -> anyhow::Result<()> {
+        let said =
+            |event: &RunEvent| matches!(event, RunEvent::Note { text } if text == words);
+        if self.run.journal.events().any(said) {
+            return Ok(());
+        }
+        self.run.journal.append(RunEvent::Note { text: words.to_owned() })
     }
 
     fn end(&mut self, event: RunEvent) -> anyhow::Result<()> {
@@ -159,7 +176,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         // From the start: what the bad end shows decides which kernels can answer at all.
         let mut method = self.run.search_so_far()?;
         for task in self.tasks.iter().filter(|task| task.cancelled.is_none()) {
-            method.begin(task.index)?;
+            method.begin(task.index, task.role)?;
         }
         Ok(method)
     }
@@ -168,7 +185,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         if let Some(worker) = task.worker {
             let kernel = self.run.plan.series[task.index].kernel.clone();
             let candidate = self.run.series[task.index].clone();
-            self.pool.start(worker, Job { number: task.number, kernel, candidate });
+            self.pool.start(worker, Job { number: task.number, kernel, candidate, cold: task.cold });
         }
         self.tasks.push(task);
     }
@@ -236,7 +253,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         {
             let mut task = self.tasks.remove(at);
             let Some(record) = task.held.take() else { continue };
-            if self.run.search_so_far()?.is_moot(task.index) {
+            if self.run.search_so_far()?.is_moot(task.index, task.role) {
                 self.forget(&task)?;
             } else {
                 self.settle(task, record)?;

@@ -47,7 +47,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         .as_ref()
         .map(|node| ShellRequest { node: node.clone(), always: args.shell_on == ShellOn::Always });
     let ui = context.base.ui.clone();
-    let place = Place { number: 1, kernel: candidate.kernel.clone() };
+    let place = Place { number: 1, kernel: candidate.kernel.clone(), cold: false };
     let mut trials = Trials::new(&context, &folder);
     let mut trial = trials.run(&place, kernel.as_ref(), shell.as_ref(), &mut |event| {
         ui.event(&event);

@@ -60,6 +60,8 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
             budget_s: args.doubt.budget_s(),
             symptom: args.symptom.clone(),
             workers: workers(args.workers.wish(), context),
+            quick: args.doubt.quick,
+            cold: args.machine.cold,
             vmcore: args.trial.evidence.vmcore,
             debug_info: args.trial.evidence.debug_info,
             vmlinux: absolute(args.trial.evidence.vmlinux.as_deref()),

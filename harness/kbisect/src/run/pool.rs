@@ -30,6 +30,8 @@ pub struct Job {
     pub kernel: Kernel,
     /// Where the kernel comes from.
     pub candidate: Candidate,
+    /// Whether it boots even if its state was saved.
+    pub cold: bool,
 }
 
 /// What a worker tells.
@@ -157,7 +159,7 @@ fn make(
     }
     let kernel = kernel?;
     send(News::Begins);
-    let place = Place { number: job.number, kernel: job.kernel.clone() };
+    let place = Place { number: job.number, kernel: job.kernel.clone(), cold: job.cold };
     trials.run_unless_cancelled(&place, kernel.as_ref(), None, &mut |event| {
         send(News::Event(event));
         Ok(())

@@ -205,7 +205,7 @@ impl Bench {
         let folder = self.folder.join(format!("{}{suffix}", scenario.name.replace(':', "-")));
         std::fs::create_dir_all(&folder)?;
         keep_scenario(&folder, scenario)?;
-        let place = Place { number: 1, kernel: self.kernel.clone() };
+        let place = Place { number: 1, kernel: self.kernel.clone(), cold: false };
         let mut trials = Trials::new(context, &folder);
         let mut attempts = 0;
         let record = loop {

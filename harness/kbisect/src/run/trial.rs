@@ -36,6 +36,8 @@ pub struct Place {
     pub number: u32,
     /// The kernel's identity, as planned.
     pub kernel: Kernel,
+    /// Whether it boots even if its state was saved.
+    pub cold: bool,
 }
 
 impl<'a> Trials<'a> {
@@ -106,7 +108,7 @@ impl<'a> Trials<'a> {
         let result = match ready {
             Err(reason) => untested(Verdict::Skip(reason)),
             Ok(kernel) => {
-                let Some(mut result) = self.in_lab(kernel, &folder, shell, place.number, tell)?
+                let Some(mut result) = self.in_lab(kernel, &folder, shell, place, tell)?
                 else {
                     forget(&self.run_folder, place.number);
                     return Ok(None);
@@ -131,14 +133,15 @@ impl<'a> Trials<'a> {
         kernel: &ReadyKernel,
         folder: &Path,
         shell: Option<&ShellRequest>,
-        number: u32,
+        place: &Place,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<TrialResult>> {
+        let Place { number, cold, .. } = *place;
         let mut trouble = None;
         let ui = self.context.base.ui.clone();
         let held = shell.is_some();
         let session = self.session()?;
-        let outcome = session.trial(&boot_files(kernel), folder, shell, &mut |notice| {
+        let outcome = session.trial(&boot_files(kernel), folder, cold, shell, &mut |notice| {
             let told = match notice {
                 Notice::Phase(phase) => tell(RunEvent::PhaseBegan { number, phase }),
                 Notice::Check(result) => tell(RunEvent::Checked { number, result }),
@@ -189,6 +192,7 @@ impl<'a> Trials<'a> {
                     timing: Timing::default(),
                     vmcore: context.evidence.vmcore,
                     wiring: context.wiring,
+                    states: context.states.clone(),
                 };
                 Session::new(settings, context.base.interrupt.clone())?
                     .cancelled_by(self.cancel.clone())
@@ -243,6 +247,7 @@ impl<'a> Trials<'a> {
             began_ms: Some(began_ms),
             directory,
             accelerator: self.probe.accelerator.to_string(),
+            boot: result.boot,
             release: result.release,
             repeat: self.repeat(&place.kernel),
         }
@@ -326,6 +331,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         state: Vec::new(),
         evidence: Evidence::default(),
         kvm_suspect: false,
+        boot: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kbisect_core::bayes::{Answer, Belief, Estimate, Notice, RunsLeft};
+use kbisect_core::bayes::{Belief, Estimate, Notice, RunsLeft};
 use kbisect_core::mark::remark;
 use kbisect_core::method::Method;
 use kbisect_core::run::{Plan, RunEvent, not_counted, notice_text, notice_texts, target_symptom};
@@ -205,9 +205,9 @@ impl Beliefs {
         let last = match (self.events.last(), self.method.as_mut(), same) {
             (
                 Some(RunEvent::TrialEnded { index, record, mark }),
-                Some(Method::Doubt(search)),
+                Some(method),
                 true,
-            ) => search.record(*index, Answer::of(record, remark(record, *mark, target))).is_ok(),
+            ) => method.take(*index, record, remark(record, *mark, target)),
             _ => false,
         };
         if last {

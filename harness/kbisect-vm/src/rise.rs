@@ -1,0 +1,130 @@
+//! How a machine comes up: it boots, and is saved for the next time; or it goes on from a saved
+//! state. Both end with a guest that is awake.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use kbisect_core::trial::BootKind;
+use tokio::task::JoinHandle;
+
+use crate::machine::{CallError, Machine, SaveError, Start};
+use crate::states::{About, Draft, Guest, Saved, StateKey, States};
+
+/// A machine on its way up. Owns what it needs, so that it can be waited for beside other work.
+#[derive(Debug)]
+pub struct Rise {
+    macs: Vec<[u8; 6]>,
+    way: Way,
+    patience: Duration,
+}
+
+#[derive(Debug)]
+enum Way {
+    Boot(Option<Draft>),
+    Restore { saved: Saved, states: States, key: StateKey },
+}
+
+/// A machine that is up, or not.
+#[derive(Debug)]
+pub struct Risen {
+    /// How it came up.
+    pub boot: BootKind,
+    /// Whether it is up.
+    pub result: Result<(), CallError>,
+    /// Why its state was not saved, if that went wrong.
+    pub note: Option<String>,
+    /// The state that is being put away.
+    pub keeping: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Rise {
+    /// A machine that boots, and is saved if there is a draft.
+    #[must_use]
+    pub fn boot(macs: Vec<[u8; 6]>, draft: Option<Draft>, patience: Duration) -> Self {
+        Self { macs, way: Way::Boot(draft), patience }
+    }
+
+    /// A machine that goes on from a saved state.
+    #[must_use]
+    pub fn restore(
+        macs: Vec<[u8; 6]>,
+        saved: Saved,
+        (states, key): (States, StateKey),
+        patience: Duration,
+    ) -> Self {
+        Self { macs, way: Way::Restore { saved, states, key }, patience }
+    }
+
+    /// How the machine is to be started.
+    #[must_use]
+    pub fn start(&self) -> Start<'_> {
+        match &self.way {
+            Way::Boot(None) => Start::Boot,
+            Way::Boot(Some(draft)) => Start::BootAndSave(draft),
+            Way::Restore { saved, .. } => Start::Restore(saved),
+        }
+    }
+
+    /// Waits until the guest is awake. A state that nothing comes of is thrown away; the caller
+    /// boots then.
+    pub async fn up(self, machine: &Machine, deadline: Instant) -> Risen {
+        match self.way {
+            Way::Boot(draft) => {
+                let mut risen = Risen {
+                    boot: BootKind::Cold,
+                    result: Ok(()),
+                    note: None,
+                    keeping: None,
+                };
+                let left = deadline.saturating_duration_since(Instant::now());
+                risen.result = machine.hello(left).await.map(drop);
+                if let (Ok(()), Some(draft)) = (risen.result, draft) {
+                    match save(machine, draft, self.patience).await {
+                        Ok(keeping) => risen.keeping = keeping,
+                        // What ended the machine is told elsewhere.
+                        Err(_) if machine.is_down() => {}
+                        Err(why) => risen.note = Some(why),
+                    }
+                }
+                if risen.result.is_ok() {
+                    risen.result = machine.wake(&self.macs, None, self.patience).await;
+                }
+                risen
+            }
+            Way::Restore { saved, states, key } => {
+                let about: &About = &saved.about;
+                let result = machine.wake(&self.macs, Some(about), self.patience).await;
+                let mut note = None;
+                if result.is_err() {
+                    states.forget(&key);
+                    note = Some(
+                        "the saved state of this kernel could not be gone on from: it was thrown away, and \
+                         the kernel booted"
+                            .to_owned(),
+                    );
+                }
+                Risen { boot: BootKind::Restored, result, note, keeping: None }
+            }
+        }
+    }
+}
+
+/// Saves a machine whose guest is quiet. One whose kernel complained while it booted is not: each
+/// trial is to see that for itself.
+async fn save(
+    machine: &Machine,
+    draft: Draft,
+    patience: Duration,
+) -> Result<Option<JoinHandle<io::Result<()>>>, String> {
+    let Some(hello) = machine.look(|state| state.hello.clone()) else { return Ok(None) };
+    let console = match machine.save(patience).await {
+        Ok(console) => console,
+        Err(SaveError::Complained) => return Ok(None),
+        Err(error) => {
+            return Err(format!("the booted kernel was not saved for later trials: {error}"));
+        }
+    };
+    let (release, failed_modules) = (hello.release, hello.failed_modules);
+    let guest = Guest { release, failed_modules, uptime_ms: hello.uptime_ms, console };
+    Ok(Some(tokio::task::spawn_blocking(move || draft.keep(guest))))
+}

@@ -1,0 +1,153 @@
+//! Saved states: what boots, what goes on from where user space was up, and what neither changes.
+
+use std::path::PathBuf;
+
+use kbisect_core::trial::{BootKind, SymptomKind, Verdict};
+
+use crate::bench::Bench;
+
+const COLD: Option<BootKind> = Some(BootKind::Cold);
+const RESTORED: Option<BootKind> = Some(BootKind::Restored);
+
+/// The saved states, without the peer's, by what the console printed before.
+fn states(bench: &Bench) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(bench.file("states")).into_iter().flatten().flatten();
+    folders.map(|folder| folder.path()).collect()
+}
+
+#[test]
+fn a_kernel_boots_once() {
+    let mut bench = Bench::saving(|_| String::new());
+    let first = bench.again("kernel", "", false);
+    assert_eq!((first.verdict, first.boot), (Verdict::Good, COLD));
+    let second = bench.again("kernel", "", false);
+    assert_eq!((second.verdict, second.boot), (Verdict::Good, RESTORED));
+    assert_eq!(second.release.as_deref(), Some("6.12.0-fake"), "the saved guest's own word");
+    let console = bench.console();
+    assert!(console.contains("Linux version 6.12.0-fake"), "the boot is part of the log: {console}");
+    let arguments =
+        std::fs::read_to_string(bench.trial_folder().join("candidate/qemu.cmdline")).unwrap();
+    assert!(arguments.contains("-incoming\ndefer\n"), "{arguments}");
+    let other = bench.again("another kernel", "", false);
+    assert_eq!(other.boot, COLD);
+    let asked = bench.again("kernel", "", true);
+    assert_eq!((asked.verdict, asked.boot), (Verdict::Good, COLD));
+}
+
+#[test]
+fn a_peer_goes_on_from_its_state_in_a_later_lab() {
+    let mut bench = Bench::saving(|_| String::new());
+    assert_eq!(bench.again("kernel", "", false).verdict, Verdict::Good);
+    bench.renew();
+    assert_eq!(bench.again("kernel", "", false).verdict, Verdict::Good);
+    let arguments = std::fs::read_to_string(bench.file("lab/peer-1/qemu.cmdline")).unwrap();
+    assert!(arguments.contains("-incoming"), "{arguments}");
+}
+
+#[test]
+fn a_failure_is_one_however_the_kernel_came_up() {
+    let mut bench = Bench::saving(|_| String::new());
+    for (name, script, expected) in [
+        ("panics", "at http\n panic nft_fake_eval\n", SymptomKind::Panic),
+        ("hangs", "at http\n hang\n", SymptomKind::Hang),
+        ("restarts", "at http\n shutdown guest guest-reset\n exit 0\n", SymptomKind::Reboot),
+        ("banner", "at http\n print [ 0.000000] Linux version 6.12.57-fake (fake@kbisect) #1 SMP\n mute\n", SymptomKind::Reboot),
+        ("refuses", "at exec nft\n reply status 1 no such table\n", SymptomKind::RulesRefused),
+    ] {
+        let mut seen = Vec::new();
+        for boot in [COLD, RESTORED] {
+            let result = bench.again(name, script, false);
+            assert_eq!(result.boot, boot, "{name}");
+            let symptom = result.verdict.symptom().cloned();
+            seen.push(symptom.unwrap_or_else(|| panic!("{name}: {}", result.verdict)));
+        }
+        assert_eq!(seen[0].kind, expected, "{name}");
+        assert_eq!(seen[0], seen[1], "{name}");
+    }
+}
+
+#[test]
+fn a_kernel_that_complains_while_it_boots_is_seen_to_do_so_each_time() {
+    let mut bench = Bench::saving(|_| String::new());
+    let script = "at start\n warning init_fake\n delay 600\n boot 6.12.57-fake\n";
+    for _ in 0..2 {
+        let result = bench.again("kernel", script, false);
+        assert_eq!(result.boot, COLD);
+        assert_eq!(result.observation.reports.len(), 1, "{}", bench.console());
+    }
+}
+
+#[test]
+fn a_state_that_nothing_comes_of_is_thrown_away_and_the_kernel_boots() {
+    let mut bench = Bench::saving(|_| String::new());
+    assert_eq!(bench.again("kernel", "", false).boot, COLD);
+    for state in states(&bench) {
+        // Whole by its check sum, but nothing that this QEMU reads.
+        let about = std::fs::read_to_string(state.join("about.json")).unwrap();
+        let mut about: serde_json::Value = serde_json::from_str(&about).unwrap();
+        std::fs::write(state.join("state"), b"other").unwrap();
+        about["bytes"] = 5.into();
+        about["crc32"] = crc32fast::hash(b"other").into();
+        std::fs::write(state.join("about.json"), about.to_string()).unwrap();
+    }
+    let result = bench.again("kernel", "", false);
+    assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
+    assert!(result.notes.iter().any(|note| note.contains("thrown away")), "{:?}", result.notes);
+    assert_eq!(bench.again("kernel", "", false).boot, RESTORED, "saved again");
+}
+
+#[test]
+fn a_damaged_state_is_not_gone_on_from() {
+    let mut bench = Bench::saving(|_| String::new());
+    assert_eq!(bench.again("kernel", "", false).boot, COLD);
+    for state in states(&bench) {
+        std::fs::write(state.join("state"), b"cut").unwrap();
+    }
+    let result = bench.again("kernel", "", false);
+    assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
+}
+
+#[test]
+fn a_restored_guest_that_does_not_wake_boots() {
+    let mut bench = Bench::saving(|_| String::new());
+    let script = "at wake\n only-restored\n reply failed no such interface\n";
+    assert_eq!(bench.again("kernel", script, false).boot, COLD);
+    let result = bench.again("kernel", script, false);
+    assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
+    let script = "at restored\n panic resume_fake\n exit 0\n";
+    assert_eq!(bench.again("other", script, false).boot, COLD);
+    let result = bench.again("other", script, false);
+    assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD), "not the kernel's fault");
+}
+
+#[test]
+fn a_guest_that_cannot_be_made_its_own_is_no_bad_kernel() {
+    let mut bench = Bench::saving(|_| String::new());
+    let reason = bench.skip("at wake\n reply failed cannot set the time: Operation not permitted\n");
+    assert!(reason.contains("cannot set the time"), "{reason}");
+}
+
+#[test]
+fn what_cannot_be_saved_is_told_and_changes_nothing() {
+    let mut bench = Bench::saving(|_| String::new());
+    let script = "at start\n save-fails no space left\n boot 6.12.57-fake\n";
+    for _ in 0..2 {
+        let result = bench.again("kernel", script, false);
+        assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
+        assert!(result.notes.iter().any(|note| note.contains("was not saved")), "{:?}", result.notes);
+    }
+}
+
+#[test]
+fn each_awakening_brings_time_and_randomness_of_its_own() {
+    // The stand-in answers `wake` as a guest would; that the harness sends it each time is seen from
+    // a clause that is used up by the first.
+    let mut bench = Bench::saving(|_| String::new());
+    let once = bench.file("once");
+    let script = format!("at wake\n first-time {}\n", once.display());
+    assert_eq!(bench.again("kernel", &script, false).boot, COLD);
+    assert!(once.exists());
+    std::fs::remove_file(&once).unwrap();
+    assert_eq!(bench.again("kernel", &script, false).boot, RESTORED);
+    assert!(once.exists(), "a restored guest is woken, too");
+}
