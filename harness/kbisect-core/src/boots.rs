@@ -1,7 +1,7 @@
 //! Trials that booted and trials that went on from a saved state: whether they agree, and whether a
 //! culprit was seen with a boot on either side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bayes::Answer;
 use crate::trial::BootKind;
@@ -23,6 +23,8 @@ pub struct Boots {
     seen: BTreeMap<usize, Seen>,
     /// Versions under way.
     pending: Vec<usize>,
+    /// Versions whose trial was cut off with kbisect: they are tried as they were, with a boot.
+    cut_off: BTreeSet<usize>,
     /// A version always answers the same, so that one contradiction is enough.
     deterministic: bool,
 }
@@ -78,6 +80,11 @@ impl Boots {
         }
     }
 
+    /// Notes which trials began and were cut off.
+    pub fn cut_off(&mut self, indexes: impl IntoIterator<Item = usize>) {
+        self.cut_off.extend(indexes);
+    }
+
     /// Notes that a trial begins.
     pub fn begin(&mut self, index: usize) {
         self.pending.push(index);
@@ -93,10 +100,13 @@ impl Boots {
         self.seen.values().map(Seen::log_factor).sum::<f64>() >= STRONG.ln()
     }
 
-    /// Whether a version gave no answer with a boot yet.
+    /// Whether the next trial of a version is to boot: where states are not trusted, where a trial was
+    /// cut off, and, if it `decides`, where no boot gave an answer yet.
     #[must_use]
-    pub fn never_cold(&self, index: usize) -> bool {
-        self.seen.get(&index).is_none_or(|seen| seen.cold.fails + seen.cold.passes == 0)
+    pub fn wants_cold(&self, index: usize, decides: bool) -> bool {
+        let never =
+            self.seen.get(&index).is_none_or(|seen| seen.cold.fails + seen.cold.passes == 0);
+        self.disagree() || (never && (decides || self.cut_off.contains(&index)))
     }
 
     /// What is lacking for a culprit between these two versions. One that was never tried was taken
@@ -165,7 +175,12 @@ mod tests {
         let of = |cf, cp, rf, rp| {
             boots(
                 false,
-                &[(1, Cold, Fail, cf), (1, Cold, Pass, cp), (1, Restored, Fail, rf), (1, Restored, Pass, rp)],
+                &[
+                    (1, Cold, Fail, cf),
+                    (1, Cold, Pass, cp),
+                    (1, Restored, Fail, rf),
+                    (1, Restored, Pass, rp),
+                ],
             )
             .disagree()
         };
@@ -177,10 +192,23 @@ mod tests {
         // Each version adds its part.
         let part = [(Cold, Pass, 2), (Restored, Fail, 2)];
         let of = |versions: usize| {
-            let all = (0..versions).flat_map(|at| part.map(|(boot, answer, n)| (at, boot, answer, n)));
+            let all =
+                (0..versions).flat_map(|at| part.map(|(boot, answer, n)| (at, boot, answer, n)));
             boots(false, &all.collect::<Vec<_>>()).disagree()
         };
         assert!(!of(1) && of(3));
+    }
+
+    #[test]
+    fn what_decides_or_was_cut_off_boots() {
+        let mut boots = boots(true, &[(1, Restored, Fail, 1), (2, Cold, Fail, 1)]);
+        assert!(!boots.wants_cold(1, false) && !boots.wants_cold(7, false));
+        assert!(boots.wants_cold(1, true) && boots.wants_cold(7, true));
+        assert!(!boots.wants_cold(2, true), "a boot showed it");
+        boots.cut_off([1, 2]);
+        assert!(boots.wants_cold(1, false) && !boots.wants_cold(2, false));
+        boots.record(1, Some(Cold), Pass);
+        assert!(boots.wants_cold(7, false), "states are not trusted");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Which search a run uses: plain halving, or the one under doubt. Both are pulled, and both follow
 //! from the plan and the trials alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bayes::{Answer, Ending, History, NoisySearch, NoisySearchError, Purpose, RangeReason, Step};
+use crate::bayes::{
+    Answer, Ending, History, NoisySearch, NoisySearchError, Purpose, RangeReason, Step,
+};
 use crate::boots::{Boots, Lacking};
 use crate::mark::{remark, untestable};
 use crate::run::{Plan, RunEvent, target_symptom};
@@ -99,7 +101,10 @@ impl Method {
         };
         // Which symptom it is may have become clear after the first trials.
         let doubt = plan.options.doubt.is_some();
-        let marked = |record: &TrialRecord, mark| if doubt { remark(record, mark, target) } else { mark };
+        let marked =
+            |record: &TrialRecord, mark| if doubt { remark(record, mark, target) } else { mark };
+        let mut boots = Boots::new(!doubt);
+        boots.cut_off(cut_off(events.clone()));
         let trials: Vec<(usize, &TrialRecord, Option<Mark>)> = events
             .into_iter()
             .filter_map(|event| match event {
@@ -109,12 +114,10 @@ impl Method {
                 _ => None,
             })
             .collect();
-        let mut boots = Boots::new(!doubt);
         for (index, record, mark) in &trials {
             boots.record(*index, record.boot, Answer::of(record, *mark));
         }
-        let mut method =
-            Self { kind, boots, direction: plan.direction, quick: plan.options.quick };
+        let mut method = Self { kind, boots, direction: plan.direction, quick: plan.options.quick };
         let mut answered = BTreeSet::new();
         for (index, record, mark) in trials {
             // Whatever the difference is, a boot is what users see.
@@ -186,7 +189,11 @@ impl Method {
                     role,
                     estimated_left,
                     reason: None,
-                    cold: self.boots.disagree(),
+                    // The last cut is one side of the change, whatever it answers.
+                    cold: self.boots.wants_cold(
+                        index,
+                        !self.quick && role == Role::Bisect && estimated_left == 1,
+                    ),
                 },
                 search::Step::Wait => Next::Wait,
                 search::Step::Done(outcome) => Next::Done(RunEvent::Ended { outcome }),
@@ -198,8 +205,7 @@ impl Method {
                     estimated_left: search.runs_left().high as usize,
                     reason: Some(reason),
                     // What is repeated in any case may as well show that a boot does the same.
-                    cold: self.boots.disagree()
-                        || (purpose == Purpose::Confirm && self.boots.never_cold(index)),
+                    cold: self.boots.wants_cold(index, purpose == Purpose::Confirm),
                 },
                 Step::Done(ending) => Next::Done(RunEvent::Decided { ending }),
                 Step::Wait => Next::Wait,
@@ -293,6 +299,20 @@ fn budget_runs(event: &RunEvent) -> Option<Option<u32>> {
         RunEvent::BudgetSet { runs, .. } => Some(*runs),
         _ => None,
     }
+}
+
+/// Versions whose trial began and did not end.
+fn cut_off<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> BTreeSet<usize> {
+    let mut open = BTreeMap::new();
+    for event in events {
+        match event {
+            RunEvent::TrialBegan { number, index, .. } => drop(open.insert(*number, *index)),
+            RunEvent::TrialEnded { record, .. } => drop(open.remove(&record.number)),
+            RunEvent::TrialCancelled { number, .. } => drop(open.remove(number)),
+            _ => {}
+        }
+    }
+    open.into_values().collect()
 }
 
 fn role(purpose: Purpose) -> Role {

@@ -84,8 +84,7 @@ fn give_address(name: &str, mac: [u8; 6]) -> io::Result<()> {
     for (into, byte) in data.iter_mut().zip(mac) {
         *into = byte as libc::c_char;
     }
-    request.ifr_ifru.ifru_hwaddr =
-        libc::sockaddr { sa_family: libc::ARPHRD_ETHER, sa_data: data };
+    request.ifr_ifru.ifru_hwaddr = libc::sockaddr { sa_family: libc::ARPHRD_ETHER, sa_data: data };
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     // SAFETY: the descriptor is open and the structure complete.
     unsafe { set_address(socket.as_raw_fd(), &raw const request) }?;

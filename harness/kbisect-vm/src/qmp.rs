@@ -190,7 +190,8 @@ mod tests {
         assert_eq!(told("completed"), [QmpEvent::StateEnded(None)]);
         assert_eq!(told("active"), []);
         assert!(matches!(&told("failed")[..], [QmpEvent::StateEnded(Some(_))]));
-        let refused = r#"{"id": "state", "error": {"class": "GenericError", "desc": "no such file"}}"#;
+        let refused =
+            r#"{"id": "state", "error": {"class": "GenericError", "desc": "no such file"}}"#;
         assert_eq!(events(refused), [QmpEvent::StateEnded(Some("no such file".to_owned()))]);
         for command in [CONT, STATE_EVENTS, WRITE_STATE, READ_STATE] {
             let line = command.strip_suffix(b"\n").expect("a line");

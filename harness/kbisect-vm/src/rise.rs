@@ -70,12 +70,8 @@ impl Rise {
     pub async fn up(self, machine: &Machine, deadline: Instant) -> Risen {
         match self.way {
             Way::Boot(draft) => {
-                let mut risen = Risen {
-                    boot: BootKind::Cold,
-                    result: Ok(()),
-                    note: None,
-                    keeping: None,
-                };
+                let mut risen =
+                    Risen { boot: BootKind::Cold, result: Ok(()), note: None, keeping: None };
                 let left = deadline.saturating_duration_since(Instant::now());
                 risen.result = machine.hello(left).await.map(drop);
                 if let (Ok(()), Some(draft)) = (risen.result, draft) {

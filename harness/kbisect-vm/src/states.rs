@@ -310,9 +310,8 @@ fn processor(accelerator: Accelerator) -> String {
     let first = text.split("\n\n").next().unwrap_or_default();
     let telling =
         ["vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags"];
-    let told = |line: &&str| {
-        line.split_once(':').is_some_and(|(name, _)| telling.contains(&name.trim()))
-    };
+    let told =
+        |line: &&str| line.split_once(':').is_some_and(|(name, _)| telling.contains(&name.trim()));
     first.lines().filter(told).collect::<Vec<_>>().join("\n")
 }
 

@@ -86,7 +86,8 @@ impl MachineSpec {
     /// A file that is not there.
     pub fn state_key(&self, boot_modules: Option<&Path>) -> io::Result<StateKey> {
         let nics = self.nics(std::iter::repeat(0));
-        let line = CommandLine { vmcore: self.vmcore.as_ref().map(|_| 0), ..self.command_line(&nics) };
+        let line =
+            CommandLine { vmcore: self.vmcore.as_ref().map(|_| 0), ..self.command_line(&nics) };
         States::key(&self.qemu, &line, boot_modules)
     }
 

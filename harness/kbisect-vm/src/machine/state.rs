@@ -115,14 +115,15 @@ impl Machine {
         let id = self.next_id();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut entropy = vec![0; 64];
-        let request = match rustix::rand::getrandom(&mut entropy, rustix::rand::GetRandomFlags::empty()) {
-            Ok(_) => {
-                let unix_nanos = now.as_nanos() as u64;
-                Request::Wake { id, unix_nanos, entropy, macs: macs.to_vec() }
-            }
-            // Without randomness of its own a machine would be its twins' twin.
-            Err(_) => return Err(CallError::Down),
-        };
+        let request =
+            match rustix::rand::getrandom(&mut entropy, rustix::rand::GetRandomFlags::empty()) {
+                Ok(_) => {
+                    let unix_nanos = now.as_nanos() as u64;
+                    Request::Wake { id, unix_nanos, entropy, macs: macs.to_vec() }
+                }
+                // Without randomness of its own a machine would be its twins' twin.
+                Err(_) => return Err(CallError::Down),
+            };
         let answer = self.call(id, &request, deadline).await?;
         let mut state = lock(&self.shared.state);
         match answer {

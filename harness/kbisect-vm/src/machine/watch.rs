@@ -282,8 +282,7 @@ impl Watch {
                 QmpEvent::Watchdog => lock(&self.shared.state).watchdog = true,
                 QmpEvent::GuestPanicked => lock(&self.shared.state).panicked = true,
                 QmpEvent::Stopped => {
-                    self.paused =
-                        self.dumping.is_none() && matches!(self.state, StateWork::None);
+                    self.paused = self.dumping.is_none() && matches!(self.state, StateWork::None);
                 }
                 QmpEvent::Resumed => self.paused = false,
                 QmpEvent::StateEnded(error) => self.on_state(error).await,

@@ -24,7 +24,10 @@ fn a_kernel_boots_once() {
     assert_eq!((second.verdict, second.boot), (Verdict::Good, RESTORED));
     assert_eq!(second.release.as_deref(), Some("6.12.0-fake"), "the saved guest's own word");
     let console = bench.console();
-    assert!(console.contains("Linux version 6.12.0-fake"), "the boot is part of the log: {console}");
+    assert!(
+        console.contains("Linux version 6.12.0-fake"),
+        "the boot is part of the log: {console}"
+    );
     let arguments =
         std::fs::read_to_string(bench.trial_folder().join("candidate/qemu.cmdline")).unwrap();
     assert!(arguments.contains("-incoming\ndefer\n"), "{arguments}");
@@ -51,7 +54,11 @@ fn a_failure_is_one_however_the_kernel_came_up() {
         ("panics", "at http\n panic nft_fake_eval\n", SymptomKind::Panic),
         ("hangs", "at http\n hang\n", SymptomKind::Hang),
         ("restarts", "at http\n shutdown guest guest-reset\n exit 0\n", SymptomKind::Reboot),
-        ("banner", "at http\n print [ 0.000000] Linux version 6.12.57-fake (fake@kbisect) #1 SMP\n mute\n", SymptomKind::Reboot),
+        (
+            "banner",
+            "at http\n print [ 0.000000] Linux version 6.12.57-fake (fake@kbisect) #1 SMP\n mute\n",
+            SymptomKind::Reboot,
+        ),
         ("refuses", "at exec nft\n reply status 1 no such table\n", SymptomKind::RulesRefused),
     ] {
         let mut seen = Vec::new();
@@ -123,7 +130,8 @@ fn a_restored_guest_that_does_not_wake_boots() {
 #[test]
 fn a_guest_that_cannot_be_made_its_own_is_no_bad_kernel() {
     let mut bench = Bench::saving(|_| String::new());
-    let reason = bench.skip("at wake\n reply failed cannot set the time: Operation not permitted\n");
+    let reason =
+        bench.skip("at wake\n reply failed cannot set the time: Operation not permitted\n");
     assert!(reason.contains("cannot set the time"), "{reason}");
 }
 
@@ -134,7 +142,11 @@ fn what_cannot_be_saved_is_told_and_changes_nothing() {
     for _ in 0..2 {
         let result = bench.again("kernel", script, false);
         assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
-        assert!(result.notes.iter().any(|note| note.contains("was not saved")), "{:?}", result.notes);
+        assert!(
+            result.notes.iter().any(|note| note.contains("was not saved")),
+            "{:?}",
+            result.notes
+        );
     }
 }
 

@@ -332,7 +332,10 @@ impl Matrix<'_> {
         self.numbers += 1;
         let number = self.numbers;
         let candidate = self.rows[row].clone();
-        pool.start(worker, Job { number, kernel: candidate.kernel.clone(), candidate, cold: false });
+        pool.start(
+            worker,
+            Job { number, kernel: candidate.kernel.clone(), candidate, cold: false },
+        );
         Task { worker, number, row, attempt }
     }
 }

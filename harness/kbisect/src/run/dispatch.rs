@@ -150,8 +150,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
 
     /// Notes what is to be known once in a run, also when it is resumed.
     fn say_once(&mut self, words: &str) -> anyhow::Result<()> {
-        let said =
-            |event: &RunEvent| matches!(event, RunEvent::Note { text } if text == words);
+        let said = |event: &RunEvent| matches!(event, RunEvent::Note { text } if text == words);
         if self.run.journal.events().any(said) {
             return Ok(());
         }
@@ -185,7 +184,8 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         if let Some(worker) = task.worker {
             let kernel = self.run.plan.series[task.index].kernel.clone();
             let candidate = self.run.series[task.index].clone();
-            self.pool.start(worker, Job { number: task.number, kernel, candidate, cold: task.cold });
+            self.pool
+                .start(worker, Job { number: task.number, kernel, candidate, cold: task.cold });
         }
         self.tasks.push(task);
     }

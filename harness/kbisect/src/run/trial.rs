@@ -108,8 +108,7 @@ impl<'a> Trials<'a> {
         let result = match ready {
             Err(reason) => untested(Verdict::Skip(reason)),
             Ok(kernel) => {
-                let Some(mut result) = self.in_lab(kernel, &folder, shell, place, tell)?
-                else {
+                let Some(mut result) = self.in_lab(kernel, &folder, shell, place, tell)? else {
                     forget(&self.run_folder, place.number);
                     return Ok(None);
                 };

@@ -203,11 +203,9 @@ impl Beliefs {
         let target = target_symptom(&self.events);
         let same = target == self.target.as_ref();
         let last = match (self.events.last(), self.method.as_mut(), same) {
-            (
-                Some(RunEvent::TrialEnded { index, record, mark }),
-                Some(method),
-                true,
-            ) => method.take(*index, record, remark(record, *mark, target)),
+            (Some(RunEvent::TrialEnded { index, record, mark }), Some(method), true) => {
+                method.take(*index, record, remark(record, *mark, target))
+            }
             _ => false,
         };
         if last {

@@ -16,6 +16,7 @@ mod series;
 #[path = "../../../kbisect-kernels/tests/support/server.rs"]
 mod server;
 mod sources;
+mod states;
 mod symptoms;
 mod trials;
 mod trouble;
