@@ -1,5 +1,7 @@
 //! Halving with several workers: the same answer, whatever ends first, and the choice that tells most.
 
+#![allow(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
+
 use kbisect_core::search::{Direction, Mark, Outcome, Role, Search, Step};
 use proptest::prelude::*;
 
