@@ -10,7 +10,7 @@ use kbisect_core::run::{
     notice_texts,
 };
 use kbisect_core::search::Direction;
-use kbisect_core::trial::TrialRecord;
+use kbisect_core::trial::{BootKind, TrialRecord};
 
 /// A result with the questions that a report asks of it.
 pub(crate) struct Story<'a> {
@@ -444,6 +444,14 @@ pub(crate) fn is_other_failure(entry: &SeriesEntry) -> bool {
 pub(crate) fn count(number: usize, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{s}")
+}
+
+/// Follows a trial's time when its kernel did not boot in it.
+pub(crate) fn came_up(trial: &TrialRecord) -> &'static str {
+    match trial.boot {
+        Some(BootKind::Restored) => ", from a saved state",
+        Some(BootKind::Cold) | None => "",
+    }
 }
 
 /// Seconds for people: `0.4 s`, `42 s`, `3 min 5 s`, `1 h 2 min`.

@@ -5,7 +5,7 @@ use kbisect_core::run::{BisectResult, OutcomeWord, RunResult};
 use kbisect_core::trial::{CheckStatus, Symptom, TrialRecord, Verdict};
 
 use crate::changed;
-use crate::story::{Story, count, duration};
+use crate::story::{Story, came_up, count, duration};
 use crate::text::line;
 
 /// Widest text of a line, in characters: long enough for commands and sentences, short enough that
@@ -137,7 +137,7 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
     lines.push("checks", &checks(trial));
     let accelerator = trial.accelerator.to_uppercase();
     let boot = trial.timings_s.get("boot").map(|boot| format!(", {} of it boot", duration(*boot)));
-    let boot = boot.unwrap_or_default();
+    let boot = boot.unwrap_or_default() + came_up(trial);
     lines.push("time", &format!("{}{boot} ({accelerator})", duration(trial.wall_s)));
     if let Some(note) = trial.notes.first() {
         lines.push("note", note);

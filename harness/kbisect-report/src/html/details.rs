@@ -11,7 +11,7 @@ use crate::dossier::{Dossier, Subject};
 use crate::doubt;
 use crate::fields::{self, State};
 use crate::journal::JOURNAL_NAME;
-use crate::story::{count, duration};
+use crate::story::{came_up, count, duration};
 use crate::text::utc;
 
 /// Changes that are shown at once; the others are behind a click.
@@ -64,7 +64,7 @@ pub(super) fn trials(dossier: &Dossier) -> Markup {
             html! { (cell(&dossier.label(&trial.kernel))) },
             verdict_word(&trial.verdict),
             html! { (cell(&why)) },
-            html! { (duration(trial.wall_s)) },
+            html! { (duration(trial.wall_s)) (came_up(trial)) },
         ]
     });
     html! {

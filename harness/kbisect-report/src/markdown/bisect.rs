@@ -14,7 +14,7 @@ use crate::dossier::as_kbisect;
 use crate::doubt;
 use crate::extra::Extra;
 use crate::journal::JOURNAL_NAME;
-use crate::story::{Story, count, duration, is_other_failure};
+use crate::story::{Story, came_up, count, duration, is_other_failure};
 use crate::text::{code, code_cell, command_line, prose};
 
 /// Writes the report of a bisection, to be saved as `report.md`. It says the same whenever it is
@@ -229,7 +229,7 @@ fn trials(to: &mut String, story: &Story<'_>) {
             prose(&story.label(&trial.kernel), CELL),
             prose(&trial.verdict, CELL),
             why,
-            format!("{:.1}", trial.wall_s),
+            format!("{:.1}{}", trial.wall_s, came_up(trial)),
             code_cell(&trial.directory),
         ]
     });

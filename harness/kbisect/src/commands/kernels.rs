@@ -9,6 +9,7 @@ use kbisect_kernels::{
     Source, Store, VariantRequest,
 };
 use kbisect_report::{DebugDocument, KernelsDocument, ListedKernel, ListedState};
+use kbisect_vm::states::{self, States};
 use serde::Serialize;
 
 use crate::cli::{
@@ -200,6 +201,10 @@ impl Work<'_> {
             dry_run: args.dry_run,
         };
         let report = self.store.prune(&rule)?;
+        // A saved state is of no use without its kernel, and none is needed without any.
+        let states = States::new(&self.settings.cache_dir, states::DEFAULT_LIMIT);
+        let limit = if args.all { 0 } else { states::DEFAULT_LIMIT };
+        let states_freed_bytes = if args.dry_run { 0 } else { states.prune(limit) };
         if self.global.json {
             return output::json(&PrunedDocument {
                 schema: "kbisect.pruned/1",
@@ -208,6 +213,7 @@ impl Work<'_> {
                 freed_bytes: report.freed_bytes,
                 left_bytes: report.left_bytes,
                 debug_removed: report.debug_removed,
+                states_freed_bytes,
                 dry_run: args.dry_run,
             });
         }
@@ -218,6 +224,12 @@ impl Work<'_> {
         }
         for package in &report.debug_removed {
             text.push_str(&format!("{word} debug information {package}\n"));
+        }
+        if states_freed_bytes > 0 {
+            text.push_str(&format!(
+                "removed saved states, {}\n",
+                output::bytes(states_freed_bytes)
+            ));
         }
         for kernel in &report.in_use {
             text.push_str(&format!("kept {}: it is in use\n", identity(kernel)));
@@ -276,6 +288,7 @@ struct PrunedDocument {
     freed_bytes: u64,
     left_bytes: u64,
     debug_removed: Vec<String>,
+    states_freed_bytes: u64,
     dry_run: bool,
 }
 
