@@ -14,4 +14,5 @@ mod host;
 mod interruptions;
 mod layouts;
 mod sources;
+mod states;
 mod trials;
