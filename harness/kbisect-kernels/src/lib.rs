@@ -29,7 +29,7 @@ mod store;
 mod tools;
 
 pub use candidate::{Build, Candidate, CandidateState, PackageRef};
-pub use catalog::{Catalog, CatalogError, ResolveError};
+pub use catalog::{Catalog, CatalogError, Newest, NewestError, ResolveError};
 pub use changelog::{ChangelogError, PackageChangelog, changelog, changelog_file};
 pub use debug::{DebugInfo, DebugInfoError};
 pub use git_log::{GitLogError, git_log};

@@ -51,8 +51,11 @@ pub enum DossierError {
     #[error("`{0}` holds no run")]
     NoRun(PathBuf),
     /// The folder is that of a check.
-    #[error("`{0}` is a check of many kernels: it has no report of this kind")]
+    #[error("`{0}` is a check of many kernels: there is neither a search nor a single trial in it")]
     Check(PathBuf),
+    /// The folder is that of a self-test.
+    #[error("`{0}` is the self-test of a scenario: it has no report")]
+    Selftest(PathBuf),
     /// A file cannot be read.
     #[error("cannot read `{path}`")]
     Read {
@@ -83,7 +86,13 @@ impl DossierError {
                     .to_owned(),
             ),
             Self::Check(_) => Some(
-                "see its result.json; `kbisect run` with one of its kernels has reports".to_owned(),
+                "`kbisect report` has its report; `kbisect run` with one of its kernels makes a trial \
+                 that can be taken further"
+                    .to_owned(),
+            ),
+            Self::Selftest(_) => Some(
+                "its answer is in its result.json; each trial of it is in a folder of its own below"
+                    .to_owned(),
             ),
             Self::Read { .. } => None,
             Self::Result { .. } => Some(
@@ -107,13 +116,18 @@ impl Dossier {
             let Journal { lines, warning, .. } = read_journal(&bytes)?;
             return Self::of_journal(folder, lines, warning);
         }
+        if folder.join(crate::GATE_JOURNAL_NAME).is_file() {
+            return Err(DossierError::Check(folder.to_owned()));
+        }
         let path = folder.join("result.json");
         let bytes = fs::read(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => DossierError::NoRun(folder.to_owned()),
             _ => DossierError::Read { path: path.clone(), source },
         })?;
-        if is_check(&bytes) {
-            return Err(DossierError::Check(folder.to_owned()));
+        match schema_of(&bytes).as_deref() {
+            Some("kbisect.check/1") => return Err(DossierError::Check(folder.to_owned())),
+            Some("kbisect.selftest/1") => return Err(DossierError::Selftest(folder.to_owned())),
+            _ => {}
         }
         let mut result: RunResult = serde_json::from_slice(&bytes)
             .map_err(|source| DossierError::Result { path, source })?;
@@ -425,10 +439,10 @@ impl Dossier {
     }
 }
 
-/// Whether the bytes of a `result.json` are the result of `kbisect check`.
-fn is_check(result: &[u8]) -> bool {
-    let result: Option<serde_json::Value> = serde_json::from_slice(result).ok();
-    result.is_some_and(|result| result["schema"] == "kbisect.check/1")
+/// What document the bytes of a `result.json` are.
+fn schema_of(result: &[u8]) -> Option<String> {
+    let result: serde_json::Value = serde_json::from_slice(result).ok()?;
+    result["schema"].as_str().map(str::to_owned)
 }
 
 /// The command without the folder that the program was called from: it says nothing elsewhere.

@@ -24,6 +24,8 @@ pub enum Format {
     Ktap,
     /// `git bisect log`, or the list of packages in its form.
     BisectLog,
+    /// The map of a check as a drawing.
+    Svg,
 }
 
 /// A word that names no form.
@@ -46,6 +48,15 @@ pub enum RenderError {
     /// A single trial has no search.
     #[error("a single trial has no bisection log")]
     NoSearch,
+    /// Only a check has a map.
+    #[error("only a check (`kbisect check A..B`) has a map")]
+    NoMap,
+    /// The check is none of a range.
+    #[error("only the check of a range (`kbisect check A..B`) has a map")]
+    NoRange,
+    /// A form that makes no sense for a check.
+    #[error("a check has no report of the form {0}; its forms are: md, html, json, junit, svg")]
+    NotOfCheck(Format),
     /// Cannot happen with the documents of this program.
     #[error("the result cannot be written as JSON")]
     Json(#[from] serde_json::Error),
@@ -53,7 +64,7 @@ pub enum RenderError {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Markdown,
         Self::Html,
         Self::Text,
@@ -61,6 +72,7 @@ impl Format {
         Self::Junit,
         Self::Ktap,
         Self::BisectLog,
+        Self::Svg,
     ];
 
     /// The word on the command line.
@@ -74,6 +86,7 @@ impl Format {
             Self::Junit => "junit",
             Self::Ktap => "ktap",
             Self::BisectLog => "bisect-log",
+            Self::Svg => "svg",
         }
     }
 
@@ -88,6 +101,7 @@ impl Format {
             Self::Junit => "junit.xml",
             Self::Ktap => "report.ktap",
             Self::BisectLog => "bisect.log",
+            Self::Svg => "map.svg",
         }
     }
 
@@ -119,6 +133,7 @@ impl Format {
             Self::BisectLog => {
                 crate::bisect_log::bisect_log(dossier).ok_or(RenderError::NoSearch)?
             }
+            Self::Svg => return Err(RenderError::NoMap),
         })
     }
 }
@@ -160,6 +175,6 @@ mod tests {
         }
         let error = "pdf".parse::<Format>().unwrap_err();
         assert_eq!(error.to_string(), "`pdf` is no form of report");
-        assert!(error.hint().contains("md, html, text, json, junit, ktap, bisect-log"));
+        assert!(error.hint().contains("md, html, text, json, junit, ktap, bisect-log, svg"));
     }
 }

@@ -15,6 +15,7 @@ mod evidence;
 mod extra;
 mod fields;
 mod format;
+mod gate;
 mod html;
 mod journal;
 mod junit;
@@ -41,6 +42,10 @@ pub use dossier::{Dossier, DossierError, Subject};
 
 pub use extra::Extra;
 pub use format::{Format, FormatError, RenderError};
+pub use gate::{
+    GATE_JOURNAL_NAME, GateJournal, gate_line, html_check, map_lines, markdown_check, read_check,
+    read_gate_journal, svg_map,
+};
 pub use html::html;
 pub use journal::{
     JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line, read_journal,

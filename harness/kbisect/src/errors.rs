@@ -7,8 +7,8 @@ use kbisect_core::import::ImportError;
 use kbisect_core::scenario::ScenarioError;
 use kbisect_core::version::VersionError;
 use kbisect_kernels::{
-    AddError, CatalogError, FetchError, ResolveError, SeriesFileError, SettingsError, StoreError,
-    VariantError,
+    AddError, CatalogError, FetchError, NewestError, ResolveError, SeriesFileError, SettingsError,
+    StoreError, VariantError,
 };
 use kbisect_report::{BundleError, DossierError, ErrorDocument, JournalError, RenderError};
 use kbisect_vm::image::{DefinitionError, ImageError};
@@ -101,7 +101,7 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
         };
     }
     ask!(BundleError, DossierError);
-    ask!(AddError, CatalogError, FetchError, ResolveError, SettingsError, StoreError);
+    ask!(AddError, CatalogError, FetchError, NewestError, ResolveError, SettingsError, StoreError);
     ask!(
         ImageError,
         ImportError,
@@ -153,9 +153,10 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
     }
     if let Some(error) = error.downcast_ref::<DossierError>() {
         return Some(match error {
-            DossierError::NotBegun(_) | DossierError::NoRun(_) | DossierError::Check(_) => {
-                Class::Usage
-            }
+            DossierError::NotBegun(_)
+            | DossierError::NoRun(_)
+            | DossierError::Check(_)
+            | DossierError::Selftest(_) => Class::Usage,
             DossierError::Journal(JournalError::Read { .. }) => Class::Usage,
             _ => Class::Infrastructure,
         });
@@ -163,7 +164,13 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
     if let Some(BundleError::Secret { .. }) = error.downcast_ref::<BundleError>() {
         return Some(Class::Usage);
     }
-    if let Some(RenderError::NoSearch) = error.downcast_ref::<RenderError>() {
+    if let Some(
+        RenderError::NoSearch
+        | RenderError::NoMap
+        | RenderError::NoRange
+        | RenderError::NotOfCheck(_),
+    ) = error.downcast_ref::<RenderError>()
+    {
         return Some(Class::Usage);
     }
     if let Some(error) = error.downcast_ref::<ImportError>() {
@@ -176,6 +183,7 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
         return Some(Class::Usage);
     }
     let usage = error.is::<ResolveError>()
+        || error.is::<NewestError>()
         || error.is::<ScenarioError>()
         || error.is::<SeriesFileError>()
         || error.is::<DefinitionError>()

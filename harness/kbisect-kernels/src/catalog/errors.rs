@@ -107,6 +107,39 @@ pub enum ResolveError {
     },
 }
 
+/// Why there is no newest kernel.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NewestError {
+    /// The suite offers none.
+    #[error("the archive offers no kernel for the suite `{suite}`")]
+    NoSuite {
+        /// What was asked for.
+        suite: String,
+        /// Suites that offer one.
+        known: Vec<String>,
+    },
+    /// No suite offers any.
+    #[error("no suite of the archive offers a kernel")]
+    Nothing,
+}
+
+impl NewestError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSuite { known, .. } if !known.is_empty() => {
+                format!("suites that offer kernels of this flavour: {}", known.join(", "))
+            }
+            Self::NoSuite { .. } | Self::Nothing => {
+                "no index is at hand: leave --offline and `--source store` out, or check --mirror and \
+                 --flavour"
+                    .to_owned()
+            }
+        })
+    }
+}
+
 impl CatalogError {
     /// What to do about it.
     #[must_use]

@@ -2,13 +2,15 @@
 
 mod errors;
 mod load;
+mod newest;
 mod resolve;
 mod series;
 
 #[cfg(test)]
 mod tests;
 
-pub use errors::{CatalogError, ResolveError};
+pub use errors::{CatalogError, NewestError, ResolveError};
+pub use newest::Newest;
 
 use kbisect_core::version::PackageVersion;
 
@@ -92,6 +94,16 @@ impl Catalog {
     /// [`ResolveError`] for an unknown endpoint, a reversed range, or endpoints that are the same.
     pub fn series(&self, good: &str, bad: &str) -> Result<Vec<Candidate>, ResolveError> {
         series::between(self, good, bad)
+    }
+
+    /// Finds the newest kernel that the archive offers for a suite now, and the one before it. A release
+    /// (`bookworm`) stands for its updates and its security suite too, since a machine that runs it takes
+    /// kernels from there; not for its backports. Without a suite all that were loaded count.
+    ///
+    /// # Errors
+    /// [`NewestError`] when the suite offers no kernel, or is none of those that were loaded.
+    pub fn newest(&self, suite: Option<&str>) -> Result<Newest, NewestError> {
+        newest::newest(self, suite)
     }
 
     /// The names that kernels in the store were given, sorted.

@@ -365,3 +365,37 @@ fn a_series_of_unknown_or_repeated_kernels_is_refused() {
     let error = series("\"5.10.218\", \"5.10.0-30-cloud-amd64\"").unwrap_err();
     assert!(error.contains("is the same kernel as `5.10.218` in kernels[0]"), "{error}");
 }
+
+#[test]
+fn the_newest_of_a_release_counts_its_security_suite_and_not_its_backports() {
+    let newest = |suite: &str| {
+        let newest = catalog().newest(Some(suite)).unwrap();
+        let version = |candidate: &Candidate| candidate.kernel.package_version.to_string();
+        (version(&newest.kernel), newest.before.as_ref().map(version))
+    };
+    let told = |newest: &str, before: Option<&str>| (newest.to_owned(), before.map(str::to_owned));
+    assert_eq!(newest("bookworm"), told("6.1.187-1", Some("6.1.172-1")));
+    assert_eq!(newest("bookworm-backports"), told("6.12.94-1~bpo12+1", Some("6.12.90-2~bpo12+1")));
+    // Two builds of one source are no two kernels to compare.
+    assert_eq!(newest("trixie"), told("6.12.96-1", Some("6.12.94-1")));
+    assert_eq!(newest("experimental"), told("7.3~rc7-1~exp1", None));
+}
+
+#[test]
+fn the_newest_is_named_although_it_cannot_be_tested() {
+    let newest = catalog().newest(Some("trixie-backports")).unwrap();
+    assert_eq!(newest.kernel.kernel.version, "6.19.6");
+    assert!(matches!(newest.kernel.state, CandidateState::Untestable { .. }), "{newest:?}");
+}
+
+#[test]
+fn a_suite_that_offers_nothing_is_answered_with_those_that_do() {
+    let error = catalog().newest(Some("forky")).unwrap_err();
+    assert_eq!(error.to_string(), "the archive offers no kernel for the suite `forky`");
+    assert!(error.hint().unwrap().contains("bookworm-backports, bookworm-security"));
+    // What is only stored is not offered.
+    let mut stored = catalog_with(vec![local("9.9.9-1", "cloud-amd64", None)]);
+    assert_eq!(stored.newest(None).unwrap().kernel.kernel.version, "7.3~rc7");
+    stored.items.retain(|item| item.candidate.packages.is_empty());
+    assert_eq!(stored.newest(None).unwrap_err(), NewestError::Nothing);
+}

@@ -175,16 +175,16 @@ impl StoreError {
 
 impl FetchError {
     /// Whether the kernel cannot be had at all, however often one asks: the mirror's index names its
-    /// packages, but the mirror does not have them. Such a kernel gives no answer; the host and the
+    /// packages, but the mirror does not have them, or there is no kernel in them. Such a kernel gives no answer; the host and the
     /// network are not at fault.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
             Self::Untestable { .. } | Self::Gone { .. } => true,
             Self::Download { source, .. } => matches!(source.0, HttpError::NotFound { .. }),
-            Self::Store(_) | Self::Offline { .. } | Self::Lookup { .. } | Self::Import { .. } => {
-                false
-            }
+            // The packages are whole, by their checksums: next time there is no image in them either.
+            Self::Import { source, .. } => matches!(source.0, ImportError::NoImage { .. }),
+            Self::Store(_) | Self::Offline { .. } | Self::Lookup { .. } => false,
         }
     }
 

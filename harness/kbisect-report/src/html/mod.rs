@@ -10,4 +10,6 @@ mod seen;
 mod timeline;
 mod topology;
 
+pub(crate) use page::STYLE;
 pub use page::html;
+pub(crate) use parts::{block, cell, code, paragraph, table};

@@ -8,7 +8,7 @@ use super::{details, seen, timeline};
 use crate::dossier::{Dossier, Subject};
 use crate::story::is_other_failure;
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// Writes the report as one HTML file. It says the same whenever it is made from the same folder.
 #[must_use]

@@ -11,17 +11,17 @@ const CELL: usize = 400;
 const PARAGRAPH: usize = 1500;
 
 /// Text for a cell: one line, without control characters. The template escapes it.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text::line(text, CELL)
 }
 
 /// Text for a paragraph.
-pub(super) fn paragraph(text: &str) -> String {
+pub(crate) fn paragraph(text: &str) -> String {
     text::line(text, PARAGRAPH)
 }
 
 /// A block of at most `max` lines.
-pub(super) fn block(text: &str, max: usize) -> Markup {
+pub(crate) fn block(text: &str, max: usize) -> Markup {
     html! { pre { (text::lines(text, max)) } }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn check(check: Option<&CheckResult>) -> Markup {
 
 /// A table with a head. On a phone each row becomes a list when `stack` is set; the cells carry
 /// their heads then.
-pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup {
+pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup {
     html! {
         div.wide {
             table.stack {
@@ -94,6 +94,6 @@ pub(super) fn facts<'a>(rows: impl IntoIterator<Item = (&'a str, Option<Markup>)
 }
 
 /// A value in code letters, if there is one.
-pub(super) fn code(text: &str) -> Option<Markup> {
+pub(crate) fn code(text: &str) -> Option<Markup> {
     (!text.trim().is_empty()).then(|| html! { code { (paragraph(text)) } })
 }

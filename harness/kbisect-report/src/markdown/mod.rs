@@ -6,4 +6,5 @@ mod parts;
 mod run;
 
 pub use bisect::markdown;
+pub(crate) use parts::{put, seen, table};
 pub use run::markdown_run;

@@ -29,10 +29,10 @@ macro_rules! put {
         let _ = writeln!($to, $($arg)*);
     }};
 }
-pub(super) use put;
+pub(crate) use put;
 
 /// Adds a table; the cells are Markdown already.
-pub(super) fn table(to: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+pub(crate) fn table(to: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     put!(to, "| {} |", head.join(" | "));
     put!(to, "|{}", "---|".repeat(head.len()));
     for row in rows {
@@ -47,7 +47,7 @@ pub(super) fn symptom(symptom: &Symptom) -> String {
 }
 
 /// What was seen in a failed trial: the symptom with its numbers, hop by hop, on the console.
-pub(super) fn seen(to: &mut String, trial: &TrialRecord) {
+pub(crate) fn seen(to: &mut String, trial: &TrialRecord) {
     if let Some(symptom) = &trial.symptom {
         let place = symptom.place.as_deref().map(|place| format!(" (at {})", prose(place, CELL)));
         let place = place.unwrap_or_default();

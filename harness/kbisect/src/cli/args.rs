@@ -495,8 +495,8 @@ pub struct ReportArgs {
     /// The run: its folder, or its name below the results folder
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Form of the report: md, html, text, json, junit, ktap, bisect-log [default: md, or json with
-    /// --json]
+    /// Form of the report: md, html, text, json, junit, ktap, bisect-log; of a check md, html, json,
+    /// junit, svg [default: md, or json with --json]
     #[arg(long, value_name = "FORM", value_parser = format_of)]
     pub format: Option<Format>,
     /// File to write in place of standard output

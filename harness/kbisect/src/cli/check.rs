@@ -11,9 +11,14 @@ use super::{MachineArgs, Range, SettingArgs, WorkersArgs};
 #[derive(Args, Clone, Debug)]
 pub struct CheckArgs {
     /// Kernels: a version, a release, the name or id of a stored kernel, or a range A..B, which is
-    /// every kernel between its ends that can be tested
-    #[arg(value_name = "KERNEL", required = true)]
+    /// every kernel between its ends that can be tested, and is drawn as a map
+    #[arg(value_name = "KERNEL", required_unless_present = "newest")]
     pub kernels: Vec<Kernels>,
+    /// Test the newest kernel that the archive offers for a suite (bookworm, bookworm-backports, trixie,
+    /// ...); a release stands for its security suite and its updates too [default: of all suites]
+    #[arg(long, value_name = "SUITE", num_args = 0..=1, conflicts_with = "kernels")]
+    #[expect(clippy::option_option, reason = "absent, present, present with a suite")]
+    pub newest: Option<Option<String>>,
     /// Scenarios, by name (see `kbisect scenario list`) or folder; separated by commas, or repeated
     #[arg(
         short,
@@ -23,7 +28,8 @@ pub struct CheckArgs {
         required = true
     )]
     pub scenarios: Vec<String>,
-    /// Kernel that is trusted today: what fails there in the same way is no regression
+    /// Kernel that is trusted today: what fails there in the same way is no regression [default: none;
+    /// with --newest the one before it]
     #[arg(long, value_name = "KERNEL")]
     pub baseline: Option<String>,
     /// Pass although some kernels could not be tested with some scenario

@@ -110,11 +110,16 @@ pub const CHECK_AFTER: &str = "\
 Examples:
   kbisect check 6.12.96 --scenario connlimit,smoke --baseline 6.12.57
   kbisect check 6.12.96 -s connlimit -s ./our-gateway --baseline 6.12.57 --junit check.xml
-  kbisect check 6.12.43..6.12.101 --scenario connlimit         every kernel: where it fails, where not
+  kbisect check --newest bookworm-backports --scenario smoke --junit check.xml
+                                                               the nightly job
+  kbisect check 5.10.218..7.2.12 --scenario connlimit --workers 2
+                                                               the map: where it fails, where not
+  kbisect report RUN --format html --output check.html         its report, at any later time
   kbisect check mine --scenario smoke --json | jq .counts
 
 Exit codes: 0 nothing regressed, 1 something regressed or could not be tested, 2 usage,
-69 kbisect or the host failed (a trial is repeated twice before that), 130 interrupted.";
+69 kbisect or the host failed (a trial is repeated twice before that), 130 interrupted;
+after the last two `kbisect resume RUN` goes on.";
 
 pub const DETECT_AFTER: &str = "\
 Examples:
@@ -148,12 +153,13 @@ Examples:
   kbisect report RUN --format html --output report.html
   kbisect report RUN --format text                     a mail to a kernel list
   kbisect report RUN --format junit --output junit.xml
+  kbisect report RUN --format svg --output map.svg     the map of a check
   kbisect report RUN --format bisect-log > log; git bisect replay log
   kbisect report RUN --bundle                          reports, consoles, frames, reproduce.sh in one file
   kbisect report RUN --bundle all.tar.zst --with-kernel --with-image --with-tool
   kbisect report RUN --bundle --redact --redact-pattern 'INC-[0-9]+' --secret 'BEGIN .* KEY'
 
-Forms: md, html, text, json, junit, ktap, bisect-log. All are made from the run's folder. Patterns can
+Forms: md, html, text, json, junit, ktap, bisect-log; of a check md, html, json, junit, svg. All are made from the run's folder. Patterns can
 also stand in config.toml: redact-patterns, secret-patterns.";
 
 pub const RESUME_AFTER: &str = "\

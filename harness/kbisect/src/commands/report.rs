@@ -1,9 +1,10 @@
 //! `kbisect report`: a run's report again, from its journal.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context as _;
-use kbisect_report::{Dossier, Format};
+use kbisect_report::{Dossier, Format, read_check};
 
 use super::bundle;
 use crate::cli::{Global, ReportArgs};
@@ -27,6 +28,22 @@ pub fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<()> {
         (None, false) => Format::Markdown,
     };
     let folder = run_folder(&args.run, &args.results)?;
+    if let Some((result, warning)) = read_check(&folder)? {
+        if args.bundle.is_some() {
+            return Err(errors::usage(
+                format!(
+                    "`{}` is a check: only searches and single trials are bundled",
+                    folder.display()
+                ),
+                "`kbisect run` with the kernel and the scenario in question makes a trial to bundle; or \
+                 pack the folder itself",
+            ));
+        }
+        if let Some(warning) = warning.filter(|_| !global.quiet) {
+            output::say(&format!("warning: {warning}"));
+        }
+        return write(args, global, &folder, format.render_check(&result)?);
+    }
     let dossier = Dossier::read(&folder)?;
     if let Some(warning) = &dossier.warning
         && !global.quiet
@@ -36,10 +53,14 @@ pub fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<()> {
     if args.bundle.is_some() {
         return bundle::bundle(args, global, &dossier, &folder);
     }
-    let text = format.render(&dossier)?;
+    write(args, global, &folder, format.render(&dossier)?)
+}
+
+/// Prints a report or writes it to a file, with placeholders where that is asked for.
+fn write(args: &ReportArgs, global: &Global, folder: &Path, text: String) -> anyhow::Result<()> {
     let text = if args.redact {
         let settings = global.settings()?;
-        let mut redactor = bundle::redactor(args, &settings, &folder)?;
+        let mut redactor = bundle::redactor(args, &settings, folder)?;
         let text = redactor.as_mut().map_or(text.clone(), |redactor| redactor.text(&text));
         if let Some(redactor) = redactor.filter(|_| !global.quiet) {
             bundle::replaced(redactor.replaced(), true);

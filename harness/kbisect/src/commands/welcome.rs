@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use kbisect_core::gate::{GateEvent, GateLine};
 use kbisect_core::run::{RunEvent, end_of_search};
-use kbisect_report::read_journal_of;
+use kbisect_report::{read_check, read_gate_journal, read_journal_of};
 use kbisect_vm::image::{ImageDefinition, find_image};
 use kbisect_vm::qemu::Qemu;
 
@@ -27,6 +28,7 @@ pub fn welcome(global: &Global) -> anyhow::Result<()> {
         "kbisect finds which kernel version broke a network service.\n\n\
          \x20 kbisect GOOD..BAD --scenario NAME   bisect the kernels from GOOD to BAD\n\
          \x20 kbisect run KERNEL --scenario NAME  one trial of one kernel\n\
+         \x20 kbisect check KERNEL --scenario NAME  may we upgrade?\n\
          \x20 kbisect scenario list               what can be tested\n\
          \x20 kbisect kernels list                which kernels there are\n\
          \x20 kbisect --help                      everything else\n\n\
@@ -40,6 +42,12 @@ fn next_step(global: &Global) -> (String, &'static str) {
         return (format!("kbisect resume {run}"), "A run here was interrupted; go on with it");
     }
     if let Some(run) = finished(results) {
+        if matches!(read_check(&results.join(&run)), Ok(Some(_))) {
+            return (
+                format!("kbisect report {run}"),
+                "The newest check here came to its end: read its report.html, or print it",
+            );
+        }
         return (
             format!("kbisect report {run} --bundle"),
             "The newest run here has an answer: read its report.html, or pack everything for a ticket",
@@ -55,7 +63,7 @@ fn next_step(global: &Global) -> (String, &'static str) {
     ("kbisect 6.12.43..6.12.96 --scenario connlimit".to_owned(), "This machine looks ready; try")
 }
 
-/// The newest run, if it came to its end: a result is written then. Checks and self-tests have no
+/// The newest run, if it came to its end: a result is written then. Self-tests have no
 /// report, so the run before them is meant.
 fn finished(results: &Path) -> Option<String> {
     let result = |name: &String| results.join(name).join("result.json");
@@ -63,7 +71,9 @@ fn finished(results: &Path) -> Option<String> {
         let text = std::fs::read(result(name)).unwrap_or_default();
         let document: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         let schema = document["schema"].as_str();
-        schema.is_none_or(|schema| matches!(schema, "kbisect.bisect/1" | "kbisect.run/1"))
+        schema.is_none_or(|schema| {
+            matches!(schema, "kbisect.bisect/1" | "kbisect.run/1" | "kbisect.check/1")
+        })
     };
     let name = runs(results).into_iter().rev().find(has_report)?;
     result(&name).is_file().then_some(name)
@@ -73,7 +83,13 @@ fn finished(results: &Path) -> Option<String> {
 fn unfinished(results: &Path) -> Option<String> {
     let names = runs(results);
     names.into_iter().rev().take(LOOK_BACK).find(|name| {
-        let Ok(journal) = read_journal_of(&results.join(name)) else { return false };
+        let folder = results.join(name);
+        if let Ok(check) = read_gate_journal(&folder) {
+            let ended =
+                |line: &GateLine| matches!(line.event, GateEvent::Ended { aborted: None, .. });
+            return !check.lines.is_empty() && !check.lines.iter().any(ended);
+        }
+        let Ok(journal) = read_journal_of(&folder) else { return false };
         let has = |wanted: fn(&RunEvent) -> bool| journal.lines.iter().any(|l| wanted(&l.event));
         has(|event| matches!(event, RunEvent::Began { .. }))
             && end_of_search(journal.lines.iter().map(|line| &line.event)).is_none()

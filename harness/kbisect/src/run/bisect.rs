@@ -9,9 +9,10 @@ use kbisect_core::method::Method;
 use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, end_of_search, wall_seconds};
 use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, SeriesFile};
-use kbisect_report::{Dossier, Format};
+use kbisect_report::{Dossier, Format, GATE_JOURNAL_NAME};
 
 use super::changes::{Origin, Ranker};
+use super::check::resume_check;
 use super::context::{Base, Context, existing_run};
 use super::decode::{Decoder, Sources};
 use super::dispatch::Dispatch;
@@ -80,6 +81,9 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
 /// As [`bisect`]; a journal that is damaged or in use.
 pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let folder = existing_run(&args.run, &args.results)?;
+    if folder.join(GATE_JOURNAL_NAME).is_file() {
+        return resume_check(args, &folder, global);
+    }
     let mut base = Base::new(global)?;
     let mut journal = Journal::resume(&folder, &base.ui)?;
     let Some(plan) = journal.events().find_map(|event| match event {

@@ -106,7 +106,7 @@ impl Journal {
 }
 
 /// Takes the lock. Whoever watches the run takes it for a moment to see whether it is free.
-fn is_locked(file: &File) -> bool {
+pub(super) fn is_locked(file: &File) -> bool {
     (0..LOOKS).any(|look| {
         if look > 0 {
             std::thread::sleep(LOOK);

@@ -3,6 +3,8 @@
 use kbisect_core::gate::{Cell, GateOutcome, GateResult, Standing};
 use kbisect_core::kernel::Kernel;
 
+use kbisect_report::map_lines;
+
 use crate::output;
 
 /// Writes the result for people.
@@ -28,6 +30,10 @@ pub fn text(result: &GateResult) -> String {
         table.push(std::iter::once(label(kernel)).chain(words).collect());
     }
     let mut text = output::table(&table);
+    for map in &result.maps {
+        text.push('\n');
+        text.extend(map_lines(map).iter().map(|line| output::clean(line) + "\n"));
+    }
     let details: Vec<String> = result
         .cells
         .iter()
@@ -46,12 +52,25 @@ pub fn text(result: &GateResult) -> String {
         text += "\n";
         text += &details.concat();
     }
-    for left in &plan.left_out {
-        let version = &left.kernel.package_version;
-        text += &output::clean(&format!("{version}: left out of the range: {}", left.reason));
+    for (reason, versions) in left_out(result) {
+        let line = format!("left out of the range: {}: {reason}", versions.join(", "));
+        text += &output::clean(&line);
         text.push('\n');
     }
     text + "\n" + &summary(result) + "\n"
+}
+
+/// Kernels that were left out, by the reason.
+fn left_out(result: &GateResult) -> Vec<(&str, Vec<&str>)> {
+    let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+    for left in &result.plan.left_out {
+        let version = left.kernel.package_version.as_str();
+        match found.iter_mut().find(|(reason, _)| *reason == left.reason) {
+            Some((_, versions)) => versions.push(version),
+            None => found.push((&left.reason, vec![version])),
+        }
+    }
+    found
 }
 
 /// The word of a cell; a baseline that fails is just that.
@@ -80,7 +99,7 @@ fn summary(result: &GateResult) -> String {
     let trials = result.trials.len();
     let trials = if trials == 1 { "1 trial".to_owned() } else { format!("{trials} trials") };
     let line = format!(
-        "{ended}: {}; {trials} in {:.0} s; {}/result.json",
+        "{ended}: {}; {trials} in {:.0} s; {}/report.html",
         counts.join(", "),
         result.wall_s,
         result.run_dir

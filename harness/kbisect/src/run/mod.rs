@@ -6,10 +6,13 @@
 mod bisect;
 mod changes;
 mod check;
+mod chosen;
 mod context;
 mod decode;
 mod dispatch;
 mod files;
+mod gate_log;
+mod gate_trials;
 mod going_on;
 mod journal;
 mod kernels;

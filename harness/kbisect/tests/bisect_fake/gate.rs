@@ -18,7 +18,7 @@ fn place() -> Place {
 
 /// Asserts that a document fits its schema.
 #[track_caller]
-fn fits(result: &Value) {
+pub fn fits(result: &Value) {
     let schema = serde_json::from_str(kbisect_report::schema("check").unwrap()).unwrap();
     assert_eq!(validate::problems(&schema, result), Vec::<String>::new(), "{result:#}");
 }
@@ -200,19 +200,9 @@ fn ctrl_c_leaves_what_was_found() {
     let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let ended = Ended::of(run.wait_with_output().unwrap()).code(130);
+    assert!(ended.stderr.contains("go on with: kbisect resume results/"), "{}", ended.stderr);
     assert!(is_gone(held) && is_gone(pid_in(&place.path("peer"))));
     let result = ended.json();
     assert_eq!(result["outcome"], "aborted");
     assert_eq!(standings(&result, "smoke"), pairs(&[("6.12.1", "good"), ("6.12.2", "no-answer")]));
-}
-
-#[test]
-fn a_check_is_told_from_the_runs_that_have_reports() {
-    let place = Place::series(1, |_| String::new());
-    place.run("check 6.12.1 --scenario smoke").code(0);
-    let ended = place.as_printed(&format!("report {}", place.run_folder().display())).code(2);
-    assert!(ended.stderr.contains("is a check of many kernels"), "{}", ended.stderr);
-    // Nor is it what `kbisect` alone proposes to report.
-    let ended = place.as_printed("").code(0);
-    assert!(!ended.stdout.contains("kbisect report"), "{}", ended.stdout);
 }

@@ -7,7 +7,9 @@ mod changes;
 mod doubt;
 mod evidence;
 mod gate;
+mod gate_map;
 mod interruptions;
+mod newest;
 mod outcomes;
 mod place;
 mod selftest;
@@ -17,6 +19,9 @@ mod series;
 mod server;
 mod sources;
 mod states;
+#[allow(unused_imports, reason = "these tests need a part of it")]
+#[path = "../../../kbisect-kernels/tests/support/mod.rs"]
+mod support;
 mod symptoms;
 mod trials;
 mod trouble;

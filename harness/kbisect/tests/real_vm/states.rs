@@ -54,17 +54,23 @@ fn restored_guests_have_randomness_time_and_addresses_of_their_own() {
         // The first one may find a state of an earlier run, the others must.
         for number in 0..3 {
             let before = now();
-            let trial = host
-                .run(&format!("run {kernel} --scenario {}", scenario.display()))
-                .document(0);
+            let trial =
+                host.run(&format!("run {kernel} --scenario {}", scenario.display())).document(0);
             let expected: &[&str] = if number == 0 { &["cold", "restored"] } else { &["restored"] };
             let boot = trial["boot"].as_str().unwrap();
-            assert!(expected.contains(&boot), "{kernel}, trial {number}: {boot}, {}", trial["notes"]);
+            assert!(
+                expected.contains(&boot),
+                "{kernel}, trial {number}: {boot}, {}",
+                trial["notes"]
+            );
             let [random, stack, time, address] = told(&trial);
             let time: u64 = time.parse().unwrap();
             // The guest's clock goes by whole seconds, and both sides round.
             assert!((before - 1..=now() + 1).contains(&time), "{kernel}: {time}, not {before}");
-            assert!(address.starts_with("02:6b:") && !address.starts_with("02:6b:00:00"), "{address}");
+            assert!(
+                address.starts_with("02:6b:") && !address.starts_with("02:6b:00:00"),
+                "{address}"
+            );
             for [other, place, _, same] in &seen {
                 assert_ne!(*other, random, "{kernel}: twins draw the same number");
                 assert_ne!(*place, stack, "{kernel}: twins have their stacks in the same place");

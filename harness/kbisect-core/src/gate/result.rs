@@ -1,10 +1,9 @@
-//! The gate: kernels times scenarios, one trial each, told from what a baseline kernel shows.
-//!
-//! The result is a function of the plan and the trials.
+//! What a check is to do, and what came of it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Map;
 use crate::kernel::Kernel;
 use crate::run::Environment;
 use crate::trial::{Match, Symptom, TrialRecord, Verdict};
@@ -30,6 +29,12 @@ pub struct GatePlan {
     pub reference: Kernel,
     /// What could not be tested keeps nobody from passing.
     pub allow_skips: bool,
+    /// The ranges among what was asked for, as typed: where there is one, maps are drawn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<String>,
+    /// The suite whose newest kernel was asked for; empty when it was that of all suites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_of: Option<String>,
 }
 
 /// A scenario of the plan.
@@ -202,6 +207,9 @@ pub struct GateResult {
     pub plan: GatePlan,
     /// The matrix, kernel by kernel; the baseline comes first unless it is under test.
     pub cells: Vec<Cell>,
+    /// The history of each scenario over the kernels, series by series, where a range was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maps: Vec<Map>,
     /// All trials in their order, those that failed for our own reasons included.
     pub trials: Vec<GateTrial>,
     /// Where it ran.
@@ -254,6 +262,7 @@ impl GateResult {
             }
             None => GateOutcome::Passed,
         };
+        let maps = if plan.ranges.is_empty() { Vec::new() } else { Map::all(&plan, &trials) };
         Self {
             schema: "kbisect.check/1".to_owned(),
             outcome,
@@ -261,6 +270,7 @@ impl GateResult {
             counts,
             plan,
             cells,
+            maps,
             trials,
             environment: end.environment,
             wall_s: end.wall_s,
@@ -276,14 +286,19 @@ impl GateResult {
     }
 }
 
+/// The trial that decides: the last one of a kernel with a scenario.
+pub(super) fn deciding<'a>(
+    trials: &'a [GateTrial],
+    scenario: &str,
+    kernel: &Kernel,
+) -> Option<&'a TrialRecord> {
+    let is_it =
+        |trial: &&GateTrial| trial.scenario == scenario && trial.record.kernel.id == kernel.id;
+    trials.iter().rev().find(is_it).map(|trial| &trial.record)
+}
+
 fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
-    let last = |scenario: &str, kernel: &Kernel| {
-        let found = trials
-            .iter()
-            .rev()
-            .find(|trial| trial.scenario == scenario && trial.record.kernel.id == kernel.id);
-        found.map(|trial| &trial.record)
-    };
+    let last = |scenario: &str, kernel: &Kernel| deciding(trials, scenario, kernel);
     let mut cells = Vec::new();
     for (kernel, under_test) in plan.rows() {
         for GateScenario { name, .. } in &plan.scenarios {

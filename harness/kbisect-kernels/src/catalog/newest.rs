@@ -1,0 +1,69 @@
+//! The newest kernel that the archive offers for a suite.
+
+use super::{Catalog, Item, NewestError};
+use crate::candidate::Candidate;
+use crate::source::Source;
+
+/// What stands for a release beside the suite of its name: a machine that runs it takes kernels from
+/// these as well. Backports are taken by those who ask for them.
+const WITH_RELEASE: [&str; 2] = ["-updates", "-security"];
+
+/// The newest kernel, and the one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// The newest; it may be untestable.
+    pub kernel: Candidate,
+    /// The newest one before it that can be tested, of the same suites; none when it is the first.
+    pub before: Option<Candidate>,
+}
+
+/// Finds the newest kernel that `suite` offers now; without a suite, of all that were loaded.
+pub(super) fn newest(catalog: &Catalog, suite: Option<&str>) -> Result<Newest, NewestError> {
+    let of_archive = |item: &&Item| Source::of(&item.candidate.kernel) == Some(Source::Archive);
+    // A stored kernel that the index names no more has no packages.
+    let offered = |item: &&Item| !item.candidate.packages.is_empty();
+    let wanted = |name: &str| {
+        suite.is_none_or(|suite| {
+            name == suite || WITH_RELEASE.iter().any(|kind| name.strip_suffix(kind) == Some(suite))
+        })
+    };
+    let mut items: Vec<&Item> = catalog
+        .items
+        .iter()
+        .filter(|item| !item.is_variant() && item.candidate.kernel.flavour == catalog.flavour)
+        .filter(of_archive)
+        .filter(|item| item.suites().any(wanted))
+        .collect();
+    items.sort_by(|a, b| {
+        let key = |item: &Item| {
+            (item.source_version.clone(), item.candidate.kernel.package_version.clone())
+        };
+        key(a).cmp(&key(b))
+    });
+    let Some(newest) = items.iter().rev().find(|item| offered(item)) else {
+        return Err(match suite {
+            Some(suite) => NewestError::NoSuite { suite: suite.to_owned(), known: suites(catalog) },
+            None => NewestError::Nothing,
+        });
+    };
+    let before = items
+        .iter()
+        .rev()
+        .find(|item| item.source_version < newest.source_version && item.is_testable());
+    Ok(Newest {
+        kernel: newest.candidate.clone(),
+        before: before.map(|item| item.candidate.clone()),
+    })
+}
+
+/// Suites that offer a kernel, sorted.
+fn suites(catalog: &Catalog) -> Vec<String> {
+    let offered = catalog.items.iter().filter(|item| !item.candidate.packages.is_empty());
+    let of_archive =
+        offered.filter(|item| Source::of(&item.candidate.kernel) == Some(Source::Archive));
+    let mut names: Vec<String> =
+        of_archive.flat_map(|item| item.suites().map(str::to_owned).collect::<Vec<_>>()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
