@@ -149,7 +149,7 @@ fn failures(to: &mut String, result: &GateResult) {
 pub(super) fn shown<'a>(regressed: &[&'a Cell]) -> Vec<&'a Cell> {
     let mut shown: Vec<&Cell> = Vec::new();
     for cell in regressed {
-        let same = |other: &&Cell| {
+        let same = |other: &Cell| {
             other.scenario == cell.scenario
                 && match (&other.symptom, &cell.symptom) {
                     (Some(one), Some(two)) => {
@@ -158,7 +158,7 @@ pub(super) fn shown<'a>(regressed: &[&'a Cell]) -> Vec<&'a Cell> {
                     _ => false,
                 }
         };
-        if !shown.iter().any(|other| same(&other)) {
+        if !shown.iter().any(|other| same(other)) {
             shown.push(cell);
         }
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
 
 mod changes;
+mod ci_examples;
 mod doubt;
 mod evidence;
 mod gate;
@@ -14,9 +15,6 @@ mod outcomes;
 mod place;
 mod selftest;
 mod series;
-#[allow(dead_code, reason = "these tests need a part of it")]
-#[path = "../../../kbisect-kernels/tests/support/server.rs"]
-mod server;
 mod sources;
 mod states;
 #[allow(unused_imports, reason = "these tests need a part of it")]

@@ -20,7 +20,7 @@ fn kernel(release: &str, version: &str, script: &str) -> Package {
     package(&name, version, data)
 }
 
-fn archive() -> Archive {
+pub fn archive() -> Archive {
     Archive::new(vec![
         suite(
             "bookworm",

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::place::{BAD, Ended, Place};
-use crate::server::{Fault, Server};
+use crate::support::server::{Fault, Server};
 
 /// Six good and bad kernels of one's own, and between them three that the service lists and does not
 /// have: each half of the range would begin with one of those.
