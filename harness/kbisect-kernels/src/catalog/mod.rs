@@ -98,7 +98,8 @@ impl Catalog {
 
     /// Finds the newest kernel that the archive offers for a suite now, and the one before it. A release
     /// (`bookworm`) stands for its updates and its security suite too, since a machine that runs it takes
-    /// kernels from there; not for its backports. Without a suite all that were loaded count.
+    /// kernels from there; not for its backports. Newer kernels that are rebuilt for a release count only
+    /// where it has none of its own. Without a suite all that were loaded count.
     ///
     /// # Errors
     /// [`NewestError`] when the suite offers no kernel, or is none of those that were loaded.

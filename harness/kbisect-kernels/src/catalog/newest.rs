@@ -34,6 +34,12 @@ pub(super) fn newest(catalog: &Catalog, suite: Option<&str>) -> Result<Newest, N
         .filter(of_archive)
         .filter(|item| item.suites().any(wanted))
         .collect();
+    // A release also carries newer kernels, rebuilt for it, for those who ask for them by name. What
+    // its machines upgrade to is its own.
+    let own = |item: &Item| item.candidate.kernel.package_version == item.source_version;
+    if suite.is_some() && items.iter().any(|item| offered(item) && own(item)) {
+        items.retain(|item| own(item));
+    }
     items.sort_by(|a, b| {
         let key = |item: &Item| {
             (item.source_version.clone(), item.candidate.kernel.package_version.clone())

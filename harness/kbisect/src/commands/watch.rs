@@ -79,7 +79,7 @@ impl Followed {
         let file = File::open(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => errors::usage(
                 format!("`{}` has no journal", folder.display()),
-                "only bisections can be watched; `kbisect report` shows single trials",
+                "only bisections can be watched; `kbisect report` shows single trials and checks",
             ),
             _ => anyhow::Error::new(error).context(format!("cannot read `{}`", path.display())),
         })?;

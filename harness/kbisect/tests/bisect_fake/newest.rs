@@ -26,7 +26,13 @@ pub fn archive() -> Archive {
             "bookworm",
             vec![kernel("6.1.0-1", "6.1.170-1", ""), kernel("6.1.0-2", "6.1.176-1", "")],
         ),
-        suite("bookworm-security", vec![kernel("6.1.0-3", "6.1.180-1", BAD)]),
+        suite(
+            "bookworm-security",
+            vec![
+                kernel("6.1.0-3", "6.1.180-1", BAD),
+                kernel("6.12.5+deb12", "6.12.5-1~deb12u1", ""),
+            ],
+        ),
         suite("bookworm-backports", vec![kernel("6.12.9+deb12", "6.12.9-1~bpo12+1", "")]),
         crate::support::archive::Suite {
             valid_until: Some("Thu, 01 Jan 2015 00:00:00 UTC"),
