@@ -37,7 +37,8 @@ version=$("$tool" --version) || fail "$tool cannot be run here"
 out=${OUT:-$here/reproduced}
 mkdir -p "$out" 2>/dev/null || fail "$out cannot be written: unpack the bundle where you may write, or set OUT"
 
-set -- run "$KERNEL_ID" --scenario "$here/scenario" --results "$out"
+# A boot shows more than a saved state of one, and leaves none in the bundle's cache.
+set -- run "$KERNEL_ID" --scenario "$here/scenario" --results "$out" --cold
 [ -z "$REFERENCE_ID" ] || set -- "$@" --reference "$REFERENCE_ID"
 [ -z "$PLACEMENT" ] || set -- "$@" --placement "$PLACEMENT"
 for source in "$KERNEL_SOURCE" "$REFERENCE_SOURCE"; do
