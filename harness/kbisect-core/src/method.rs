@@ -232,6 +232,9 @@ impl Method {
             _ => None,
         };
         let Some((old, new)) = around else { return Next::Done(event) };
+        if self.doubt().is_some_and(NoisySearch::is_spent) {
+            return Next::Done(event);
+        }
         let (good, bad) = match self.direction {
             Direction::Regression => (old, new),
             Direction::Fix => (new, old),

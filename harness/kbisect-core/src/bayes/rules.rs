@@ -58,7 +58,8 @@ impl NoisySearch {
         self.pending.iter().filter(|pending| **pending == version).count() as u32
     }
 
-    fn is_spent(&self) -> bool {
+    /// Whether all runs of the budget were made, those under way included.
+    pub(crate) fn is_spent(&self) -> bool {
         let under_way = self.pending.len() as u32;
         self.settings.budget.is_some_and(|budget| self.runs() + under_way >= budget)
     }

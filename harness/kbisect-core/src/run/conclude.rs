@@ -138,23 +138,8 @@ impl BisectResult {
                 |event| matches!(event, RunEvent::TrialEnded { index: at, mark: Some(_), .. } if *at == index),
             )
         };
-        let answered = |index: usize, restored: bool| {
-            events.iter().any(|event| match event {
-                RunEvent::TrialEnded { index: at, record, mark: Some(Mark::Good | Mark::Bad) } => {
-                    *at == index && (record.boot == Some(BootKind::Restored)) == restored
-                }
-                _ => false,
-            })
-        };
-        let boots = |(old, new): (usize, usize)| match [old, new].map(|at| answered(at, true)) {
-            [false, false] => "",
-            _ if answered(old, false) && answered(new, false) => {
-                "; what a saved state showed of them, a boot showed as well"
-            }
-            _ => "; what a saved state showed of them, no boot confirms",
-        };
         let once = |around: Option<(usize, usize)>, more: &str| {
-            let booted = around.map_or("", boots);
+            let booted = around.map_or("", |(old, new)| boots(events, old, new));
             let neighbours = match around.map(|(old, new)| (tried(old), tried(new))) {
                 Some((true, true)) => "; both neighbours of the change were tried",
                 Some((false, false)) => "; both neighbours of the change were taken for granted",

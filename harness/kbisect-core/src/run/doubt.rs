@@ -1,6 +1,6 @@
 //! The result of a search under doubt, in the words of the contract.
 
-use super::conclude::{good_end_is_last, stopped};
+use super::conclude::{boots, good_end_is_last, stopped};
 use super::{BisectResult, Confidence, Doubt, NO_ANSWER, RunEvent, symptoms_of_bad_end};
 use crate::bayes::{Ending, NoisySearch, Purpose, RangeReason, Tally};
 use crate::search::Direction;
@@ -32,7 +32,12 @@ impl BisectResult {
             ) => Some(*probability),
             _ => None,
         };
-        let statement = self.statement(search, ending.as_ref());
+        let mut statement = self.statement(search, ending.as_ref());
+        if let Some(Ending::Found { first_new, last_old, .. }) = &ending
+            && let Some(old) = last_old.first()
+        {
+            statement += boots(events, *old, *first_new);
+        }
         self.doubt = Some(Doubt {
             probability,
             bad_rate: belief.p,
