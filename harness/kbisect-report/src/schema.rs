@@ -4,11 +4,12 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 17] = [
+pub const SCHEMA_NAMES: [&str; 18] = [
     "bisect",
     "run",
     "selftest",
     "check",
+    "check-journal",
     "plan",
     "journal",
     "detect",
@@ -27,7 +28,7 @@ pub const SCHEMA_NAMES: [&str; 17] = [
 /// Gives the JSON Schema (draft 2020-12) of a document by its name: `bisect`, or `kbisect.bisect/1`
 /// as in the document's `schema` member.
 ///
-/// `journal` is one line of `journal.jsonl`; `scenario` is the file `scenario.toml`, read as if it
+/// `journal` is one line of `journal.jsonl`, `check-journal` one of `check.jsonl`; `scenario` is the file `scenario.toml`, read as if it
 /// were JSON; `scenarios` is the list of them.
 #[must_use]
 pub fn schema(name: &str) -> Option<&'static str> {
@@ -37,6 +38,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "run" => include_str!("../schemas/run.json"),
         "selftest" => include_str!("../schemas/selftest.json"),
         "check" => include_str!("../schemas/check.json"),
+        "check-journal" => include_str!("../schemas/check-journal.json"),
         "plan" => include_str!("../schemas/plan.json"),
         "journal" => include_str!("../schemas/journal.json"),
         "detect" => include_str!("../schemas/detect.json"),

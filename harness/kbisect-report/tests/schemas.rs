@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use kbisect_core::gate::GateResult;
+use kbisect_core::gate::{GateLine, GateResult};
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_core::selftest::SelftestResult;
 use kbisect_report::{
@@ -29,6 +29,7 @@ fn generated() -> Vec<(&'static str, Value)> {
             of::<SelftestResult>("selftest", "Whether checks can fail, and what a failure needs."),
         ),
         ("check", of::<GateResult>("check", "Kernels and scenarios against a baseline.")),
+        ("check-journal", of::<GateLine>("check-journal", "One line of a check's journal.")),
         ("plan", of::<Plan>("plan", "What a bisection will do.")),
         ("journal", of::<JournalLine>("journal", "One line of a run's journal.")),
         ("detect", of::<DetectDocument>("detect", "Failures found in console logs.")),

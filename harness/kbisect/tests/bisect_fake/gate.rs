@@ -1,7 +1,7 @@
 //! `kbisect check`: what it calls a regression, its exit codes, its documents.
 
 #[path = "../../../kbisect-report/tests/common/validate.rs"]
-mod validate;
+pub mod validate;
 
 use std::path::Path;
 

@@ -168,8 +168,14 @@ fn killed_and_resumed_tells_the_same_and_repeats_one_trial() {
 /// How often the journal says that the check began or went on.
 fn began(folder: &Path) -> usize {
     let journal = std::fs::read_to_string(folder.join("check.jsonl")).unwrap();
-    let lines = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["event"] == "began" || line["event"] == "resumed").count()
+    let lines: Vec<Value> =
+        journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let schema = kbisect_report::schema("check-journal").unwrap();
+    let schema = serde_json::from_str(schema).unwrap();
+    for line in &lines {
+        assert_eq!(crate::gate::validate::problems(&schema, line), Vec::<String>::new());
+    }
+    lines.iter().filter(|line| line["event"] == "began" || line["event"] == "resumed").count()
 }
 
 #[test]

@@ -103,3 +103,22 @@ fn a_suite_that_is_unknown_or_expired_is_an_error_that_names_it() {
     let ended = run(&place, &archive, "check --newest bookworm 6.1.170 -s smoke", &[]).code(2);
     assert!(ended.stderr.contains("cannot be used with"), "{}", ended.stderr);
 }
+
+/// One kernel that is packed in a new way must not end the map of fifty.
+#[test]
+fn packages_without_an_image_are_no_answer_and_no_failure_of_the_host() {
+    let place = Place::new();
+    let name = "linux-image-6.1.0-2-cloud-amd64";
+    let mut entries = deb::modules("./", "6.1.0-2-cloud-amd64");
+    entries.push(deb::file("./usr/share/noise", deb::image("noise", "0")));
+    let empty = package(name, "6.1.176-1", deb::deb(name, "6.1.176-1", &entries));
+    let archive =
+        Archive::new(vec![suite("bookworm", vec![kernel("6.1.0-1", "6.1.170-1", ""), empty])]);
+    let words = "check 6.1.170..6.1.176 --scenario smoke --reference 6.1.100 --json";
+    let result = run(&place, &archive, words, &[]).code(1).json();
+    assert_eq!(result["outcome"], "not-tested");
+    let kernels = &result["maps"][0]["series"][0]["kernels"];
+    assert_eq!((&kernels[0]["answer"], &kernels[1]["answer"]), (&"good".into(), &"skip".into()));
+    let reason = kernels[1]["reason"].as_str().unwrap();
+    assert!(reason.contains("no kernel image"), "{reason}");
+}
