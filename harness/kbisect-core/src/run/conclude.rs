@@ -227,6 +227,25 @@ impl BisectResult {
     }
 }
 
+/// Says whether what saved states showed of the versions around a change was shown by boots as well.
+pub(crate) fn boots(events: &[RunEvent], old: usize, new: usize) -> &'static str {
+    let answered = |index: usize, restored: bool| {
+        events.iter().any(|event| match event {
+            RunEvent::TrialEnded { index: at, record, mark: Some(Mark::Good | Mark::Bad) } => {
+                *at == index && (record.boot == Some(BootKind::Restored)) == restored
+            }
+            _ => false,
+        })
+    };
+    match [old, new].map(|at| answered(at, true)) {
+        [false, false] => "",
+        _ if answered(old, false) && answered(new, false) => {
+            "; what a saved state showed of them, a boot showed as well"
+        }
+        _ => "; what a saved state showed of them, no boot confirms",
+    }
+}
+
 /// Why a run ended before its search did.
 pub(crate) fn stopped(events: &[RunEvent]) -> Option<String> {
     events.iter().rev().find_map(|event| match event {
