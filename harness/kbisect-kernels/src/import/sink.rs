@@ -81,7 +81,7 @@ impl Role {
         match below {
             [] | ["build" | "source", ..] => None,
             // From Debian's 7.2 on these lie beside the modules.
-            ["vmlinuz"] => Some(Self::Image),
+            [name] if is_image(name) => Some(Self::Image),
             ["config"] => Some(Self::Config),
             ["System.map"] => Some(Self::SystemMap),
             // Written by depmod: ours is made anew.
@@ -103,6 +103,12 @@ impl Role {
             None
         }
     }
+}
+
+/// Whether a file beside the modules is the kernel's image. Debian's packages of unsigned kernels give
+/// it a suffix from 7.3 on.
+pub fn is_image(name: &str) -> bool {
+    matches!(name, "vmlinuz" | "vmlinuz.unsigned")
 }
 
 /// Whether depmod writes a file; the others come with the kernel.
@@ -265,6 +271,7 @@ mod tests {
         let role = |path: &str| Role::of(Path::new(path));
         assert_eq!(role("boot/vmlinuz-6.1.0-53-cloud-amd64"), Some(Role::Image));
         assert_eq!(role("usr/lib/modules/7.2.12/vmlinuz"), Some(Role::Image));
+        assert_eq!(role("usr/lib/modules/7.3.4/vmlinuz.unsigned"), Some(Role::Image));
         assert_eq!(role("usr/lib/modules/7.2.12/config"), Some(Role::Config));
         let module = Role::Module { release: "6.1".to_owned(), below: "kernel/net/a.ko".into() };
         assert_eq!(role("lib/modules/6.1/kernel/net/a.ko"), Some(module));

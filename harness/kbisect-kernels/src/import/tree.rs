@@ -7,7 +7,7 @@ use kbisect_core::kernel::KernelId;
 
 use super::bzimage;
 use super::error::{ImportError, at};
-use super::sink::{Role, Sink, is_depmod_output};
+use super::sink::{Role, Sink, is_depmod_output, is_image};
 use crate::hash;
 
 const BZIMAGE_IN_BUILD: &str = "arch/x86/boot/bzImage";
@@ -176,7 +176,7 @@ fn add_modules(
             let file_name = file_name.to_string_lossy();
             let no_module = top
                 && (is_depmod_output(&file_name)
-                    || matches!(&*file_name, "vmlinuz" | "config" | "System.map"));
+                    || (is_image(&file_name) || matches!(&*file_name, "config" | "System.map")));
             if !no_module {
                 files.push((Role::Module { release: release.to_owned(), below: name }, real));
             }
