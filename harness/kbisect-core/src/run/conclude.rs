@@ -50,6 +50,10 @@ impl BisectResult {
                 of_trial.for_each(|record| record.evidence.decoded = Some(decoded.clone()));
             }
         }
+        let superseded = match plan.options.doubt {
+            Some(_) => Vec::new(),
+            None => supersede(&mut trials),
+        };
         let kernel = |index: usize| plan.series.get(index).map(|planned| planned.kernel.clone());
         let mut result = Self {
             schema: "kbisect.bisect/1".to_owned(),
@@ -82,6 +86,7 @@ impl BisectResult {
             repeat: None,
             tool_version: plan.tool_version.clone(),
             trials: trials.iter().map(|(_, record)| record.clone()).collect(),
+            superseded,
         };
         let method = Method::replay(&plan, &events).ok();
         if method.as_ref().is_some_and(Method::boots_disagree) {
@@ -225,6 +230,25 @@ impl BisectResult {
             None => String::new(),
         }
     }
+}
+
+/// Takes out trials from saved states whose verdict a boot of the same version showed again.
+fn supersede(trials: &mut Vec<(usize, TrialRecord)>) -> Vec<TrialRecord> {
+    let again: Vec<u32> = trials
+        .iter()
+        .filter(|(index, restored)| {
+            restored.boot == Some(BootKind::Restored)
+                && trials.iter().any(|(at, boot)| {
+                    at == index
+                        && boot.boot == Some(BootKind::Cold)
+                        && boot.number > restored.number
+                        && boot.verdict == restored.verdict
+                })
+        })
+        .map(|(_, restored)| restored.number)
+        .collect();
+    let gone = trials.extract_if(.., |(_, record)| again.contains(&record.number));
+    gone.map(|(_, record)| record).collect()
 }
 
 /// Says whether what saved states showed of the versions around a change was shown by boots as well.

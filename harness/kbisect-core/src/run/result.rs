@@ -118,8 +118,12 @@ pub struct BisectResult {
     /// What changed between the two sides, the most suspect first, or why that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<WhatChanged>,
-    /// All trials in order.
+    /// All trials in order, but those in `superseded`.
     pub trials: Vec<TrialRecord>,
+    /// Trials from saved states that a boot of the same kernel, made to confirm them, showed again. The
+    /// boot stands in `trials`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub superseded: Vec<TrialRecord>,
     /// The series with what became of each kernel.
     pub series: Vec<SeriesEntry>,
     /// What the user must know before believing the answer.

@@ -14,7 +14,8 @@ fn the_connlimit_regression_is_found() {
     assert_eq!(result["last_good"]["version"], "6.12.57");
     assert_eq!(result["first_bad"]["version"], "6.12.69");
     assert_eq!(result["symptom"]["kind"], "lost-ingress");
-    // Each kernel is asked once, and no more of them than the search needs.
+    // Each kernel is asked once, and no more of them than the search needs, also when it goes on from
+    // states of earlier tests.
     let trials = result["trials"].as_array().unwrap();
     let series = result["series"].as_array().unwrap().len();
     assert!(trials.len() <= series.next_power_of_two().trailing_zeros() as usize + 2);
