@@ -218,6 +218,10 @@ impl Lab {
                 cold,
             )?;
             let risen = rise.up(&peer, Instant::now() + deadline).await;
+            if let Some(why) = risen.ours {
+                peer.stop().await;
+                return Err(failed("peer", why));
+            }
             if risen.boot == BootKind::Cold || risen.result.is_ok() {
                 break (peer, risen.result);
             }

@@ -33,6 +33,8 @@ pub struct Risen {
     pub result: Result<(), CallError>,
     /// Why its state was not saved, if that went wrong.
     pub note: Option<String>,
+    /// Why the guest cannot be asked anything, if that is our own doing.
+    pub ours: Option<String>,
     /// The state that is being put away.
     pub keeping: Option<JoinHandle<io::Result<()>>>,
 }
@@ -70,8 +72,13 @@ impl Rise {
     pub async fn up(self, machine: &Machine, deadline: Instant) -> Risen {
         match self.way {
             Way::Boot(draft) => {
-                let mut risen =
-                    Risen { boot: BootKind::Cold, result: Ok(()), note: None, keeping: None };
+                let mut risen = Risen {
+                    boot: BootKind::Cold,
+                    result: Ok(()),
+                    note: None,
+                    ours: None,
+                    keeping: None,
+                };
                 let left = deadline.saturating_duration_since(Instant::now());
                 risen.result = machine.hello(left).await.map(drop);
                 if let (Ok(()), Some(draft)) = (risen.result, draft) {
@@ -79,10 +86,12 @@ impl Rise {
                         Ok(keeping) => risen.keeping = keeping,
                         // What ended the machine is told elsewhere.
                         Err(_) if machine.is_down() => {}
-                        Err(why) => risen.note = Some(why),
+                        // QEMU may hold the guest still, so nothing that it does says anything.
+                        Err(why @ SaveError::Deadline { .. }) => risen.ours = Some(not_saved(&why)),
+                        Err(why) => risen.note = Some(not_saved(&why)),
                     }
                 }
-                if risen.result.is_ok() {
+                if risen.result.is_ok() && risen.ours.is_none() {
                     risen.result = machine.wake(&self.macs, None, self.patience).await;
                 }
                 risen
@@ -99,7 +108,7 @@ impl Rise {
                             .to_owned(),
                     );
                 }
-                Risen { boot: BootKind::Restored, result, note, keeping: None }
+                Risen { boot: BootKind::Restored, result, note, ours: None, keeping: None }
             }
         }
     }
@@ -111,16 +120,18 @@ async fn save(
     machine: &Machine,
     draft: Draft,
     patience: Duration,
-) -> Result<Option<JoinHandle<io::Result<()>>>, String> {
+) -> Result<Option<JoinHandle<io::Result<()>>>, SaveError> {
     let Some(hello) = machine.look(|state| state.hello.clone()) else { return Ok(None) };
     let console = match machine.save(patience).await {
         Ok(console) => console,
         Err(SaveError::Complained) => return Ok(None),
-        Err(error) => {
-            return Err(format!("the booted kernel was not saved for later trials: {error}"));
-        }
+        Err(error) => return Err(error),
     };
     let (release, failed_modules) = (hello.release, hello.failed_modules);
     let guest = Guest { release, failed_modules, uptime_ms: hello.uptime_ms, console };
     Ok(Some(tokio::task::spawn_blocking(move || draft.keep(guest))))
+}
+
+fn not_saved(error: &SaveError) -> String {
+    format!("the booted kernel was not saved for later trials: {error}")
 }

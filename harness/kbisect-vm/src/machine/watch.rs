@@ -330,8 +330,9 @@ impl Watch {
         let patience = if self.scanner.is_collecting() { quiet_in_trace } else { quiet };
         let quiet = now.duration_since(self.last_console) > patience;
         let mut state = lock(&self.shared.state);
-        if late > Duration::from_secs(2) {
-            // The host was starved or suspended: that is no silence of the guest's.
+        if late > Duration::from_secs(2) || !matches!(self.state, StateWork::None) {
+            // The host was starved or suspended, or QEMU holds the guest for its state: that is no
+            // silence of the guest's.
             state.heard = now;
             return;
         }

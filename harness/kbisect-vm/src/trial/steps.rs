@@ -52,6 +52,9 @@ impl Trial<'_> {
         }
         self.boot = Some(risen.boot);
         self.keeping = risen.keeping;
+        if let Some(why) = risen.ours {
+            return Err(self.infra(why));
+        }
         let booted = risen.result;
         let Some(candidate) = &self.candidate else { return Err(Stop) };
         let failed_modules =
