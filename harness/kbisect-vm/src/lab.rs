@@ -1,10 +1,12 @@
 //! The lab: what stays up between trials. The peer machine, the wires, the root image.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use kbisect_core::boot::{BootWay, Booted};
 use kbisect_core::scenario::{MachineOptions, Scenario};
 use kbisect_core::trial::{BootKind, Phase};
 use kbisect_proto::{Event, FileContent, NodeSetup, Request};
@@ -17,7 +19,7 @@ use crate::network::{MachinePlan, NetworkPlan, Placement};
 use crate::qemu::Qemu;
 use crate::rise::Rise;
 use crate::states::States;
-use crate::timing::Timing;
+use crate::timing::{Speed, Timing};
 use crate::wire::Wires;
 
 /// Largest part of a file that goes into one message, in bytes.
@@ -26,14 +28,24 @@ const FILE_PART: usize = 256 << 10;
 /// The files that a kernel is booted from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootFiles {
-    /// Kernel image.
+    /// Kernel image, as it is shipped.
     pub vmlinuz: PathBuf,
+    /// The same unpacked, to be booted by its PVH entry; or why there is none.
+    pub unpacked: Result<PathBuf, String>,
     /// Archive with the modules that are needed to reach the root image.
     pub boot_modules: Option<PathBuf>,
     /// Image with the whole module tree.
     pub modules: Option<PathBuf>,
     /// Words that the kernel itself adds to its command line, before those of the scenario.
     pub cmdline: Vec<String>,
+}
+
+impl BootFiles {
+    /// Whether the kernel was never packed: then it can be booted by its PVH entry only.
+    #[must_use]
+    pub fn is_unpacked(&self) -> bool {
+        self.unpacked.as_ref() == Ok(&self.vmlinuz)
+    }
 }
 
 /// What a lab is made of.
@@ -59,8 +71,32 @@ pub struct LabSettings {
     pub vmcore: bool,
     /// What becomes of the wires.
     pub wiring: Wiring,
+    /// How kernels are booted.
+    pub boot: BootPolicy,
     /// Where states of machines are kept; without it every machine boots.
     pub states: Option<States>,
+}
+
+/// How kernels are booted, unless a trial asks for a boot as shipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootPolicy {
+    /// The way that is wanted.
+    pub way: BootWay,
+    /// Why none can be booted by its PVH entry, if so.
+    pub no_pvh: Option<String>,
+    /// Whether they test their cryptography.
+    pub crypto_tests: bool,
+}
+
+/// How a candidate comes up in a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coming {
+    /// From its saved state, if there is one.
+    Any,
+    /// By a boot.
+    Cold,
+    /// By a boot of the image as it is shipped, with nothing left out.
+    AsShipped,
 }
 
 /// What becomes of the wires in a trial.
@@ -75,6 +111,10 @@ pub enum Wiring {
 
 /// Name of a candidate's memory dump, in the folder of its machine.
 pub const VMCORE: &str = "vmcore";
+
+/// Keeps the kernel from testing its cryptography while it boots (crypto/algboss.c), which takes a
+/// sixth of a boot under emulation.
+const NO_CRYPTO_TESTS: &str = "cryptomgr.notests";
 
 /// Tells the hypervisor how to read the kernel's memory (drivers/firmware/qemu_fw_cfg.c); a module
 /// on Debian's kernels.
@@ -119,6 +159,16 @@ pub struct Lab {
     wires: Wires,
     peer: Option<Machine>,
     peers_started: u32,
+    /// Kernels that did not come up by their PVH entry, and why.
+    no_pvh: Mutex<BTreeMap<PathBuf, String>>,
+}
+
+/// What a machine is for.
+#[derive(Clone, Copy)]
+struct Role<'a> {
+    name: &'a str,
+    options: &'a MachineOptions,
+    plan: &'a MachinePlan,
 }
 
 impl Lab {
@@ -127,7 +177,7 @@ impl Lab {
     pub fn new(settings: LabSettings) -> Self {
         let plan = NetworkPlan::new(&settings.scenario, settings.placement);
         let wires = Wires::new(plan.links.clone());
-        Self { settings, plan, wires, peer: None, peers_started: 0 }
+        Self { settings, plan, wires, peer: None, peers_started: 0, no_pvh: Mutex::default() }
     }
 
     /// The settings.
@@ -160,13 +210,19 @@ impl Lab {
         &self.settings.scenario
     }
 
-    /// Multiplies a duration by the slowness of the accelerator.
+    /// Limits, as far as the host's speed is known by now.
     #[must_use]
-    pub fn patience(&self, base: Duration) -> Duration {
-        base.mul_f64(self.settings.accelerator.slowness())
+    pub fn timing(&self) -> Timing {
+        self.settings.timing
     }
 
-    /// Starts the candidate machine with its logs in `directory`. A `cold` one boots in any case.
+    /// Lengthens a duration as the host's speed asks for.
+    #[must_use]
+    pub fn patience(&self, base: Duration) -> Duration {
+        self.settings.timing.patience(base)
+    }
+
+    /// Starts the candidate machine with its logs in `directory`.
     ///
     /// # Errors
     /// [`LabError`].
@@ -174,10 +230,36 @@ impl Lab {
         &self,
         kernel: &BootFiles,
         directory: &Path,
-        cold: bool,
+        coming: Coming,
     ) -> Result<(Machine, Rise), LabError> {
-        let options = &self.settings.scenario.candidate;
-        self.start_machine("candidate", kernel, options, &self.plan.candidate, directory, cold)
+        let role = Role {
+            name: "candidate",
+            options: &self.settings.scenario.candidate,
+            plan: &self.plan.candidate,
+        };
+        self.start_machine(&role, kernel, directory, coming)
+    }
+
+    /// How a kernel is booted in this lab.
+    #[must_use]
+    pub fn booted(&self, kernel: &BootFiles, coming: Coming) -> Booted {
+        let shipped = coming == Coming::AsShipped;
+        let policy = &self.settings.boot;
+        let failed = lock(&self.no_pvh).get(&kernel.vmlinuz).cloned();
+        let cannot = kernel.unpacked.as_ref().err().cloned();
+        let wanted = !shipped && policy.way == BootWay::Pvh;
+        let no_pvh = policy.no_pvh.clone().or(failed).or(cannot).filter(|_| wanted);
+        // One that was never packed has no other way.
+        let pvh = kernel.is_unpacked() || (wanted && no_pvh.is_none());
+        let way = if pvh { BootWay::Pvh } else { BootWay::BzImage };
+        let crypto_tests = shipped || policy.crypto_tests;
+        let as_shipped = crypto_tests && (way == BootWay::BzImage || kernel.is_unpacked());
+        Booted { way, no_pvh, crypto_tests, as_shipped }
+    }
+
+    /// Takes note that a kernel does not come up by its PVH entry.
+    pub fn distrust_pvh(&self, kernel: &BootFiles, why: &str) {
+        lock(&self.no_pvh).insert(kernel.vmlinuz.clone(), why.to_owned());
     }
 
     /// Makes the peer machine ready for a new trial: starts it, or resets it when it is up. Its
@@ -206,31 +288,34 @@ impl Lab {
         self.peers_started += 1;
         let directory = self.settings.directory.join(format!("peer-{}", self.peers_started));
         let options = &self.settings.scenario.peer;
-        let deadline = self.patience(self.settings.timing.boot);
-        let mut cold = false;
-        let (peer, result) = loop {
-            let (peer, rise) = self.start_machine(
-                "peer",
-                &self.settings.reference,
-                options,
-                plan,
-                &directory,
-                cold,
-            )?;
-            let risen = rise.up(&peer, Instant::now() + deadline).await;
+        let deadline = self.settings.timing.boot;
+        let role = Role { name: "peer", options, plan };
+        let reference = &self.settings.reference;
+        let mut coming = Coming::Any;
+        let (peer, boot, result) = loop {
+            let (peer, rise) = self.start_machine(&role, reference, &directory, coming)?;
+            let risen = rise.up(&peer, &Cell::new(Instant::now() + deadline)).await;
             if let Some(why) = risen.ours {
                 peer.stop().await;
                 return Err(failed("peer", why));
             }
-            if risen.boot == BootKind::Cold || risen.result.is_ok() {
-                break (peer, risen.result);
+            if risen.result.is_ok() {
+                break (peer, risen.boot, risen.result);
             }
+            coming = match self.next_try(reference, coming, risen.boot) {
+                Some(next) => next,
+                None => break (peer, risen.boot, risen.result),
+            };
             peer.stop().await;
-            cold = true;
         };
         match result {
             Ok(()) => {
                 peer.set_phase(Phase::Setup);
+                let took = peer.look(|state| state.hello.as_ref().map(|hello| hello.after));
+                if let (Some(took), BootKind::Cold) = (took, boot) {
+                    let timing = &mut self.settings.timing;
+                    *timing = timing.at_least(Speed::of_boot(took));
+                }
                 Ok(peer)
             }
             Err(error) => {
@@ -240,7 +325,10 @@ impl Lab {
                 let reason = match (error, said, state.end) {
                     (_, Some(said), _) => said,
                     (CallError::Deadline, ..) => {
-                        format!("no sign of life within {} s", deadline.as_secs())
+                        format!(
+                            "no sign of life within {} s, which is how long a boot may take here (--slow 3 makes all deadlines three times as long)",
+                            deadline.as_secs()
+                        )
                     }
                     (
                         CallError::Down,
@@ -254,15 +342,34 @@ impl Lab {
         }
     }
 
+    /// How a machine that did not come up is tried again: by a boot where it was from a saved state,
+    /// without the PVH entry where it was by that.
+    #[must_use]
+    pub fn next_try(&self, kernel: &BootFiles, coming: Coming, was: BootKind) -> Option<Coming> {
+        if was == BootKind::Restored {
+            return Some(Coming::Cold);
+        }
+        if self.booted(kernel, coming).way == BootWay::BzImage || kernel.is_unpacked() {
+            return None;
+        }
+        self.distrust_pvh(kernel, "it did not come up by its PVH entry");
+        Some(Coming::Cold)
+    }
+
     fn start_machine(
         &self,
-        name: &str,
+        role: &Role<'_>,
         kernel: &BootFiles,
-        options: &MachineOptions,
-        plan: &MachinePlan,
         directory: &Path,
-        cold: bool,
+        coming: Coming,
     ) -> Result<(Machine, Rise), LabError> {
+        let Role { name, options, plan } = *role;
+        let booted = self.booted(kernel, coming);
+        let image = match (&kernel.unpacked, booted.way) {
+            (Ok(unpacked), BootWay::Pvh) => unpacked,
+            _ => &kernel.vmlinuz,
+        };
+        let no_tests = (!booted.crypto_tests).then(|| NO_CRYPTO_TESTS.to_owned());
         let write = |path: &Path, source| LabError::Write { path: path.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(|error| write(directory, error))?;
         let initramfs = directory.join("initramfs");
@@ -272,20 +379,23 @@ impl Lab {
             name: name.to_owned(),
             qemu: self.settings.qemu.clone(),
             accelerator: self.settings.accelerator,
-            kernel: kernel.vmlinuz.clone(),
+            kernel: image.clone(),
             initramfs,
             root: self.settings.root.clone(),
             modules: kernel.modules.clone(),
             memory_mib: options.memory_mib,
             cpus: options.cpus,
-            cmdline: [kernel.cmdline.as_slice(), &options.cmdline].concat(),
+            cmdline: no_tests
+                .into_iter()
+                .chain(kernel.cmdline.iter().chain(&options.cmdline).cloned())
+                .collect(),
             macs: (0..plan.plugs.len()).map(|at| kbisect_proto::boot_address(at as u8)).collect(),
             directory: directory.to_owned(),
             timing: self.settings.timing,
             vmcore: (self.settings.vmcore && name == "candidate").then(|| directory.join(VMCORE)),
         };
         let macs = plan.plugs.iter().map(|plug| plug.mac).collect();
-        let rise = self.rise(&spec, macs, kernel.boot_modules.as_deref(), cold);
+        let rise = self.rise(&spec, macs, kernel.boot_modules.as_deref(), coming);
         let mut machine = Machine::start(&spec, &rise.start())?;
         for (plug, socket) in plan.plugs.iter().zip(machine.sockets.drain(..)) {
             self.wires
@@ -302,17 +412,20 @@ impl Lab {
         spec: &MachineSpec,
         macs: Vec<[u8; 6]>,
         boot_modules: Option<&Path>,
-        cold: bool,
+        coming: Coming,
     ) -> Rise {
         let patience = self.patience(Duration::from_secs(15));
-        let states = self.settings.states.as_ref().filter(|_| spec.qemu.keeps_states());
+        let keeps = spec.qemu.keeps_states() && coming != Coming::AsShipped;
+        let states = self.settings.states.as_ref().filter(|_| keeps);
         let Some(states) = states else { return Rise::boot(macs, None, patience) };
         let Ok(key) = spec.state_key(boot_modules) else {
             return Rise::boot(macs, None, patience);
         };
         let found = states.find(&key);
         match found {
-            Some(saved) if !cold => Rise::restore(macs, saved, (states.clone(), key), patience),
+            Some(saved) if coming == Coming::Any => {
+                Rise::restore(macs, saved, (states.clone(), key), patience)
+            }
             // Once is enough.
             Some(_) => Rise::boot(macs, None, patience),
             None => {
@@ -353,6 +466,10 @@ impl Lab {
             peer.stop().await;
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(machine: &str, reason: String) -> LabError {

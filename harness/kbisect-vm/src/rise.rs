@@ -1,6 +1,7 @@
 //! How a machine comes up: it boots, and is saved for the next time; or it goes on from a saved
 //! state. Both end with a guest that is awake.
 
+use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -68,8 +69,8 @@ impl Rise {
     }
 
     /// Waits until the guest is awake. A state that nothing comes of is thrown away; the caller
-    /// boots then.
-    pub async fn up(self, machine: &Machine, deadline: Instant) -> Risen {
+    /// boots then. The deadline of a boot can be put off while it is waited for.
+    pub async fn up(self, machine: &Machine, deadline: &Cell<Instant>) -> Risen {
         match self.way {
             Way::Boot(draft) => {
                 let mut risen = Risen {
@@ -79,8 +80,14 @@ impl Rise {
                     ours: None,
                     keeping: None,
                 };
-                let left = deadline.saturating_duration_since(Instant::now());
-                risen.result = machine.hello(left).await.map(drop);
+                risen.result = loop {
+                    let until = deadline.get();
+                    let left = until.saturating_duration_since(Instant::now());
+                    match machine.hello(left).await {
+                        Err(CallError::Deadline) if deadline.get() > until => {}
+                        result => break result.map(drop),
+                    }
+                };
                 if let (Ok(()), Some(draft)) = (risen.result, draft) {
                     match save(machine, draft, self.patience).await {
                         Ok(keeping) => risen.keeping = keeping,

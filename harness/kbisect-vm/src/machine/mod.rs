@@ -330,7 +330,7 @@ impl Machine {
             last_console: started,
             last_tick: started,
             timing: spec.timing,
-            silence: spec.timing.silence.mul_f64(spec.accelerator.slowness().sqrt()),
+            silence: spec.timing.silence,
             started,
             qemu_log: spec.directory.join("qemu.log"),
             console_log_path: spec.directory.join("console.log"),

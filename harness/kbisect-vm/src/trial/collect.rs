@@ -152,7 +152,7 @@ impl Trial<'_> {
         let sign =
             candidate.until(|state| (state.end.is_some() || state.heard > since).then_some(()));
         // The machine's own task decides about silence; this only ends if that does not.
-        let deadline = self.lab.patience(self.lab.settings().timing.silence);
+        let deadline = self.lab.timing().silence * 2;
         let _ = tokio::time::timeout(deadline, sign).await;
     }
 

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
+use kbisect_core::boot::{Booted, Deadlines};
 use kbisect_core::evidence::Evidence;
 use kbisect_core::judge::{MachineEnd, Observation, judge};
 use kbisect_core::scenario::Check;
@@ -21,7 +22,7 @@ use kbisect_core::trial::{BootKind, CheckResult, CheckStatus, Phase, Verdict, Wi
 
 use tokio::task::JoinHandle;
 
-use crate::lab::{BootFiles, Lab, Wiring};
+use crate::lab::{BootFiles, Coming, Lab, Wiring};
 use crate::machine::{Machine, MachineState};
 
 /// What a running trial tells whoever watches.
@@ -62,24 +63,37 @@ pub struct TrialResult {
     pub state: Vec<String>,
     /// What a crash left behind.
     pub evidence: Evidence,
-    /// Whether the peer machine, which runs a kernel that is known to work, did not boot under KVM.
-    pub kvm_suspect: bool,
+    /// What speaks against KVM, if something does.
+    pub kvm_suspect: Option<KvmSuspect>,
     /// How the candidate came up; nothing when it was not started.
     pub boot: Option<BootKind>,
+    /// How that was a boot, now or when its state was saved.
+    pub booted: Option<Booted>,
+    /// What deadlines were multiplied by.
+    pub deadlines: Option<Deadlines>,
+}
+
+/// What speaks against KVM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvmSuspect {
+    /// The peer machine, which runs a kernel that is known to work, did not boot.
+    PeerBoot,
+    /// QEMU ended by itself before the candidate's user space was up.
+    QemuEnded,
 }
 
 /// A trial under way.
 pub struct Trial<'a> {
     lab: &'a mut Lab,
     candidate: Option<Machine>,
-    /// Whether the candidate boots even if a state was saved.
-    cold: bool,
+    coming: Coming,
     boot: Option<BootKind>,
+    booted: Option<Booted>,
     /// The candidate's state, while it is put away.
     keeping: Option<JoinHandle<io::Result<()>>>,
     seen: Observation,
     notes: Vec<String>,
-    kvm_suspect: bool,
+    kvm_suspect: Option<KvmSuspect>,
     /// Hop by hop, for failed checks.
     hops: Vec<String>,
     before: Vec<collect::Before>,
@@ -107,25 +121,26 @@ struct Stop;
 const CUT: &str = "a negative control: kbisect cut all wires when the checks began";
 
 impl<'a> Trial<'a> {
-    /// Boots the kernel, or, unless it is to be `cold`, goes on from its saved state, and runs the scenario up to and including the collection of evidence. The
-    /// machines still run afterwards; [`Trial::finish`] switches the candidate off and judges.
+    /// Boots the kernel, or goes on from its saved state, and runs the scenario up to and including the
+    /// collection of evidence. The machines still run afterwards; [`Trial::finish`] switches the candidate off and judges.
     pub async fn run(
         lab: &'a mut Lab,
         kernel: &BootFiles,
         directory: &'a Path,
-        cold: bool,
+        coming: Coming,
         notify: &'a mut dyn FnMut(Notice),
     ) -> Self {
         let now = Instant::now();
         let mut trial = Self {
             lab,
             candidate: None,
-            cold,
+            coming,
             boot: None,
+            booted: None,
             keeping: None,
             seen: Observation::default(),
             notes: Vec::new(),
-            kvm_suspect: false,
+            kvm_suspect: None,
             hops: Vec::new(),
             before: Vec::new(),
             failed: Vec::new(),
@@ -141,13 +156,17 @@ impl<'a> Trial<'a> {
             notify,
         };
         let _: Result<(), Stop> = trial.phases(kernel).await;
+        trial.late_hello().await;
         trial.still_serving();
         // Checks can end while the kernel still prints its last words.
         if let Some(candidate) = &trial.candidate {
             let timing = trial.lab.settings().timing;
             candidate.settled(timing.quiet_in_trace + 4 * timing.quiet).await;
         }
-        if trial.candidate.as_ref().is_some_and(|candidate| !candidate.is_down()) {
+        let up = |candidate: &Machine| {
+            !candidate.is_down() && candidate.look(|state| state.hello.is_some())
+        };
+        if trial.candidate.as_ref().is_some_and(up) {
             trial.begin(Phase::Collect);
             trial.collect().await;
             trial.lives_on().await;
@@ -236,6 +255,8 @@ impl<'a> Trial<'a> {
             evidence: self.evidence,
             kvm_suspect: self.kvm_suspect,
             boot: self.boot,
+            booted: self.booted,
+            deadlines: Some(self.lab.timing().deadlines()),
         }
     }
 
@@ -271,6 +292,15 @@ impl<'a> Trial<'a> {
             self.check(index, check).await?;
         }
         self.answers_at_end().await
+    }
+
+    /// Tells a kernel that hangs while it boots from one that boots too slowly: the latter comes up a
+    /// little later.
+    async fn late_hello(&self) {
+        let Some(candidate) = &self.candidate else { return };
+        if self.seen.boot_timeout.is_some() && !candidate.is_down() {
+            let _ = candidate.hello(self.lab.timing().boot / 4).await;
+        }
     }
 
     fn begin(&mut self, phase: Phase) {

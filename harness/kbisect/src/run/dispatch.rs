@@ -11,6 +11,7 @@ use kbisect_core::method::{Method, Next};
 use kbisect_core::run::{RunEvent, target_symptom};
 use kbisect_core::search::{Direction, Role};
 use kbisect_core::trial::TrialRecord;
+use kbisect_vm::lab::Coming;
 
 use super::bisect::Bisection;
 use super::files::write_json;
@@ -184,8 +185,9 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         if let Some(worker) = task.worker {
             let kernel = self.run.plan.series[task.index].kernel.clone();
             let candidate = self.run.series[task.index].clone();
-            self.pool
-                .start(worker, Job { number: task.number, kernel, candidate, cold: task.cold });
+            // What confirms an answer leaves nothing out.
+            let coming = if task.cold { Coming::AsShipped } else { Coming::Any };
+            self.pool.start(worker, Job { number: task.number, kernel, candidate, coming });
         }
         self.tasks.push(task);
     }

@@ -10,6 +10,7 @@ use kbisect_core::trial::Verdict;
 use kbisect_core::workers::Workers;
 use kbisect_kernels::Candidate;
 use kbisect_vm::accel::Probe;
+use kbisect_vm::lab::Coming;
 
 use super::context::Context;
 use super::gate_log::GateLog;
@@ -246,7 +247,7 @@ impl<'a> Matrix<'a> {
         let candidate = self.rows[row].clone();
         pool.start(
             worker,
-            Job { number, kernel: candidate.kernel.clone(), candidate, cold: false },
+            Job { number, kernel: candidate.kernel.clone(), candidate, coming: Coming::Any },
         );
         Task { worker, number, row, attempt }
     }
