@@ -3,15 +3,24 @@
 //! The order of the rules is the point: our own failures first (they never are `bad`), then what
 //! the kernel said of itself, then what it did to packets, and `good` only with positive proof.
 
+#[cfg(test)]
+mod disturbed_tests;
 mod service;
+mod time;
+mod wrong;
 
+use std::collections::BTreeMap;
+
+use crate::disturbed::{Cause, Gaps, Window};
 use crate::flow::Loss;
 use crate::scenario::WarningPolicy;
 use crate::trial::{CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Verdict};
 
 pub use service::{ServiceDown, ServiceEnd};
+pub use wrong::Wrong;
 
 use self::service::service_down;
+use self::time::{Basis, undecided};
 
 /// Most functions of a stack that a symptom keeps.
 const MAX_FRAMES: usize = 32;
@@ -48,6 +57,10 @@ pub struct Refused {
     pub rules: bool,
     /// Whether the node runs the candidate kernel.
     pub on_candidate: bool,
+    /// Whether it was ended at its deadline.
+    pub timed_out: bool,
+    /// When it ran.
+    pub window: Window,
     /// What the program said.
     pub output: String,
 }
@@ -88,6 +101,18 @@ pub struct Observation {
     pub peer_clock: Option<String>,
     /// Whether the candidate answered after the last check: the positive proof.
     pub answered_at_end: bool,
+    /// When something on our own side was not alive.
+    pub gaps: Gaps,
+    /// How long the candidate was waited for, when its boot took too long.
+    pub booting: Window,
+    /// The silence that `end` rests on, when that is silence.
+    pub silence: Window,
+    /// For each of `reports` the time that it rests on: a stall is a statement about time.
+    pub report_windows: Vec<Option<Window>>,
+    /// When checks were made, by name.
+    pub check_windows: BTreeMap<String, Window>,
+    /// What was wrong with failed checks, by name.
+    pub wrong: BTreeMap<String, Wrong>,
 }
 
 impl Default for Observation {
@@ -109,18 +134,52 @@ impl Default for Observation {
             clock: None,
             peer_clock: None,
             answered_at_end: false,
+            gaps: Gaps::default(),
+            booting: Window::default(),
+            silence: Window::default(),
+            report_windows: Vec::new(),
+            check_windows: BTreeMap::new(),
+            wrong: BTreeMap::new(),
         }
     }
+}
+
+/// A verdict, and what took another one away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Set when the time that the verdict would have rested on was disturbed.
+    pub disturbed: Option<Cause>,
 }
 
 /// Draws the verdict.
 #[must_use]
 pub fn judge(seen: &Observation, warnings: WarningPolicy) -> Verdict {
-    let verdict = conclude(seen, warnings);
-    let Verdict::Bad(symptom) = &verdict else { return verdict };
-    match wrong_clock(seen, symptom.kind) {
-        Some(why) => Verdict::Infra(format!("{why}, so this says nothing: {symptom}")),
-        None => verdict,
+    judge_whole(seen, warnings).verdict
+}
+
+/// As [`judge`], and says whether a disturbance is why there is no answer.
+#[must_use]
+pub fn judge_whole(seen: &Observation, warnings: WarningPolicy) -> Judged {
+    let (verdict, basis) = conclude(seen, warnings);
+    let plain = |verdict| Judged { verdict, disturbed: None };
+    let what = match &verdict {
+        Verdict::Bad(symptom) => {
+            if let Some(why) = wrong_clock(seen, symptom.kind) {
+                return plain(Verdict::Infra(format!("{why}, so this says nothing: {symptom}")));
+            }
+            symptom.to_string()
+        }
+        Verdict::Skip(reason) => reason.clone(),
+        Verdict::Good | Verdict::Infra(_) => return plain(verdict),
+    };
+    match undecided(&seen.gaps, basis) {
+        Some((why, disturbed)) => Judged {
+            verdict: Verdict::Infra(format!("{why}, so this says nothing: {what}")),
+            disturbed,
+        },
+        None => plain(verdict),
     }
 }
 
@@ -151,67 +210,81 @@ fn wrong_clock(seen: &Observation, kind: SymptomKind) -> Option<&String> {
     }
 }
 
-fn conclude(seen: &Observation, warnings: WarningPolicy) -> Verdict {
+/// The verdict as if time had run for everyone, and the time that it rests on.
+fn conclude(seen: &Observation, warnings: WarningPolicy) -> (Verdict, Basis) {
+    let plain = |verdict| (verdict, Basis::Stands);
     // A kernel that said it cannot go on needs no word from QEMU: how that ended says no more.
     if let MachineEnd::QemuEnded(error) = &seen.end
         && !seen.reports.iter().any(|report| report.fatal)
         && !seen.panicked
     {
-        return Verdict::Infra(error.clone());
+        return plain(Verdict::Infra(error.clone()));
     }
     if !seen.hello {
-        return before_user_space(seen);
+        let waited = seen.boot_timeout.map(|_| Basis::Silence(seen.booting));
+        let basis = waited.unwrap_or(Basis::Stands);
+        return (before_user_space(seen), basis);
     }
     let after_boot = || seen.reports.iter().filter(|report| report.phase > Phase::Boot);
     // A crash of the candidate explains whatever else went wrong, also on our side.
     if let Some(report) = after_boot().find(|report| report.fatal) {
         let first = after_boot().next().unwrap_or(report);
-        return Verdict::Bad(crash(first, report));
+        return (Verdict::Bad(crash(first, report)), seen.rests_on(first));
     }
     let oops_like = |report: &&ConsoleReport| {
         matches!(report.kind, SymptomKind::Oops | SymptomKind::Panic | SymptomKind::Hang)
     };
-    if let Some(report) = after_boot().find(oops_like) {
-        return Verdict::Bad(crash(report, report));
+    // A stall that rests on disturbed time does not hide what came after it.
+    let stands = |report: &&ConsoleReport| undecided(&seen.gaps, seen.rests_on(report)).is_none();
+    let mut complaints = after_boot().filter(oops_like);
+    let first = complaints.next();
+    let told = first.filter(stands).or_else(|| complaints.find(stands)).or(first);
+    if let Some(report) = told {
+        return (Verdict::Bad(crash(report, report)), seen.rests_on(report));
     }
     if seen.panicked {
         let title = "kernel panic without a report on the console".to_owned();
         let detail = format!("pvpanic told of it in phase {}", seen.phase);
-        return Verdict::Bad(symptom(SymptomKind::Panic, title, detail, None));
+        return plain(Verdict::Bad(symptom(SymptomKind::Panic, title, detail, None)));
     }
     if let Some(seconds) = seen.boot_timeout {
-        return Verdict::Infra(format!(
+        return plain(Verdict::Infra(format!(
             "the boot was too slow: user space came up only after the {seconds} s that it may take here \
              (--slow 3 makes all deadlines three times as long)"
-        ));
+        )));
     }
     if let Some(error) = &seen.infra {
-        return Verdict::Infra(error.clone());
+        return plain(Verdict::Infra(error.clone()));
     }
     if let Some(verdict) = ended(seen) {
-        return verdict;
+        let silent = matches!(seen.end, MachineEnd::Silent { .. });
+        return (verdict, if silent { Basis::Silence(seen.silence) } else { Basis::Stands });
     }
     match (&seen.refused, &seen.service) {
         // A step that failed because the application is gone says less than the application's end.
         (Some(refused), Some(service)) if !refused.rules && refused.on_candidate => {
-            return service_down(service, seen, warnings);
+            return (service_down(service, seen, warnings), Basis::Failed(service.window));
         }
-        (Some(refused), _) => return refusal(refused),
-        (None, Some(service)) => return service_down(service, seen, warnings),
+        (Some(refused), _) => return (refusal(refused), refused.basis()),
+        (None, Some(service)) => {
+            return (service_down(service, seen, warnings), Basis::Failed(service.window));
+        }
         (None, None) => {}
     }
     if let Some(failed) = seen.checks.iter().find(|check| check.status == CheckStatus::Fail) {
-        return Verdict::Bad(failed_check(seen, failed));
+        return failed_check(seen, failed);
     }
     if !seen.answered_at_end || seen.checks.iter().any(|check| check.status == CheckStatus::NotRun)
     {
-        return Verdict::Infra(
+        return plain(Verdict::Infra(
             "the trial ended without the guest's word that all is done".to_owned(),
-        );
+        ));
     }
     match (after_boot().next(), warnings) {
-        (Some(report), WarningPolicy::Bad) => Verdict::Bad(crash(report, report)),
-        _ => Verdict::Good,
+        (Some(report), WarningPolicy::Bad) => {
+            (Verdict::Bad(crash(report, report)), seen.rests_on(report))
+        }
+        _ => plain(Verdict::Good),
     }
 }
 
@@ -282,19 +355,27 @@ fn refusal(refused: &Refused) -> Verdict {
     Verdict::Bad(symptom(kind, title, detail, Some(node.clone())))
 }
 
-fn failed_check(seen: &Observation, failed: &CheckResult) -> Symptom {
-    match seen.losses.iter().find(|(check, _)| *check == failed.name) {
-        Some((check, loss)) => {
-            let detail = format!("check `{check}`: {}; {}", failed.detail, loss.detail);
-            symptom(loss.kind, loss.title.clone(), detail, None)
-        }
-        None => symptom(
-            SymptomKind::CheckFailed,
-            format!("check failed: {}", failed.name),
-            failed.detail.clone(),
-            Some(failed.name.clone()),
-        ),
+fn failed_check(seen: &Observation, failed: &CheckResult) -> (Verdict, Basis) {
+    let window = seen.check_windows.get(&failed.name).copied().unwrap_or_default();
+    if let Some((check, loss)) = seen.losses.iter().find(|(check, _)| *check == failed.name) {
+        let detail = format!("check `{check}`: {}; {}", failed.detail, loss.detail);
+        let basis = loss.window.map_or(Basis::Failed(window), Basis::Proof);
+        return (Verdict::Bad(symptom(loss.kind, loss.title.clone(), detail, None)), basis);
     }
+    let wrong = seen.wrong.get(&failed.name);
+    if let Some(why) = wrong.and_then(Wrong::of_reference) {
+        return (
+            Verdict::Infra(format!("check `{}`: {}; {why}", failed.name, failed.detail)),
+            Basis::Stands,
+        );
+    }
+    let title = match wrong {
+        Some(wrong) => format!("{}: {wrong}", failed.name),
+        None => format!("check failed: {}", failed.name),
+    };
+    let place = Some(failed.name.clone());
+    let symptom = symptom(SymptomKind::CheckFailed, title, failed.detail.clone(), place);
+    (Verdict::Bad(symptom), Basis::Failed(window))
 }
 
 fn crash(first: &ConsoleReport, fatal: &ConsoleReport) -> Symptom {
@@ -509,6 +590,8 @@ mod tests {
             node: "gw".to_owned(),
             rules: true,
             on_candidate,
+            timed_out: false,
+            window: Window::default(),
             output: "Operation not supported".to_owned(),
         };
         let seen = Observation { refused: Some(refused(true)), ..good() };
@@ -523,6 +606,7 @@ mod tests {
             kind: SymptomKind::LostIngress,
             title: "replies lost inside gw".to_owned(),
             detail: "3 frames".to_owned(),
+            window: None,
         };
         let failed = Observation { checks: vec![check(CheckStatus::Fail)], ..good() };
         let located = Observation { losses: vec![("payload".to_owned(), loss)], ..failed.clone() };

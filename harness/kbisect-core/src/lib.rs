@@ -11,6 +11,7 @@ pub mod capture;
 pub mod changes;
 pub mod console;
 pub mod counters;
+pub mod disturbed;
 pub mod evidence;
 pub mod flow;
 pub mod gate;

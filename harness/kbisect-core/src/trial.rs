@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::boot::{Booted, Deadlines};
+use crate::disturbed::Disturbed;
 use crate::evidence::Evidence;
 use crate::kernel::Kernel;
 
@@ -441,6 +442,9 @@ pub struct TrialRecord {
     /// How the kernel was booted for that, now or when its state was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub booted: Option<Booted>,
+    /// When something on our own side was not alive, and whether that took the verdict away.
+    #[serde(default, skip_serializing_if = "Disturbed::is_empty")]
+    pub disturbed: Disturbed,
     /// `uname -r` as the guest said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,

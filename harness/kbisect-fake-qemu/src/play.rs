@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use kbisect_proto::frame::{Decoder, encode};
 use kbisect_proto::{Event, Exit, PROTOCOL, Request};
+use rustix::process::{Pid, Signal};
 
 use crate::args::Machine;
 use crate::guest;
@@ -303,8 +304,7 @@ impl Player {
             Action::Exit(status) => std::process::exit(*status),
             Action::Stderr(line) => eprintln!("{line}"),
             Action::Die => {
-                let own = rustix::process::getpid();
-                let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+                send(rustix::process::getpid(), Signal::KILL);
             }
             Action::Hang => {
                 self.beats.store(false, Ordering::SeqCst);
@@ -339,6 +339,20 @@ impl Player {
             Action::Await(path) => {
                 while !path.exists() {
                     std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            Action::StopHarness(time) => {
+                if let Some(parent) = rustix::process::getppid() {
+                    send(parent, Signal::STOP);
+                    std::thread::sleep(*time);
+                    send(parent, Signal::CONT);
+                }
+            }
+            Action::StopSelf(time) => stop_self(*time),
+            Action::Kill(path) => {
+                let number = fs::read_to_string(path).ok().and_then(|text| text.parse().ok());
+                if let Some(pid) = number.and_then(Pid::from_raw) {
+                    send(pid, Signal::KILL);
                 }
             }
             Action::Dump(outcome) => *lock(&self.dump) = outcome.clone(),
@@ -464,6 +478,21 @@ fn grandchild(path: &Path) {
         .spawn();
     if let Ok(child) = child {
         write_whole(path, child.id());
+    }
+}
+
+fn send(pid: Pid, signal: Signal) {
+    let _ = rustix::process::kill_process(pid, signal);
+}
+
+/// Somebody else has to let a process that is stopped go on.
+fn stop_self(time: Duration) {
+    let own = rustix::process::getpid();
+    let script = format!("sleep {}; kill -CONT {own}", time.as_secs_f64());
+    let child = std::process::Command::new("sh").arg("-c").arg(script).stdin(Stdio::null()).spawn();
+    if let Ok(mut child) = child {
+        send(own, Signal::STOP);
+        let _ = child.wait();
     }
 }
 

@@ -129,6 +129,12 @@ pub enum Action {
     Pid(PathBuf),
     /// Waits until a file exists.
     Await(PathBuf),
+    /// Stops the harness for so long, as an operator or a paused container would.
+    StopHarness(Duration),
+    /// Is stopped itself for so long.
+    StopSelf(Duration),
+    /// Kills the process whose number is in a file.
+    Kill(PathBuf),
     /// Waits.
     Delay(Duration),
     /// The clause is for the first time only: this file does not exist yet, and is made.
@@ -350,6 +356,9 @@ fn action_of(line: &str) -> Option<Action> {
         "service-flood" => Action::ServiceFlood(rest.parse().ok()?),
         "pid" => Action::Pid(PathBuf::from(rest)),
         "await" => Action::Await(PathBuf::from(rest)),
+        "stop-harness" => Action::StopHarness(Duration::from_millis(rest.parse().ok()?)),
+        "stop-self" => Action::StopSelf(Duration::from_millis(rest.parse().ok()?)),
+        "kill" => Action::Kill(PathBuf::from(rest)),
         "delay" => Action::Delay(Duration::from_millis(rest.parse().ok()?)),
         "first-time" => Action::FirstTime(PathBuf::from(rest)),
         "dump" => Action::Dump(dump_of(rest)?),

@@ -17,7 +17,8 @@ const AAAA: u16 = 28;
 /// Asks until an answer comes or the time is over.
 pub fn run(node: &Node, request: &DnsRequest) -> Result<DnsAnswer, String> {
     node.enter_network()?;
-    let mut answer = DnsAnswer { local: None, addresses: Vec::new(), error: None, asked: 0 };
+    let mut answer =
+        DnsAnswer { local: None, addresses: Vec::new(), error: None, timed_out: false, asked: 0 };
     match ask(request, &mut answer) {
         Ok(addresses) => answer.addresses = addresses,
         Err(error) => answer.error = Some(error),
@@ -66,6 +67,7 @@ fn ask(request: &DnsRequest, answer: &mut DnsAnswer) -> Result<Vec<IpAddr>, Stri
             }
         }
     }
+    answer.timed_out = true;
     Err(format!("no answer to {} questions", answer.asked))
 }
 

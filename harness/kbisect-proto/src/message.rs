@@ -266,6 +266,8 @@ pub struct DnsAnswer {
     pub addresses: Vec<IpAddr>,
     /// Why there is none, if so.
     pub error: Option<String>,
+    /// Whether that is because none came in time.
+    pub timed_out: bool,
     /// How often it was asked.
     pub asked: u32,
 }

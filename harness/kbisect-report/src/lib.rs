@@ -8,6 +8,7 @@
 mod bisect_log;
 mod bundle;
 mod changed;
+mod disturbed;
 mod documents;
 mod dossier;
 mod doubt;

@@ -5,6 +5,7 @@ use kbisect_core::run::{BisectResult, OutcomeWord, RunResult};
 use kbisect_core::trial::{CheckStatus, Symptom, TrialRecord, Verdict};
 
 use crate::changed;
+use crate::disturbed::disturbed;
 use crate::story::{Story, came_up, count, duration};
 use crate::text::line;
 
@@ -139,6 +140,9 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
     let boot = trial.timings_s.get("boot").map(|boot| format!(", {} of it boot", duration(*boot)));
     let boot = boot.unwrap_or_default() + came_up(trial);
     lines.push("time", &format!("{}{boot} ({accelerator})", duration(trial.wall_s)));
+    if let Some(disturbed) = disturbed(&trial.disturbed) {
+        lines.push("time lost", &disturbed);
+    }
     if let Some(note) = trial.notes.first() {
         lines.push("note", note);
     }

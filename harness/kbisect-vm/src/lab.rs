@@ -16,6 +16,7 @@ use crate::guest;
 use crate::initramfs;
 use crate::machine::{CallError, Machine, MachineSpec, StartError};
 use crate::network::{MachinePlan, NetworkPlan, Placement};
+use crate::pulse::{Pulse, Side};
 use crate::qemu::Qemu;
 use crate::rise::Rise;
 use crate::states::States;
@@ -157,6 +158,7 @@ pub struct Lab {
     settings: LabSettings,
     plan: NetworkPlan,
     wires: Wires,
+    pulse: Pulse,
     peer: Option<Machine>,
     peers_started: u32,
     /// Kernels that did not come up by their PVH entry, and why.
@@ -176,8 +178,10 @@ impl Lab {
     #[must_use]
     pub fn new(settings: LabSettings) -> Self {
         let plan = NetworkPlan::new(&settings.scenario, settings.placement);
-        let wires = Wires::new(plan.links.clone());
-        Self { settings, plan, wires, peer: None, peers_started: 0, no_pvh: Mutex::default() }
+        let pulse = Pulse::default();
+        let wires = Wires::new(plan.links.clone(), pulse.clone());
+        let no_pvh = Mutex::default();
+        Self { settings, plan, wires, pulse, peer: None, peers_started: 0, no_pvh }
     }
 
     /// The settings.
@@ -196,6 +200,12 @@ impl Lab {
     #[must_use]
     pub fn wires(&self) -> &Wires {
         &self.wires
+    }
+
+    /// Who looks after who is alive.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// The peer machine, once it is up.
@@ -281,7 +291,9 @@ impl Lab {
             self.peer = Some(self.start_peer(&plan).await?);
         }
         let Some(peer) = &self.peer else { return Ok(()) };
-        self.prepare(peer, &plan.nodes).await.map_err(|reason| failed("peer", reason))
+        self.prepare(peer, &plan.nodes).await.map_err(|reason| failed("peer", reason))?;
+        self.pulse.expect_peer(Some(peer.witness()));
+        Ok(())
     }
 
     async fn start_peer(&mut self, plan: &MachinePlan) -> Result<Machine, LabError> {
@@ -375,6 +387,7 @@ impl Lab {
         let initramfs = directory.join("initramfs");
         initramfs::compose(&initramfs, kernel.boot_modules.as_deref(), guest::PROGRAM)
             .map_err(|error| write(&initramfs, error))?;
+        let side = if name == "candidate" { Side::Candidate } else { Side::Peer };
         let spec = MachineSpec {
             name: name.to_owned(),
             qemu: self.settings.qemu.clone(),
@@ -392,6 +405,8 @@ impl Lab {
             macs: (0..plan.plugs.len()).map(|at| kbisect_proto::boot_address(at as u8)).collect(),
             directory: directory.to_owned(),
             timing: self.settings.timing,
+            pulse: self.pulse.clone(),
+            side,
             vmcore: (self.settings.vmcore && name == "candidate").then(|| directory.join(VMCORE)),
         };
         let macs = plan.plugs.iter().map(|plug| plug.mac).collect();
@@ -399,7 +414,7 @@ impl Lab {
         let mut machine = Machine::start(&spec, &rise.start())?;
         for (plug, socket) in plan.plugs.iter().zip(machine.sockets.drain(..)) {
             self.wires
-                .attach(plug.link, plug.port, socket)
+                .attach(plug.link, plug.port, side, socket)
                 .map_err(|error| write(directory, error))?;
         }
         Ok((machine, rise))

@@ -10,6 +10,7 @@ pub mod lab;
 pub mod machine;
 pub mod network;
 pub mod process;
+pub mod pulse;
 pub mod qemu;
 pub mod qmp;
 pub mod rise;

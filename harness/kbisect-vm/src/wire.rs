@@ -6,15 +6,17 @@
 //! makes the sender wait instead of losing frames: a loss on a wire can only be one where the other
 //! end is gone, and that is counted.
 
+mod captures;
+
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use kbisect_core::flow::{FlowTable, Hop};
+use kbisect_core::disturbed::Whose;
+use kbisect_core::flow::{FlowTable, Hop, Noted};
 use kbisect_core::pcapng;
 use kbisect_core::trial::WireCount;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,14 +24,15 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
+use self::captures::Captures;
+use crate::pulse::{Pulse, Side};
+
 /// Largest frame that is taken: 64 KiB of payload plus headers, as virtio-net's largest.
 const MAX_FRAME: usize = 65_536 + 256;
 /// Batches that may wait for a port.
 const QUEUE: usize = 64;
-/// How long a sender waits for a port that does not take frames.
+/// How long a sender waits for a port that does not take frames, in time that counts.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Bytes of one capture; later frames are counted but not written.
-const MAX_CAPTURE: u64 = 256 << 20;
 
 /// A link and the nodes on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,14 +50,30 @@ pub struct Wires(Arc<Inner>);
 struct Inner {
     links: Vec<Link>,
     recording: Mutex<Option<Recorder>>,
+    pulse: Pulse,
     cut: AtomicBool,
 }
 
 struct Link {
     plan: LinkPlan,
     hops: Vec<Hop>,
-    ports: Mutex<Vec<Option<mpsc::Sender<Vec<u8>>>>>,
+    ports: Mutex<Vec<Option<Port>>>,
     learned: Mutex<HashMap<[u8; 6], usize>>,
+}
+
+/// Where frames for a node go.
+#[derive(Clone)]
+struct Port {
+    batches: mpsc::Sender<Batch>,
+    side: Side,
+}
+
+/// Frames for one port.
+#[derive(Default)]
+struct Batch {
+    /// Each with its length.
+    raw: Vec<u8>,
+    noted: Vec<Noted>,
 }
 
 /// What was recorded in one trial.
@@ -73,21 +92,14 @@ struct Recorder {
     /// What was sent into wires that were cut. No wire carried it, so it is no part of the rest.
     refused: FlowTable,
     counts: BTreeMap<Hop, WireCount>,
-    captures: Vec<Capture>,
-    trouble: Vec<String>,
-    began: Instant,
-}
-
-struct Capture {
-    file: File,
-    written: u64,
-    full: bool,
+    captures: Captures,
+    pulse: Pulse,
 }
 
 impl Wires {
     /// Makes the wires; nothing is attached yet.
     #[must_use]
-    pub fn new(plans: Vec<LinkPlan>) -> Self {
+    pub fn new(plans: Vec<LinkPlan>, pulse: Pulse) -> Self {
         let links = plans
             .into_iter()
             .map(|plan| Link {
@@ -101,7 +113,8 @@ impl Wires {
                 plan,
             })
             .collect();
-        Self(Arc::new(Inner { links, recording: Mutex::new(None), cut: AtomicBool::new(false) }))
+        let cut = AtomicBool::new(false);
+        Self(Arc::new(Inner { links, recording: Mutex::new(None), pulse, cut }))
     }
 
     /// Member nodes by wire name.
@@ -119,13 +132,15 @@ impl Wires {
         &self,
         link: usize,
         port: usize,
+        side: Side,
         socket: std::os::unix::net::UnixStream,
     ) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let (reader, writer) = UnixStream::from_std(socket)?.into_split();
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        lock(&self.0.links[link].ports)[port] = Some(sender);
-        tokio::spawn(write_frames(writer, receiver));
+        let (batches, receiver) = mpsc::channel(QUEUE);
+        lock(&self.0.links[link].ports)[port] = Some(Port { batches, side });
+        let receiver_name = self.0.links[link].plan.members[port].clone();
+        tokio::spawn(write_frames(Arc::downgrade(&self.0), receiver_name, writer, receiver));
         tokio::spawn(Arc::clone(&self.0).read_frames(link, port, reader));
         Ok(())
     }
@@ -135,21 +150,8 @@ impl Wires {
     /// # Errors
     /// Those of creating the files.
     pub fn start_recording(&self, directory: &Path) -> io::Result<()> {
-        let captures = self
-            .0
-            .links
-            .iter()
-            .map(|link| {
-                let path = directory.join(format!("{}.pcapng", link.plan.name));
-                let mut file = File::create(path)?;
-                let names: Vec<String> =
-                    link.plan.members.iter().map(|node| format!("sent by {node}")).collect();
-                file.write_all(&pcapng::header(
-                    &names.iter().map(String::as_str).collect::<Vec<_>>(),
-                ))?;
-                Ok(Capture { file, written: 0, full: false })
-            })
-            .collect::<io::Result<Vec<_>>>()?;
+        let plans = self.0.links.iter().map(|link| &link.plan);
+        let captures = Captures::create(directory, plans)?;
         let counts = self
             .0
             .links
@@ -170,8 +172,7 @@ impl Wires {
             refused: FlowTable::default(),
             counts,
             captures,
-            trouble: Vec::new(),
-            began: Instant::now(),
+            pulse: self.0.pulse.clone(),
         });
         Ok(())
     }
@@ -200,26 +201,33 @@ impl Wires {
         lock(&self.0.recording).as_ref().map(|recorder| look(&recorder.refused))
     }
 
+    /// Begins to wait for frames (by [`kbisect_core::flow::fingerprint`]) at a hop.
+    pub fn expect(&self, hop: Hop, wanted: &std::collections::BTreeSet<u64>) {
+        if let Some(recorder) = lock(&self.0.recording).as_mut() {
+            recorder.flows.expect(hop, wanted);
+        }
+    }
+
     /// Looks at the flows recorded so far.
     pub fn with_flows<T>(&self, look: impl FnOnce(&FlowTable) -> T) -> Option<T> {
         lock(&self.0.recording).as_ref().map(|recorder| look(&recorder.flows))
     }
 
-    /// Time since the recording began; zero when nothing is recorded.
+    /// Time since the trial began.
     #[must_use]
     pub fn recorded(&self) -> Duration {
-        lock(&self.0.recording).as_ref().map_or(Duration::ZERO, |recorder| recorder.began.elapsed())
+        self.0.pulse.now()
     }
 
-    /// Ends the recording and hands it over.
-    #[must_use]
-    pub fn stop_recording(&self) -> Recording {
+    /// Ends the recording and hands it over, once it is on disk.
+    pub async fn stop_recording(&self) -> Recording {
         let Some(recorder) = lock(&self.0.recording).take() else { return Recording::default() };
-        Recording {
-            flows: recorder.flows,
-            counts: recorder.counts.into_values().collect(),
-            trouble: recorder.trouble,
-        }
+        let Recorder { flows, counts, captures, .. } = recorder;
+        let plans: Vec<LinkPlan> = self.0.links.iter().map(|link| link.plan.clone()).collect();
+        let written = tokio::task::spawn_blocking(move || captures.finish(&plans)).await;
+        let trouble = written
+            .unwrap_or_else(|_| vec!["the captures were not written to their end".to_owned()]);
+        Recording { flows, counts: counts.into_values().collect(), trouble }
     }
 }
 
@@ -237,7 +245,7 @@ impl Inner {
         // The machine is gone; whoever sends here from now on finds the port empty. A machine that
         // took the port over meanwhile has another sender there, which is closed only with it.
         let mut ports = lock(&self.links[link].ports);
-        if ports[port].as_ref().is_some_and(mpsc::Sender::is_closed) {
+        if ports[port].as_ref().is_some_and(|port| port.batches.is_closed()) {
             ports[port] = None;
         }
     }
@@ -252,79 +260,99 @@ impl Inner {
             }
             return;
         }
-        if let Some(recorder) = lock(&self.recording).as_mut() {
-            recorder.take(link, port as u32, &wire.hops[port], frames());
-        }
-        let mut outgoing: Vec<Vec<u8>> = vec![Vec::new(); wire.plan.members.len()];
+        let noted = lock(&self.recording)
+            .as_mut()
+            .map(|recorder| recorder.take(link, port as u32, &wire.hops[port], frames()))
+            .unwrap_or_default();
+        let noted = |at: usize| noted.get(at).copied().flatten();
+        let mut outgoing: Vec<Batch> = Vec::new();
+        outgoing.resize_with(wire.plan.members.len(), Batch::default);
         if wire.plan.members.len() == 2 {
-            outgoing[1 - port] = batch.to_vec();
+            let count = frames().count();
+            outgoing[1 - port] =
+                Batch { raw: batch.to_vec(), noted: (0..count).filter_map(noted).collect() };
         } else {
             let mut learned = lock(&wire.learned);
-            for (raw, frame) in frames() {
+            for (at, (raw, frame)) in frames().enumerate() {
                 let (to, from) = addresses(frame);
                 learned.insert(from, port);
                 match learned.get(&to) {
-                    Some(target) if *target != port => outgoing[*target].extend(raw),
+                    Some(target) if *target != port => outgoing[*target].push(raw, noted(at)),
                     Some(_) => {}
                     None => {
                         for target in (0..outgoing.len()).filter(|target| *target != port) {
-                            outgoing[target].extend(raw);
+                            outgoing[target].push(raw, noted(at));
                         }
                     }
                 }
             }
         }
-        for (target, batch) in
-            outgoing.into_iter().enumerate().filter(|(_, batch)| !batch.is_empty())
-        {
-            let count = Frames(&batch).count() as u64;
-            let sender = lock(&wire.ports)[target].clone();
-            let delivered = match sender {
-                Some(sender) => {
-                    matches!(tokio::time::timeout(PATIENCE, sender.send(batch)).await, Ok(Ok(())))
+        let outgoing = outgoing.into_iter().enumerate();
+        for (target, batch) in outgoing.filter(|(_, batch)| !batch.raw.is_empty()) {
+            let count = Frames(&batch.raw).count() as u64;
+            let began = Instant::now();
+            let to = lock(&wire.ports)[target].clone();
+            let delivered = match &to {
+                Some(to) => {
+                    let sent = to.batches.send(batch);
+                    matches!(self.pulse.timeout(PATIENCE, Whose::Everyone, sent).await, Ok(Ok(())))
                 }
                 None => false,
             };
-            if !delivered && let Some(recorder) = lock(&self.recording).as_mut() {
+            if delivered {
+                continue;
+            }
+            if to.is_some_and(|to| to.side == Side::Peer) {
+                self.pulse.undelivered(began);
+            }
+            if let Some(recorder) = lock(&self.recording).as_mut() {
                 recorder.undelivered(&wire.hops[port], count);
             }
         }
     }
 }
 
+impl Batch {
+    fn push(&mut self, raw: &[u8], noted: Option<Noted>) {
+        self.raw.extend(raw);
+        self.noted.extend(noted);
+    }
+}
+
 impl Recorder {
-    fn take(&mut self, link: usize, interface: u32, hop: &Hop, frames: Frames<'_>) {
+    /// Records frames that a node sent; gives a note for each, to report when it was handed over.
+    fn take(
+        &mut self,
+        link: usize,
+        interface: u32,
+        hop: &Hop,
+        frames: Frames<'_>,
+    ) -> Vec<Option<Noted>> {
         let nanos =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        let at = self.began.elapsed();
-        let mut bytes = Vec::new();
+        let at = self.pulse.now();
+        let (mut bytes, mut noted) = (Vec::new(), Vec::new());
         if let Some(count) = self.counts.get_mut(hop) {
             for (_, frame) in frames {
                 count.frames += 1;
                 count.bytes += frame.len() as u64;
-                self.flows.observe(hop, frame, at);
+                noted.push(self.flows.observe(hop, frame, at));
                 pcapng::packet(&mut bytes, interface, nanos, frame);
             }
         }
-        let capture = &mut self.captures[link];
-        if capture.full {
-            return;
+        self.captures.push(link, bytes);
+        noted
+    }
+
+    fn hand_over(&mut self, noted: &[Noted], receiver: &str) {
+        let at = self.pulse.now();
+        for noted in noted {
+            self.flows.hand_over(noted, receiver, at);
         }
-        let result = capture.file.write_all(&bytes);
-        capture.written += bytes.len() as u64;
-        let trouble = match result {
-            Err(error) => format!("the capture of wire {} ends early: {error}", hop.wire),
-            Ok(()) if capture.written > MAX_CAPTURE => {
-                format!("the capture of wire {} ends at {} MiB", hop.wire, MAX_CAPTURE >> 20)
-            }
-            Ok(()) => return,
-        };
-        capture.full = true;
-        self.trouble.push(trouble);
     }
 
     fn refuse(&mut self, hop: &Hop, frames: Frames<'_>) {
-        let at = self.began.elapsed();
+        let at = self.pulse.now();
         self.undelivered(hop, frames.count() as u64);
         for (_, frame) in frames {
             self.refused.observe(hop, frame, at);
@@ -338,10 +366,21 @@ impl Recorder {
     }
 }
 
-async fn write_frames(mut writer: OwnedWriteHalf, mut receiver: mpsc::Receiver<Vec<u8>>) {
+async fn write_frames(
+    wires: Weak<Inner>,
+    node: String,
+    mut writer: OwnedWriteHalf,
+    mut receiver: mpsc::Receiver<Batch>,
+) {
     while let Some(batch) = receiver.recv().await {
-        if writer.write_all(&batch).await.is_err() {
+        if writer.write_all(&batch.raw).await.is_err() {
             return;
+        }
+        // Nothing is read between the two: an answer to these frames comes after this note.
+        if let Some(wires) = wires.upgrade()
+            && let Some(recorder) = lock(&wires.recording).as_mut()
+        {
+            recorder.hand_over(&batch.noted, &node);
         }
     }
 }
@@ -395,7 +434,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::os::unix::net::UnixStream as StdStream;
 
     fn frame(to: u8, from: u8, fill: u8) -> Vec<u8> {
@@ -430,18 +469,18 @@ mod tests {
     #[tokio::test]
     async fn frames_pass_between_two_ports_and_are_recorded() {
         let directory = tempfile::tempdir().unwrap();
-        let wires = Wires::new(plan(&["client", "server"]));
+        let wires = Wires::new(plan(&["client", "server"]), Pulse::default());
         let (mut client, a) = StdStream::pair().unwrap();
         let (server, b) = StdStream::pair().unwrap();
-        wires.attach(0, 0, a).unwrap();
-        wires.attach(0, 1, b).unwrap();
+        wires.attach(0, 0, Side::Peer, a).unwrap();
+        wires.attach(0, 1, Side::Peer, b).unwrap();
         wires.start_recording(directory.path()).unwrap();
         let sent = with_length(&frame(2, 1, 9));
         // In two parts, to show that frames are put together again.
         client.write_all(&sent[..10]).unwrap();
         client.write_all(&sent[10..]).unwrap();
         assert_eq!(receive(&server, sent.len()).await, sent);
-        let recording = wires.stop_recording();
+        let recording = wires.stop_recording().await;
         let counts: Vec<(String, u64)> =
             recording.counts.iter().map(|count| (count.from.clone(), count.frames)).collect();
         assert_eq!(counts, [("client".to_owned(), 1), ("server".to_owned(), 0)]);
@@ -452,13 +491,13 @@ mod tests {
     #[tokio::test]
     async fn a_cut_wire_carries_nothing_until_the_next_recording() {
         let directory = tempfile::tempdir().unwrap();
-        let wires = Wires::new(plan(&["client", "server"]));
+        let wires = Wires::new(plan(&["client", "server"]), Pulse::default());
         let (server, b) = StdStream::pair().unwrap();
-        wires.attach(0, 1, b).unwrap();
+        wires.attach(0, 1, Side::Peer, b).unwrap();
         wires.start_recording(directory.path()).unwrap();
         wires.cut();
         wires.inject(0, 0, &frame(2, 1, 8)).await;
-        let recording = wires.stop_recording();
+        let recording = wires.stop_recording().await;
         let sent = &recording.counts[0];
         assert_eq!((sent.frames, sent.undelivered), (0, 1));
         wires.start_recording(directory.path()).unwrap();
@@ -466,15 +505,15 @@ mod tests {
         // Had the first frame passed, it would come first.
         let whole = with_length(&frame(2, 1, 9));
         assert_eq!(receive(&server, whole.len()).await, whole);
-        assert_eq!(wires.stop_recording().counts[0].frames, 1);
+        assert_eq!(wires.stop_recording().await.counts[0].frames, 1);
     }
 
     #[tokio::test]
     async fn a_frame_for_a_machine_that_is_gone_counts_as_undelivered() {
         let directory = tempfile::tempdir().unwrap();
-        let wires = Wires::new(plan(&["client", "server"]));
+        let wires = Wires::new(plan(&["client", "server"]), Pulse::default());
         let (mut client, a) = StdStream::pair().unwrap();
-        wires.attach(0, 0, a).unwrap();
+        wires.attach(0, 0, Side::Peer, a).unwrap();
         wires.start_recording(directory.path()).unwrap();
         client.write_all(&with_length(&frame(2, 1, 9))).unwrap();
         let undelivered = async {
@@ -493,11 +532,11 @@ mod tests {
 
     #[tokio::test]
     async fn three_ports_learn_where_addresses_are() {
-        let wires = Wires::new(plan(&["a", "b", "c"]));
+        let wires = Wires::new(plan(&["a", "b", "c"]), Pulse::default());
         let mut ends = Vec::new();
         for port in 0..3 {
             let (ours, theirs) = StdStream::pair().unwrap();
-            wires.attach(0, port, theirs).unwrap();
+            wires.attach(0, port, Side::Peer, theirs).unwrap();
             ends.push(ours);
         }
         let unknown = with_length(&frame(2, 1, 7));

@@ -132,6 +132,20 @@ pub enum Class {
 }
 
 impl Class {
+    /// How long the kernel watches before it complains of this, in seconds, where it says that
+    /// something did not go on. Debian's settings: twice `watchdog_thresh`, the time-outs of RCU, of
+    /// hung tasks, of a device's queue.
+    #[must_use]
+    pub fn watches_s(self) -> Option<u64> {
+        match self {
+            Self::HungTask => Some(120),
+            Self::Lockup => Some(20),
+            Self::RcuStall => Some(21),
+            Self::Device => Some(5),
+            _ => None,
+        }
+    }
+
     /// The coarse kind.
     #[must_use]
     pub fn kind(self) -> ReportKind {

@@ -2,10 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use super::frame::Direction;
-use super::table::{Counts, FlowTable, Hop, Sighting};
+use super::counts::Counts;
+use super::frame::{Direction, Transport};
+use super::table::{FlowTable, Full, Hop, Sighting};
+use crate::disturbed::Window;
 use crate::trial::SymptomKind;
+
+/// A SYN this long after the SYN-ACK cannot have crossed it on the way. Less than the first
+/// retransmission time-out of TCP, 1 s (RFC 6298).
+pub(super) const WELL_AFTER: Duration = Duration::from_millis(500);
 
 /// Most lines that an account has.
 const MAX_LINES: usize = 24;
@@ -56,19 +63,27 @@ pub struct Loss {
     pub title: String,
     /// With the numbers.
     pub detail: String,
+    /// The time that it rests on, where it does: something was handed over then, and not used.
+    pub window: Option<Window>,
 }
 
 /// What was counted around the suspect for one connection, and what follows from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Requests towards the suspect.
+    /// Requests that were handed to the suspect.
     pub requests_in: Counts,
     /// Requests that left it.
     pub requests_out: Counts,
-    /// Replies towards it.
+    /// Replies that were handed to it.
     pub replies_in: Counts,
     /// Replies that left it.
     pub replies_out: Counts,
+    /// Requests that were handed to the server's own node.
+    pub reached: Counts,
+    /// Replies that others sent.
+    pub answers: Counts,
+    /// Why nothing is concluded, if so.
+    pub off: Option<Full>,
     /// One line a hop and direction.
     pub lines: Vec<String>,
     /// The conclusion, if the frames allow one.
@@ -82,22 +97,47 @@ struct Mangled {
     hop: Hop,
 }
 
+/// How a check failed, as far as a loss can explain it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// When it is looked at, since the recording began.
+    pub now: Duration,
+    /// When the check began.
+    pub began: Duration,
+    /// Whether something was waited for that did not come.
+    pub waited: bool,
+    /// How long something must have been lost.
+    pub persists: Duration,
+}
+
 impl FlowTable {
-    /// Says whether the counts alone show a loss between the sides of the suspect. Cheap enough to
-    /// be asked while a check still waits.
+    /// Says whether the counts alone prove a loss inside the suspect. Cheap enough to be asked while
+    /// a check still waits.
     #[must_use]
-    pub fn loss_so_far(&self, forward: Direction, ends: &Ends<'_>) -> Option<Loss> {
+    pub fn loss_so_far(
+        &self,
+        forward: Direction,
+        ends: &Ends<'_>,
+        failure: Failure,
+    ) -> Option<Loss> {
+        if self.full_for(forward).is_some() {
+            return None;
+        }
+        self.counted(forward, ends).lost(self, forward, ends, failure)
+    }
+
+    fn counted(&self, forward: Direction, ends: &Ends<'_>) -> Account {
         let mut account = Account::default();
         for direction in self.aliases(forward) {
             account.count(self, "request", direction, ends);
             account.count(self, "reply", direction.reversed(), ends);
         }
-        account.lost(forward, ends)
+        account
     }
 
     /// Says what happened to a connection that failed.
     #[must_use]
-    pub fn account(&self, forward: Direction, ends: &Ends<'_>) -> Account {
+    pub fn account(&self, forward: Direction, ends: &Ends<'_>, failure: Failure) -> Account {
         let requests = self.aliases(forward);
         let replies: Vec<Direction> =
             requests.iter().map(|direction| direction.reversed()).collect();
@@ -106,6 +146,11 @@ impl FlowTable {
             for direction in directions {
                 account.count(self, word, *direction, ends);
             }
+        }
+        account.off = self.full_for(forward);
+        if let Some(off) = account.off {
+            account.line(format!("where it was lost cannot be told: {off}"));
+            return account;
         }
         let mangled_replies = self.mangled(&replies, ends);
         let mangled_requests = self.mangled(&requests, ends);
@@ -139,7 +184,7 @@ impl FlowTable {
             (Some(reply), _) => Some(changed_reply(forward, reply, ends)),
             (None, Some(request)) => Some(changed_request(forward, request, ends)),
             (None, None) => account
-                .lost(forward, ends)
+                .lost(self, forward, ends, failure)
                 .or_else(|| refusal.map(|(hop, _)| refused(forward, &hop.from, ends))),
         };
         account
@@ -198,6 +243,20 @@ impl FlowTable {
 }
 
 impl Account {
+    /// Whether a server was handed the whole request, undamaged, and gave no answer at all.
+    #[must_use]
+    pub fn is_unanswered(&self, transport: Transport) -> bool {
+        let (reached, answers) = (&self.reached, &self.answers);
+        if reached.frames == 0 || reached.damaged > 0 || reached.rst > 0 {
+            return false;
+        }
+        match (transport, reached.data > 0) {
+            (Transport::Udp, _) | (Transport::Tcp, false) => answers.frames == 0,
+            // Its kernel has the request, its application says nothing.
+            (Transport::Tcp, true) => answers.data == 0 && reached.unacked.is_none(),
+        }
+    }
+
     fn line(&mut self, line: String) {
         if self.lines.len() < MAX_LINES {
             self.lines.push(line);
@@ -217,84 +276,193 @@ impl Account {
                 with(counts.data, "with payload"),
                 with(counts.rst, "reset")
             ));
-            if !ends.touches_suspect(&hop.wire) {
-                continue;
+            if hop.from != ends.suspect && word == "reply" {
+                self.answers.add(counts);
             }
-            let sum = match (word == "request", hop.from == ends.suspect) {
-                (true, false) => &mut self.requests_in,
-                (true, true) => &mut self.requests_out,
-                (false, false) => &mut self.replies_in,
-                (false, true) => &mut self.replies_out,
-            };
-            sum.add(counts);
+            if hop.from == ends.suspect && ends.touches_suspect(&hop.wire) {
+                match word == "request" {
+                    true => self.requests_out.add(counts),
+                    false => self.replies_out.add(counts),
+                }
+            }
+        }
+        for (hop, receiver, counts) in table.handed(direction) {
+            if receiver == ends.suspect && hop.from != ends.suspect {
+                match word == "request" {
+                    true => self.requests_in.add(counts),
+                    false => self.replies_in.add(counts),
+                }
+            }
+            let server = ends.names.get(&direction.to.ip()).is_some_and(|name| name == receiver);
+            if word == "request" && server {
+                self.reached.add(counts);
+            }
         }
     }
 
     /// Concludes from counts alone that frames vanished inside the suspect.
-    fn lost(&self, forward: Direction, ends: &Ends<'_>) -> Option<Loss> {
+    fn lost(
+        &self,
+        table: &FlowTable,
+        forward: Direction,
+        ends: &Ends<'_>,
+        failure: Failure,
+    ) -> Option<Loss> {
+        if ends.client == ends.suspect {
+            return self.lost_in_client(table, forward, ends, failure);
+        }
+        let is_server = ends.names.get(&forward.to.ip()).is_some_and(|name| name == ends.suspect);
+        match is_server {
+            true => self.lost_in_server(forward, ends, failure),
+            false => self.lost_in_router(forward, ends, failure),
+        }
+    }
+
+    fn lost_in_client(
+        &self,
+        table: &FlowTable,
+        forward: Direction,
+        ends: &Ends<'_>,
+        failure: Failure,
+    ) -> Option<Loss> {
+        let (suspect, replies) = (ends.suspect, self.replies_in);
+        let server = ends.server(forward.to);
+        let said = self.requests_out;
+        let only_syn = said.frames == said.syn;
+        let unused = unused(forward.transport, &replies, only_syn.then_some(&said), failure);
+        if let (Some((since, how)), 0) = (unused, replies.rst) {
+            return Some(Loss {
+                kind: SymptomKind::LostIngress,
+                title: format!("replies of {server} lost inside {suspect}"),
+                detail: format!(
+                    "replies to {forward} reached {suspect} ({}) and were lost inside it: {how}",
+                    frames(replies)
+                ),
+                window: Some(window(since, failure.now)),
+            });
+        }
+        let long = failure.now.saturating_sub(failure.began) >= failure.persists;
+        let silent = self.requests_out.frames == 0
+            && !table.opened_any(suspect, forward.transport, failure.began)
+            && !table.asks_in_vain(suspect, failure.began);
+        (failure.waited && long && silent).then(|| Loss {
+            kind: SymptomKind::LostEgress,
+            title: format!("requests to {server} never left {suspect}"),
+            detail: format!("no frame of {forward} left {suspect}"),
+            window: Some(window(failure.began, failure.now)),
+        })
+    }
+
+    fn lost_in_server(
+        &self,
+        forward: Direction,
+        ends: &Ends<'_>,
+        failure: Failure,
+    ) -> Option<Loss> {
+        let (suspect, client, requests) = (ends.suspect, ends.client, self.requests_in);
+        let said = Some(&self.replies_out).filter(|said| said.frames == 0);
+        if forward.transport == Transport::Udp && said.is_none() {
+            return None;
+        }
+        let (since, how) = unused(forward.transport, &requests, said, failure)?;
+        Some(Loss {
+            kind: SymptomKind::LostIngress,
+            title: format!(
+                "requests of {client} to {} lost inside {suspect}",
+                ends.server(forward.to)
+            ),
+            detail: format!(
+                "{forward} reached {suspect} ({}) and was lost inside it: {how}",
+                frames(requests)
+            ),
+            window: Some(window(since, failure.now)),
+        })
+    }
+
+    fn lost_in_router(
+        &self,
+        forward: Direction,
+        ends: &Ends<'_>,
+        failure: Failure,
+    ) -> Option<Loss> {
         let (suspect, client) = (ends.suspect, ends.client);
         let server = ends.server(forward.to);
-        let (requests_in, requests_out) = (self.requests_in, self.requests_out);
+        let old = |since: Duration| failure.now.saturating_sub(since) >= failure.persists;
         let (replies_in, replies_out) = (self.replies_in, self.replies_out);
-        let loss = |kind, title: String, detail: String| Some(Loss { kind, title, detail });
-        if client == suspect {
-            return if replies_in.frames > 0 && replies_in.rst == 0 {
-                loss(
-                    SymptomKind::LostIngress,
-                    format!("replies of {server} lost inside {suspect}"),
-                    format!(
-                        "replies to {forward} reached {suspect} ({}) and were lost inside it",
-                        frames(replies_in)
-                    ),
-                )
-            } else if requests_out.frames == 0 {
-                loss(
-                    SymptomKind::LostEgress,
-                    format!("requests to {server} never left {suspect}"),
-                    format!("no frame of {forward} left {suspect}"),
-                )
-            } else {
-                None
-            };
-        }
-        if replies_in.frames > 0 && vanished(replies_in, replies_out) {
-            return loss(
-                SymptomKind::LostIngress,
-                format!("replies of {server} to {client} lost inside {suspect}"),
-                format!(
+        if let Some(since) = vanished(&replies_in, &replies_out).filter(|since| old(*since)) {
+            return Some(Loss {
+                kind: SymptomKind::LostIngress,
+                title: format!("replies of {server} to {client} lost inside {suspect}"),
+                detail: format!(
                     "replies to {forward} reached {suspect} ({}), {} left it: lost inside {suspect}",
                     frames(replies_in),
                     frames(replies_out)
                 ),
-            );
+                window: Some(window(since, failure.now)),
+            });
         }
-        if requests_in.frames == 0 || !vanished(requests_in, requests_out) || replies_out.frames > 0
-        {
+        let (requests_in, requests_out) = (self.requests_in, self.requests_out);
+        let since = vanished(&requests_in, &requests_out).filter(|since| old(*since))?;
+        if replies_out.frames > 0 {
             return None;
         }
-        // Whether the suspect is the server or a router that lets nothing through: requests went in
-        // and nothing came out. To a server that is ingress.
-        let is_server = ends.names.get(&forward.to.ip()).is_some_and(|name| name == suspect);
-        let kind = if is_server || requests_out.frames == 0 {
+        let kind = if requests_out.frames == 0 {
             SymptomKind::LostIngress
         } else {
             SymptomKind::LostEgress
         };
-        loss(
+        Some(Loss {
             kind,
-            format!("requests of {client} to {server} lost inside {suspect}"),
-            format!(
+            title: format!("requests of {client} to {server} lost inside {suspect}"),
+            detail: format!(
                 "{forward} reached {suspect} ({}), {} left it: lost inside {suspect}",
                 frames(requests_in),
                 frames(requests_out)
             ),
-        )
+            window: Some(window(since, failure.now)),
+        })
     }
 }
 
-/// Frames went in and none came out, or handshakes passed and payload did not.
-fn vanished(inside: Counts, outside: Counts) -> bool {
-    outside.frames == 0 || (inside.data > 0 && outside.data == 0)
+/// Since when an end demonstrably does not use what it was handed, and how that shows. What it `said`
+/// is given where it did not go on with the handshake.
+fn unused(
+    transport: Transport,
+    handed: &Counts,
+    said: Option<&Counts>,
+    failure: Failure,
+) -> Option<(Duration, &'static str)> {
+    let old = |since: Duration| failure.now.saturating_sub(since) >= failure.persists;
+    let found = match transport {
+        Transport::Udp => (handed.frames > 0 && failure.waited)
+            .then_some((handed.first, "the answer was waited for in vain")),
+        // Nothing but the beginning of a handshake passed, which began again.
+        Transport::Tcp if handed.syn > 0 && handed.frames == handed.syn => {
+            let again = said.and_then(|said| said.last_syn.max(handed.last_syn));
+            again
+                .is_some_and(|at| at > handed.first + WELL_AFTER)
+                .then_some((handed.first, "the handshake began again"))
+        }
+        Transport::Tcp => handed
+            .unacked
+            .filter(|_| handed.repeats > 0)
+            .map(|since| (since, "payload was never acknowledged")),
+    };
+    found.filter(|(since, _)| old(*since))
+}
+
+fn window(from: Duration, to: Duration) -> Window {
+    Window { from_ms: from.as_millis() as u64, to_ms: to.as_millis() as u64 }
+}
+
+/// Since when frames went in and none came out, or handshakes passed and payload did not.
+fn vanished(inside: &Counts, outside: &Counts) -> Option<Duration> {
+    match (inside.frames, outside.frames, inside.first_data, outside.data) {
+        (0, ..) => None,
+        (_, 0, ..) => Some(inside.first),
+        (_, _, Some(since), 0) => Some(since),
+        _ => None,
+    }
 }
 
 fn frames(counts: Counts) -> String {
@@ -318,6 +486,7 @@ fn changed_reply(forward: Direction, mangled: &Mangled, ends: &Ends<'_>) -> Loss
             mangled.left.from,
             change(forward.reversed(), mangled.left)
         ),
+        window: None,
     }
 }
 
@@ -335,6 +504,7 @@ fn changed_request(forward: Direction, mangled: &Mangled, ends: &Ends<'_>) -> Lo
             mangled.left,
             change(forward, mangled.left)
         ),
+        window: None,
     }
 }
 
@@ -347,6 +517,7 @@ fn refused(forward: Direction, by: &str, ends: &Ends<'_>) -> Loss {
             ends.server(forward.to)
         ),
         detail: format!("{forward} was reset by {by}; no frame was lost or changed on the way"),
+        window: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{ArpOperation, NetSlice, SlicedPacket, TransportSlice};
 
 /// Transport protocol of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +60,12 @@ pub(super) struct Segment {
     pub bytes: u64,
     /// Sequence number of a SYN without ACK.
     pub isn: Option<u32>,
+    /// Sequence number behind its last byte.
+    pub end: u32,
+    /// Next sequence number that is expected of the other side.
+    pub ack: Option<u32>,
+    /// Whether a SYN's check sum is right; other frames are taken for right.
+    pub whole: bool,
     /// Hash of what address translation leaves alone: sequence numbers, flags, payload.
     pub fingerprint: u64,
 }
@@ -84,6 +90,19 @@ pub(super) fn dissect(frame: &[u8]) -> Option<Segment> {
         }
         NetSlice::Arp(_) => return None,
     };
+    let whole = |tcp: &etherparse::TcpSlice<'_>| {
+        let header = tcp.to_header();
+        let sum = match (from, to) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                header.calc_checksum_ipv4_raw(from.octets(), to.octets(), tcp.payload())
+            }
+            (IpAddr::V6(from), IpAddr::V6(to)) => {
+                header.calc_checksum_ipv6_raw(from.octets(), to.octets(), tcp.payload())
+            }
+            _ => return false,
+        };
+        sum.is_ok_and(|sum| sum == tcp.checksum())
+    };
     // The same keys in every process: a fingerprint is only compared within one recording.
     let mut hash = DefaultHasher::new();
     let direction = |transport, source, destination| Direction {
@@ -102,6 +121,12 @@ pub(super) fn dissect(frame: &[u8]) -> Option<Segment> {
                 rst: tcp.rst(),
                 bytes: tcp.payload().len() as u64,
                 isn: (tcp.syn() && !tcp.ack()).then(|| tcp.sequence_number()),
+                end: tcp
+                    .sequence_number()
+                    .wrapping_add(tcp.payload().len() as u32)
+                    .wrapping_add(u32::from(tcp.syn()) + u32::from(tcp.fin())),
+                ack: tcp.ack().then(|| tcp.acknowledgment_number()),
+                whole: !tcp.syn() || whole(&tcp),
                 fingerprint: hash.finish(),
             })
         }
@@ -113,9 +138,39 @@ pub(super) fn dissect(frame: &[u8]) -> Option<Segment> {
                 rst: false,
                 bytes: udp.payload().len() as u64,
                 isn: None,
+                end: 0,
+                ack: None,
+                whole: true,
                 fingerprint: hash.finish(),
             })
         }
+        _ => None,
+    }
+}
+
+/// What a frame says about finding the hardware address of a neighbour (RFC 826, RFC 4861).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Neighbour {
+    /// It asks for one.
+    Asks,
+    /// It tells one.
+    Tells,
+}
+
+/// Whether a frame asks for a neighbour or tells one.
+pub(super) fn neighbour(frame: &[u8]) -> Option<Neighbour> {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    match (packet.net?, packet.transport) {
+        (NetSlice::Arp(arp), _) => match arp.operation() {
+            ArpOperation::REQUEST => Some(Neighbour::Asks),
+            ArpOperation::REPLY => Some(Neighbour::Tells),
+            _ => None,
+        },
+        (_, Some(TransportSlice::Icmpv6(icmp))) => match icmp.type_u8() {
+            135 => Some(Neighbour::Asks),
+            136 => Some(Neighbour::Tells),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -2,11 +2,17 @@
 //! or refused.
 
 mod account;
+mod counts;
 mod frame;
+mod hopeless;
+#[cfg(test)]
+mod proof_tests;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Ends, Loss};
+pub use account::{Account, Ends, Failure, Loss};
+pub use counts::Counts;
 pub use frame::{Direction, Transport, fingerprint};
-pub use table::{Counts, FlowTable, Hop, Since, Sought};
+pub use hopeless::Hopeless;
+pub use table::{FlowTable, Full, Hop, Noted, Since, Sought, fingerprints};

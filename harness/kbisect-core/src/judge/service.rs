@@ -1,6 +1,7 @@
 //! The verdict when a service failed.
 
 use super::{Observation, crash, one_line, symptom};
+use crate::disturbed::Window;
 use crate::oom::{self, Killed};
 use crate::scenario::WarningPolicy;
 use crate::trial::{Phase, Symptom, SymptomKind, Verdict};
@@ -18,6 +19,8 @@ pub struct ServiceDown {
     pub program: String,
     /// How.
     pub how: ServiceEnd,
+    /// From the request for it to its end, or until it was given up.
+    pub window: Window,
     /// The numbers and the last lines of its output.
     pub error: String,
 }
@@ -137,6 +140,7 @@ mod tests {
             on_candidate: true,
             program: "/opt/bin/worker".to_owned(),
             how,
+            window: Window::default(),
             error: "after 3 s: no memory left".to_owned(),
         }
     }
@@ -232,6 +236,8 @@ mod tests {
             node: "client".to_owned(),
             rules,
             on_candidate: true,
+            timed_out: false,
+            window: Window::default(),
             output: "connection refused".to_owned(),
         };
         let with = |refused| {

@@ -9,6 +9,7 @@ use maud::{Markup, html};
 
 use super::parts::{block, cell, paragraph};
 use super::topology;
+use crate::disturbed::disturbed;
 use crate::dossier::Dossier;
 use crate::evidence::{Counts, Hop, Path};
 
@@ -41,9 +42,10 @@ pub(super) fn section(dossier: &Dossier) -> Markup {
             h3 { "Rules that counted packets, and what connection tracking knows" }
             (block(&trial.state.join("\n"), STATE_LINES))
         }
-        @if !trial.notes.is_empty() {
+        @let disturbed = disturbed(&trial.disturbed);
+        @if disturbed.is_some() || !trial.notes.is_empty() {
             h3 { "Notes" }
-            ul.plain { @for note in &trial.notes { li { (paragraph(note)) } } }
+            ul.plain { @for note in disturbed.iter().chain(&trial.notes) { li { (paragraph(note)) } } }
         }
     }
 }

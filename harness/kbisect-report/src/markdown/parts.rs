@@ -8,6 +8,7 @@ use kbisect_core::run::Environment;
 use kbisect_core::trial::{CheckResult, CheckStatus, ConsoleReport, Symptom, TrialRecord};
 
 use super::evidence;
+use crate::disturbed::disturbed;
 use crate::story::duration;
 use crate::text::{block, code, code_cell, prose};
 
@@ -91,10 +92,12 @@ pub(crate) fn seen(to: &mut String, trial: &TrialRecord) {
         put!(to);
     }
     evidence::crash(to, trial);
-    for note in &trial.notes {
+    let disturbed = disturbed(&trial.disturbed);
+    let notes: Vec<&String> = disturbed.iter().chain(&trial.notes).collect();
+    for note in &notes {
         put!(to, "- {}", prose(note, PARAGRAPH));
     }
-    if !trial.notes.is_empty() {
+    if !notes.is_empty() {
         put!(to);
     }
 }

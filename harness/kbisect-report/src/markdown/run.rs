@@ -33,7 +33,10 @@ pub fn markdown_run(result: &RunResult) -> String {
         }
     }
     put!(to);
-    let shows = !trial.hops.is_empty() || !trial.reports.is_empty() || !trial.notes.is_empty();
+    let shows = !trial.hops.is_empty()
+        || !trial.reports.is_empty()
+        || !trial.notes.is_empty()
+        || !trial.disturbed.is_empty();
     if trial.symptom.is_some() || shows {
         put!(to, "## What was seen");
         put!(to);

@@ -194,6 +194,7 @@ impl Play {
             state: Vec::new(),
             evidence: Default::default(),
             matching: None,
+            disturbed: Default::default(),
             began_ms: None,
             directory: format!("trials/{number:02}-{}", kernel.version),
             accelerator: "tcg".to_owned(),

@@ -34,11 +34,11 @@ impl Machine {
         if self.orders.send(Order::Dump(format, done)).await.is_err() {
             return Err(DumpError::Gone);
         }
-        match tokio::time::timeout(deadline, ended).await {
-            Ok(Ok(None)) => Ok(()),
-            Ok(Ok(Some(why))) => Err(DumpError::Failed(why)),
-            Ok(Err(_)) => Err(DumpError::Gone),
-            Err(_) => Err(DumpError::Deadline { seconds: deadline.as_secs() }),
+        match self.in_time(deadline, ended).await {
+            Some(Ok(None)) => Ok(()),
+            Some(Ok(Some(why))) => Err(DumpError::Failed(why)),
+            Some(Err(_)) => Err(DumpError::Gone),
+            None => Err(DumpError::Deadline { seconds: deadline.as_secs() }),
         }
     }
 }

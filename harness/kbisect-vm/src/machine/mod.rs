@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kbisect_core::console::Scanner;
+use kbisect_core::disturbed::{Whose, Window};
 use kbisect_core::judge::MachineEnd;
 use kbisect_core::trial::{ConsoleReport, Phase};
 use kbisect_proto::frame::{Decoder, encode};
@@ -37,6 +38,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::accel::Accelerator;
 use crate::process::{Inherited, die_with_us, inherit, kill_group};
+use crate::pulse::{Pulse, Side};
 use crate::qemu::{CommandLine, NicSpec, Qemu};
 use crate::qmp::QmpReader;
 use crate::states::{StateKey, States};
@@ -74,6 +76,10 @@ pub struct MachineSpec {
     pub directory: PathBuf,
     /// Limits.
     pub timing: Timing,
+    /// Who looks after it.
+    pub pulse: Pulse,
+    /// Whose machine it is.
+    pub side: Side,
     /// File that its memory is dumped to if that is asked for; it is made at once, so that QEMU
     /// inherits it open and opens nothing by name.
     pub vmcore: Option<PathBuf>,
@@ -171,6 +177,11 @@ pub struct MachineState {
     pub boot_error: Option<String>,
     /// Reports on the console.
     pub reports: Vec<ConsoleReport>,
+    /// For each report the time that it rests on, in the trial's time: a stall is a statement about
+    /// time.
+    pub report_windows: Vec<Option<Window>>,
+    /// The silence that `end` rests on, when that is silence.
+    pub silence: Window,
     /// Set when the machine is down.
     pub end: Option<MachineEnd>,
     /// Services that were asked for.
@@ -209,6 +220,7 @@ pub struct Machine {
     task: tokio::task::JoinHandle<()>,
     pid: u32,
     started: Instant,
+    pulse: Pulse,
     /// Our ends of the interfaces' sockets, in the order of the addresses.
     pub sockets: Vec<std::os::unix::net::UnixStream>,
 }
@@ -273,11 +285,14 @@ impl Machine {
         let (console, qmp, channel) =
             (next().map_err(prepare)?, next().map_err(prepare)?, next().map_err(prepare)?);
         let started = Instant::now();
+        spec.pulse.watch(spec.side, pid);
         let shared = Arc::new(Shared {
             state: Mutex::new(MachineState {
                 hello: None,
                 boot_error: None,
                 reports: Vec::new(),
+                report_windows: Vec::new(),
+                silence: Window::default(),
                 end: None,
                 services: BTreeMap::new(),
                 console_left_out: None,
@@ -328,8 +343,9 @@ impl Machine {
             shutdown: None,
             quitting: false,
             last_console: started,
-            last_tick: started,
             timing: spec.timing,
+            pulse: spec.pulse.clone(),
+            side: spec.side,
             silence: spec.timing.silence,
             started,
             qemu_log: spec.directory.join("qemu.log"),
@@ -338,7 +354,8 @@ impl Machine {
             qmp_written: 0,
         };
         let task = tokio::spawn(watch.run(start.console()));
-        Ok(Self { shared, outgoing, orders, task, pid, started, sockets: nic_sockets })
+        let pulse = spec.pulse.clone();
+        Ok(Self { shared, outgoing, orders, task, pid, started, pulse, sockets: nic_sockets })
     }
 
     /// A copy of what is known.
@@ -362,8 +379,19 @@ impl Machine {
     /// is none. The machine is down afterwards, or `deadline` passed.
     pub async fn settled(&self, deadline: Duration) {
         if self.look(|state| state.crashed) {
-            let _ = tokio::time::timeout(deadline, self.down()).await;
+            let _ = self.in_time(deadline, self.down()).await;
         }
+    }
+
+    /// Waits for something, at most as long as this in time that counts.
+    pub async fn in_time<T>(&self, deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
+        self.pulse.timeout(deadline, Whose::Everyone, work).await.ok()
+    }
+
+    /// Who can tell later whether it is down.
+    #[must_use]
+    pub fn witness(&self) -> Witness {
+        Witness(Arc::clone(&self.shared))
     }
 
     /// Process id of QEMU.
@@ -394,7 +422,7 @@ impl Machine {
             (Some(_), None) => Some(Err(CallError::Down)),
             (None, None) => None,
         });
-        tokio::time::timeout(deadline, wait).await.unwrap_or(Err(CallError::Deadline))
+        self.in_time(deadline, wait).await.unwrap_or(Err(CallError::Deadline))
     }
 
     /// Waits until the machine is down.
@@ -477,8 +505,7 @@ impl Machine {
                 () = given_up => Err(CallError::Down),
             }
         };
-        let result =
-            tokio::time::timeout(deadline, answer).await.unwrap_or(Err(CallError::Deadline));
+        let result = self.in_time(deadline, answer).await.unwrap_or(Err(CallError::Deadline));
         lock(&self.shared.pending).remove(&id);
         result
     }
@@ -510,6 +537,19 @@ impl Machine {
             let _ = tokio::time::timeout(grace, &mut self.task).await;
         }
         self.state()
+    }
+}
+
+/// Tells whether a machine is down, without holding it.
+#[derive(Clone)]
+pub struct Witness(Arc<Shared>);
+
+impl Witness {
+    /// The machine's state, once it is down.
+    #[must_use]
+    pub fn down(&self) -> Option<MachineState> {
+        let state = lock(&self.0.state);
+        state.end.is_some().then(|| state.clone())
     }
 }
 

@@ -94,10 +94,10 @@ impl Machine {
         if self.orders.send(Order::Save(done)).await.is_err() {
             return Err(SaveError::Gone);
         }
-        match tokio::time::timeout(deadline, ended).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(SaveError::Gone),
-            Err(_) => Err(SaveError::Deadline { seconds: deadline.as_secs() }),
+        match self.in_time(deadline, ended).await {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(SaveError::Gone),
+            None => Err(SaveError::Deadline { seconds: deadline.as_secs() }),
         }
     }
 

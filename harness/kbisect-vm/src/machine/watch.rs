@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kbisect_core::console::{self, MilestoneKind, ReportKind, Scanner};
+use kbisect_core::disturbed::{Standing, Whose};
 use kbisect_core::judge::MachineEnd;
 use kbisect_core::trial::{ConsoleReport, Phase, SymptomKind};
 use kbisect_proto::frame::Decoder;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::log::Log;
 use super::{Hello, Order, SaveError, Shared, lock};
 use crate::process::kill_group;
+use crate::pulse::{Pulse, Side};
 use crate::qmp::{self, QmpEvent, QmpReader};
 use crate::timing::Timing;
 
@@ -66,8 +68,9 @@ pub(super) struct Watch {
     pub shutdown: Option<(bool, String)>,
     pub quitting: bool,
     pub last_console: Instant,
-    pub last_tick: Instant,
     pub timing: Timing,
+    pub pulse: Pulse,
+    pub side: Side,
     pub silence: Duration,
     pub started: Instant,
     pub qemu_log: PathBuf,
@@ -169,7 +172,12 @@ impl Watch {
             return;
         }
         let before_user_space = self.log.marker.is_none_or(|marker| report.offset < marker);
+        let window = report.class.watches_s().map(|seconds| {
+            let now = Instant::now();
+            self.pulse.window(now.checked_sub(Duration::from_secs(seconds)).unwrap_or(now))
+        });
         let mut state = lock(&self.shared.state);
+        state.report_windows.push(window);
         let phase = if before_user_space { Phase::Boot } else { state.phase.max(Phase::Setup) };
         state.reports.push(ConsoleReport {
             kind: symptom_kind(report.kind),
@@ -201,6 +209,9 @@ impl Watch {
     }
 
     fn on_event(&mut self, event: Event) {
+        if self.side == Side::Peer {
+            self.pulse.hear_peer();
+        }
         let mut state = lock(&self.shared.state);
         state.heard = Instant::now();
         if let Event::Hello { uptime_ms, .. } | Event::Heartbeat { uptime_ms } = event {
@@ -323,17 +334,13 @@ impl Watch {
     }
 
     fn on_tick(&mut self) {
-        let now = Instant::now();
-        let late = now.duration_since(self.last_tick);
-        self.last_tick = now;
         let Timing { quiet, quiet_in_trace, .. } = self.timing;
         let patience = if self.scanner.is_collecting() { quiet_in_trace } else { quiet };
-        let quiet = now.duration_since(self.last_console) > patience;
+        let quiet = self.pulse.lived(self.last_console, Whose::Candidate) > patience;
         let mut state = lock(&self.shared.state);
-        if late > Duration::from_secs(2) || !matches!(self.state, StateWork::None) {
-            // The host was starved or suspended, or QEMU holds the guest for its state: that is no
-            // silence of the guest's.
-            state.heard = now;
+        if !matches!(self.state, StateWork::None) {
+            // QEMU holds the guest for its state: that is no silence of the guest's.
+            state.heard = Instant::now();
             return;
         }
         if state.end.is_some() || self.quitting {
@@ -364,13 +371,19 @@ impl Watch {
             ));
             return;
         }
-        let silent = now.duration_since(state.heard);
+        // What the host took from the machine is no silence of the guest's.
+        let silent = self.pulse.lived(state.heard, Whose::Candidate);
         let hang_reported = state
             .reports
             .iter()
             .any(|report| report.kind == SymptomKind::Hang && report.phase > Phase::Boot);
         let limit = if hang_reported || state.watchdog { self.silence / 8 } else { self.silence };
         if state.hello.is_some() && silent > limit && quiet {
+            let window = self.pulse.window(state.heard);
+            if matches!(self.pulse.standing(window, Whose::Candidate), Standing::Disturbed { .. }) {
+                return;
+            }
+            state.silence = window;
             drop(state);
             self.down(MachineEnd::Silent { seconds: silent.as_secs() as u32 });
         }
@@ -411,6 +424,7 @@ impl Watch {
     }
 
     fn on_exit(&mut self, status: io::Result<std::process::ExitStatus>) {
+        self.pulse.forget(self.pid);
         let end = match (self.how_it_ended(), self.quitting) {
             (_, true) => MachineEnd::Running,
             (Some(end), false) => end,

@@ -1,28 +1,30 @@
 //! The checks of a trial, and where packets of a failed one were lost.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use kbisect_core::flow::{Direction, Ends, FlowTable, Since, Sought, Transport};
-use kbisect_core::judge::MachineEnd;
+use kbisect_core::disturbed::SHORTEST_MS;
+use kbisect_core::flow::{Direction, FlowTable, Since, Sought, Transport};
+use kbisect_core::judge::{MachineEnd, Wrong};
 use kbisect_core::scenario::{Check, CommandProbe, Connection, DnsProbe, HttpProbe, Probe};
 use kbisect_core::trial::{CheckResult, CheckStatus};
 use kbisect_proto::{DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest, Request};
 
-use super::steps::{Ran, shell};
+use super::located::Failed;
+use super::steps::{Ran, describe_exit, shell};
 use super::{Notice, Stop, Trial};
 use crate::machine::CallError;
 
-/// A frame that a living router has not passed on for this long is lost.
-const LOSS_PERSISTS: Duration = Duration::from_millis(1500);
-/// The same, once another check has failed for a loss that the frames prove: the verdict stands, and
-/// what follows only describes it.
-const LOSS_REPEATS: Duration = Duration::from_millis(250);
+/// Shortest time that anything is judged by.
+const SHORTEST: Duration = Duration::from_millis(SHORTEST_MS);
+/// Most connections of a check that are followed over the wires.
+const MAX_FOLLOWED: usize = 16;
 
 impl Trial<'_> {
     pub(super) async fn check(&mut self, index: usize, check: &Check) -> Result<(), Stop> {
         (self.notify)(Notice::Doing(format!("check {}", check.name)));
         let began = Instant::now();
+        self.asked = began;
         let outcome = match &check.probe {
             Probe::Http(http) => self.http(check, http).await?,
             Probe::Dns(dns) => self.dns(check, dns).await?,
@@ -34,15 +36,23 @@ impl Trial<'_> {
                 let id = machine.next_id();
                 match machine.call(id, &Request::Ping { id }, deadline).await {
                     Ok(_) => Ok("it answers".to_owned()),
-                    Err(CallError::Deadline) => Err("it does not answer".to_owned()),
+                    Err(CallError::Deadline) => {
+                        Err(Failed::wrong("it does not answer".to_owned(), Wrong::NotAlive))
+                    }
                     Err(CallError::Down) => return Err(Stop),
                 }
             }
         };
+        let window = self.lab.pulse().window(began);
+        self.seen.check_windows.insert(check.name.clone(), window);
         let (status, detail) = match outcome {
             Ok(detail) => (CheckStatus::Pass, detail),
-            Err(detail) if check.record_only => (CheckStatus::Recorded, detail),
-            Err(detail) => (CheckStatus::Fail, detail),
+            Err(Failed { detail, wrong }) => {
+                self.seen.wrong.extend(wrong.map(|wrong| (check.name.clone(), wrong)));
+                let status =
+                    if check.record_only { CheckStatus::Recorded } else { CheckStatus::Fail };
+                (status, detail)
+            }
         };
         let result = CheckResult {
             name: check.name.clone(),
@@ -55,12 +65,17 @@ impl Trial<'_> {
         Ok(())
     }
 
+    /// How long a check may take. Less than a second would decide nothing.
+    fn timeout(&self, check: &Check) -> Duration {
+        self.lab.patience(Duration::from_secs_f64(check.timeout_s)).max(SHORTEST)
+    }
+
     async fn command(
         &mut self,
         check: &Check,
         probe: &CommandProbe,
-    ) -> Result<Result<String, String>, Stop> {
-        let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+    ) -> Result<Result<String, Failed>, Stop> {
+        let timeout = self.timeout(check);
         let began = Since::Used(self.lab.wires().recorded());
         let sought = probe.connection.map(|connection| match connection {
             Connection::Tcp(to) => Sought { transport: Transport::Tcp, to, since: began },
@@ -70,11 +85,15 @@ impl Trial<'_> {
         let answer = tokio::select! {
             answer = self.ask(&check.node, shell(&probe.run), timeout) => answer,
             (flow, why) = self.hopeless(check, sought) => {
-                self.locate(check, flow).await;
-                return Ok(Err(why));
+                self.locate(check, flow, true).await;
+                return Ok(Err(Failed::of(why)));
             }
         };
-        let judged = judge_command(probe, &self.ran(&check.node, answer)?);
+        let ran = self.ran(&check.node, answer)?;
+        let judged = judge_command(probe, &ran).map_err(|failed| match &ran.exit {
+            Exit::NotStarted(why) => self.local(check, failed, why),
+            _ => failed,
+        });
         if let (Err(_), Some(sought)) = (&judged, sought) {
             let own = self.addresses_of(&check.node);
             // One that broke before the check began tells as much.
@@ -83,8 +102,9 @@ impl Trial<'_> {
                 let used: Vec<Direction> = flows.sought(&own, sought).collect();
                 if used.is_empty() { flows.sought(&own, ever).collect() } else { used }
             };
-            for flow in self.lab.wires().with_flows(flows).unwrap_or_default() {
-                self.locate(check, flow).await;
+            let found = self.lab.wires().with_flows(flows).unwrap_or_default();
+            for flow in found.into_iter().take(MAX_FOLLOWED) {
+                self.locate(check, flow, ran.exit == Exit::TimedOut).await;
             }
         }
         Ok(judged)
@@ -94,8 +114,8 @@ impl Trial<'_> {
         &mut self,
         check: &Check,
         probe: &HttpProbe,
-    ) -> Result<Result<String, String>, Stop> {
-        let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+    ) -> Result<Result<String, Failed>, Stop> {
+        let timeout = self.timeout(check);
         let limit = timeout * probe.connections.max(1) + self.lab.settings().timing.answer;
         let server = SocketAddr::new(probe.host, probe.port);
         self.machine(&check.node)?;
@@ -120,22 +140,36 @@ impl Trial<'_> {
         let answer = tokio::select! {
             answer = machine.call(id, &request, limit) => answer,
             (flow, why) = hopeless => {
-                self.locate(check, flow).await;
-                return Ok(Err(format!("{server}: {why}")));
+                self.locate(check, flow, true).await;
+                return Ok(Err(Failed::wrong(format!("{server}: {why}"), Wrong::NoConnection)));
             }
         };
         match answer {
             Ok(Event::HttpDone { attempts, .. }) => {
-                let judged = judge_http(probe, &attempts);
-                if let (Err(_), Some(local)) =
-                    (&judged, attempts.last().and_then(|last| last.local))
+                let mut judged = judge_http(probe, &attempts);
+                if let (Err(failed), Some(last)) = (&mut judged, attempts.last())
+                    && let (Some(error), Some(local)) = (&last.error, last.local)
                 {
                     let flow = Direction { transport: Transport::Tcp, from: local, to: server };
-                    self.locate(check, flow).await;
+                    // What came whole, and is another answer, was not lost.
+                    let waited =
+                        matches!(error, HttpError::ConnectTimeout | HttpError::ReadTimeout);
+                    if let Some(wrong) = self.locate(check, flow, waited).await {
+                        failed.wrong = Some(wrong);
+                    }
                 }
-                Ok(judged)
+                let local = attempts.last().and_then(|last| match &last.error {
+                    Some(HttpError::Local(why)) => Some(why),
+                    _ => None,
+                });
+                Ok(judged.map_err(|failed| match local {
+                    Some(why) => self.local(check, failed, why),
+                    None => failed,
+                }))
             }
-            Ok(Event::Failed { error, .. }) => Ok(Err(error)),
+            Ok(Event::Failed { error, .. }) => {
+                Ok(Err(self.local(check, Failed::of(error.clone()), &error)))
+            }
             Ok(other) => Err(self.infra(format!("the guest answered {other:?} to a request"))),
             Err(error) => Err(self.no_answer(&check.node, error)),
         }
@@ -145,8 +179,8 @@ impl Trial<'_> {
         &mut self,
         check: &Check,
         probe: &DnsProbe,
-    ) -> Result<Result<String, String>, Stop> {
-        let timeout = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+    ) -> Result<Result<String, Failed>, Stop> {
+        let timeout = self.timeout(check);
         let server = SocketAddr::new(probe.server, probe.port);
         self.machine(&check.node)?;
         let Some(machine) = self.machine_of(&check.node) else { return Err(Stop) };
@@ -166,155 +200,42 @@ impl Trial<'_> {
         let answer = tokio::select! {
             answer = machine.call(id, &request, timeout + Duration::from_secs(60)) => answer,
             (flow, why) = self.hopeless(check, Some(sought)) => {
-                self.locate(check, flow).await;
-                return Ok(Err(format!("{server}: {why}")));
+                self.locate(check, flow, true).await;
+                return Ok(Err(Failed::wrong(format!("{server}: {why}"), Wrong::NoAnswer)));
             }
         };
         let answer = match answer {
             Ok(Event::DnsDone { answer, .. }) => answer,
-            Ok(Event::Failed { error, .. }) => return Ok(Err(error)),
+            Ok(Event::Failed { error, .. }) => {
+                return Ok(Err(self.local(check, Failed::of(error.clone()), &error)));
+            }
             Ok(other) => {
                 return Err(self.infra(format!("the guest answered {other:?} to a question")));
             }
             Err(error) => return Err(self.no_answer(&check.node, error)),
         };
+        let mut wrong = if answer.timed_out { Wrong::NoAnswer } else { Wrong::Malformed };
         if let (Some(_), Some(local)) = (&answer.error, answer.local) {
             let flow = Direction { transport: Transport::Udp, from: local, to: server };
-            self.locate(check, flow).await;
+            wrong = self.locate(check, flow, answer.timed_out).await.unwrap_or(wrong);
         }
         let DnsProbe { name, answer: wanted, .. } = probe;
         Ok(match answer.error {
-            Some(error) => Err(format!("{server}: {error}")),
+            Some(error) => Err(Failed::wrong(format!("{server}: {error}"), wrong)),
             None if answer.addresses.contains(wanted) => Ok(format!("{name} is {wanted}")),
             None => {
                 let got: Vec<String> = answer.addresses.iter().map(ToString::to_string).collect();
-                Err(format!("{name} is [{}], expected {wanted}", got.join(", ")))
+                let got = got.join(", ");
+                let detail = format!("{name} is [{got}], expected {wanted}");
+                Err(Failed::wrong(detail, Wrong::Answer { got, expected: wanted.to_string() }))
             }
         })
-    }
-
-    /// Ends when a connection of the check is lost for certain although its deadline has not passed,
-    /// with the reason. Never ends otherwise. Cancel-safe.
-    async fn hopeless(&self, check: &Check, sought: Option<Sought>) -> (Direction, String) {
-        let Some(sought) = sought else { return std::future::pending().await };
-        // A command has to fail by itself: whether it can is the question. The other kinds are judged
-        // here, and cannot succeed without the frames.
-        let impossible = self.lab.wires().are_cut() && !matches!(check.probe, Probe::Command(_));
-        let plan = self.lab.plan();
-        let wires = self.lab.wires();
-        let members = wires.members();
-        let own = self.addresses_of(&check.node);
-        let persists = if self.loss_is_proven() { LOSS_REPEATS } else { LOSS_PERSISTS };
-        let mut losing: Option<(Direction, Instant)> = None;
-        loop {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            let cut_off = impossible
-                .then(|| wires.with_refused(|flows| flows.sought(&own, sought).next()).flatten());
-            if let Some(flow) = cut_off.flatten() {
-                return (flow, format!("frames of {flow} were sent into a wire that is cut"));
-            }
-            let mut seen = None;
-            for node in &plan.candidate.nodes {
-                let suspect = node.name.as_str();
-                let ends =
-                    Ends { client: &check.node, suspect, wires: &members, names: &plan.addresses };
-                let certain = wires
-                    .with_flows(|flows| {
-                        flows.sought(&own, sought).find(|flow| flows.is_hopeless(*flow, &ends))
-                    })
-                    .flatten();
-                if let Some(flow) = certain {
-                    let why =
-                        format!("the answer to {flow} was delivered, and the SYN was sent again");
-                    return (flow, why);
-                }
-                // Only a router can be told by counts: what an endpoint does with a frame is its own.
-                let at_end = check.node == suspect
-                    || plan.addresses.get(&sought.to.ip()).is_some_and(|name| name == suspect);
-                if !at_end {
-                    seen = seen.or_else(|| {
-                        wires
-                            .with_flows(|flows| {
-                                flows
-                                    .sought(&own, sought)
-                                    .find(|flow| flows.loss_so_far(*flow, &ends).is_some())
-                            })
-                            .flatten()
-                    });
-                }
-            }
-            losing = match (seen, losing) {
-                (Some(flow), Some((before, since))) if flow == before => Some((flow, since)),
-                (Some(flow), _) => Some((flow, Instant::now())),
-                (None, _) => None,
-            };
-            if let Some((flow, since)) = losing
-                && since.elapsed() > persists
-                && self.candidate_lives()
-            {
-                let seconds = since.elapsed().as_secs_f64();
-                return (
-                    flow,
-                    format!("frames of {flow} went in and did not come out for {seconds:.1} s"),
-                );
-            }
-        }
-    }
-
-    fn addresses_of(&self, node: &str) -> Vec<IpAddr> {
-        let addresses = self.lab.plan().addresses.iter();
-        addresses.filter(|(_, name)| *name == node).map(|(address, _)| *address).collect()
-    }
-
-    /// Whether a check that counts has failed, with frames that show where.
-    fn loss_is_proven(&self) -> bool {
-        self.seen.checks.iter().any(|check| {
-            check.status == CheckStatus::Fail
-                && self.seen.losses.iter().any(|(name, _)| *name == check.name)
-        })
-    }
-
-    /// Whether the candidate gave a sign of life within the last second.
-    fn candidate_lives(&self) -> bool {
-        let heard = self.candidate.as_ref().map(|candidate| candidate.look(|state| state.heard));
-        heard.is_some_and(|heard| heard.elapsed() < Duration::from_secs(1))
-    }
-
-    /// Finds out, from the frames, what became of the connection of a failed check.
-    async fn locate(&mut self, check: &Check, flow: Direction) {
-        // What kbisect does not carry is lost inside no node.
-        if self.lab.wires().are_cut() {
-            return;
-        }
-        // The last frames, such as a reset that answers a stray one, may still be on their way.
-        tokio::time::sleep(Duration::from_millis(40)).await;
-        self.failed.push((flow.from, flow.to));
-        let plan = self.lab.plan();
-        let members = self.lab.wires().members();
-        let mut found = Vec::new();
-        for node in &plan.candidate.nodes {
-            let ends = Ends {
-                client: &check.node,
-                suspect: &node.name,
-                wires: &members,
-                names: &plan.addresses,
-            };
-            found.extend(self.lab.wires().with_flows(|flows| flows.account(flow, &ends)));
-        }
-        for account in found {
-            for line in account.lines {
-                let line = format!("{}: {line}", check.name);
-                if !self.hops.contains(&line) {
-                    self.hops.push(line);
-                }
-            }
-            self.seen.losses.extend(account.loss.map(|loss| (check.name.clone(), loss)));
-        }
     }
 
     /// The positive proof: after everything, the candidate still answers.
     pub(super) async fn answers_at_end(&mut self) -> Result<(), Stop> {
         let deadline = self.lab.patience(Duration::from_secs(10));
+        let asked = Instant::now();
         let Some(candidate) = &self.candidate else { return Err(Stop) };
         let id = candidate.next_id();
         match candidate.call(id, &Request::Ping { id }, deadline).await {
@@ -325,58 +246,82 @@ impl Trial<'_> {
             Ok(_) | Err(CallError::Down) => Err(Stop),
             Err(CallError::Deadline) => {
                 self.seen.end = MachineEnd::Silent { seconds: deadline.as_secs() as u32 };
+                self.seen.silence = self.lab.pulse().window(asked);
                 Err(Stop)
             }
         }
     }
 }
 
-fn judge_command(probe: &CommandProbe, ran: &Ran) -> Result<String, String> {
+fn judge_command(probe: &CommandProbe, ran: &Ran) -> Result<String, Failed> {
     let stdout = String::from_utf8_lossy(&ran.stdout);
     if ran.exit != Exit::Status(probe.status) {
-        return Err(ran.describe());
+        let wrong = match &ran.exit {
+            Exit::TimedOut => Wrong::NotEnded,
+            exit => Wrong::Ended { how: describe_exit(exit), expected: probe.status },
+        };
+        return Err(Failed::wrong(ran.describe(), wrong));
     }
     let said = |text: &str| format!("the output is `{}`", text.trim().escape_debug());
     match (&probe.stdout, &probe.stdout_contains) {
         (Some(whole), _) if whole.trim() != stdout.trim() => {
-            Err(format!("{}, expected `{}`", said(&stdout), whole.trim().escape_debug()))
+            let detail = format!("{}, expected `{}`", said(&stdout), whole.trim().escape_debug());
+            Err(Failed::wrong(detail, Wrong::Output))
         }
         (_, Some(part)) if !stdout.contains(part) => {
-            Err(format!("{}, without `{}`", said(&stdout), part.escape_debug()))
+            let detail = format!("{}, without `{}`", said(&stdout), part.escape_debug());
+            Err(Failed::wrong(detail, Wrong::Output))
         }
         _ => Ok(first_line(&stdout)),
     }
 }
 
-fn judge_http(probe: &HttpProbe, attempts: &[HttpAttempt]) -> Result<String, String> {
+fn judge_http(probe: &HttpProbe, attempts: &[HttpAttempt]) -> Result<String, Failed> {
     for (index, attempt) in attempts.iter().enumerate() {
         let number = format!("connection {} of {}", index + 1, probe.connections);
         if let Some(error) = &attempt.error {
-            return Err(format!("{number}: {}", describe_http(error, attempt)));
+            let detail = format!("{number}: {}", describe_http(error, attempt));
+            return Err(Failed::wrong(detail, wrong_http(error)));
         }
         if attempt.status != Some(probe.status) {
             let status = attempt.status.unwrap_or_default();
-            return Err(format!("{number}: status {status}, expected {}", probe.status));
+            let detail = format!("{number}: status {status}, expected {}", probe.status);
+            let wrong = Wrong::Status { got: status, expected: probe.status };
+            return Err(Failed::wrong(detail, wrong));
         }
         if let Some(bytes) = probe.body.bytes.filter(|bytes| *bytes != attempt.bytes) {
-            return Err(format!("{number}: {} body bytes, expected {bytes}", attempt.bytes));
+            let detail = format!("{number}: {} body bytes, expected {bytes}", attempt.bytes);
+            return Err(Failed::wrong(detail, Wrong::Length { expected: bytes }));
         }
         if !attempt.body_matches {
             let text = String::from_utf8_lossy(&attempt.body);
             let expected = probe.body.equals.as_deref().or(probe.body.contains.as_deref());
-            return Err(format!(
+            let detail = format!(
                 "{number}: the body is `{}`, expected `{}`",
                 first_line(&text),
                 expected.unwrap_or_default()
-            ));
+            );
+            return Err(Failed::wrong(detail, Wrong::Body));
         }
     }
     if attempts.len() < probe.connections as usize {
-        return Err(format!("{} of {} connections were made", attempts.len(), probe.connections));
+        let detail = format!("{} of {} connections were made", attempts.len(), probe.connections);
+        return Err(Failed::of(detail));
     }
     let bytes: u64 = attempts.iter().map(|attempt| attempt.bytes).sum();
     let plural = if attempts.len() == 1 { "" } else { "s" };
     Ok(format!("{} connection{plural}, {bytes} bytes", attempts.len()))
+}
+
+fn wrong_http(error: &HttpError) -> Wrong {
+    match error {
+        HttpError::Local(why) => Wrong::Local(why.clone()),
+        HttpError::Refused(_) => Wrong::Refused,
+        HttpError::ConnectTimeout => Wrong::NoConnection,
+        HttpError::Reset(_) => Wrong::Reset,
+        HttpError::ReadTimeout => Wrong::NoWholeAnswer,
+        HttpError::Malformed(_) => Wrong::Malformed,
+    }
 }
 
 fn describe_http(error: &HttpError, attempt: &HttpAttempt) -> String {

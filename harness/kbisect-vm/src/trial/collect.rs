@@ -153,7 +153,7 @@ impl Trial<'_> {
             candidate.until(|state| (state.end.is_some() || state.heard > since).then_some(()));
         // The machine's own task decides about silence; this only ends if that does not.
         let deadline = self.lab.timing().silence * 2;
-        let _ = tokio::time::timeout(deadline, sign).await;
+        let _ = candidate.in_time(deadline, sign).await;
     }
 
     /// Keeps what the collected text says about connections that failed.

@@ -3,6 +3,8 @@
 mod checks;
 mod collect;
 mod evidence;
+mod located;
+mod peer;
 mod replay;
 mod services;
 mod steps;
@@ -15,8 +17,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use kbisect_core::boot::{Booted, Deadlines};
+use kbisect_core::disturbed::Disturbed;
 use kbisect_core::evidence::Evidence;
-use kbisect_core::judge::{MachineEnd, Observation, judge};
+use kbisect_core::judge::{Judged, MachineEnd, Observation, judge_whole};
 use kbisect_core::scenario::Check;
 use kbisect_core::trial::{BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount};
 
@@ -71,6 +74,8 @@ pub struct TrialResult {
     pub booted: Option<Booted>,
     /// What deadlines were multiplied by.
     pub deadlines: Option<Deadlines>,
+    /// When something on our own side was not alive.
+    pub disturbed: Disturbed,
 }
 
 /// What speaks against KVM.
@@ -109,6 +114,8 @@ pub struct Trial<'a> {
     counters: Vec<String>,
     timings: BTreeMap<String, f64>,
     started: Instant,
+    /// When a guest was last asked for something.
+    asked: Instant,
     phase_began: Instant,
     directory: &'a Path,
     notify: &'a mut dyn FnMut(Notice),
@@ -131,6 +138,7 @@ impl<'a> Trial<'a> {
         notify: &'a mut dyn FnMut(Notice),
     ) -> Self {
         let now = Instant::now();
+        lab.pulse().begin();
         let mut trial = Self {
             lab,
             candidate: None,
@@ -151,11 +159,21 @@ impl<'a> Trial<'a> {
             counters: Vec::new(),
             timings: BTreeMap::new(),
             started: now,
+            asked: now,
             phase_began: now,
             directory,
             notify,
         };
-        let _: Result<(), Stop> = trial.phases(kernel).await;
+        let pulse = trial.lab.pulse().clone();
+        let patience = trial.lab.patience(peer::PEER_PATIENCE);
+        let lost = tokio::select! {
+            biased;
+            _ = trial.phases(kernel) => None,
+            why = peer::lost(pulse, patience) => Some(why),
+        };
+        if let Some(why) = lost {
+            trial.infra(why);
+        }
         trial.late_hello().await;
         trial.still_serving();
         // Checks can end while the kernel still prints its last words.
@@ -208,8 +226,13 @@ impl<'a> Trial<'a> {
             (None, Some(candidate)) => merge_state(&mut seen, &candidate.state()),
             (None, None) => {}
         }
+        self.judge(&mut seen).verdict
+    }
+
+    fn judge(&self, seen: &mut Observation) -> Judged {
         seen.peer_clock = self.peer_clock();
-        judge(&seen, self.lab.scenario().warnings)
+        seen.gaps = self.lab.pulse().gaps();
+        judge_whole(seen, self.lab.scenario().warnings)
     }
 
     fn peer_clock(&self) -> Option<String> {
@@ -228,10 +251,12 @@ impl<'a> Trial<'a> {
             merge_state(&mut self.seen, &state);
             release = state.hello.map(|hello| hello.release);
         }
-        self.seen.peer_clock = self.peer_clock();
-        let verdict = judge(&self.seen, self.lab.scenario().warnings);
+        let mut seen = std::mem::take(&mut self.seen);
+        let Judged { verdict, disturbed } = self.judge(&mut seen);
+        let record = seen.gaps.record(disturbed);
+        self.seen = seen;
         self.note_crash(&verdict);
-        let recording = self.lab.wires().stop_recording();
+        let recording = self.lab.wires().stop_recording().await;
         if let Some(keeping) = self.keeping.take()
             && let Ok(Err(error)) = keeping.await
         {
@@ -257,6 +282,7 @@ impl<'a> Trial<'a> {
             boot: self.boot,
             booted: self.booted,
             deadlines: Some(self.lab.timing().deadlines()),
+            disturbed: record,
         }
     }
 
@@ -352,9 +378,11 @@ fn merge_state(seen: &mut Observation, state: &MachineState) {
     seen.panicked |= state.panicked;
     seen.watchdog |= state.watchdog;
     seen.reports.clone_from(&state.reports);
+    seen.report_windows.clone_from(&state.report_windows);
     seen.clock = seen.clock.take().or_else(|| wrong_clock("candidate", state));
     if let (MachineEnd::Running, Some(end)) = (&seen.end, &state.end) {
         seen.end = end.clone();
+        seen.silence = state.silence;
     }
 }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kbisect_core::capture;
+use kbisect_core::disturbed::Whose;
 use kbisect_core::flow::{Direction, Hop, Loss, fingerprint};
 use kbisect_core::rewrite::Rewrite;
 use kbisect_core::scenario::{CaptureProbe, Check};
 use kbisect_core::trial::SymptomKind;
 
+use super::located::Failed;
 use super::{Stop, Trial};
 
 /// Longest pause between two frames. A capture may hold hours.
@@ -20,7 +22,7 @@ impl Trial<'_> {
         &mut self,
         check: &Check,
         probe: &CaptureProbe,
-    ) -> Result<Result<String, String>, Stop> {
+    ) -> Result<Result<String, Failed>, Stop> {
         // A node that is down explains everything; look before sending.
         self.machine(&check.node)?;
         let plan = self.lab.plan();
@@ -41,6 +43,11 @@ impl Trial<'_> {
             addresses: probe.rewrite.clone(),
         };
         let wires = self.lab.wires().clone();
+        let hop = Hop { wire: probe.leave.clone(), from: check.node.clone() };
+        let rewritten = || frames.iter().filter_map(|frame| rewrite.frame(&frame.data));
+        let wanted: BTreeSet<u64> =
+            rewritten().filter_map(|bytes| fingerprint(&bytes)).map(|(_, print)| print).collect();
+        wires.expect(hop, &wanted);
         let mut sent: Vec<(Direction, u64)> = Vec::new();
         let mut before = Duration::ZERO;
         for frame in &frames {
@@ -53,28 +60,28 @@ impl Trial<'_> {
         if sent.is_empty() {
             return Err(self.infra(format!("{} holds no TCP or UDP over IP", probe.file)));
         }
-        let wanted: BTreeSet<u64> = sent.iter().map(|(_, print)| *print).collect();
-        let hop = Hop { wire: probe.leave.clone(), from: check.node.clone() };
-        let deadline = Instant::now() + self.lab.patience(Duration::from_secs_f64(check.timeout_s));
-        let arrived = loop {
-            let seen = wires.with_flows(|flows| flows.seen_at(&hop, &wanted)).unwrap_or_default();
-            if seen.len() == wanted.len() || Instant::now() > deadline {
-                break seen;
+        let (all_sent, pulse) = (Instant::now(), self.lab.pulse().clone());
+        let patience = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+        let missing = loop {
+            let missing = wires.with_flows(|flows| flows.missing()).unwrap_or_default();
+            if missing == 0 || pulse.lived(all_sent, Whose::Everyone) > patience {
+                break missing;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        let (whole, passed) = (wanted.len(), arrived.len());
+        let (whole, passed) = (wanted.len(), wanted.len() - missing);
         let CaptureProbe { file, enter, leave, .. } = probe;
         if passed == whole {
             return Ok(Ok(format!("{whole} different frames passed from {enter} to {leave}")));
         }
         let node = &check.node;
-        let lost = sent.iter().find(|(_, print)| !arrived.contains(print));
+        let is_missing = |print| wires.with_flows(|flows| flows.is_missing(print)) == Some(true);
+        let lost = sent.iter().find(|(_, print)| is_missing(*print));
         let first =
             lost.map(|(direction, _)| format!(", the first is {direction}")).unwrap_or_default();
         let detail = format!("{passed} of {whole} frames left {node} on {leave}{first}");
         if wires.are_cut() {
-            return Ok(Err(detail));
+            return Ok(Err(Failed::of(detail)));
         }
         self.seen.losses.push((
             check.name.clone(),
@@ -82,8 +89,9 @@ impl Trial<'_> {
                 kind: SymptomKind::LostIngress,
                 title: format!("replayed frames of {file} lost inside {node}"),
                 detail: format!("they entered on {enter}; {detail}"),
+                window: Some(pulse.window(all_sent)),
             },
         ));
-        Ok(Err(detail))
+        Ok(Err(Failed::of(detail)))
     }
 }

@@ -1,7 +1,7 @@
 //! The services of a trial: started, watched, and what they printed.
 
 use std::fs::{self, File};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbisect_core::judge::{ServiceDown, ServiceEnd};
 use kbisect_core::scenario::{HttpProbe, Ready, Restart, Service};
@@ -26,6 +26,7 @@ impl Trial<'_> {
         let one_request = self.lab.patience(ONE_REQUEST);
         let limit = timeout + one_request + self.lab.settings().timing.answer;
         let state = ServiceState::new(self.output_file(service), pattern(&service.ready));
+        self.asked = Instant::now();
         let machine = self.machine(&service.node)?;
         let id = machine.next_id();
         machine.expect_service(id, state);
@@ -68,7 +69,7 @@ impl Trial<'_> {
             Err(error) => return Err(self.no_answer(&service.node, error)),
         };
         let error = format!("{error}{}", said.unwrap_or_default());
-        self.seen.service = Some(self.down(service, how, error));
+        self.seen.service = Some(self.down(service, how, self.asked, error));
         Err(Stop)
     }
 
@@ -98,7 +99,7 @@ impl Trial<'_> {
             });
             let Some((again, ended)) = found else { continue };
             if let (Some((how, error)), true) = (ended, service.must_stay) {
-                down.push(self.down(service, how, error));
+                down.push(self.down(service, how, self.started, error));
             }
             self.notes.extend(again);
         }
@@ -115,13 +116,20 @@ impl Trial<'_> {
         }
     }
 
-    fn down(&self, service: &Service, how: ServiceEnd, error: String) -> ServiceDown {
+    fn down(
+        &self,
+        service: &Service,
+        how: ServiceEnd,
+        since: Instant,
+        error: String,
+    ) -> ServiceDown {
         ServiceDown {
             service: service.name.clone(),
             node: service.node.clone(),
             on_candidate: self.lab.plan().on_candidate(&service.node),
             program: service.command.first().cloned().unwrap_or_default(),
             how,
+            window: self.lab.pulse().window(since),
             error,
         }
     }
@@ -183,7 +191,7 @@ async fn saw_line(machine: &Machine, id: u32, timeout: Duration) -> Line {
         Some(ServiceState { ended: Some(exit), .. }) => Some(Line::Ended(exit.clone())),
         _ => state.end.is_some().then_some(Line::Missing),
     });
-    tokio::time::timeout(timeout, seen).await.unwrap_or(Line::Missing)
+    machine.in_time(timeout, seen).await.unwrap_or(Line::Missing)
 }
 
 fn end_of(exit: &Exit) -> ServiceEnd {

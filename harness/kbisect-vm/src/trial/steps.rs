@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbisect_core::judge::{MachineEnd, Refused};
 use kbisect_core::scenario::{Action, Refusal, Step};
@@ -84,6 +84,7 @@ impl Trial<'_> {
             Err(CallError::Deadline) => {
                 self.seen.boot_timeout =
                     Some(deadline.get().duration_since(candidate.started()).as_secs() as u32);
+                self.seen.booting = self.lab.pulse().window(candidate.started());
                 Err(Stop)
             }
             Err(CallError::Down) => {
@@ -121,6 +122,7 @@ impl Trial<'_> {
 
     pub(super) async fn make_nodes(&mut self) -> Result<(), Stop> {
         (self.notify)(Notice::Doing("nodes and addresses".to_owned()));
+        self.asked = Instant::now();
         let Some(candidate) = &self.candidate else { return Err(Stop) };
         match self.lab.prepare(candidate, &self.lab.plan().candidate.nodes).await {
             Ok(()) => Ok(()),
@@ -132,6 +134,8 @@ impl Trial<'_> {
                     node: "candidate".to_owned(),
                     rules: false,
                     on_candidate: true,
+                    timed_out: false,
+                    window: self.lab.pulse().window(self.asked),
                     output,
                 });
                 Err(Stop)
@@ -159,6 +163,7 @@ impl Trial<'_> {
         for _ in 0..step.repeat {
             let command = step_command(&step.action);
             let outcome = self.exec(&step.node, command, timeout).await?;
+            let timed_out = outcome.exit == Exit::TimedOut;
             let output = match outcome.exit {
                 Exit::Status(0) => continue,
                 _ => outcome.describe(),
@@ -176,6 +181,8 @@ impl Trial<'_> {
                 node: step.node.clone(),
                 rules: step.action.loads_rules(),
                 on_candidate,
+                timed_out,
+                window: self.lab.pulse().window(self.asked),
                 output,
             });
             return Err(Stop);
@@ -190,6 +197,7 @@ impl Trial<'_> {
         timeout: Duration,
     ) -> Result<Ran, Stop> {
         self.machine(node)?;
+        self.asked = Instant::now();
         let answer = self.ask(node, command, timeout).await;
         self.ran(node, answer)
     }
@@ -236,6 +244,7 @@ impl Trial<'_> {
                 // Heartbeats still come, but a deadline that the guest itself enforces passed.
                 let seconds = self.lab.settings().timing.answer.as_secs() as u32;
                 self.seen.end = MachineEnd::Silent { seconds };
+                self.seen.silence = self.lab.pulse().window(self.asked);
             }
             return Stop;
         }

@@ -70,22 +70,22 @@ fn nodes_that_cannot_be_made_are_the_kernels_doing() {
 #[test]
 fn each_way_that_http_fails_is_a_failed_check() {
     let mut bench = Bench::new();
-    for (reply, words) in [
-        ("local", "the kernel refused"),
-        ("refused", "refused"),
-        ("connect-timeout", "no connection within"),
-        ("reset", "reset after 0 body bytes"),
-        ("read-timeout", "connected, but only 0 body bytes"),
-        ("malformed", "no HTTP"),
-        ("body 65535", "65535 body bytes, expected 65536"),
-        ("other-body", "expected `8`"),
-        ("code 502", "status 502, expected 200"),
-        ("failed no such node", "no such node"),
+    for (reply, words, title) in [
+        ("local", "the kernel refused", "the kernel refused: Operation not permitted"),
+        ("refused", "refused", "connection refused"),
+        ("connect-timeout", "no connection within", "no connection in time"),
+        ("reset", "reset after 0 body bytes", "connection reset"),
+        ("read-timeout", "but only 0 body bytes", "connected, no whole answer in time"),
+        ("malformed", "no HTTP", "the answer makes no sense"),
+        ("body 65535", "65535 body bytes, expected 65536", "not the 65536 body bytes expected"),
+        ("other-body", "expected `8`", "not the body expected"),
+        ("code 502", "status 502, expected 200", "status 502, expected 200"),
+        ("failed no such node", "no such node", "the kernel refused: no such node"),
     ] {
         let result = bench.trial(&format!("at http\n reply {reply}\n"));
         let Verdict::Bad(symptom) = &result.verdict else { panic!("{reply}: {}", result.verdict) };
         assert_eq!(symptom.kind, SymptomKind::CheckFailed, "{reply}");
-        assert_eq!(symptom.title, "check failed: payload", "the title has no numbers");
+        assert_eq!(symptom.title, format!("payload: {title}"), "no numbers of this run");
         assert!(symptom.detail.contains(words), "{reply}: {}", symptom.detail);
         let alive = &result.observation.checks[1];
         assert_eq!(alive.status, CheckStatus::Pass, "the checks after a failed one are made too");

@@ -286,13 +286,14 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         // The mark may have added to the record: a lack is a symptom, another symptom no answer.
         write_json(&run.folder.join(&record.directory).join("trial.json"), &record)?;
         let error = record.reason.clone().unwrap_or_default();
+        let disturbed = record.disturbed.clone();
         run.journal.append(RunEvent::TrialEnded { index: task.index, record, mark })?;
         if mark.is_some() || self.failed.is_some() || self.over.is_some() {
             return Ok(());
         }
         if is_full(&error) || task.attempt >= run.plan.options.infra_retries {
             let kernel = &run.plan.series[task.index].kernel;
-            self.failed = Some(host_failed(kernel, &error, run.folder));
+            self.failed = Some(host_failed(kernel, &error, &disturbed, run.folder));
             return Ok(());
         }
         run.journal.append(RunEvent::Note { text: format!("tried again: {error}") })?;

@@ -191,7 +191,7 @@ impl<'a> Matrix<'a> {
             };
             let task = tasks.remove(at);
             let scenario = context.scenario_name.clone();
-            let verdict = record.verdict();
+            let (verdict, disturbed) = (record.verdict(), record.disturbed.clone());
             let trial = Box::new(GateTrial { scenario, record: (*record).clone() });
             self.log.append(GateEvent::TrialEnded { trial })?;
             ui.event(&RunEvent::TrialEnded { index: 0, record, mark: None });
@@ -202,7 +202,7 @@ impl<'a> Matrix<'a> {
             };
             if is_full(&error) || task.attempt >= INFRA_RETRIES {
                 let kernel = &self.rows[task.row].kernel;
-                failed.get_or_insert(host_failed(kernel, &error, self.folder));
+                failed.get_or_insert(host_failed(kernel, &error, &disturbed, self.folder));
             } else if failed.is_none() {
                 ui.note(&format!("tried again: {error}"));
                 tasks.push(self.start(pool, worker, task.row, task.attempt + 1));

@@ -4,6 +4,7 @@
 //! journal records what happened, and all that is printed or written follows from it.
 
 mod bisect;
+mod busy;
 mod changes;
 mod check;
 mod chosen;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kbisect_core::disturbed::{Cause, Disturbed};
 use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
@@ -13,6 +14,7 @@ use kbisect_vm::session::{Interrupt, Session, SessionError, ShellRequest};
 use kbisect_vm::timing::Timing;
 use kbisect_vm::trial::{KvmSuspect, Notice, TrialResult};
 
+use super::busy;
 use super::context::Context;
 use super::files::{now_ms, write_json};
 use super::kernels::boot_files;
@@ -264,6 +266,7 @@ impl<'a> Trials<'a> {
             deadlines: result.deadlines,
             boot: result.boot,
             booted: result.booted,
+            disturbed: result.disturbed,
             release: result.release,
             repeat: self.repeat(&place.kernel),
         }
@@ -311,7 +314,21 @@ pub fn is_full(error: &str) -> bool {
 }
 
 /// The error that ends a run whose trial of `kernel` failed for our own reasons once too often.
-pub fn host_failed(kernel: &Kernel, error: &str, folder: &Path) -> anyhow::Error {
+pub fn host_failed(
+    kernel: &Kernel,
+    error: &str,
+    disturbed: &Disturbed,
+    folder: &Path,
+) -> anyhow::Error {
+    if disturbed.decided.is_some_and(Cause::wants_processor) {
+        return errors::infrastructure(
+            format!(
+                "the host has too few processors for what runs on it: each trial of {} was disturbed: {error}",
+                kernel.version
+            ),
+            busy::hint(),
+        );
+    }
     if is_full(error) {
         return errors::infrastructure(error, format!("free space for {}", folder.display()));
     }
@@ -353,6 +370,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         boot: None,
         booted: None,
         deadlines: None,
+        disturbed: Disturbed::default(),
     }
 }
 

@@ -333,6 +333,7 @@ pub mod tests {
                 state: Vec::new(),
                 evidence: Default::default(),
                 matching: None,
+                disturbed: Default::default(),
                 began_ms: None,
                 directory: String::new(),
                 accelerator: "tcg".to_owned(),

@@ -76,7 +76,10 @@ fn what_fails_and_passed_at_the_baseline_is_a_regression() {
     assert_eq!(result["outcome"], "regressed");
     assert_eq!(standings(&result, "smoke"), pairs(&[("6.12.1", "good"), ("6.12.2", "regressed")]));
     assert_eq!(result["cells"][0]["under_test"], false);
-    assert_eq!(result["cells"][1]["symptom"]["title"], "check failed: payload");
+    assert_eq!(
+        result["cells"][1]["symptom"]["title"],
+        "payload: connected, no whole answer in time"
+    );
     // The baseline is no kernel under test.
     assert_eq!(result["counts"]["good"], 0);
     assert_eq!(result["counts"]["regressed"], 1);
@@ -85,9 +88,12 @@ fn what_fails_and_passed_at_the_baseline_is_a_regression() {
 #[test]
 fn without_a_baseline_every_failure_is_a_regression() {
     let ended = place().run("check 6.12.1..6.12.3 --scenario smoke").code(1);
-    for part in
-        ["6.12.1  good\n", "6.12.2  regressed\n", "check failed: payload", "2 regressed, 1 good"]
-    {
+    for part in [
+        "6.12.1  good\n",
+        "6.12.2  regressed\n",
+        "payload: connected, no whole answer in time",
+        "2 regressed, 1 good",
+    ] {
         assert!(ended.stdout.contains(part), "no `{part}`: {}", ended.stdout);
     }
     assert!(
@@ -111,7 +117,10 @@ fn what_failed_before_in_the_same_way_is_no_regression() {
         pairs(&[("6.12.1", "already-broken"), ("6.12.2", "already-broken"), ("6.12.4", "fixed")])
     );
     assert_eq!(result["counts"]["already_broken"], 1);
-    assert_eq!(result["cells"][0]["reason"], "check-failed: check failed: payload");
+    assert_eq!(
+        result["cells"][0]["reason"],
+        "check-failed: payload: connected, no whole answer in time"
+    );
     let other = Place::series(3, |number| if number == 3 { PANIC } else { BAD }.to_owned());
     let result = other.run(&format!("check 6.12.3 {words}")).code(1).json();
     assert_eq!(result["cells"][1]["standing"], "regressed");
@@ -180,7 +189,7 @@ fn junit_has_a_case_for_each_kernel_and_scenario() {
         "<property name=\"baseline\" value=\"6.12.3\"/>",
         "<testcase name=\"6.12.1\" classname=\"smoke\"",
         "<testcase name=\"6.12.2\" classname=\"./mine\"",
-        "<failure type=\"check-failed\" message=\"check-failed: check failed: payload; the baseline",
+        "<failure type=\"check-failed\" message=\"check-failed: payload: connected, no whole answer in time; the baseline",
         "<skipped message=\"already broken: panic: ",
         "<error type=\"not-tested\" message=\"",
     ];

@@ -80,7 +80,7 @@ fn the_map_is_drawn_in_every_form_at_any_later_time() {
         "map of smoke: 4 good, 3 bad, 1 cannot answer\n",
         "  6.12  +X?X+X\n",
         "good 6.12.1, bad 6.12.2 to 6.12.4 (2), good 6.12.5, bad 6.12.6\n",
-        "breaks between 6.12.1 and 6.12.2: check-failed: check failed: payload\n",
+        "breaks between 6.12.1 and 6.12.2: check-failed: payload: connected, no whole answer in time\n",
         "heals between 6.12.6 and 6.16.1 (another series",
         "In 6.12 the answer turns more than once",
     ];

@@ -5,6 +5,7 @@
 
 mod changes;
 mod ci_examples;
+mod disturbed;
 mod doubt;
 mod evidence;
 mod gate;

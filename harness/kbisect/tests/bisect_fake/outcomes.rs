@@ -27,7 +27,7 @@ fn a_planted_culprit_is_found_wherever_it_is() {
         }
         assert_eq!(versions(&result["candidates"]), [format!("6.12.{first_bad}")]);
         assert_eq!(result["symptom"]["kind"], "check-failed");
-        assert_eq!(result["symptom"]["title"], "check failed: payload");
+        assert_eq!(result["symptom"]["title"], "payload: connected, no whole answer in time");
         assert!(result["symptom"]["detail"].as_str().unwrap().contains("body bytes"));
         assert!(result["confidence"].is_object() && result["wall_s"].is_f64());
         // ceil(log2 12) and the two ends

@@ -1,0 +1,26 @@
+//! Whether the peer machine is there. Without it nothing that the candidate does can be judged.
+
+use std::time::Duration;
+
+use super::describe_end;
+use crate::pulse::Pulse;
+
+/// How long the peer may be silent on fast hardware. Six of its heartbeats.
+pub(super) const PEER_PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Ends when the peer machine is gone or silent, with the reason. Never ends otherwise, and not before
+/// the peer is ready.
+pub(super) async fn lost(pulse: Pulse, patience: Duration) -> String {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Some(state) = pulse.peer_end() {
+            return format!("the peer machine failed: {}", describe_end(&state));
+        }
+        let silent = pulse.peer_silence();
+        if silent > patience {
+            let seconds = silent.as_secs_f64();
+            return format!("the peer machine gave no sign of life for {seconds:.1} s");
+        }
+    }
+}
