@@ -3,13 +3,20 @@
 //! The order of the rules is the point: our own failures first (they never are `bad`), then what
 //! the kernel said of itself, then what it did to packets, and `good` only with positive proof.
 
+mod scenario;
 mod service;
+mod words;
 
+use crate::fault::ScenarioFault;
 use crate::flow::Loss;
 use crate::scenario::WarningPolicy;
 use crate::trial::{CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Verdict};
 
+pub use scenario::{
+    Failed, NodePart, Unprepared, fault_of_check, fault_of_node, fault_of_service, fault_of_step,
+};
 pub use service::{ServiceDown, ServiceEnd};
+pub use words::CommandEnd;
 
 use self::service::service_down;
 
@@ -77,6 +84,8 @@ pub struct Observation {
     pub refused: Option<Refused>,
     /// The service that failed.
     pub service: Option<ServiceDown>,
+    /// What is, or may be, wrong with the scenario.
+    pub fault: Option<ScenarioFault>,
     /// Checks.
     pub checks: Vec<CheckResult>,
     /// Losses that were located, with the check that they belong to.
@@ -104,6 +113,7 @@ impl Default for Observation {
             reports: Vec::new(),
             refused: None,
             service: None,
+            fault: None,
             checks: Vec::new(),
             losses: Vec::new(),
             clock: None,
@@ -184,6 +194,9 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> Verdict {
     }
     if let Some(verdict) = ended(seen) {
         return verdict;
+    }
+    if let Some(fault) = seen.fault.as_ref().filter(|fault| fault.cause.is_certain()) {
+        return Verdict::Scenario(fault.clone());
     }
     match (&seen.refused, &seen.service) {
         // A step that failed because the application is gone says less than the application's end.

@@ -11,6 +11,7 @@ pub mod changes;
 pub mod console;
 pub mod counters;
 pub mod evidence;
+pub mod fault;
 pub mod flow;
 pub mod gate;
 pub mod import;

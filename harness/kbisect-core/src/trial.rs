@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::Evidence;
+use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 
 /// The phases of a trial, in order.
@@ -86,6 +87,14 @@ pub enum SymptomKind {
     ServiceDown,
     /// User space was not reached.
     BootFailed,
+}
+
+impl SymptomKind {
+    /// Whether a scenario that is wrong fails in this way.
+    #[must_use]
+    pub fn can_be_the_scenarios(self) -> bool {
+        matches!(self, Self::CheckFailed | Self::RulesRefused | Self::ServiceDown)
+    }
 }
 
 impl fmt::Display for SymptomKind {
@@ -258,6 +267,9 @@ impl fmt::Display for Symptom {
     }
 }
 
+/// The word for [`Verdict::Scenario`].
+const SCENARIO_ERROR: &str = "scenario-error";
+
 /// The verdict of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -269,6 +281,8 @@ pub enum Verdict {
     Skip(String),
     /// Our fault, or the host's.
     Infra(String),
+    /// The scenario's fault: no kernel can answer.
+    Scenario(ScenarioFault),
 }
 
 impl Verdict {
@@ -280,6 +294,7 @@ impl Verdict {
             Self::Bad(_) => "bad",
             Self::Skip(_) => "skip",
             Self::Infra(_) => "infra",
+            Self::Scenario(_) => SCENARIO_ERROR,
         }
     }
 
@@ -300,6 +315,7 @@ impl fmt::Display for Verdict {
             Self::Bad(symptom) => write!(f, "bad ({symptom})"),
             Self::Skip(reason) => write!(f, "skip ({reason})"),
             Self::Infra(error) => write!(f, "infra ({error})"),
+            Self::Scenario(fault) => write!(f, "{SCENARIO_ERROR} ({fault})"),
         }
     }
 }
@@ -387,11 +403,14 @@ pub struct TrialRecord {
     pub number: u32,
     /// The kernel.
     pub kernel: Kernel,
-    /// `good`, `bad`, `skip` or `infra`.
+    /// `good`, `bad`, `skip`, `infra` or `scenario-error`.
     pub verdict: String,
     /// Set when bad.
     pub symptom: Option<Symptom>,
-    /// Why, when skip or infra; for a bad trial that does not count, why not.
+    /// What is wrong with the scenario, when that is the verdict; what may be, when bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ScenarioFault>,
+    /// Why, when it has no answer; for a bad trial that does not count, why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The checks.
@@ -446,11 +465,23 @@ impl TrialRecord {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let reason = || self.reason.clone().unwrap_or_default();
+        if let (SCENARIO_ERROR, Some(fault)) = (self.verdict.as_str(), &self.fault) {
+            return Verdict::Scenario(fault.clone());
+        }
         match (self.verdict.as_str(), &self.symptom) {
             ("good", _) => Verdict::Good,
             ("bad", Some(symptom)) => Verdict::Bad(symptom.clone()),
             ("skip", _) => Verdict::Skip(reason()),
             _ => Verdict::Infra(reason()),
+        }
+    }
+
+    /// Takes what may be the scenario's fault for its fault: the failure says nothing of the kernel.
+    pub fn blame_scenario(&mut self) {
+        if let Some(fault) = &self.fault {
+            SCENARIO_ERROR.clone_into(&mut self.verdict);
+            self.reason = Some(fault.to_string());
+            self.symptom = None;
         }
     }
 }

@@ -144,6 +144,7 @@ fn case_of_cell(result: &GateResult, cell: &Cell) -> Case {
         // A reader of nothing but this file is to see what keeps the gate shut.
         Standing::NotTested => Case::Error { kind: "not-tested", message: reason },
         Standing::NoAnswer => Case::Error { kind: "infra", message: reason },
+        Standing::ScenarioError => Case::Error { kind: "scenario-error", message: reason },
         Standing::Regressed => match result.trial(cell).map(case_of_trial) {
             Some(Case::Failed { kind, text, .. }) => Case::Failed { kind, message: reason, text },
             _ => {
@@ -242,6 +243,7 @@ fn case_of_trial(trial: &TrialRecord) -> Case {
             .join("\n"),
         },
         ("skip", _) => Case::Skipped(reason),
+        ("scenario-error", _) => Case::Error { kind: "scenario-error", message: reason },
         _ => Case::Error { kind: "infra", message: reason },
     }
 }

@@ -414,7 +414,7 @@ impl<'a> Story<'a> {
             .series
             .iter()
             .filter(|entry| match entry.verdict.as_str() {
-                "skip" | "infra" | "untestable" => true,
+                "skip" | "infra" | "scenario-error" | "untestable" => true,
                 "bad" => is_other_failure(entry),
                 _ => false,
             })

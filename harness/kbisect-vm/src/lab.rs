@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kbisect_core::judge::{NodePart, Unprepared};
 use kbisect_core::scenario::{MachineOptions, Scenario};
 use kbisect_core::trial::{BootKind, Phase};
-use kbisect_proto::{Event, FileContent, NodeSetup, Request};
+use kbisect_proto::{Event, FileContent, NodeSetup, Part, Request};
 
 use crate::accel::Accelerator;
 use crate::guest;
@@ -102,6 +103,9 @@ pub enum LabError {
         /// Why.
         reason: String,
     },
+    /// A node of the peer machine could not be made.
+    #[error("the peer machine failed: {0}")]
+    Node(Unprepared),
     /// A machine that runs the reference kernel did not do what it was asked.
     #[error("the {machine} machine failed: {reason}")]
     Failed {
@@ -110,6 +114,15 @@ pub enum LabError {
         /// Why.
         reason: String,
     },
+}
+
+/// Why the nodes of a machine are not there.
+#[derive(Debug)]
+pub enum PrepareError {
+    /// A node could not be made.
+    Node(Unprepared),
+    /// The guest did not do what it was asked, or did not answer.
+    Guest(String),
 }
 
 /// The lab. One trial at a time.
@@ -199,7 +212,10 @@ impl Lab {
             self.peer = Some(self.start_peer(&plan).await?);
         }
         let Some(peer) = &self.peer else { return Ok(()) };
-        self.prepare(peer, &plan.nodes).await.map_err(|reason| failed("peer", reason))
+        self.prepare(peer, &plan.nodes).await.map_err(|error| match error {
+            PrepareError::Node(unprepared) => LabError::Node(unprepared),
+            PrepareError::Guest(reason) => failed("peer", reason),
+        })
     }
 
     async fn start_peer(&mut self, plan: &MachinePlan) -> Result<Machine, LabError> {
@@ -331,12 +347,17 @@ impl Lab {
     /// Sends the scenario's files and makes the nodes of a machine.
     ///
     /// # Errors
-    /// What the guest said, or that it did not answer.
-    pub async fn prepare(&self, machine: &Machine, nodes: &[NodeSetup]) -> Result<(), String> {
+    /// The node that could not be made; else what the guest said, or that it did not answer.
+    pub async fn prepare(
+        &self,
+        machine: &Machine,
+        nodes: &[NodeSetup],
+    ) -> Result<(), PrepareError> {
         let deadline = self.patience(Duration::from_secs(15));
         for files in batches(&self.settings.scenario.assets) {
             let id = machine.next_id();
-            done(machine.call(id, &Request::Files { id, files }, deadline).await)?;
+            let answer = machine.call(id, &Request::Files { id, files }, deadline).await;
+            done(answer).map_err(PrepareError::Guest)?;
         }
         let requires = &self.settings.scenario.requires;
         let told = self.settings.vmcore.then(|| VMCOREINFO_MODULE.to_owned());
@@ -344,7 +365,20 @@ impl Lab {
         let modules = named.chain(told).collect();
         let id = machine.next_id();
         let request = Request::Prepare { id, modules, nodes: nodes.to_vec(), files: Vec::new() };
-        done(machine.call(id, &request, deadline).await)
+        match machine.call(id, &request, deadline).await {
+            Ok(Event::NotPrepared { node, part, command, said, .. }) => {
+                let part = match part {
+                    Part::Namespaces | Part::Files => NodePart::Own,
+                    Part::Interfaces => NodePart::Interfaces,
+                    Part::Devices => NodePart::Devices,
+                    Part::Sysctl => NodePart::Sysctl,
+                    Part::UnknownSysctl => NodePart::UnknownSysctl,
+                    Part::Network => NodePart::Network,
+                };
+                Err(PrepareError::Node(Unprepared { node, part, command, said }))
+            }
+            answer => done(answer).map_err(PrepareError::Guest),
+        }
     }
 
     /// Switches everything off.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Map;
+use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::run::Environment;
 use crate::trial::{Match, Symptom, TrialRecord, Verdict};
@@ -85,16 +86,19 @@ pub enum Standing {
     NotTested,
     /// kbisect or the host failed, or the run ended before.
     NoAnswer,
+    /// The scenario is wrong, so that no kernel can answer.
+    ScenarioError,
 }
 
 impl Standing {
     /// All of them, the ones that keep a kernel from passing last.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Good,
         Self::Fixed,
         Self::AlreadyBroken,
         Self::NotTested,
         Self::NoAnswer,
+        Self::ScenarioError,
         Self::Regressed,
     ];
 
@@ -108,6 +112,7 @@ impl Standing {
             Self::Regressed => "regressed",
             Self::NotTested => "not tested",
             Self::NoAnswer => "no answer",
+            Self::ScenarioError => "scenario error",
         }
     }
 }
@@ -125,6 +130,9 @@ pub struct Cell {
     pub standing: Standing,
     /// Set when it failed.
     pub symptom: Option<Symptom>,
+    /// What is wrong with the scenario, if that is how it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ScenarioFault>,
     /// What the standing rests on, unless it passed as the baseline did.
     pub reason: Option<String>,
     /// Number of the trial that decided.
@@ -146,6 +154,9 @@ pub struct Counts {
     pub not_tested: usize,
     /// kbisect or the host failed, or the run ended before.
     pub no_answer: usize,
+    /// The scenario is wrong.
+    #[serde(default)]
+    pub scenario_error: usize,
 }
 
 impl Counts {
@@ -159,6 +170,7 @@ impl Counts {
             Standing::Regressed => self.regressed,
             Standing::NotTested => self.not_tested,
             Standing::NoAnswer => self.no_answer,
+            Standing::ScenarioError => self.scenario_error,
         }
     }
 
@@ -173,6 +185,7 @@ impl Counts {
             regressed: of(Standing::Regressed),
             not_tested: of(Standing::NotTested),
             no_answer: of(Standing::NoAnswer),
+            scenario_error: of(Standing::ScenarioError),
         }
     }
 }
@@ -187,6 +200,8 @@ pub enum GateOutcome {
     Regressed,
     /// Nothing regressed, but not all was tested.
     NotTested,
+    /// Nothing regressed, and a scenario is wrong.
+    ScenarioError,
     /// The run ended before it had all answers.
     Aborted,
 }
@@ -256,6 +271,7 @@ impl GateResult {
             Some(_) => GateOutcome::Aborted,
             None if counts.no_answer > 0 => GateOutcome::Aborted,
             None if counts.regressed > 0 => GateOutcome::Regressed,
+            None if counts.scenario_error > 0 => GateOutcome::ScenarioError,
             // Leave for gaps is none for a run that is nothing but gaps.
             None if counts.not_tested > 0 && !(plan.allow_skips && tested) => {
                 GateOutcome::NotTested
@@ -297,12 +313,21 @@ pub(super) fn deciding<'a>(
     trials.iter().rev().find(is_it).map(|trial| &trial.record)
 }
 
+/// The trial that showed that a scenario is wrong.
+#[must_use]
+pub fn wrong<'a>(trials: &'a [GateTrial], scenario: &str) -> Option<&'a TrialRecord> {
+    let shows = |record: &&TrialRecord| matches!(record.verdict(), Verdict::Scenario(_));
+    let of_scenario = trials.iter().filter(|trial| trial.scenario == scenario);
+    of_scenario.map(|trial| &trial.record).find(shows)
+}
+
 fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
     let last = |scenario: &str, kernel: &Kernel| deciding(trials, scenario, kernel);
     let mut cells = Vec::new();
     for (kernel, under_test) in plan.rows() {
         for GateScenario { name, .. } in &plan.scenarios {
-            let record = last(name, kernel);
+            // Where the scenario is wrong, one kernel is enough.
+            let record = last(name, kernel).or_else(|| wrong(trials, name));
             let baseline = plan.baseline.as_ref();
             let at_baseline =
                 baseline.map(|baseline| last(name, baseline).map(TrialRecord::verdict));
@@ -322,6 +347,9 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
                 under_test,
                 standing,
                 symptom: record.and_then(|record| record.symptom.clone()),
+                fault: record
+                    .filter(|_| standing == Standing::ScenarioError)
+                    .and_then(|record| record.fault.clone()),
                 reason,
                 trial: record.map(|record| record.number),
             });
@@ -336,6 +364,7 @@ fn stand(verdict: &Verdict, baseline: Option<Option<&Verdict>>) -> (Standing, Op
     let symptom = match verdict {
         Verdict::Skip(reason) => return (Standing::NotTested, Some(reason.clone())),
         Verdict::Infra(reason) => return (Standing::NoAnswer, Some(reason.clone())),
+        Verdict::Scenario(fault) => return (Standing::ScenarioError, Some(fault.to_string())),
         Verdict::Good => {
             return match baseline {
                 Some(Some(Verdict::Bad(was))) => {
@@ -364,7 +393,7 @@ fn stand(verdict: &Verdict, baseline: Option<Option<&Verdict>>) -> (Standing, Op
         Some(Some(Verdict::Good)) => {
             (Standing::Regressed, Some(format!("{symptom}; the baseline passes")))
         }
-        Some(Some(Verdict::Skip(_) | Verdict::Infra(_)) | None) => {
+        Some(Some(Verdict::Skip(_) | Verdict::Infra(_) | Verdict::Scenario(_)) | None) => {
             (Standing::Regressed, Some(format!("{symptom}; the baseline gives no answer")))
         }
     }
@@ -408,7 +437,7 @@ mod tests {
 
     #[test]
     fn all_standings_are_counted() {
-        assert_eq!(Standing::ALL.len(), 6);
+        assert_eq!(Standing::ALL.len(), 7);
         let counts = Counts {
             good: 1,
             fixed: 2,
@@ -416,7 +445,8 @@ mod tests {
             regressed: 4,
             not_tested: 5,
             no_answer: 6,
+            scenario_error: 7,
         };
-        assert_eq!(Standing::ALL.map(|s| counts.of(s)).iter().sum::<usize>(), 21);
+        assert_eq!(Standing::ALL.map(|s| counts.of(s)).iter().sum::<usize>(), 28);
     }
 }

@@ -70,6 +70,10 @@ impl BisectResult {
             }),
             confidence: Confidence { level: "none".to_owned(), statement: "no answer".to_owned() },
             reason: None,
+            fault: events.iter().rev().find_map(|event| match event {
+                RunEvent::ScenarioError { fault } => Some(fault.clone()),
+                _ => None,
+            }),
             doubt: None,
             changes: events.iter().rev().find_map(|event| match event {
                 RunEvent::Changes { changes } => Some(changes.as_ref().clone()),
@@ -275,6 +279,7 @@ pub(crate) fn stopped(events: &[RunEvent]) -> Option<String> {
     events.iter().rev().find_map(|event| match event {
         RunEvent::Failed { error } => Some(error.clone()),
         RunEvent::Interrupted => Some("interrupted".to_owned()),
+        RunEvent::ScenarioError { fault } => Some(format!("scenario error: {fault}")),
         _ => None,
     })
 }

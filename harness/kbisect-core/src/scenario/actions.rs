@@ -37,6 +37,7 @@ pub(super) fn read_steps(
 }
 
 fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Option<Step> {
+    let line = table.line();
     let node = read_node_name(&table, nodes);
     let refusals = [("bad", Refusal::Bad), ("accept", Refusal::Accept)];
     let refusal = table.get("refusal").and_then(|item| item.one_of(&refusals));
@@ -65,6 +66,7 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
         early,
         refusal: refusal.unwrap_or_default(),
         timeout_s: timeout_s.unwrap_or(STEP_S),
+        line,
     })
 }
 
@@ -99,6 +101,7 @@ fn read_service(
     names: &mut BTreeSet<String>,
     assets: &mut Vec<AssetRef>,
 ) -> Option<Service> {
+    let line = table.line();
     let name = read_unique_name(&table, "service", names);
     let node = read_node_name(&table, nodes);
     let words = table.require("command", "program and arguments, such as [\"nginx\"]");
@@ -128,6 +131,7 @@ fn read_service(
         must_stay: must_stay.unwrap_or(true),
         early,
         ready_timeout_s: ready_timeout_s.unwrap_or(STEP_S),
+        line,
     })
 }
 
@@ -197,6 +201,7 @@ fn read_check(
     names: &mut BTreeSet<String>,
     assets: &mut Vec<AssetRef>,
 ) -> Option<Check> {
+    let line = table.line();
     let name = read_unique_name(&table, "check", names);
     let node = read_node_name(&table, nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
@@ -224,6 +229,7 @@ fn read_check(
         probe: probe?,
         timeout_s: timeout_s.unwrap_or(CHECK_S),
         record_only: record_only.unwrap_or(false),
+        line,
     })
 }
 

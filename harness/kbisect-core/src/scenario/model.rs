@@ -176,6 +176,10 @@ pub struct Node {
     /// Routes, as `ip route add` arguments: `default via 192.0.2.1`.
     #[serde(default)]
     pub routes: Vec<String>,
+    /// Lines of `scenario.toml`, from 1: of the node under an empty key, of its parts under
+    /// `devices[0]`, `routes[0]`, `sysctl.KEY`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<String, u32>,
 }
 
 /// A sysctl's value as TOML has it.
@@ -232,6 +236,9 @@ pub struct Step {
     pub refusal: Refusal,
     /// Deadline in seconds for one repetition, before scaling for the accelerator.
     pub timeout_s: f64,
+    /// Line of `scenario.toml`, from 1; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub line: u32,
 }
 
 /// What a step does.
@@ -307,6 +314,13 @@ pub struct Service {
     /// Deadline in seconds for becoming ready, before scaling.
     #[serde(default = "default_ready_s")]
     pub ready_timeout_s: f64,
+    /// Line of `scenario.toml`, from 1; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub line: u32,
+}
+
+fn is_zero(line: &u32) -> bool {
+    *line == 0
 }
 
 fn yes() -> bool {
@@ -363,6 +377,9 @@ pub struct Check {
     pub timeout_s: f64,
     /// Whether its failure is only recorded, not judged.
     pub record_only: bool,
+    /// Line of `scenario.toml`, from 1; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub line: u32,
 }
 
 /// What a check does.

@@ -9,7 +9,7 @@ use super::actions::{read_checks, read_services, read_steps};
 use super::assets::AssetRef;
 use super::cursor::{Findings, Item, Table};
 use super::flavours::{Parts, read_expect, read_flavours};
-use super::places::Places;
+use super::places::{Places, join};
 use super::suggest::{choices, quoted};
 use super::{
     Check, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires, Scenario,
@@ -18,6 +18,9 @@ use super::{
 
 /// The tag of files that this version reads.
 pub const SCHEMA: &str = "kbisect.scenario/1";
+
+/// Name of a scenario's own file, in its folder.
+pub const FILE_NAME: &str = "scenario.toml";
 
 impl Scenario {
     /// Reads and validates the text of a scenario file.
@@ -172,6 +175,7 @@ fn read_node(item: &Item<'_>) -> Node {
         devices: Vec::new(),
         addresses: BTreeMap::new(),
         routes: Vec::new(),
+        lines: BTreeMap::new(),
     };
     let Some(table) = item.table() else { return node };
     let kernels = [("candidate", NodeKernel::Candidate), ("reference", NodeKernel::Reference)];
@@ -188,8 +192,31 @@ fn read_node(item: &Item<'_>) -> Node {
     if let Some(addresses) = table.get("addresses").and_then(|item| item.table()) {
         node.addresses = read_addresses(&addresses);
     }
+    node.lines = lines_of(&table, &node);
     table.finish();
     node
+}
+
+/// Where a node and what it is made of stand.
+fn lines_of(table: &Table<'_>, node: &Node) -> BTreeMap<String, u32> {
+    let places = &table.findings.places;
+    let indexed = |key: &'static str, list: &[String]| {
+        (0..list.len()).map(move |at| format!("{key}[{at}]")).collect::<Vec<_>>()
+    };
+    let lists =
+        indexed("devices", &node.devices).into_iter().chain(indexed("routes", &node.routes));
+    let mut lines: BTreeMap<String, u32> = lists
+        .map(|key| {
+            let line = places.line(&format!("{}.{key}", table.path));
+            (key, line)
+        })
+        .collect();
+    lines.insert(String::new(), table.line());
+    for key in node.sysctl.keys() {
+        let path = join(&join(&table.path, "sysctl"), key);
+        lines.insert(format!("sysctl.{key}"), places.line(&path));
+    }
+    lines
 }
 
 fn read_addresses(table: &Table<'_>) -> BTreeMap<String, Vec<String>> {

@@ -35,6 +35,7 @@ pub(super) fn outcome(result: &GateResult) -> &'static str {
         GateOutcome::Passed => "passed",
         GateOutcome::Regressed => "failed",
         GateOutcome::NotTested => "failed, since not all could be tested",
+        GateOutcome::ScenarioError => "failed, since a scenario is wrong",
         GateOutcome::Aborted => "stopped before its end",
     }
 }

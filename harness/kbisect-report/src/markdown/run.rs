@@ -31,6 +31,11 @@ pub fn markdown_run(result: &RunResult) -> String {
         Verdict::Infra(reason) => {
             put!(to, "**No verdict: kbisect or the host failed: {}.**", prose(reason, 1000));
         }
+        Verdict::Scenario(fault) => {
+            put!(to, "**Scenario error: {}.**", prose(&fault.to_string(), 1000));
+            put!(to);
+            put!(to, "What to do: {}.", prose(&fault.hint(), 1000));
+        }
     }
     put!(to);
     let shows = !trial.hops.is_empty() || !trial.reports.is_empty() || !trial.notes.is_empty();

@@ -178,6 +178,7 @@ impl Play {
             number,
             verdict: "good".to_owned(),
             symptom: None,
+            fault: None,
             reason: None,
             checks: vec![failed(CheckStatus::Pass, "5 connections, 65536 bytes each")],
             timings_s: BTreeMap::from([

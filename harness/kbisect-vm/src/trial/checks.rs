@@ -4,12 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use kbisect_core::flow::{Direction, Ends, FlowTable, Since, Sought, Transport};
-use kbisect_core::judge::MachineEnd;
+use kbisect_core::judge::{Failed, MachineEnd, fault_of_check};
 use kbisect_core::scenario::{Check, CommandProbe, Connection, DnsProbe, HttpProbe, Probe};
 use kbisect_core::trial::{CheckResult, CheckStatus};
-use kbisect_proto::{DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest, Request};
+use kbisect_proto::{
+    ASSETS_DIR, DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest, Request,
+};
 
-use super::steps::{Ran, shell};
+use super::steps::{Ran, end_of, shell};
 use super::{Notice, Stop, Trial};
 use crate::machine::CallError;
 
@@ -74,7 +76,13 @@ impl Trial<'_> {
                 return Ok(Err(why));
             }
         };
-        let judged = judge_command(probe, &self.ran(&check.node, answer)?);
+        let ran = self.ran(&check.node, answer)?;
+        let judged = judge_command(probe, &ran);
+        if judged.is_err() && !check.record_only {
+            let (end, said) = (end_of(&ran.exit), ran.said());
+            let failed = Failed { end: &end, said: &said, assets: ASSETS_DIR };
+            self.seen.fault = self.seen.fault.take().or_else(|| fault_of_check(check, failed));
+        }
         if let (Err(_), Some(sought)) = (&judged, sought) {
             let own = self.addresses_of(&check.node);
             // One that broke before the check began tells as much.

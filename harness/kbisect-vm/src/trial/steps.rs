@@ -3,14 +3,16 @@
 use std::fs;
 use std::time::Duration;
 
-use kbisect_core::judge::{MachineEnd, Refused};
+use kbisect_core::judge::{
+    CommandEnd, Failed, MachineEnd, Refused, Unprepared, fault_of_node, fault_of_step,
+};
 use kbisect_core::scenario::{Action, Refusal, Step};
 use kbisect_core::trial::BootKind;
 use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Request};
 
 use super::{Notice, Stop, Trial, describe_end, with_source};
 use crate::accel::Accelerator;
-use crate::lab::{BootFiles, LabError};
+use crate::lab::{BootFiles, LabError, PrepareError};
 use crate::machine::{CallError, Machine};
 
 impl Trial<'_> {
@@ -67,6 +69,9 @@ impl Trial<'_> {
             self.kvm_suspect |=
                 matches!(error, LabError::PeerBoot { accelerator: Accelerator::Kvm, .. });
             self.seen.hello = booted.is_ok();
+            if let LabError::Node(unprepared) = &error {
+                self.suspect_node(unprepared);
+            }
             return Err(self.infra(with_source(&error)));
         }
         match booted {
@@ -111,10 +116,17 @@ impl Trial<'_> {
             Ok(()) => Ok(()),
             // What the candidate refuses may be a missing feature; what it says is the evidence.
             Err(_) if candidate.is_down() => Err(Stop),
-            Err(output) => {
+            Err(error) => {
+                let (node, output) = match &error {
+                    PrepareError::Node(unprepared) => {
+                        self.suspect_node(unprepared);
+                        (unprepared.node.clone(), unprepared.to_string())
+                    }
+                    PrepareError::Guest(reason) => ("candidate".to_owned(), reason.clone()),
+                };
                 self.seen.refused = Some(Refused {
                     step: "nodes and addresses".to_owned(),
-                    node: "candidate".to_owned(),
+                    node,
                     rules: false,
                     on_candidate: true,
                     output,
@@ -122,6 +134,13 @@ impl Trial<'_> {
                 Err(Stop)
             }
         }
+    }
+
+    fn suspect_node(&mut self, unprepared: &Unprepared) {
+        let scenario = self.lab.scenario();
+        let node = scenario.nodes.get(&unprepared.node);
+        let fault = node.and_then(|node| fault_of_node(&unprepared.node, node, unprepared));
+        self.seen.fault = self.seen.fault.take().or(fault);
     }
 
     /// The machine of a node, or the end of the trial.
@@ -149,6 +168,10 @@ impl Trial<'_> {
                 _ => outcome.describe(),
             };
             let on_candidate = self.lab.plan().on_candidate(&step.node);
+            let (end, said) = (end_of(&outcome.exit), outcome.said());
+            let failed = Failed { end: &end, said: &said, assets: ASSETS_DIR };
+            let fault = fault_of_step(step, failed);
+            self.seen.fault = self.seen.fault.take().or(fault);
             if step.refusal == Refusal::Accept && on_candidate {
                 self.notes.push(format!(
                     "step `{}` was refused, which is acceptable: {output}",
@@ -237,14 +260,28 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    pub(super) fn describe(&self) -> String {
+    /// What it printed: complaints, else whatever there is.
+    pub(super) fn said(&self) -> String {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        let said =
-            [text(&self.stderr), text(&self.stdout)].into_iter().find(|text| !text.is_empty());
-        match said {
-            Some(said) => format!("{}: {said}", describe_exit(&self.exit)),
-            None => describe_exit(&self.exit),
+        let said = [text(&self.stderr), text(&self.stdout)];
+        said.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+    }
+
+    pub(super) fn describe(&self) -> String {
+        match self.said() {
+            said if said.is_empty() => describe_exit(&self.exit),
+            said => format!("{}: {said}", describe_exit(&self.exit)),
         }
+    }
+}
+
+/// How a command ended, for the judge.
+pub(super) fn end_of(exit: &Exit) -> CommandEnd {
+    match exit {
+        Exit::Status(status) => CommandEnd::Status(*status),
+        Exit::Signal(signal) => CommandEnd::Signal(*signal),
+        Exit::TimedOut => CommandEnd::TimedOut,
+        Exit::NotStarted(why) => CommandEnd::NotStarted(why.clone()),
     }
 }
 

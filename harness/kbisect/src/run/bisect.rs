@@ -223,11 +223,10 @@ impl Bisection<'_> {
             Ok(()) => conclude(&self.journal, self.folder, global),
             Err(error) => {
                 let class = errors::class(&error);
-                let event = match class {
-                    Class::Interrupted => RunEvent::Interrupted,
-                    Class::Usage | Class::Infrastructure => {
-                        RunEvent::Failed { error: errors::message(&error) }
-                    }
+                let event = match (class, errors::fault(&error)) {
+                    (_, Some(fault)) => RunEvent::ScenarioError { fault: fault.clone() },
+                    (Class::Interrupted, None) => RunEvent::Interrupted,
+                    (_, None) => RunEvent::Failed { error: errors::message(&error) },
                 };
                 let resume = resume_command(self.folder, global, self.machine);
                 let hint = match (class, errors::hint(&error)) {
@@ -237,6 +236,8 @@ impl Bisection<'_> {
                 };
                 let error = match class {
                     Class::Interrupted => errors::interrupted("interrupted", Some(hint)),
+                    // To go on would be in vain: the run keeps the scenario that it began with.
+                    Class::Scenario => error,
                     Class::Usage | Class::Infrastructure => {
                         errors::infrastructure(errors::message(&error), hint)
                     }

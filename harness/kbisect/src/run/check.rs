@@ -247,6 +247,7 @@ fn tell(result: &GateResult, global: &Global) -> anyhow::Result<ExitCode> {
     Ok(exit::code(match result.outcome {
         GateOutcome::Passed => exit::OK,
         GateOutcome::Regressed | GateOutcome::NotTested => exit::REGRESSED,
+        GateOutcome::ScenarioError => exit::SCENARIO,
         GateOutcome::Aborted => exit::INFRASTRUCTURE,
     }))
 }

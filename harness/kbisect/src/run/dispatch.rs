@@ -10,7 +10,7 @@ use kbisect_core::mark::needs_target;
 use kbisect_core::method::{Method, Next};
 use kbisect_core::run::{RunEvent, target_symptom};
 use kbisect_core::search::{Direction, Role};
-use kbisect_core::trial::TrialRecord;
+use kbisect_core::trial::{TrialRecord, Verdict};
 
 use super::bisect::Bisection;
 use super::files::write_json;
@@ -18,6 +18,7 @@ use super::pool::{Job, News, Pool, Told};
 use super::prefetch::Prefetch;
 use super::symptom;
 use super::trial::{forget, host_failed, is_full};
+use crate::errors;
 
 /// Kernels that are fetched ahead, for each worker.
 const AHEAD: usize = 2;
@@ -284,8 +285,13 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         // The mark may have added to the record: a lack is a symptom, another symptom no answer.
         write_json(&run.folder.join(&record.directory).join("trial.json"), &record)?;
         let error = record.reason.clone().unwrap_or_default();
+        let verdict = record.verdict();
         run.journal.append(RunEvent::TrialEnded { index: task.index, record, mark })?;
         if mark.is_some() || self.failed.is_some() || self.over.is_some() {
+            return Ok(());
+        }
+        if let Verdict::Scenario(fault) = verdict {
+            self.failed = Some(errors::scenario(fault));
             return Ok(());
         }
         if is_full(&error) || task.attempt >= run.plan.options.infra_retries {

@@ -1,5 +1,6 @@
 //! The trials of a check: scenario by scenario, kernel by kernel, side by side where that was asked for.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -45,6 +46,8 @@ pub struct Matrix<'a> {
     numbers: u32,
     /// Scenario and row of what has its answer.
     answered: Vec<(String, usize)>,
+    /// Scenarios that are wrong: one kernel showed it.
+    wrong: BTreeSet<String>,
     /// How many are to be tried yet, when the first one began, and how many were since.
     left: usize,
     began: Instant,
@@ -69,17 +72,21 @@ impl<'a> Matrix<'a> {
         log: &'a mut GateLog,
     ) -> Self {
         let mut answered = Vec::new();
+        let mut wrong = BTreeSet::new();
         let mut numbers = 0;
         for line in &log.lines {
             let GateEvent::TrialEnded { trial } = &line.event else { continue };
             numbers = numbers.max(trial.record.number);
             let row = rows.iter().position(|row| row.kernel.id == trial.record.kernel.id);
+            if matches!(trial.record.verdict(), Verdict::Scenario(_)) {
+                wrong.insert(trial.scenario.clone());
+            }
             if let (Some(row), false) = (row, matches!(trial.record.verdict(), Verdict::Infra(_))) {
                 answered.push((trial.scenario.clone(), row));
             }
         }
         let (left, began, made) = (0, Instant::now(), 0);
-        Self { folder, rows, wish, log, numbers, answered, left, began, made }
+        Self { folder, rows, wish, log, numbers, answered, wrong, left, began, made }
     }
 
     /// Tries scenario by scenario, so that the peer machines can stay up. The context comes back as
@@ -116,6 +123,9 @@ impl<'a> Matrix<'a> {
 
     /// Rows that have no answer yet.
     fn open(&self, tested: &Tested) -> Vec<usize> {
+        if self.wrong.contains(&tested.name) {
+            return Vec::new();
+        }
         let is_open = |row: &usize| {
             !self.answered.iter().any(|(name, known)| *name == tested.name && known == row)
         };
@@ -195,6 +205,10 @@ impl<'a> Matrix<'a> {
             self.log.append(GateEvent::TrialEnded { trial })?;
             ui.event(&RunEvent::TrialEnded { index: 0, record, mark: None });
             let Verdict::Infra(error) = verdict else {
+                // What is wrong with the scenario for one kernel is so for all.
+                if matches!(verdict, Verdict::Scenario(_)) {
+                    self.left = self.left.saturating_sub(rows.by_ref().count());
+                }
                 self.left = self.left.saturating_sub(1);
                 self.made += 1;
                 continue;

@@ -76,6 +76,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         Verdict::Bad(_) => exit::BAD,
         Verdict::Skip(_) => exit::SKIP,
         Verdict::Infra(_) => exit::RUN_INFRASTRUCTURE,
+        Verdict::Scenario(_) => exit::RUN_SCENARIO,
     }))
 }
 

@@ -224,13 +224,22 @@ impl<'a> Trials<'a> {
     ) -> TrialRecord {
         let reason = match &result.verdict {
             Verdict::Skip(reason) | Verdict::Infra(reason) => Some(reason.clone()),
+            Verdict::Scenario(fault) => Some(fault.to_string()),
             Verdict::Good | Verdict::Bad(_) => None,
+        };
+        let fault = match &result.verdict {
+            Verdict::Scenario(fault) => Some(fault.clone()),
+            Verdict::Bad(symptom) if symptom.kind.can_be_the_scenarios() => {
+                result.observation.fault.clone()
+            }
+            Verdict::Bad(_) | Verdict::Good | Verdict::Skip(_) | Verdict::Infra(_) => None,
         };
         TrialRecord {
             number: place.number,
             kernel: place.kernel.clone(),
             verdict: result.verdict.word().to_owned(),
             symptom: result.verdict.symptom().cloned(),
+            fault,
             reason,
             checks: result.observation.checks,
             timings_s: result.timings_s,

@@ -91,8 +91,10 @@ impl View {
                 self.walls.push(record.wall_s);
                 self.end(record.number);
             }
+            RunEvent::ReferenceTried { record } => self.end(record.number),
             RunEvent::Resumed
             | RunEvent::Interrupted
+            | RunEvent::ScenarioError { .. }
             | RunEvent::Failed { .. }
             | RunEvent::Ended { .. }
             | RunEvent::Decided { .. } => self.running.clear(),
@@ -321,6 +323,7 @@ pub mod tests {
                 }
                 .to_owned(),
                 symptom: None,
+                fault: None,
                 reason: None,
                 checks: Vec::new(),
                 timings_s: BTreeMap::new(),
