@@ -9,7 +9,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::trial::{Match, TrialRecord};
+use crate::trial::{Match, TrialRecord, Verdict};
 
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -120,7 +120,7 @@ impl fmt::Display for ScenarioFault {
             }
             (FaultCause::Syntax, None) => write!(f, "it is not understood: {said}"),
             (FaultCause::UnknownSysctl, Some(key)) => {
-                write!(f, "no kernel of this run knows the sysctl {key}")
+                write!(f, "the reference kernel does not know the sysctl {key} either")
             }
             (FaultCause::NameTaken, Some(command)) => {
                 write!(f, "`{command}` names what is there already: {said}")
@@ -190,7 +190,7 @@ pub enum Whose {
 #[must_use]
 pub fn whose(trial: &TrialRecord, passed: bool, reference: Option<&TrialRecord>) -> Whose {
     let Some(fault) = &trial.fault else { return Whose::Kernel };
-    if fault.cause.is_certain() {
+    if fault.cause.is_certain() || matches!(trial.verdict(), Verdict::Scenario(_)) {
         return Whose::Scenario;
     }
     if passed {

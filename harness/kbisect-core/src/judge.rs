@@ -3,20 +3,24 @@
 //! The order of the rules is the point: our own failures first (they never are `bad`), then what
 //! the kernel said of itself, then what it did to packets, and `good` only with positive proof.
 
+mod lacks;
 mod scenario;
 mod service;
 mod words;
 
 use crate::fault::ScenarioFault;
 use crate::flow::Loss;
+use crate::mark::lack_reason;
 use crate::scenario::WarningPolicy;
 use crate::trial::{CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Verdict};
 
+pub use lacks::{Sought as SoughtFeature, sought, text_of};
 pub use scenario::{
-    Failed, NodePart, Unprepared, fault_of_check, fault_of_node, fault_of_service, fault_of_step,
+    Failed, NodePart, Unprepared, accepts, fault_of_check, fault_of_node, fault_of_service,
+    fault_of_step,
 };
 pub use service::{ServiceDown, ServiceEnd};
-pub use words::CommandEnd;
+pub use words::{CommandEnd, line_of};
 
 use self::service::service_down;
 
@@ -86,6 +90,10 @@ pub struct Observation {
     pub service: Option<ServiceDown>,
     /// What is, or may be, wrong with the scenario.
     pub fault: Option<ScenarioFault>,
+    /// Whether that is a node of the reference kernel that cannot be made.
+    pub fault_at_reference: bool,
+    /// Features that the kernel lacks, so that it refused what it was asked for.
+    pub lacks: Vec<String>,
     /// Checks.
     pub checks: Vec<CheckResult>,
     /// Losses that were located, with the check that they belong to.
@@ -114,6 +122,8 @@ impl Default for Observation {
             refused: None,
             service: None,
             fault: None,
+            fault_at_reference: false,
+            lacks: Vec::new(),
             checks: Vec::new(),
             losses: Vec::new(),
             clock: None,
@@ -189,14 +199,20 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> Verdict {
         let detail = format!("pvpanic told of it in phase {}", seen.phase);
         return Verdict::Bad(symptom(SymptomKind::Panic, title, detail, None));
     }
+    // What a program does not understand, or the reference kernel refuses on a node of its own, no
+    // kernel under test was asked for.
+    let certain = |fault: &&ScenarioFault| fault.cause.is_certain() || seen.fault_at_reference;
+    if let Some(fault) = seen.fault.as_ref().filter(certain) {
+        return Verdict::Scenario(fault.clone());
+    }
     if let Some(error) = &seen.infra {
         return Verdict::Infra(error.clone());
     }
     if let Some(verdict) = ended(seen) {
         return verdict;
     }
-    if let Some(fault) = seen.fault.as_ref().filter(|fault| fault.cause.is_certain()) {
-        return Verdict::Scenario(fault.clone());
+    if !seen.lacks.is_empty() {
+        return Verdict::Skip(lack_reason(&seen.lacks));
     }
     match (&seen.refused, &seen.service) {
         // A step that failed because the application is gone says less than the application's end.

@@ -371,6 +371,24 @@ pub struct ConsoleReport {
     pub text: String,
 }
 
+/// Something that a kernel refused, as the scenario lets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AcceptedRefusal {
+    /// The step.
+    pub step: String,
+    /// Its node.
+    pub node: String,
+    /// How it ended, and what was said.
+    pub said: String,
+}
+
+impl fmt::Display for AcceptedRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, node, said } = self;
+        write!(f, "step `{step}` on {node} was refused, which the scenario accepts: {said}")
+    }
+}
+
 /// Frames of one wire, as the harness carried them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WireCount {
@@ -422,7 +440,10 @@ pub struct TrialRecord {
     /// Reports on the candidate's console.
     #[serde(default)]
     pub reports: Vec<ConsoleReport>,
-    /// Rules or steps that were refused and accepted as such, and other remarks.
+    /// What was refused and accepted as such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<AcceptedRefusal>,
+    /// Remarks.
     #[serde(default)]
     pub notes: Vec<String>,
     /// Frames per wire and direction.

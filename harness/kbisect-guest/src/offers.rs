@@ -52,11 +52,14 @@ impl Known {
 
     fn offers(&self, feature: &Feature) -> bool {
         let config = self.config.as_ref().filter(|_| !feature.config.is_empty());
-        match config.map(|text| value(text, &feature.config)) {
-            Some(Some("y")) => true,
-            Some(None) => false,
+        let values = config.map(|text| {
+            feature.config.iter().filter_map(|symbol| value(text, symbol)).collect::<Vec<_>>()
+        });
+        match values {
+            Some(values) if values.contains(&"y") => true,
+            Some(values) if values.is_empty() => false,
             // As a module, it has to be there too.
-            Some(Some(_)) => feature.modules.iter().any(|name| self.has_module(name)),
+            Some(_) => feature.modules.iter().any(|name| self.has_module(name)),
             None => {
                 feature.modules.iter().any(|name| self.has_module(name) || self.has_symbol(name))
             }
@@ -74,11 +77,14 @@ impl Known {
             || Path::new("/sys/module").join(name.replace('-', "_")).exists()
     }
 
-    /// Whether a function begins with the module's name, as `vrf_newlink` and `nft_connlimit_eval` do.
+    /// Whether a function is called so, or begins so, as `vrf_newlink` and `nft_connlimit_eval` do.
     fn has_symbol(&self, name: &str) -> bool {
-        let prefix = format!("{}_", name.replace('-', "_"));
+        let name = name.replace('-', "_");
+        let prefix = format!("{name}_");
         self.symbols.lines().any(|line| {
-            line.split_whitespace().nth(2).is_some_and(|symbol| symbol.starts_with(&prefix))
+            line.split_whitespace()
+                .nth(2)
+                .is_some_and(|symbol| symbol == name || symbol.starts_with(&prefix))
         })
     }
 }
@@ -100,7 +106,7 @@ mod tests {
     fn vrf() -> Feature {
         Feature {
             name: "vrf".to_owned(),
-            config: "CONFIG_NET_VRF".to_owned(),
+            config: vec!["CONFIG_NET_VRF".to_owned()],
             modules: vec!["rtnl-link-nosuchvrf".to_owned(), "nosuchvrf".to_owned()],
         }
     }

@@ -219,9 +219,9 @@ pub enum Part {
 pub struct Feature {
     /// What it is called for people.
     pub name: String,
-    /// Symbol of the kernel's configuration, `CONFIG_NET_VRF`; may be empty.
-    pub config: String,
-    /// Modules or their aliases; one of them is enough.
+    /// Symbols of the kernel's configuration, such as `CONFIG_NET_VRF`; one of them is enough.
+    pub config: Vec<String>,
+    /// Modules, their aliases, or functions of what is built in; one of them is enough.
     pub modules: Vec<String>,
 }
 

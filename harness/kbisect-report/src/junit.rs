@@ -139,7 +139,12 @@ fn case_of_cell(result: &GateResult, cell: &Cell) -> Case {
     let reason = cell.reason.clone().unwrap_or_default();
     match cell.standing {
         Standing::Good | Standing::Fixed => Case::Passed,
-        Standing::AlreadyBroken => Case::Skipped(format!("already broken: {reason}")),
+        Standing::AlreadyBroken if cell.allowed => {
+            Case::Skipped(format!("already broken: {reason}"))
+        }
+        Standing::AlreadyBroken => {
+            Case::Error { kind: "already-broken", message: format!("already broken: {reason}") }
+        }
         Standing::NotTested if result.plan.allow_skips => Case::Skipped(reason),
         // A reader of nothing but this file is to see what keeps the gate shut.
         Standing::NotTested => Case::Error { kind: "not-tested", message: reason },

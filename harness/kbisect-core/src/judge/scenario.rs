@@ -3,7 +3,7 @@
 use super::one_line;
 use super::words::{self, CommandEnd, Found};
 use crate::fault::{FaultCause, FaultPlace, PlaceKind, ScenarioFault};
-use crate::scenario::{Check, FILE_NAME, Node, Service, Step};
+use crate::scenario::{Check, FILE_NAME, Node, Refusal, Service, Step};
 
 /// How a command of the scenario failed.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,21 @@ impl std::fmt::Display for Unprepared {
         }
         write!(f, ": {}", self.said)
     }
+}
+
+/// Whether the scenario accepts that a step was refused. It is the kernel that may refuse: what a
+/// program does not understand, or does not have, is never acceptable.
+#[must_use]
+pub fn accepts(step: &Step, failed: Failed<'_>) -> bool {
+    let of_kernel = matches!(failed.end, CommandEnd::Status(_))
+        && !words::find(failed.end, failed.said).is_some_and(|found| found.cause.is_certain())
+        && !words::is_doubtful(failed.said);
+    of_kernel
+        && match &step.refusal {
+            Refusal::Bad => false,
+            Refusal::Accept => true,
+            Refusal::AcceptWords(words) => failed.said.contains(words.as_str()),
+        }
 }
 
 /// What may be wrong with a step that failed.

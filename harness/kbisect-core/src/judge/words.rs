@@ -225,6 +225,23 @@ fn ip(said: &str) -> Option<Found> {
     })
 }
 
+/// The line of its input that a program complains of, as nft(8) and ip(8) tell it.
+#[must_use]
+pub fn line_of(said: &str) -> Option<u32> {
+    said.lines().map(str::trim).find_map(|line| {
+        let named = |rule: &Regex| rule.captures(line)?.name("line")?.as_str().parse().ok();
+        named(&NFT).or_else(|| named(&IP_PLACE))
+    })
+}
+
+/// Whether iptables knows no such match, target or chain; with some versions that can be the kernel's
+/// doing, which others say.
+pub(super) fn is_doubtful(said: &str) -> bool {
+    let unknown = said.contains("Couldn't load ")
+        || said.contains("Chain '") && said.contains("' does not exist");
+    unknown && !said.contains("missing kernel module")
+}
+
 fn number(digits: &str) -> Option<u32> {
     digits.parse().ok()
 }

@@ -39,8 +39,7 @@ pub(super) fn read_steps(
 fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Option<Step> {
     let line = table.line();
     let node = read_node_name(&table, nodes);
-    let refusals = [("bad", Refusal::Bad), ("accept", Refusal::Accept)];
-    let refusal = table.get("refusal").and_then(|item| item.one_of(&refusals));
+    let refusal = table.get("refusal").and_then(|item| read_refusal(&item));
     let repeat = table.get("repeat").and_then(|item| item.number(1..=10_000));
     let early = read_early(&table, node.as_deref(), nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
@@ -68,6 +67,27 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
         timeout_s: timeout_s.unwrap_or(STEP_S),
         line,
     })
+}
+
+/// Reads `"bad"`, `"accept"`, or the words that are acceptable.
+fn read_refusal(item: &Item<'_>) -> Option<Refusal> {
+    if item.is_text() {
+        return item.parsed(|text| match text {
+            "bad" => Ok(Refusal::Bad),
+            "accept" => Ok(Refusal::Accept),
+            _ => Err(format!(
+                "`{}` is not allowed here (allowed: `bad`, `accept`, or a table such as \
+                 {{ accept = \"Operation not supported\" }})",
+                words::shown(text)
+            )),
+        });
+    }
+    let table = item.table()?;
+    let accepted =
+        table.require("accept", "what the kernel says, such as `Operation not supported`");
+    let accepted = accepted.and_then(|item| item.parsed(words::line));
+    table.finish();
+    accepted.map(Refusal::AcceptWords)
 }
 
 fn default_name(action: &Action) -> String {

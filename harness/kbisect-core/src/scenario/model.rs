@@ -26,6 +26,9 @@ pub struct Scenario {
     /// What a kernel must offer before it is worth a boot.
     #[serde(default)]
     pub requires: Requires,
+    /// What the scenario needs in the root image.
+    #[serde(default, skip_serializing_if = "ImageNeeds::is_empty")]
+    pub image: ImageNeeds,
     /// The candidate machine.
     #[serde(default)]
     pub candidate: MachineOptions,
@@ -110,6 +113,22 @@ impl std::fmt::Display for Expect {
             Self::Good => f.write_str("good"),
             Self::Bad(kind) => kind.fmt(f),
         }
+    }
+}
+
+/// What a scenario needs in the root image, beside what is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageNeeds {
+    /// Packages of the image's own archive.
+    pub packages: Vec<String>,
+}
+
+impl ImageNeeds {
+    /// Whether nothing is needed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packages.is_empty()
     }
 }
 
@@ -278,14 +297,16 @@ impl Action {
 }
 
 /// What it means when a step is refused on the candidate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// A symptom of its own: `rules-refused` for rules, `check-failed` for another step.
     #[default]
     Bad,
-    /// Fine: noted in the record, the trial goes on.
+    /// Fine, whatever the kernel says: noted in the record, the trial goes on.
     Accept,
+    /// Fine if the kernel says this.
+    AcceptWords(String),
 }
 
 /// A part of the workload.

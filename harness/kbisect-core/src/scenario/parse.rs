@@ -12,8 +12,8 @@ use super::flavours::{Parts, read_expect, read_flavours};
 use super::places::{Places, join};
 use super::suggest::{choices, quoted};
 use super::{
-    Check, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires, Scenario,
-    ScenarioError, SysctlValue, WarningPolicy, lint, words,
+    Check, ImageNeeds, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires,
+    Scenario, ScenarioError, SysctlValue, WarningPolicy, lint, words,
 };
 
 /// The tag of files that this version reads.
@@ -69,6 +69,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let summary = text(top.require("summary", "one line that says what is tested"));
     let description = top.get("description").and_then(|item| item.parsed(words::prose));
     let requires = top.get("requires").and_then(|item| item.table()).map(read_requires);
+    let image = top.get("image").and_then(|item| item.table()).map(read_image);
     let nodes = top
         .require("nodes", "a table for each host, such as [nodes.client]")
         .and_then(|item| item.table())
@@ -105,6 +106,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
         summary: summary.unwrap_or_default(),
         description: description.unwrap_or_default(),
         requires: requires.unwrap_or_default(),
+        image: image.unwrap_or_default(),
         candidate: machine("candidate").unwrap_or_default(),
         peer: machine("peer").unwrap_or_default(),
         nodes,
@@ -133,6 +135,12 @@ fn read_requires(table: Table<'_>) -> Requires {
     };
     table.finish();
     requires
+}
+
+fn read_image(table: Table<'_>) -> ImageNeeds {
+    let packages = table.get("packages").map(|item| item.list(words::package));
+    table.finish();
+    ImageNeeds { packages: packages.unwrap_or_default() }
 }
 
 fn read_machine(table: Table<'_>) -> MachineOptions {

@@ -26,6 +26,7 @@ pub(super) fn script(dossier: &Dossier, carries: Carries) -> String {
         ("REFERENCE_ID", reference.map(|kernel| kernel.id.0.clone()).unwrap_or_default()),
         ("REFERENCE_SOURCE", reference.map(|kernel| kernel.source.clone()).unwrap_or_default()),
         ("PLACEMENT", dossier.environment().placement.clone()),
+        ("TRIAL", trial.map(|trial| trial.directory.clone()).unwrap_or_default()),
         ("VERDICT", trial.map(|trial| trial.verdict.clone()).unwrap_or_default()),
         ("KIND", symptom.map(|symptom| symptom.kind.to_string()).unwrap_or_default()),
         ("TITLE", symptom.map(|symptom| json(&symptom.title)).unwrap_or_default()),

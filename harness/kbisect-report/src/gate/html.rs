@@ -18,7 +18,7 @@ pub fn html_check(result: &GateResult) -> String {
     let title = words::heading(result);
     let class = match result.outcome {
         GateOutcome::Passed => "verdict good",
-        GateOutcome::Regressed => "verdict bad",
+        GateOutcome::Regressed | GateOutcome::AlreadyBroken => "verdict bad",
         GateOutcome::NotTested | GateOutcome::ScenarioError | GateOutcome::Aborted => "verdict",
     };
     let page = html! {

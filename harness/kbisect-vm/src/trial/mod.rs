@@ -17,7 +17,9 @@ use std::time::Instant;
 use kbisect_core::evidence::Evidence;
 use kbisect_core::judge::{MachineEnd, Observation, judge};
 use kbisect_core::scenario::Check;
-use kbisect_core::trial::{BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount};
+use kbisect_core::trial::{
+    AcceptedRefusal, BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount,
+};
 
 use tokio::task::JoinHandle;
 
@@ -50,6 +52,8 @@ pub struct TrialResult {
     pub wall_s: f64,
     /// `uname -r` of the candidate.
     pub release: Option<String>,
+    /// What was refused, as the scenario lets it.
+    pub accepted: Vec<AcceptedRefusal>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Frames per wire and sender.
@@ -78,6 +82,7 @@ pub struct Trial<'a> {
     /// The candidate's state, while it is put away.
     keeping: Option<JoinHandle<io::Result<()>>>,
     seen: Observation,
+    accepted: Vec<AcceptedRefusal>,
     notes: Vec<String>,
     kvm_suspect: bool,
     /// Hop by hop, for failed checks.
@@ -124,6 +129,7 @@ impl<'a> Trial<'a> {
             boot: None,
             keeping: None,
             seen: Observation::default(),
+            accepted: Vec::new(),
             notes: Vec::new(),
             kvm_suspect: false,
             hops: Vec::new(),
@@ -228,6 +234,7 @@ impl<'a> Trial<'a> {
             timings_s: self.timings,
             wall_s: self.started.elapsed().as_secs_f64(),
             release,
+            accepted: self.accepted,
             notes: self.notes,
             wires: recording.counts,
             hops: self.hops,

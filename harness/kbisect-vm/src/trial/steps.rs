@@ -4,11 +4,12 @@ use std::fs;
 use std::time::Duration;
 
 use kbisect_core::judge::{
-    CommandEnd, Failed, MachineEnd, Refused, Unprepared, fault_of_node, fault_of_step,
+    CommandEnd, Failed, MachineEnd, Refused, Unprepared, accepts, fault_of_node, fault_of_step,
+    line_of, sought, text_of,
 };
-use kbisect_core::scenario::{Action, Refusal, Step};
-use kbisect_core::trial::BootKind;
-use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Request};
+use kbisect_core::scenario::{Action, Step};
+use kbisect_core::trial::{AcceptedRefusal, BootKind};
+use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Feature, Request};
 
 use super::{Notice, Stop, Trial, describe_end, with_source};
 use crate::accel::Accelerator;
@@ -71,6 +72,7 @@ impl Trial<'_> {
             self.seen.hello = booted.is_ok();
             if let LabError::Node(unprepared) = &error {
                 self.suspect_node(unprepared);
+                self.seen.fault_at_reference = self.seen.fault.is_some();
             }
             return Err(self.infra(with_source(&error)));
         }
@@ -120,6 +122,7 @@ impl Trial<'_> {
                 let (node, output) = match &error {
                     PrepareError::Node(unprepared) => {
                         self.suspect_node(unprepared);
+                        self.ask_lacks(&unprepared.said, &unprepared.command).await;
                         (unprepared.node.clone(), unprepared.to_string())
                     }
                     PrepareError::Guest(reason) => ("candidate".to_owned(), reason.clone()),
@@ -133,6 +136,24 @@ impl Trial<'_> {
                 });
                 Err(Stop)
             }
+        }
+    }
+
+    /// Asks a kernel that refused something whether it has what was asked for.
+    pub(super) async fn ask_lacks(&mut self, said: &str, text: &str) {
+        let features: Vec<Feature> = sought(said, text)
+            .into_iter()
+            .map(|it| Feature { name: it.name, config: it.config, modules: it.modules })
+            .collect();
+        let Some(candidate) = self.candidate.as_ref().filter(|_| !features.is_empty()) else {
+            return;
+        };
+        let deadline = self.lab.patience(Duration::from_secs(15));
+        let id = candidate.next_id();
+        let answer = candidate.call(id, &Request::Lacks { id, features }, deadline).await;
+        // No answer is none: then it is a refusal as others.
+        if let Ok(Event::Lacking { names, .. }) = answer {
+            self.seen.lacks.extend(names);
         }
     }
 
@@ -170,15 +191,22 @@ impl Trial<'_> {
             let on_candidate = self.lab.plan().on_candidate(&step.node);
             let (end, said) = (end_of(&outcome.exit), outcome.said());
             let failed = Failed { end: &end, said: &said, assets: ASSETS_DIR };
-            let fault = fault_of_step(step, failed);
-            self.seen.fault = self.seen.fault.take().or(fault);
-            if step.refusal == Refusal::Accept && on_candidate {
-                self.notes.push(format!(
-                    "step `{}` was refused, which is acceptable: {output}",
-                    step.name
-                ));
+            if on_candidate && accepts(step, failed) {
+                let (step, node) = (step.name.clone(), step.node.clone());
+                let refusal = AcceptedRefusal { step, node, said: output };
+                self.notes.push(refusal.to_string());
+                self.accepted.push(refusal);
                 return Ok(());
             }
+            let fault = fault_of_step(step, failed);
+            if on_candidate && fault.as_ref().is_none_or(|fault| !fault.cause.is_certain()) {
+                let asset =
+                    step.action.asset().and_then(|file| self.lab.scenario().assets.get(file));
+                let line = line_of(&said);
+                let text = text_of(&step.action, asset.map(Vec::as_slice), line);
+                self.ask_lacks(&said, &text).await;
+            }
+            self.seen.fault = self.seen.fault.take().or(fault);
             self.seen.refused = Some(Refused {
                 step: step.name.clone(),
                 node: step.node.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use kbisect_core::gate::{GateEvent, GateTrial};
+use kbisect_core::gate::{GateEvent, GateTrial, asks_reference};
 use kbisect_core::run::RunEvent;
 use kbisect_core::search::Role;
 use kbisect_core::trial::Verdict;
@@ -15,7 +15,7 @@ use kbisect_vm::accel::Probe;
 use super::context::Context;
 use super::gate_log::GateLog;
 use super::plan::INFRA_RETRIES;
-use super::pool::{Job, Labs, News, Pool, Told, with_workers};
+use super::pool::{From, Job, Labs, News, Pool, Told, with_workers};
 use super::prefetch::Prefetch;
 use super::trial::{host_failed, is_full};
 use super::workers::workers;
@@ -175,7 +175,10 @@ impl<'a> Matrix<'a> {
                 prefetch.ask(next.map(|row| self.rows[row].clone()));
             }
             if tasks.is_empty() {
-                return failed.map_or(Ok(()), Err);
+                return match failed {
+                    Some(error) => Err(error),
+                    None => self.ask_reference(context, pool),
+                };
             }
             let Told { worker, news } = pool.next()?;
             let Some(at) = tasks.iter().position(|task| task.worker == worker) else { continue };
@@ -223,6 +226,30 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Tries the reference kernel in the candidate's place where that tells whose fault failures are.
+    fn ask_reference(&mut self, context: &Context, pool: &Pool) -> anyhow::Result<()> {
+        let scenario = &context.scenario_name;
+        let (mut trials, mut asked) = (Vec::new(), false);
+        for line in &self.log.lines {
+            match &line.event {
+                GateEvent::TrialEnded { trial } => trials.push(trial.as_ref().clone()),
+                GateEvent::ReferenceTried { trial } => asked |= trial.scenario == *scenario,
+                GateEvent::Began { .. } | GateEvent::Resumed { .. } | GateEvent::Ended { .. } => {}
+            }
+        }
+        if asked || !asks_reference(&trials, scenario) {
+            return Ok(());
+        }
+        let (ui, kernel) = (&context.base.ui, &context.reference.kernel);
+        let record = pool.ask_reference(kernel, &mut |event| {
+            ui.event(&event);
+            Ok(())
+        })?;
+        ui.event(&RunEvent::ReferenceTried { record: Box::new(record.clone()) });
+        let trial = Box::new(GateTrial { scenario: scenario.clone(), record });
+        self.log.append(GateEvent::ReferenceTried { trial })
+    }
+
     /// How many trials are left, and how long they take if they go on as those before.
     fn left_in_words(&self, workers: usize) -> String {
         let left = self.left;
@@ -260,7 +287,12 @@ impl<'a> Matrix<'a> {
         let candidate = self.rows[row].clone();
         pool.start(
             worker,
-            Job { number, kernel: candidate.kernel.clone(), candidate, cold: false },
+            Job {
+                number,
+                kernel: candidate.kernel.clone(),
+                from: From::Candidate(Box::new(candidate)),
+                cold: false,
+            },
         );
         Task { worker, number, row, attempt }
     }

@@ -90,6 +90,9 @@ fn summary(result: &GateResult) -> String {
         GateOutcome::Passed => "passed",
         GateOutcome::Regressed => "FAILED",
         GateOutcome::NotTested => "FAILED: not all could be tested (--allow-skips accepts gaps)",
+        GateOutcome::AlreadyBroken => {
+            "FAILED: broken at the baseline as well (--allow-broken accepts checks by name)"
+        }
         GateOutcome::ScenarioError => "no answer: a scenario is wrong",
         GateOutcome::Aborted => "no answer: the check did not come to its end",
     };

@@ -15,7 +15,9 @@ use kbisect_vm::trial::{Notice, TrialResult};
 
 use super::context::Context;
 use super::files::{now_ms, write_json};
+use super::going_on::quoted;
 use super::kernels::boot_files;
+use super::plan::INFRA_RETRIES;
 use super::preflight;
 use crate::errors;
 
@@ -81,6 +83,27 @@ impl<'a> Trials<'a> {
     ) -> anyhow::Result<TrialRecord> {
         let record = self.run_unless_cancelled(place, kernel, shell, tell)?;
         record.ok_or_else(|| errors::interrupted("cancelled", None))
+    }
+
+    /// Tries the reference kernel in the candidate's place. Its trial has the number 0.
+    ///
+    /// # Errors
+    /// As [`Trials::run`]; that it gave no answer for reasons of this host.
+    pub fn run_reference(
+        &mut self,
+        tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
+    ) -> anyhow::Result<TrialRecord> {
+        let reference = &self.context.reference;
+        let place = Place { number: 0, kernel: reference.kernel.clone(), cold: false };
+        let mut attempts = 0;
+        loop {
+            let record = self.run(&place, Ok(reference), None, tell)?;
+            let Verdict::Infra(error) = record.verdict() else { return Ok(record) };
+            if is_full(&error) || attempts >= INFRA_RETRIES {
+                return Err(host_failed(&record.kernel, &error, &self.run_folder));
+            }
+            attempts += 1;
+        }
     }
 
     /// As [`Trials::run`]; nothing when the trial was cancelled. Then nothing is left of it.
@@ -245,6 +268,7 @@ impl<'a> Trials<'a> {
             timings_s: result.timings_s,
             wall_s: result.wall_s,
             reports: result.observation.reports,
+            accepted: result.accepted,
             notes: result.notes,
             wires: result.wires,
             hops: result.hops,
@@ -271,6 +295,9 @@ impl<'a> Trials<'a> {
         };
         if let Some(source) = Source::of(kernel).filter(|_| Source::is_estimate(kernel)) {
             command += &format!(" --source {source}");
+        }
+        if let Some(folder) = &context.image_folder {
+            command += &format!(" --image {}", quoted(&folder.display().to_string()));
         }
         if context.placement == kbisect_vm::network::Placement::Single {
             command += " --placement single";
@@ -332,6 +359,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         timings_s: std::collections::BTreeMap::new(),
         wall_s: 0.0,
         release: None,
+        accepted: Vec::new(),
         notes: Vec::new(),
         wires: Vec::new(),
         hops: Vec::new(),

@@ -329,6 +329,7 @@ pub mod tests {
                 timings_s: BTreeMap::new(),
                 wall_s,
                 reports: Vec::new(),
+                accepted: Vec::new(),
                 notes: Vec::new(),
                 wires: Vec::new(),
                 hops: Vec::new(),
