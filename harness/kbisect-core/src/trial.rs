@@ -432,6 +432,9 @@ pub struct TrialRecord {
     pub directory: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
+    /// Most memory of the host that its machines took, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
     /// What deadlines were multiplied by; absent when nothing ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadlines: Option<Deadlines>,

@@ -41,6 +41,8 @@ mkdir -p "$out" 2>/dev/null || fail "$out cannot be written: unpack the bundle w
 set -- run "$KERNEL_ID" --scenario "$here/scenario" --results "$out" --cold
 [ -z "$REFERENCE_ID" ] || set -- "$@" --reference "$REFERENCE_ID"
 [ -z "$PLACEMENT" ] || set -- "$@" --placement "$PLACEMENT"
+[ -z "$BOOT" ] || set -- "$@" --boot "$BOOT"
+[ "$CRYPTO_TESTS" != yes ] || set -- "$@" --crypto-tests
 for source in "$KERNEL_SOURCE" "$REFERENCE_SOURCE"; do
     case $source in
     snapshot | ubuntu-mainline) set -- "$@" --source "archive,$source" ;;

@@ -197,6 +197,7 @@ impl Play {
             began_ms: None,
             directory: format!("trials/{number:02}-{}", kernel.version),
             accelerator: "tcg".to_owned(),
+            memory_mib: None,
             deadlines: None,
             boot: None,
             booted: None,

@@ -71,6 +71,8 @@ pub struct TrialResult {
     pub booted: Option<Booted>,
     /// What deadlines were multiplied by.
     pub deadlines: Option<Deadlines>,
+    /// Most memory that its machines took, in MiB.
+    pub memory_mib: Option<u64>,
 }
 
 /// What speaks against KVM.
@@ -89,6 +91,10 @@ pub struct Trial<'a> {
     coming: Coming,
     boot: Option<BootKind>,
     booted: Option<Booted>,
+    /// When the candidate was up; setting it up began then, beside the peer.
+    up_at: Option<Instant>,
+    /// How making the candidate's nodes ended, once it did.
+    nodes_made: Option<Result<(), String>>,
     /// The candidate's state, while it is put away.
     keeping: Option<JoinHandle<io::Result<()>>>,
     seen: Observation,
@@ -131,12 +137,15 @@ impl<'a> Trial<'a> {
         notify: &'a mut dyn FnMut(Notice),
     ) -> Self {
         let now = Instant::now();
+        lab.times().begin(now);
         let mut trial = Self {
             lab,
             candidate: None,
             coming,
             boot: None,
             booted: None,
+            up_at: None,
+            nodes_made: None,
             keeping: None,
             seen: Observation::default(),
             notes: Vec::new(),
@@ -219,6 +228,9 @@ impl<'a> Trial<'a> {
     /// Switches the candidate off and judges.
     pub async fn finish(mut self) -> TrialResult {
         self.begin(Phase::Off);
+        let machines = || self.candidate.iter().chain(self.lab.peer());
+        // Of one that is gone nothing is known, and the sum would say too little.
+        let memory_mib = machines().map(Machine::peak_mib).sum();
         self.close_services();
         let mut release = None;
         if let Some(candidate) = self.candidate.take() {
@@ -240,7 +252,8 @@ impl<'a> Trial<'a> {
         self.notes.extend(busy_host());
         self.notes.extend(recording.trouble);
         let _ = fs::remove_file(self.directory.join("candidate/initramfs"));
-        self.close_phase();
+        self.close_phase(Instant::now());
+        self.keep_times();
         TrialResult {
             verdict,
             observation: self.seen,
@@ -257,6 +270,16 @@ impl<'a> Trial<'a> {
             boot: self.boot,
             booted: self.booted,
             deadlines: Some(self.lab.timing().deadlines()),
+            memory_mib,
+        }
+    }
+
+    /// Writes who waited for whom.
+    fn keep_times(&mut self) {
+        let path = self.directory.join("times.json");
+        let text = serde_json::to_vec(&self.lab.times().end()).unwrap_or_default();
+        if let Err(error) = fs::write(&path, text) {
+            self.notes.push(format!("cannot write {}: {error}", path.display()));
         }
     }
 
@@ -304,11 +327,12 @@ impl<'a> Trial<'a> {
     }
 
     fn begin(&mut self, phase: Phase) {
-        self.close_phase();
+        let now = self.up_at.take().unwrap_or_else(Instant::now);
+        self.close_phase(now);
         if phase <= Phase::Checks {
             self.seen.phase = phase;
         }
-        self.phase_began = Instant::now();
+        self.phase_began = now;
         if let Some(candidate) = &self.candidate {
             candidate.set_phase(phase);
         }
@@ -316,8 +340,8 @@ impl<'a> Trial<'a> {
         (self.notify)(Notice::Phase(phase));
     }
 
-    fn close_phase(&mut self) {
-        let seconds = self.phase_began.elapsed().as_secs_f64();
+    fn close_phase(&mut self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.phase_began).as_secs_f64();
         // The phase that is open is the last one that was entered.
         let open = Phase::ALL
             .iter()

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbisect_core::judge::{MachineEnd, Refused};
 use kbisect_core::scenario::{Action, Refusal, Step};
@@ -31,15 +31,29 @@ impl Trial<'_> {
         };
         let started = candidate.started();
         let deadline = Cell::new(started + boot);
+        let preparation = self.lab.preparation(&self.lab.plan().candidate.nodes);
         // Both machines come up at the same time.
         let beside = async {
             let peer = self.lab.ready_peer().await;
+            self.lab.wires().open();
             // What the peer took says how long the candidate may take.
             deadline.set(started + self.lab.timing().boot);
             let early = if peer.is_ok() { self.early().await } else { Ok(()) };
             (peer, early)
         };
-        let (mut risen, (peer, early)) = tokio::join!(rise.up(&candidate, &deadline), beside);
+        // So are their nodes made.
+        let up = async {
+            let risen = rise.up(&candidate, &deadline).await;
+            let at = Instant::now();
+            let made = match risen.result {
+                Ok(()) if risen.ours.is_none() => Some(preparation.send(&candidate).await),
+                _ => None,
+            };
+            (risen, made, at)
+        };
+        let ((mut risen, made, at), (peer, early)) = tokio::join!(up, beside);
+        self.up_at = Some(at);
+        self.nodes_made = made;
         self.notes.extend(risen.note.take());
         while risen.result.is_err() && risen.ours.is_none() {
             let Some(next) = self.lab.next_try(kernel, coming, risen.boot) else { break };
@@ -52,6 +66,7 @@ impl Trial<'_> {
             candidate = again;
             deadline.set(candidate.started() + self.lab.timing().boot);
             risen = rise.up(&candidate, &deadline).await;
+            self.up_at = Some(Instant::now());
             self.notes.extend(risen.note.take());
         }
         self.candidate = Some(candidate);
@@ -122,7 +137,11 @@ impl Trial<'_> {
     pub(super) async fn make_nodes(&mut self) -> Result<(), Stop> {
         (self.notify)(Notice::Doing("nodes and addresses".to_owned()));
         let Some(candidate) = &self.candidate else { return Err(Stop) };
-        match self.lab.prepare(candidate, &self.lab.plan().candidate.nodes).await {
+        let made = match self.nodes_made.take() {
+            Some(made) => made,
+            None => self.lab.preparation(&self.lab.plan().candidate.nodes).send(candidate).await,
+        };
+        match made {
             Ok(()) => Ok(()),
             // What the candidate refuses may be a missing feature; what it says is the evidence.
             Err(_) if candidate.is_down() => Err(Stop),

@@ -137,6 +137,7 @@ impl Bench {
             vmcore,
             wiring: Wiring::Whole,
             boot: BootPolicy { way: BootWay::Pvh, no_pvh: None, crypto_tests: false },
+            preload: false,
             states: None,
         };
         let interrupt = Interrupt::default();

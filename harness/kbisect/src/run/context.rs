@@ -64,6 +64,8 @@ pub struct Context {
     pub states: Option<States>,
     /// What was chosen of how machines run.
     pub choices: MachineChoices,
+    /// Whether saved states are to have the scenario's modules loaded.
+    pub preload: bool,
 }
 
 impl Base {
@@ -244,6 +246,7 @@ impl Context {
             wiring: Wiring::Whole,
             states,
             choices,
+            preload: true,
         })
     }
 

@@ -65,7 +65,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
     /// A search that is about to begin, or to go on.
     pub fn new(run: &'a mut Bisection<'run>, pool: &'a Pool, may_ask: bool) -> Self {
         let base = &run.context.base;
-        let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
+        let prefetch = Prefetch::start(base, run.context.choices.boot);
         Self { run, pool, prefetch, tasks: Vec::new(), failed: None, over: None, may_ask }
     }
 

@@ -91,12 +91,14 @@ impl<'a> Matrix<'a> {
         scenarios: Vec<Tested>,
     ) -> (Context, anyhow::Result<()>) {
         let base = &context.base;
-        let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
+        let prefetch = Prefetch::start(base, context.choices.boot);
         let all = scenarios.len() * self.rows.len();
         self.left = scenarios.iter().map(|tested| self.open(tested).len()).sum();
         if self.left < all {
             base.ui.note(&format!("{} of {all} trials are in the journal", all - self.left));
         }
+        // States that serve all scenarios, where there are several.
+        context.preload = scenarios.len() == 1;
         for tested in scenarios {
             let open = self.open(&tested);
             if open.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kbisect_core::boot::Booted;
 use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
@@ -16,6 +17,7 @@ use kbisect_vm::trial::{KvmSuspect, Notice, TrialResult};
 use super::context::Context;
 use super::files::{now_ms, write_json};
 use super::kernels::boot_files;
+use super::memory;
 use super::preflight;
 use crate::errors;
 
@@ -113,6 +115,9 @@ impl<'a> Trials<'a> {
                     return Ok(None);
                 };
                 keep_config(kernel, &folder, &mut result);
+                if let Some(mib) = result.memory_mib {
+                    memory::remember(self.context, mib);
+                }
                 result
             }
         };
@@ -198,6 +203,7 @@ impl<'a> Trials<'a> {
                         crypto_tests: context.choices.crypto_tests
                             || context.scenario.needs_crypto_tests(),
                     },
+                    preload: context.preload,
                     states: context.states.clone(),
                 };
                 Session::new(settings, context.base.interrupt.clone())?
@@ -237,6 +243,7 @@ impl<'a> Trials<'a> {
         began_ms: u64,
         result: TrialResult,
     ) -> TrialRecord {
+        let booted = result.booted;
         let reason = match &result.verdict {
             Verdict::Skip(reason) | Verdict::Infra(reason) => Some(reason.clone()),
             Verdict::Good | Verdict::Bad(_) => None,
@@ -261,15 +268,16 @@ impl<'a> Trials<'a> {
             began_ms: Some(began_ms),
             directory,
             accelerator: self.probe.accelerator.to_string(),
+            memory_mib: result.memory_mib,
             deadlines: result.deadlines,
             boot: result.boot,
-            booted: result.booted,
+            booted: booted.clone(),
             release: result.release,
-            repeat: self.repeat(&place.kernel),
+            repeat: self.repeat(&place.kernel, booted.as_ref()),
         }
     }
 
-    fn repeat(&self, kernel: &Kernel) -> String {
+    fn repeat(&self, kernel: &Kernel, booted: Option<&Booted>) -> String {
         let context = self.context;
         let spec = kernel.name.clone().unwrap_or_else(|| kernel.package_version.to_string());
         let name = &context.scenario_name;
@@ -283,7 +291,15 @@ impl<'a> Trials<'a> {
         if context.placement == kbisect_vm::network::Placement::Single {
             command += " --placement single";
         }
-        for word in context.choices.options() {
+        let mut choices = context.choices;
+        if let Some(booted) = booted {
+            // Where the other way was not to be had, the same happens again by itself.
+            if booted.no_pvh.is_none() {
+                choices.boot = booted.way;
+            }
+            choices.crypto_tests = booted.crypto_tests && !context.scenario.needs_crypto_tests();
+        }
+        for word in choices.options() {
             command += &format!(" {word}");
         }
         if self.probe.accelerator == Accelerator::Tcg
@@ -353,6 +369,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         boot: None,
         booted: None,
         deadlines: None,
+        memory_mib: None,
     }
 }
 

@@ -336,6 +336,7 @@ pub mod tests {
                 began_ms: None,
                 directory: String::new(),
                 accelerator: "tcg".to_owned(),
+                memory_mib: None,
                 deadlines: None,
                 boot: None,
                 booted: None,
