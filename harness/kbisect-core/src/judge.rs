@@ -78,8 +78,8 @@ pub struct Observation {
     pub panicked: bool,
     /// Whether the guest's watchdog ran out: its user space was stuck, not only the channel.
     pub watchdog: bool,
-    /// Whether the boot deadline passed.
-    pub boot_timeout: bool,
+    /// Seconds that the kernel had to boot, when it was not up by then.
+    pub boot_timeout: Option<u32>,
     /// How the candidate ended.
     pub end: MachineEnd,
     /// Reports on the candidate's console.
@@ -116,7 +116,7 @@ impl Default for Observation {
             boot_error: None,
             panicked: false,
             watchdog: false,
-            boot_timeout: false,
+            boot_timeout: None,
             end: MachineEnd::Running,
             reports: Vec::new(),
             refused: None,
@@ -205,6 +205,12 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> Verdict {
     if let Some(fault) = seen.fault.as_ref().filter(certain) {
         return Verdict::Scenario(fault.clone());
     }
+    if let Some(seconds) = seen.boot_timeout {
+        return Verdict::Infra(format!(
+            "the boot was too slow: user space came up only after the {seconds} s that it may take here \
+             (--slow 3 makes all deadlines three times as long)"
+        ));
+    }
     if let Some(error) = &seen.infra {
         return Verdict::Infra(error.clone());
     }
@@ -250,8 +256,10 @@ fn before_user_space(seen: &Observation) -> Verdict {
         (None, None, MachineEnd::Restarted) => "the machine restarted".to_owned(),
         (None, None, MachineEnd::PoweredOff) => "the machine switched itself off".to_owned(),
         (None, None, MachineEnd::ChannelBroken(error)) => error.clone(),
-        _ if seen.boot_timeout => "no sign of life before the deadline".to_owned(),
-        _ => "it ended early".to_owned(),
+        (None, None, _) => match seen.boot_timeout {
+            Some(seconds) => format!("no sign of life within {seconds} s"),
+            None => "it ended early".to_owned(),
+        },
     };
     Verdict::Skip(format!("did not reach user space: {why}"))
 }
@@ -437,6 +445,24 @@ mod tests {
         };
         let verdict = judge(&seen, WarningPolicy::Bad);
         assert_eq!(verdict, Verdict::Skip("did not reach user space: panic in f".to_owned()));
+    }
+
+    #[test]
+    fn a_boot_that_was_too_slow_is_told_as_that() {
+        let late = Observation {
+            boot_timeout: Some(60),
+            answered_at_end: false,
+            checks: vec![check(CheckStatus::NotRun)],
+            ..good()
+        };
+        let Verdict::Infra(why) = judge(&late, WarningPolicy::Bad) else { panic!("not ours") };
+        assert!(
+            why.contains("too slow") && why.contains("60 s") && why.contains("--slow"),
+            "{why}"
+        );
+        let never = Observation { hello: false, ..late };
+        let Verdict::Skip(why) = judge(&never, WarningPolicy::Bad) else { panic!("no skip") };
+        assert!(why.ends_with("no sign of life within 60 s"), "{why}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! comes from outside is handed in as values; whatever goes out is returned.
 
 pub mod bayes;
+pub mod boot;
 pub mod boots;
 pub mod capture;
 pub mod changes;

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::boot::{Booted, Deadlines};
 use crate::evidence::Evidence;
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
@@ -471,9 +472,18 @@ pub struct TrialRecord {
     pub directory: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
+    /// Most memory of the host that its machines took, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+    /// What deadlines were multiplied by; absent when nothing ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadlines: Option<Deadlines>,
     /// How the candidate came up; absent when it was not started, and in records of before 0.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<BootKind>,
+    /// How the kernel was booted for that, now or when its state was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booted: Option<Booted>,
     /// `uname -r` as the guest said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,

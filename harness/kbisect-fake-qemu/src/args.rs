@@ -34,6 +34,8 @@ pub struct Machine {
     pub incoming: bool,
     /// Whether it pauses where it would end.
     pub pauses: bool,
+    /// Whether all that is wanted is the proof that a guest runs.
+    pub probe: bool,
 }
 
 /// Reads the arguments that follow the program's name.
@@ -67,6 +69,7 @@ pub fn parse(arguments: &[String]) -> Result<Asked, String> {
                     other => return Err(format!("unknown set {other:?}")),
                 }
             }
+            "-device" => machine.probe |= value.starts_with("isa-debug-exit"),
             "-incoming" => machine.incoming = true,
             "-action" => machine.pauses = field(value, "shutdown") == Some("pause"),
             "-netdev" => machine.nics.push(number(value, "addr.str")?),

@@ -1,6 +1,6 @@
 //! The agent: reads requests from the guest channel, a thread for each that takes time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -42,6 +42,8 @@ impl Outbox {
 struct State {
     nodes: BTreeMap<String, Arc<Node>>,
     files: BTreeMap<String, Vec<u8>>,
+    /// Modules that were loaded by name.
+    loaded: BTreeSet<PathBuf>,
     /// Whether the machine is one of its own; until then nothing but answers is sent.
     awake: bool,
 }
@@ -110,7 +112,7 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
         }
         Request::Prepare { id, modules, nodes, files } => {
             merge_files(&mut state.files, files);
-            load_by_name(&modules);
+            load_by_name(&modules, &mut state.loaded);
             outbox.send(&prepare(state, id, &nodes));
         }
         Request::Files { id, files } => {

@@ -9,6 +9,7 @@ mod boot;
 mod dns;
 mod exec;
 mod http;
+mod kmsg;
 mod links;
 mod node;
 mod offers;

@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::boot::{self, LOWER};
+use crate::kmsg;
 use crate::links::{IpError, making_way, parked, renaming, run_ip};
 
 /// First argument of the role "first process of an isolated node".
@@ -139,8 +140,15 @@ impl Node {
         paths
             .iter()
             .filter_map(|path| {
-                let mut data = fs::read(place(path)).ok()?;
-                data.truncate(MAX_READ);
+                let mut data = match path.as_str() {
+                    kmsg::PATH => kmsg::read()?,
+                    _ => fs::read(place(path)).ok()?,
+                };
+                // What was logged last says most; of everything else the beginning.
+                match path.as_str() {
+                    kmsg::PATH => drop(data.drain(..data.len().saturating_sub(2 * MAX_READ))),
+                    _ => data.truncate(MAX_READ),
+                }
                 Some(FileContent { path: path.clone(), data })
             })
             .collect()

@@ -43,5 +43,5 @@ pub use settings::{Mirrors, Options, Settings, SettingsError, SuiteChoice};
 pub use source::Source;
 pub use store::{
     AddError, AddRequest, AddedVariant, FetchError, HttpFailure, ImportFailure, LookupFailure,
-    PruneReport, PruneRule, Store, StoreError, VariantError, VariantRequest,
+    PruneReport, PruneRule, Store, StoreError, UnpackError, VariantError, VariantRequest,
 };

@@ -1,40 +1,51 @@
 //! The lab: what stays up between trials. The peer machine, the wires, the root image.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kbisect_core::judge::{NodePart, Unprepared};
+use kbisect_core::boot::{BootWay, Booted};
+use kbisect_core::judge::Unprepared;
 use kbisect_core::scenario::{MachineOptions, Scenario};
 use kbisect_core::trial::{BootKind, Phase};
-use kbisect_proto::{Event, FileContent, NodeSetup, Part, Request};
+use kbisect_proto::{NodeSetup, Request};
 
 use crate::accel::Accelerator;
 use crate::guest;
 use crate::initramfs;
 use crate::machine::{CallError, Machine, MachineSpec, StartError};
 use crate::network::{MachinePlan, NetworkPlan, Placement};
+use crate::preparation::{Preparation, PrepareError, done};
 use crate::qemu::Qemu;
 use crate::rise::Rise;
 use crate::states::States;
-use crate::timing::Timing;
+use crate::times::Times;
+use crate::timing::{Speed, Timing};
 use crate::wire::Wires;
-
-/// Largest part of a file that goes into one message, in bytes.
-const FILE_PART: usize = 256 << 10;
 
 /// The files that a kernel is booted from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootFiles {
-    /// Kernel image.
+    /// Kernel image, as it is shipped.
     pub vmlinuz: PathBuf,
+    /// The same unpacked, to be booted by its PVH entry; or why there is none.
+    pub unpacked: Result<PathBuf, String>,
     /// Archive with the modules that are needed to reach the root image.
     pub boot_modules: Option<PathBuf>,
     /// Image with the whole module tree.
     pub modules: Option<PathBuf>,
     /// Words that the kernel itself adds to its command line, before those of the scenario.
     pub cmdline: Vec<String>,
+}
+
+impl BootFiles {
+    /// Whether the kernel was never packed: then it can be booted by its PVH entry only.
+    #[must_use]
+    pub fn is_unpacked(&self) -> bool {
+        self.unpacked.as_ref() == Ok(&self.vmlinuz)
+    }
 }
 
 /// What a lab is made of.
@@ -60,8 +71,35 @@ pub struct LabSettings {
     pub vmcore: bool,
     /// What becomes of the wires.
     pub wiring: Wiring,
+    /// How kernels are booted.
+    pub boot: BootPolicy,
+    /// Whether the scenario's modules are loaded before a state is saved: quicker, but of use to this
+    /// scenario alone.
+    pub preload: bool,
     /// Where states of machines are kept; without it every machine boots.
     pub states: Option<States>,
+}
+
+/// How kernels are booted, unless a trial asks for a boot as shipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootPolicy {
+    /// The way that is wanted.
+    pub way: BootWay,
+    /// Why none can be booted by its PVH entry, if so.
+    pub no_pvh: Option<String>,
+    /// Whether they test their cryptography.
+    pub crypto_tests: bool,
+}
+
+/// How a candidate comes up in a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coming {
+    /// From its saved state, if there is one.
+    Any,
+    /// By a boot.
+    Cold,
+    /// By a boot of the image as it is shipped, with nothing left out.
+    AsShipped,
 }
 
 /// What becomes of the wires in a trial.
@@ -76,6 +114,10 @@ pub enum Wiring {
 
 /// Name of a candidate's memory dump, in the folder of its machine.
 pub const VMCORE: &str = "vmcore";
+
+/// Keeps the kernel from testing its cryptography while it boots (crypto/algboss.c), which takes a
+/// sixth of a boot under emulation.
+const NO_CRYPTO_TESTS: &str = "cryptomgr.notests";
 
 /// Tells the hypervisor how to read the kernel's memory (drivers/firmware/qemu_fw_cfg.c); a module
 /// on Debian's kernels.
@@ -116,15 +158,6 @@ pub enum LabError {
     },
 }
 
-/// Why the nodes of a machine are not there.
-#[derive(Debug)]
-pub enum PrepareError {
-    /// A node could not be made.
-    Node(Unprepared),
-    /// The guest did not do what it was asked, or did not answer.
-    Guest(String),
-}
-
 /// The lab. One trial at a time.
 pub struct Lab {
     settings: LabSettings,
@@ -132,6 +165,17 @@ pub struct Lab {
     wires: Wires,
     peer: Option<Machine>,
     peers_started: u32,
+    times: Times,
+    /// Kernels that did not come up by their PVH entry, and why.
+    no_pvh: Mutex<BTreeMap<PathBuf, String>>,
+}
+
+/// What a machine is for.
+#[derive(Clone, Copy)]
+struct Role<'a> {
+    name: &'a str,
+    options: &'a MachineOptions,
+    plan: &'a MachinePlan,
 }
 
 impl Lab {
@@ -140,7 +184,15 @@ impl Lab {
     pub fn new(settings: LabSettings) -> Self {
         let plan = NetworkPlan::new(&settings.scenario, settings.placement);
         let wires = Wires::new(plan.links.clone());
-        Self { settings, plan, wires, peer: None, peers_started: 0 }
+        Self {
+            settings,
+            plan,
+            wires,
+            peer: None,
+            peers_started: 0,
+            times: Times::default(),
+            no_pvh: Mutex::default(),
+        }
     }
 
     /// The settings.
@@ -161,6 +213,12 @@ impl Lab {
         &self.wires
     }
 
+    /// Where waits are noted.
+    #[must_use]
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
     /// The peer machine, once it is up.
     #[must_use]
     pub fn peer(&self) -> Option<&Machine> {
@@ -173,13 +231,19 @@ impl Lab {
         &self.settings.scenario
     }
 
-    /// Multiplies a duration by the slowness of the accelerator.
+    /// Limits, as far as the host's speed is known by now.
     #[must_use]
-    pub fn patience(&self, base: Duration) -> Duration {
-        base.mul_f64(self.settings.accelerator.slowness())
+    pub fn timing(&self) -> Timing {
+        self.settings.timing
     }
 
-    /// Starts the candidate machine with its logs in `directory`. A `cold` one boots in any case.
+    /// Lengthens a duration as the host's speed asks for.
+    #[must_use]
+    pub fn patience(&self, base: Duration) -> Duration {
+        self.settings.timing.patience(base)
+    }
+
+    /// Starts the candidate machine with its logs in `directory`.
     ///
     /// # Errors
     /// [`LabError`].
@@ -187,10 +251,36 @@ impl Lab {
         &self,
         kernel: &BootFiles,
         directory: &Path,
-        cold: bool,
+        coming: Coming,
     ) -> Result<(Machine, Rise), LabError> {
-        let options = &self.settings.scenario.candidate;
-        self.start_machine("candidate", kernel, options, &self.plan.candidate, directory, cold)
+        let role = Role {
+            name: "candidate",
+            options: &self.settings.scenario.candidate,
+            plan: &self.plan.candidate,
+        };
+        self.start_machine(&role, kernel, directory, coming)
+    }
+
+    /// How a kernel is booted in this lab.
+    #[must_use]
+    pub fn booted(&self, kernel: &BootFiles, coming: Coming) -> Booted {
+        let shipped = coming == Coming::AsShipped;
+        let policy = &self.settings.boot;
+        let failed = lock(&self.no_pvh).get(&kernel.vmlinuz).cloned();
+        let cannot = kernel.unpacked.as_ref().err().cloned();
+        let wanted = !shipped && policy.way == BootWay::Pvh;
+        let no_pvh = policy.no_pvh.clone().or(failed).or(cannot).filter(|_| wanted);
+        // One that was never packed has no other way.
+        let pvh = kernel.is_unpacked() || (wanted && no_pvh.is_none());
+        let way = if pvh { BootWay::Pvh } else { BootWay::BzImage };
+        let crypto_tests = shipped || policy.crypto_tests;
+        let as_shipped = crypto_tests && (way == BootWay::BzImage || kernel.is_unpacked());
+        Booted { way, no_pvh, crypto_tests, as_shipped }
+    }
+
+    /// Takes note that a kernel does not come up by its PVH entry.
+    pub fn distrust_pvh(&self, kernel: &BootFiles, why: &str) {
+        lock(&self.no_pvh).insert(kernel.vmlinuz.clone(), why.to_owned());
     }
 
     /// Makes the peer machine ready for a new trial: starts it, or resets it when it is up. Its
@@ -212,7 +302,7 @@ impl Lab {
             self.peer = Some(self.start_peer(&plan).await?);
         }
         let Some(peer) = &self.peer else { return Ok(()) };
-        self.prepare(peer, &plan.nodes).await.map_err(|error| match error {
+        self.preparation(&plan.nodes).send(peer).await.map_err(|error| match error {
             PrepareError::Node(unprepared) => LabError::Node(unprepared),
             PrepareError::Guest(reason) => failed("peer", reason),
         })
@@ -222,31 +312,34 @@ impl Lab {
         self.peers_started += 1;
         let directory = self.settings.directory.join(format!("peer-{}", self.peers_started));
         let options = &self.settings.scenario.peer;
-        let deadline = self.patience(self.settings.timing.boot);
-        let mut cold = false;
-        let (peer, result) = loop {
-            let (peer, rise) = self.start_machine(
-                "peer",
-                &self.settings.reference,
-                options,
-                plan,
-                &directory,
-                cold,
-            )?;
-            let risen = rise.up(&peer, Instant::now() + deadline).await;
+        let deadline = self.settings.timing.boot;
+        let role = Role { name: "peer", options, plan };
+        let reference = &self.settings.reference;
+        let mut coming = Coming::Any;
+        let (peer, boot, result) = loop {
+            let (peer, rise) = self.start_machine(&role, reference, &directory, coming)?;
+            let risen = rise.up(&peer, &Cell::new(Instant::now() + deadline)).await;
             if let Some(why) = risen.ours {
                 peer.stop().await;
                 return Err(failed("peer", why));
             }
-            if risen.boot == BootKind::Cold || risen.result.is_ok() {
-                break (peer, risen.result);
+            if risen.result.is_ok() {
+                break (peer, risen.boot, risen.result);
             }
+            coming = match self.next_try(reference, coming, risen.boot) {
+                Some(next) => next,
+                None => break (peer, risen.boot, risen.result),
+            };
             peer.stop().await;
-            cold = true;
         };
         match result {
             Ok(()) => {
                 peer.set_phase(Phase::Setup);
+                let took = peer.look(|state| state.hello.as_ref().map(|hello| hello.after));
+                if let (Some(took), BootKind::Cold) = (took, boot) {
+                    let timing = &mut self.settings.timing;
+                    *timing = timing.at_least(Speed::of_boot(took));
+                }
                 Ok(peer)
             }
             Err(error) => {
@@ -256,7 +349,10 @@ impl Lab {
                 let reason = match (error, said, state.end) {
                     (_, Some(said), _) => said,
                     (CallError::Deadline, ..) => {
-                        format!("no sign of life within {} s", deadline.as_secs())
+                        format!(
+                            "no sign of life within {} s, which is how long a boot may take here (--slow 3 makes all deadlines three times as long)",
+                            deadline.as_secs()
+                        )
                     }
                     (
                         CallError::Down,
@@ -270,38 +366,66 @@ impl Lab {
         }
     }
 
+    /// How a machine that did not come up is tried again: by a boot where it was from a saved state,
+    /// without the PVH entry where it was by that.
+    #[must_use]
+    pub fn next_try(&self, kernel: &BootFiles, coming: Coming, was: BootKind) -> Option<Coming> {
+        if was == BootKind::Restored {
+            return Some(Coming::Cold);
+        }
+        if self.booted(kernel, coming).way == BootWay::BzImage || kernel.is_unpacked() {
+            return None;
+        }
+        self.distrust_pvh(kernel, "it did not come up by its PVH entry");
+        Some(Coming::Cold)
+    }
+
     fn start_machine(
         &self,
-        name: &str,
+        role: &Role<'_>,
         kernel: &BootFiles,
-        options: &MachineOptions,
-        plan: &MachinePlan,
         directory: &Path,
-        cold: bool,
+        coming: Coming,
     ) -> Result<(Machine, Rise), LabError> {
+        let Role { name, options, plan } = *role;
+        let booted = self.booted(kernel, coming);
+        let image = match (&kernel.unpacked, booted.way) {
+            (Ok(unpacked), BootWay::Pvh) => unpacked,
+            _ => &kernel.vmlinuz,
+        };
+        let no_tests = (!booted.crypto_tests).then(|| NO_CRYPTO_TESTS.to_owned());
         let write = |path: &Path, source| LabError::Write { path: path.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(|error| write(directory, error))?;
         let initramfs = directory.join("initramfs");
-        initramfs::compose(&initramfs, kernel.boot_modules.as_deref(), guest::PROGRAM)
-            .map_err(|error| write(&initramfs, error))?;
         let spec = MachineSpec {
             name: name.to_owned(),
             qemu: self.settings.qemu.clone(),
             accelerator: self.settings.accelerator,
-            kernel: kernel.vmlinuz.clone(),
+            kernel: image.clone(),
             initramfs,
             root: self.settings.root.clone(),
             modules: kernel.modules.clone(),
             memory_mib: options.memory_mib,
             cpus: options.cpus,
-            cmdline: [kernel.cmdline.as_slice(), &options.cmdline].concat(),
+            cmdline: no_tests
+                .into_iter()
+                .chain(kernel.cmdline.iter().chain(&options.cmdline).cloned())
+                .collect(),
+            preload: if self.settings.preload { self.modules() } else { Vec::new() },
             macs: (0..plan.plugs.len()).map(|at| kbisect_proto::boot_address(at as u8)).collect(),
             directory: directory.to_owned(),
             timing: self.settings.timing,
+            times: self.times.clone(),
             vmcore: (self.settings.vmcore && name == "candidate").then(|| directory.join(VMCORE)),
         };
         let macs = plan.plugs.iter().map(|plug| plug.mac).collect();
-        let rise = self.rise(&spec, macs, kernel.boot_modules.as_deref(), cold);
+        let rise = self.rise(&spec, macs, kernel.boot_modules.as_deref(), coming);
+        if rise.boots() {
+            let began = Instant::now();
+            initramfs::compose(&spec.initramfs, kernel.boot_modules.as_deref(), guest::PROGRAM)
+                .map_err(|error| write(&spec.initramfs, error))?;
+            self.times.add("harness", format!("initramfs of {name}"), began);
+        }
         let mut machine = Machine::start(&spec, &rise.start())?;
         for (plug, socket) in plan.plugs.iter().zip(machine.sockets.drain(..)) {
             self.wires
@@ -318,22 +442,30 @@ impl Lab {
         spec: &MachineSpec,
         macs: Vec<[u8; 6]>,
         boot_modules: Option<&Path>,
-        cold: bool,
+        coming: Coming,
     ) -> Rise {
         let patience = self.patience(Duration::from_secs(15));
-        let states = self.settings.states.as_ref().filter(|_| spec.qemu.keeps_states());
+        let keeps = spec.qemu.keeps_states() && coming != Coming::AsShipped;
+        let states = self.settings.states.as_ref().filter(|_| keeps);
         let Some(states) = states else { return Rise::boot(macs, None, patience) };
-        let Ok(key) = spec.state_key(boot_modules) else {
+        let key = |loaded: &[String]| spec.state_key(boot_modules, loaded);
+        let (Ok(wanted), Ok(plain)) = (key(&spec.preload), key(&[])) else {
             return Rise::boot(macs, None, patience);
         };
-        let found = states.find(&key);
+        let began = Instant::now();
+        // What another scenario left is better than a boot.
+        let found =
+            [wanted.clone(), plain].into_iter().find_map(|key| Some((states.find(&key)?, key)));
+        self.times.add("harness", format!("saved state of {}", spec.name), began);
         match found {
-            Some(saved) if !cold => Rise::restore(macs, saved, (states.clone(), key), patience),
+            Some((saved, key)) if coming == Coming::Any => {
+                Rise::restore(macs, saved, (states.clone(), key), patience)
+            }
             // Once is enough.
             Some(_) => Rise::boot(macs, None, patience),
             None => {
-                let draft = states.begin(&key, &spec.kernel).unwrap_or_default();
-                Rise::boot(macs, draft, patience)
+                let draft = states.begin(&wanted, &spec.kernel).unwrap_or_default();
+                Rise::boot(macs, draft, patience).loading(spec.preload.clone())
             }
         }
     }
@@ -344,41 +476,20 @@ impl Lab {
         done(peer.call(id, &Request::Reset { id }, deadline).await)
     }
 
-    /// Sends the scenario's files and makes the nodes of a machine.
-    ///
-    /// # Errors
-    /// The node that could not be made; else what the guest said, or that it did not answer.
-    pub async fn prepare(
-        &self,
-        machine: &Machine,
-        nodes: &[NodeSetup],
-    ) -> Result<(), PrepareError> {
-        let deadline = self.patience(Duration::from_secs(15));
-        for files in batches(&self.settings.scenario.assets) {
-            let id = machine.next_id();
-            let answer = machine.call(id, &Request::Files { id, files }, deadline).await;
-            done(answer).map_err(PrepareError::Guest)?;
-        }
+    /// What makes the nodes of a machine.
+    #[must_use]
+    pub fn preparation(&self, nodes: &[NodeSetup]) -> Preparation {
+        let patience = self.patience(Duration::from_secs(15));
+        let assets = &self.settings.scenario.assets;
+        Preparation::new(assets, self.modules(), nodes.to_vec(), patience)
+    }
+
+    /// Modules that the scenario wants loaded.
+    fn modules(&self) -> Vec<String> {
         let requires = &self.settings.scenario.requires;
         let told = self.settings.vmcore.then(|| VMCOREINFO_MODULE.to_owned());
         let named = requires.modules.iter().chain(&requires.optional_modules).cloned();
-        let modules = named.chain(told).collect();
-        let id = machine.next_id();
-        let request = Request::Prepare { id, modules, nodes: nodes.to_vec(), files: Vec::new() };
-        match machine.call(id, &request, deadline).await {
-            Ok(Event::NotPrepared { node, part, command, said, .. }) => {
-                let part = match part {
-                    Part::Namespaces | Part::Files => NodePart::Own,
-                    Part::Interfaces => NodePart::Interfaces,
-                    Part::Devices => NodePart::Devices,
-                    Part::Sysctl => NodePart::Sysctl,
-                    Part::UnknownSysctl => NodePart::UnknownSysctl,
-                    Part::Network => NodePart::Network,
-                };
-                Err(PrepareError::Node(Unprepared { node, part, command, said }))
-            }
-            answer => done(answer).map_err(PrepareError::Guest),
-        }
+        named.chain(told).collect()
     }
 
     /// Switches everything off.
@@ -389,63 +500,10 @@ impl Lab {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn failed(machine: &str, reason: String) -> LabError {
     LabError::Failed { machine: machine.to_owned(), reason }
-}
-
-fn done(answer: Result<Event, CallError>) -> Result<(), String> {
-    match answer {
-        Ok(Event::Done { .. }) => Ok(()),
-        Ok(Event::Failed { error, .. }) => Err(error),
-        Ok(other) => Err(format!("an answer that makes no sense: {other:?}")),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Cuts files into parts and puts parts together into messages.
-fn batches(assets: &BTreeMap<String, Vec<u8>>) -> Vec<Vec<FileContent>> {
-    let mut batches = Vec::new();
-    let mut batch: Vec<FileContent> = Vec::new();
-    let mut size = 0;
-    for (path, data) in assets {
-        let mut parts: Vec<&[u8]> = data.chunks(FILE_PART).collect();
-        if parts.is_empty() {
-            parts.push(&[]);
-        }
-        for part in parts {
-            if size + part.len() > FILE_PART && !batch.is_empty() {
-                batches.push(std::mem::take(&mut batch));
-                size = 0;
-            }
-            size += part.len();
-            batch.push(FileContent { path: path.clone(), data: part.to_vec() });
-        }
-    }
-    if !batch.is_empty() {
-        batches.push(batch);
-    }
-    batches
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_any_size_travel_in_messages_that_fit() {
-        let assets = BTreeMap::from([
-            ("empty".to_owned(), Vec::new()),
-            ("large".to_owned(), (0..700_000u32).map(|i| i as u8).collect::<Vec<u8>>()),
-            ("small".to_owned(), b"x".to_vec()),
-        ]);
-        let mut merged: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        for files in batches(&assets) {
-            let request = Request::Files { id: 1, files: files.clone() };
-            assert!(kbisect_proto::frame::encode(&request).is_ok());
-            for file in files {
-                merged.entry(file.path).or_default().extend(file.data);
-            }
-        }
-        assert_eq!(merged, assets);
-    }
 }

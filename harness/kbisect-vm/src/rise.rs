@@ -1,10 +1,12 @@
 //! How a machine comes up: it boots, and is saved for the next time; or it goes on from a saved
 //! state. Both end with a guest that is awake.
 
+use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
 
 use kbisect_core::trial::BootKind;
+use kbisect_proto::Request;
 use tokio::task::JoinHandle;
 
 use crate::machine::{CallError, Machine, SaveError, Start};
@@ -15,6 +17,8 @@ use crate::states::{About, Draft, Guest, Saved, StateKey, States};
 pub struct Rise {
     macs: Vec<[u8; 6]>,
     way: Way,
+    /// Modules that are loaded before the state is saved.
+    preload: Vec<String>,
     patience: Duration,
 }
 
@@ -43,7 +47,7 @@ impl Rise {
     /// A machine that boots, and is saved if there is a draft.
     #[must_use]
     pub fn boot(macs: Vec<[u8; 6]>, draft: Option<Draft>, patience: Duration) -> Self {
-        Self { macs, way: Way::Boot(draft), patience }
+        Self { macs, way: Way::Boot(draft), preload: Vec::new(), patience }
     }
 
     /// A machine that goes on from a saved state.
@@ -54,7 +58,20 @@ impl Rise {
         (states, key): (States, StateKey),
         patience: Duration,
     ) -> Self {
-        Self { macs, way: Way::Restore { saved, states, key }, patience }
+        let way = Way::Restore { saved, states, key };
+        Self { macs, way, preload: Vec::new(), patience }
+    }
+
+    /// Loads these modules before a state is saved.
+    #[must_use]
+    pub fn loading(self, preload: Vec<String>) -> Self {
+        Self { preload, ..self }
+    }
+
+    /// Whether the machine boots.
+    #[must_use]
+    pub fn boots(&self) -> bool {
+        matches!(self.way, Way::Boot(_))
     }
 
     /// How the machine is to be started.
@@ -68,8 +85,8 @@ impl Rise {
     }
 
     /// Waits until the guest is awake. A state that nothing comes of is thrown away; the caller
-    /// boots then.
-    pub async fn up(self, machine: &Machine, deadline: Instant) -> Risen {
+    /// boots then. The deadline of a boot can be put off while it is waited for.
+    pub async fn up(self, machine: &Machine, deadline: &Cell<Instant>) -> Risen {
         match self.way {
             Way::Boot(draft) => {
                 let mut risen = Risen {
@@ -79,8 +96,20 @@ impl Rise {
                     ours: None,
                     keeping: None,
                 };
-                let left = deadline.saturating_duration_since(Instant::now());
-                risen.result = machine.hello(left).await.map(drop);
+                risen.result = loop {
+                    let until = deadline.get();
+                    let left = until.saturating_duration_since(Instant::now());
+                    match machine.hello(left).await {
+                        Err(CallError::Deadline) if deadline.get() > until => {}
+                        result => break result.map(drop),
+                    }
+                };
+                if risen.result.is_ok() && draft.is_some() && !self.preload.is_empty() {
+                    let (id, modules) = (machine.next_id(), self.preload);
+                    let load =
+                        Request::Prepare { id, modules, nodes: Vec::new(), files: Vec::new() };
+                    risen.result = machine.call(id, &load, self.patience).await.map(drop);
+                }
                 if let (Ok(()), Some(draft)) = (risen.result, draft) {
                     match save(machine, draft, self.patience).await {
                         Ok(keeping) => risen.keeping = keeping,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::lab::{BootFiles, Lab, LabSettings};
+use crate::lab::{BootFiles, Coming, Lab, LabSettings};
 use crate::shell;
 use crate::trial::{Notice, Trial, TrialResult};
 
@@ -78,7 +78,7 @@ impl Session {
         self
     }
 
-    /// Runs one trial with its files in `directory`. A `cold` candidate boots in any case.
+    /// Runs one trial with its files in `directory`.
     ///
     /// # Errors
     /// [`SessionError::Interrupted`], [`SessionError::Cancelled`]; everything else is part of the result.
@@ -86,7 +86,7 @@ impl Session {
         &mut self,
         kernel: &BootFiles,
         directory: &Path,
-        cold: bool,
+        coming: Coming,
         shell: Option<&ShellRequest>,
         notify: &mut dyn FnMut(Notice),
     ) -> Result<TrialResult, SessionError> {
@@ -94,7 +94,7 @@ impl Session {
         let (interrupt, cancel) = (self.interrupt.clone(), self.cancel.clone());
         let result = self.runtime.block_on(async {
             let trial = async {
-                let mut trial = Trial::run(lab, kernel, directory, cold, notify).await;
+                let mut trial = Trial::run(lab, kernel, directory, coming, notify).await;
                 if let Some(shell) = shell {
                     trial.tell(Notice::ShellBegins);
                     shell::offer(&trial, shell).await;

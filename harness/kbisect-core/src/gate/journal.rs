@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::settle;
 use super::{GateEnd, GatePlan, GateResult, GateTrial};
+use crate::boot::MachineChoices;
 use crate::run::Environment;
 
 /// What has no part in the result, and is needed to go on with a check.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateOptions {
     /// Trials side by side; nothing for as many as the host can take.
     pub workers: Option<NonZeroU32>,
@@ -19,6 +20,9 @@ pub struct GateOptions {
     /// Every kernel boots, also one that has a saved state.
     #[serde(default)]
     pub cold: bool,
+    /// What else was chosen of how machines run.
+    #[serde(default)]
+    pub machine: MachineChoices,
 }
 
 /// What happens in a check.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SymptomName;
 use crate::bayes;
+use crate::boot::MachineChoices;
 use crate::kernel::Kernel;
 use crate::search::Direction;
 
@@ -108,6 +109,9 @@ pub struct PlanOptions {
     /// Kernels boot in every trial; none goes on from a saved state.
     #[serde(default)]
     pub cold: bool,
+    /// What else was chosen of how machines run.
+    #[serde(default)]
+    pub machine: MachineChoices,
     /// The memory of kernels that crash or hang is dumped.
     #[serde(default)]
     pub vmcore: bool,
@@ -140,6 +144,7 @@ impl Default for PlanOptions {
             workers: NonZeroU32::MIN,
             quick: false,
             cold: false,
+            machine: MachineChoices::default(),
             vmcore: false,
             debug_info: false,
             vmlinux: None,

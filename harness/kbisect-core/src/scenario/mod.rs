@@ -2,6 +2,7 @@
 
 mod actions;
 mod assets;
+mod crypto;
 mod cursor;
 mod flavours;
 mod lint;

@@ -143,6 +143,9 @@ pub struct Requires {
     pub optional_modules: Vec<String>,
     /// Config symbols that must be `y` or `m`: `CONFIG_NET_VRF`.
     pub config: Vec<String>,
+    /// Kernels test their cryptography while they boot; left out otherwise, for a quicker boot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub crypto_tests: bool,
 }
 
 /// Options of one machine.

@@ -132,6 +132,7 @@ fn read_requires(table: Table<'_>) -> Requires {
         modules: list("modules", words::module),
         optional_modules: list("optional_modules", words::module),
         config: list("config", words::config_symbol),
+        crypto_tests: table.get("crypto_tests").and_then(|item| item.truth()).unwrap_or_default(),
     };
     table.finish();
     requires

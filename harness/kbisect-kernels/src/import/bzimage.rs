@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::error::{ImportError, at};
+use super::vmlinux::{self, ElfError};
 
 const BOOT_FLAG: usize = 0x1fe;
 const MAGIC: usize = 0x202;
@@ -21,8 +22,18 @@ pub struct Banner {
     pub debian_version: Option<String>,
 }
 
-/// Reads the head of a kernel image.
+/// Reads the head of a kernel image, or what an unpacked kernel with a PVH entry says of itself.
 pub fn read(path: &Path) -> Result<Banner, ImportError> {
+    if vmlinux::is_elf(path) {
+        let wrong = |error: ElfError| match error {
+            ElfError::Io(source) => at(path)(source),
+            other => ImportError::NotVmlinux { path: path.to_owned(), source: other },
+        };
+        vmlinux::check(path).map_err(wrong)?;
+        let text = vmlinux::version_text(path).map_err(wrong)?;
+        return banner(&text)
+            .map_err(|reason| ImportError::NotBzImage { path: path.to_owned(), reason });
+    }
     let mut head = Vec::new();
     let file = File::open(path).map_err(at(path))?;
     file.take(HEAD_BYTES).read_to_end(&mut head).map_err(at(path))?;
@@ -30,9 +41,6 @@ pub fn read(path: &Path) -> Result<Banner, ImportError> {
 }
 
 fn parse(head: &[u8]) -> Result<Banner, &'static str> {
-    if head.starts_with(b"\x7fELF") {
-        return Err("it is an uncompressed ELF file (a vmlinux)");
-    }
     let is_image = head.get(BOOT_FLAG..BOOT_FLAG + 2) == Some(&[0x55, 0xaa])
         && head.get(MAGIC..MAGIC + 4) == Some(b"HdrS");
     if !is_image {
@@ -42,7 +50,10 @@ fn parse(head: &[u8]) -> Result<Banner, &'static str> {
     let start = usize::from(u16::from_le_bytes([pointer[0], pointer[1]])) + 0x200;
     let text = head.get(start..).ok_or("it is cut short")?;
     let end = text.iter().position(|b| *b == 0).ok_or("its version is cut short")?;
-    let text = String::from_utf8_lossy(&text[..end]);
+    banner(&String::from_utf8_lossy(&text[..end]))
+}
+
+fn banner(text: &str) -> Result<Banner, &'static str> {
     let release = text.split_whitespace().next().ok_or("it does not say its version")?;
     // A release becomes part of paths, so that it is to be a plain name.
     let plain = release.starts_with(|c: char| c.is_ascii_digit())
@@ -86,7 +97,6 @@ pub mod tests {
 
     #[test]
     fn what_is_no_image_is_named() {
-        assert!(parse(b"\x7fELF....").unwrap_err().contains("vmlinux"));
         assert!(parse(b"").is_err());
         assert!(parse(&[0; 4096]).is_err());
         let whole = image("6.1.0");

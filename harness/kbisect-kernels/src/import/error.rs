@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::vmlinux::ElfError;
 use crate::tools::ToolError;
 
 /// Why files could not be made into a kernel.
@@ -56,6 +57,14 @@ pub enum ImportError {
         /// Why.
         reason: &'static str,
     },
+    /// An ELF file is not a kernel that can be booted.
+    #[error("`{}` is not a kernel that can be booted unpacked", path.display())]
+    NotVmlinux {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ElfError,
+    },
     /// There is no module tree for the image.
     #[error("no modules of {release} in {place}")]
     NoModules {
@@ -83,7 +92,7 @@ impl ImportError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Tool(tool) => tool.hint(),
-            Self::NotBzImage { .. } => {
+            Self::NotBzImage { .. } | Self::NotVmlinux { .. } => {
                 Some("give the compressed image, in a build tree arch/x86/boot/bzImage".to_owned())
             }
             Self::NoImage { .. } => Some(

@@ -7,9 +7,11 @@ pub mod deb;
 pub mod error;
 pub mod names;
 pub mod package;
+pub mod payload;
 pub mod prepare;
 pub mod rpm;
 pub mod sink;
 pub mod tree;
+pub mod vmlinux;
 
 pub use error::ImportError;

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kbisect_core::boot::BootWay;
 use serde::Deserialize;
 
 use crate::proxy::Proxies;
@@ -108,6 +109,10 @@ pub struct Settings {
     pub redact_patterns: Vec<String>,
     /// Patterns of which no bundle may hold a trace.
     pub secret_patterns: Vec<String>,
+    /// Factor on the deadlines of machines.
+    pub slow: Option<f64>,
+    /// How kernels are booted.
+    pub boot: Option<BootWay>,
 }
 
 /// Why the settings could not be found out.
@@ -234,6 +239,8 @@ impl Settings {
             refresh: options.refresh,
             redact_patterns: config.redact_patterns,
             secret_patterns: config.secret_patterns,
+            slow: config.slow,
+            boot: config.boot,
         })
     }
 
@@ -314,6 +321,18 @@ struct Config {
     allow_expired_index: bool,
     redact_patterns: Vec<String>,
     secret_patterns: Vec<String>,
+    #[serde(deserialize_with = "factor")]
+    slow: Option<f64>,
+    boot: Option<BootWay>,
+}
+
+/// From 1 to 1000.
+fn factor<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let factor = f64::deserialize(from)?;
+    if (1.0..=1000.0).contains(&factor) {
+        return Ok(Some(factor));
+    }
+    Err(serde::de::Error::custom("`slow` is a number from 1 to 1000"))
 }
 
 fn read_config(options: &Options) -> Result<Config, SettingsError> {

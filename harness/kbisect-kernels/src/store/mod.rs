@@ -4,6 +4,7 @@
 //! <id>/          one kernel; complete, since it is moved here in one step
 //! tmp/<id>/      being made, by the holder of locks/<id>.lock
 //! locks/<id>.lock   held while the kernel is fetched, added or removed
+//! unpacked/<id>/vmlinux   the same kernel unpacked, once it was booted so
 //! locks/<id>.use    shared by all who use the kernel; its time is that of the last use
 //! ```
 
@@ -13,11 +14,13 @@ mod errors;
 mod lock;
 mod meta;
 mod prune;
+mod unpacked;
 mod variant;
 
 pub use add::AddRequest;
 pub use errors::{AddError, FetchError, HttpFailure, ImportFailure, LookupFailure, StoreError};
 pub use prune::{PruneReport, PruneRule};
+pub use unpacked::UnpackError;
 pub use variant::{AddedVariant, VariantError, VariantRequest};
 
 use std::fs;

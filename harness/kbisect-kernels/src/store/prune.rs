@@ -40,8 +40,14 @@ pub struct PruneReport {
 }
 
 pub fn prune(store: &Store, rule: &PruneRule) -> Result<PruneReport, StoreError> {
-    let mut kernels: Vec<(SystemTime, ReadyKernel)> =
-        store.list()?.into_iter().map(|ready| (last_use(store, &ready), ready)).collect();
+    let mut kernels: Vec<(SystemTime, ReadyKernel)> = store
+        .list()?
+        .into_iter()
+        .map(|ready| {
+            let size = ready.size + store.unpacked_size(&ready);
+            (last_use(store, &ready), ReadyKernel { size, ..ready })
+        })
+        .collect();
     kernels.sort_by_key(|(used, _)| Reverse(*used));
     let mut report = PruneReport::default();
     let mut kept = (0_usize, 0_u64);
@@ -88,6 +94,7 @@ fn take_away(store: &Store, ready: &ReadyKernel, dry_run: bool) -> Result<bool, 
     remove(&tmp)?;
     fs::rename(&ready.dir, &tmp).map_err(StoreError::at(&ready.dir))?;
     drop(in_use);
+    store.forget_unpacked(ready)?;
     remove(&tmp)?;
     Ok(true)
 }

@@ -44,6 +44,8 @@ set -- run "$KERNEL_ID" --scenario "$here/scenario" --results "$out" --cold
 [ "$VERDICT" != bad ] || set -- "$@" --like "$here/$TRIAL/trial.json"
 [ ! -f "$here/image/image.toml" ] || set -- "$@" --image "$here/image"
 [ -z "$PLACEMENT" ] || set -- "$@" --placement "$PLACEMENT"
+[ -z "$BOOT" ] || set -- "$@" --boot "$BOOT"
+[ "$CRYPTO_TESTS" != yes ] || set -- "$@" --crypto-tests
 for source in "$KERNEL_SOURCE" "$REFERENCE_SOURCE"; do
     case $source in
     snapshot | ubuntu-mainline) set -- "$@" --source "archive,$source" ;;

@@ -40,6 +40,7 @@ use crate::process::{Inherited, die_with_us, inherit, kill_group};
 use crate::qemu::{CommandLine, NicSpec, Qemu};
 use crate::qmp::QmpReader;
 use crate::states::{StateKey, States};
+use crate::times::{self, Times};
 use crate::timing::Timing;
 
 use self::log::Log;
@@ -68,27 +69,35 @@ pub struct MachineSpec {
     pub cpus: u32,
     /// Words added to the kernel command line.
     pub cmdline: Vec<String>,
+    /// Modules that are loaded before its state is saved.
+    pub preload: Vec<String>,
     /// Hardware addresses that its interfaces boot with.
     pub macs: Vec<[u8; 6]>,
     /// Folder for console.log, qemu.log and qemu.cmdline.
     pub directory: PathBuf,
     /// Limits.
     pub timing: Timing,
+    /// Where waits are noted.
+    pub times: Times,
     /// File that its memory is dumped to if that is asked for; it is made at once, so that QEMU
     /// inherits it open and opens nothing by name.
     pub vmcore: Option<PathBuf>,
 }
 
 impl MachineSpec {
-    /// The key of its state; see [`States::key`].
+    /// The key of its state, with these modules loaded; see [`States::key`].
     ///
     /// # Errors
     /// A file that is not there.
-    pub fn state_key(&self, boot_modules: Option<&Path>) -> io::Result<StateKey> {
+    pub fn state_key(
+        &self,
+        boot_modules: Option<&Path>,
+        loaded: &[String],
+    ) -> io::Result<StateKey> {
         let nics = self.nics(std::iter::repeat(0));
         let line =
             CommandLine { vmcore: self.vmcore.as_ref().map(|_| 0), ..self.command_line(&nics) };
-        States::key(&self.qemu, &line, boot_modules)
+        States::key(&self.qemu, &line, boot_modules, loaded)
     }
 
     fn nics(&self, sockets: impl Iterator<Item = i32>) -> Vec<NicSpec> {
@@ -207,6 +216,8 @@ pub struct Machine {
     outgoing: mpsc::Sender<Vec<u8>>,
     orders: mpsc::Sender<Order>,
     task: tokio::task::JoinHandle<()>,
+    name: String,
+    times: Times,
     pid: u32,
     started: Instant,
     /// Our ends of the interfaces' sockets, in the order of the addresses.
@@ -227,6 +238,7 @@ impl Machine {
     /// # Errors
     /// [`StartError`].
     pub fn start(spec: &MachineSpec, start: &Start<'_>) -> Result<Self, StartError> {
+        let began = Instant::now();
         let prepare = |source| StartError::Prepare { machine: spec.name.clone(), source };
         std::fs::create_dir_all(&spec.directory).map_err(prepare)?;
         let pairs = (0..3 + spec.macs.len())
@@ -330,7 +342,7 @@ impl Machine {
             last_console: started,
             last_tick: started,
             timing: spec.timing,
-            silence: spec.timing.silence.mul_f64(spec.accelerator.slowness().sqrt()),
+            silence: spec.timing.silence,
             started,
             qemu_log: spec.directory.join("qemu.log"),
             console_log_path: spec.directory.join("console.log"),
@@ -338,7 +350,9 @@ impl Machine {
             qmp_written: 0,
         };
         let task = tokio::spawn(watch.run(start.console()));
-        Ok(Self { shared, outgoing, orders, task, pid, started, sockets: nic_sockets })
+        spec.times.add(&spec.name, "start of QEMU".to_owned(), began);
+        let (name, times) = (spec.name.clone(), spec.times.clone());
+        Ok(Self { shared, outgoing, orders, task, name, times, pid, started, sockets: nic_sockets })
     }
 
     /// A copy of what is known.
@@ -372,6 +386,15 @@ impl Machine {
         self.pid
     }
 
+    /// Most memory that QEMU took so far, in MiB (proc(5), `VmHWM`).
+    #[must_use]
+    pub fn peak_mib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib >> 10)
+    }
+
     /// When QEMU was started.
     #[must_use]
     pub fn started(&self) -> Instant {
@@ -394,7 +417,10 @@ impl Machine {
             (Some(_), None) => Some(Err(CallError::Down)),
             (None, None) => None,
         });
-        tokio::time::timeout(deadline, wait).await.unwrap_or(Err(CallError::Deadline))
+        let began = Instant::now();
+        let result = tokio::time::timeout(deadline, wait).await.unwrap_or(Err(CallError::Deadline));
+        self.times.add(&self.name, "hello".to_owned(), began);
+        result
     }
 
     /// Waits until the machine is down.
@@ -468,6 +494,7 @@ impl Machine {
         deadline: Duration,
         given_up: impl Future<Output = ()>,
     ) -> Result<Event, CallError> {
+        let began = Instant::now();
         let (sender, receiver) = oneshot::channel();
         lock(&self.shared.pending).insert(id, sender);
         let answer = async {
@@ -480,6 +507,7 @@ impl Machine {
         let result =
             tokio::time::timeout(deadline, answer).await.unwrap_or(Err(CallError::Deadline));
         lock(&self.shared.pending).remove(&id);
+        self.times.add(&self.name, times::describe(request), began);
         result
     }
 
@@ -503,12 +531,14 @@ impl Machine {
     /// Switches the machine off and waits until its process is gone. Whatever was printed until
     /// then has been classified.
     pub async fn stop(mut self) -> MachineState {
+        let began = Instant::now();
         let _ = self.orders.send(Order::Quit).await;
         let grace = Duration::from_secs(3);
         if tokio::time::timeout(grace, &mut self.task).await.is_err() {
             kill_group(self.pid);
             let _ = tokio::time::timeout(grace, &mut self.task).await;
         }
+        self.times.add(&self.name, "end of QEMU".to_owned(), began);
         self.state()
     }
 }

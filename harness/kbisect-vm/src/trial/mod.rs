@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
+use kbisect_core::boot::{Booted, Deadlines};
 use kbisect_core::evidence::Evidence;
 use kbisect_core::judge::{MachineEnd, Observation, judge};
 use kbisect_core::scenario::Check;
@@ -23,8 +24,9 @@ use kbisect_core::trial::{
 
 use tokio::task::JoinHandle;
 
-use crate::lab::{BootFiles, Lab, Wiring};
+use crate::lab::{BootFiles, Coming, Lab, Wiring};
 use crate::machine::{Machine, MachineState};
+use crate::preparation::PrepareError;
 
 /// What a running trial tells whoever watches.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,25 +68,44 @@ pub struct TrialResult {
     pub state: Vec<String>,
     /// What a crash left behind.
     pub evidence: Evidence,
-    /// Whether the peer machine, which runs a kernel that is known to work, did not boot under KVM.
-    pub kvm_suspect: bool,
+    /// What speaks against KVM, if something does.
+    pub kvm_suspect: Option<KvmSuspect>,
     /// How the candidate came up; nothing when it was not started.
     pub boot: Option<BootKind>,
+    /// How that was a boot, now or when its state was saved.
+    pub booted: Option<Booted>,
+    /// What deadlines were multiplied by.
+    pub deadlines: Option<Deadlines>,
+    /// Most memory that its machines took, in MiB.
+    pub memory_mib: Option<u64>,
+}
+
+/// What speaks against KVM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvmSuspect {
+    /// The peer machine, which runs a kernel that is known to work, did not boot.
+    PeerBoot,
+    /// QEMU ended by itself before the candidate's user space was up.
+    QemuEnded,
 }
 
 /// A trial under way.
 pub struct Trial<'a> {
     lab: &'a mut Lab,
     candidate: Option<Machine>,
-    /// Whether the candidate boots even if a state was saved.
-    cold: bool,
+    coming: Coming,
     boot: Option<BootKind>,
+    booted: Option<Booted>,
+    /// When the candidate was up; setting it up began then, beside the peer.
+    up_at: Option<Instant>,
+    /// How making the candidate's nodes ended, once it did.
+    nodes_made: Option<Result<(), PrepareError>>,
     /// The candidate's state, while it is put away.
     keeping: Option<JoinHandle<io::Result<()>>>,
     seen: Observation,
     accepted: Vec<AcceptedRefusal>,
     notes: Vec<String>,
-    kvm_suspect: bool,
+    kvm_suspect: Option<KvmSuspect>,
     /// Hop by hop, for failed checks.
     hops: Vec<String>,
     before: Vec<collect::Before>,
@@ -112,26 +133,30 @@ struct Stop;
 const CUT: &str = "a negative control: kbisect cut all wires when the checks began";
 
 impl<'a> Trial<'a> {
-    /// Boots the kernel, or, unless it is to be `cold`, goes on from its saved state, and runs the scenario up to and including the collection of evidence. The
-    /// machines still run afterwards; [`Trial::finish`] switches the candidate off and judges.
+    /// Boots the kernel, or goes on from its saved state, and runs the scenario up to and including the
+    /// collection of evidence. The machines still run afterwards; [`Trial::finish`] switches the candidate off and judges.
     pub async fn run(
         lab: &'a mut Lab,
         kernel: &BootFiles,
         directory: &'a Path,
-        cold: bool,
+        coming: Coming,
         notify: &'a mut dyn FnMut(Notice),
     ) -> Self {
         let now = Instant::now();
+        lab.times().begin(now);
         let mut trial = Self {
             lab,
             candidate: None,
-            cold,
+            coming,
             boot: None,
+            booted: None,
+            up_at: None,
+            nodes_made: None,
             keeping: None,
             seen: Observation::default(),
             accepted: Vec::new(),
             notes: Vec::new(),
-            kvm_suspect: false,
+            kvm_suspect: None,
             hops: Vec::new(),
             before: Vec::new(),
             failed: Vec::new(),
@@ -147,13 +172,17 @@ impl<'a> Trial<'a> {
             notify,
         };
         let _: Result<(), Stop> = trial.phases(kernel).await;
+        trial.late_hello().await;
         trial.still_serving();
         // Checks can end while the kernel still prints its last words.
         if let Some(candidate) = &trial.candidate {
             let timing = trial.lab.settings().timing;
             candidate.settled(timing.quiet_in_trace + 4 * timing.quiet).await;
         }
-        if trial.candidate.as_ref().is_some_and(|candidate| !candidate.is_down()) {
+        let up = |candidate: &Machine| {
+            !candidate.is_down() && candidate.look(|state| state.hello.is_some())
+        };
+        if trial.candidate.as_ref().is_some_and(up) {
             trial.begin(Phase::Collect);
             trial.collect().await;
             trial.lives_on().await;
@@ -206,6 +235,9 @@ impl<'a> Trial<'a> {
     /// Switches the candidate off and judges.
     pub async fn finish(mut self) -> TrialResult {
         self.begin(Phase::Off);
+        let machines = || self.candidate.iter().chain(self.lab.peer());
+        // Of one that is gone nothing is known, and the sum would say too little.
+        let memory_mib = machines().map(Machine::peak_mib).sum();
         self.close_services();
         let mut release = None;
         if let Some(candidate) = self.candidate.take() {
@@ -227,7 +259,8 @@ impl<'a> Trial<'a> {
         self.notes.extend(busy_host());
         self.notes.extend(recording.trouble);
         let _ = fs::remove_file(self.directory.join("candidate/initramfs"));
-        self.close_phase();
+        self.close_phase(Instant::now());
+        self.keep_times();
         TrialResult {
             verdict,
             observation: self.seen,
@@ -243,6 +276,18 @@ impl<'a> Trial<'a> {
             evidence: self.evidence,
             kvm_suspect: self.kvm_suspect,
             boot: self.boot,
+            booted: self.booted,
+            deadlines: Some(self.lab.timing().deadlines()),
+            memory_mib,
+        }
+    }
+
+    /// Writes who waited for whom.
+    fn keep_times(&mut self) {
+        let path = self.directory.join("times.json");
+        let text = serde_json::to_vec(&self.lab.times().end()).unwrap_or_default();
+        if let Err(error) = fs::write(&path, text) {
+            self.notes.push(format!("cannot write {}: {error}", path.display()));
         }
     }
 
@@ -280,12 +325,22 @@ impl<'a> Trial<'a> {
         self.answers_at_end().await
     }
 
+    /// Tells a kernel that hangs while it boots from one that boots too slowly: the latter comes up a
+    /// little later.
+    async fn late_hello(&self) {
+        let Some(candidate) = &self.candidate else { return };
+        if self.seen.boot_timeout.is_some() && !candidate.is_down() {
+            let _ = candidate.hello(self.lab.timing().boot / 4).await;
+        }
+    }
+
     fn begin(&mut self, phase: Phase) {
-        self.close_phase();
+        let now = self.up_at.take().unwrap_or_else(Instant::now);
+        self.close_phase(now);
         if phase <= Phase::Checks {
             self.seen.phase = phase;
         }
-        self.phase_began = Instant::now();
+        self.phase_began = now;
         if let Some(candidate) = &self.candidate {
             candidate.set_phase(phase);
         }
@@ -293,8 +348,8 @@ impl<'a> Trial<'a> {
         (self.notify)(Notice::Phase(phase));
     }
 
-    fn close_phase(&mut self) {
-        let seconds = self.phase_began.elapsed().as_secs_f64();
+    fn close_phase(&mut self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.phase_began).as_secs_f64();
         // The phase that is open is the last one that was entered.
         let open = Phase::ALL
             .iter()

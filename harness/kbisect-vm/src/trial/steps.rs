@@ -1,20 +1,22 @@
 //! Boot, nodes and steps of a trial.
 
+use std::cell::Cell;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kbisect_core::judge::{
     CommandEnd, Failed, MachineEnd, Refused, Unprepared, accepts, fault_of_node, fault_of_step,
     line_of, sought, text_of,
 };
 use kbisect_core::scenario::{Action, Step};
-use kbisect_core::trial::{AcceptedRefusal, BootKind};
+use kbisect_core::trial::AcceptedRefusal;
 use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Feature, Request};
 
-use super::{Notice, Stop, Trial, describe_end, with_source};
+use super::{KvmSuspect, Notice, Stop, Trial, describe_end, with_source};
 use crate::accel::Accelerator;
-use crate::lab::{BootFiles, LabError, PrepareError};
+use crate::lab::{BootFiles, LabError};
 use crate::machine::{CallError, Machine};
+use crate::preparation::PrepareError;
 
 impl Trial<'_> {
     /// Boots the candidate while the peer is made ready.
@@ -26,34 +28,55 @@ impl Trial<'_> {
             return Err(self.infra(format!("cannot write {}: {error}", wires.display())));
         }
         let directory = self.directory.join("candidate");
-        let boot = self.lab.patience(self.lab.settings().timing.boot);
-        let mut cold = self.cold;
-        let (candidate, rise) = match self.lab.start_candidate(kernel, &directory, cold) {
+        let boot = self.lab.timing().boot;
+        let mut coming = self.coming;
+        let (mut candidate, rise) = match self.lab.start_candidate(kernel, &directory, coming) {
             Ok(started) => started,
             Err(error) => return Err(self.infra(with_source(&error))),
         };
-        let deadline = candidate.started() + boot;
+        let started = candidate.started();
+        let deadline = Cell::new(started + boot);
+        let preparation = self.lab.preparation(&self.lab.plan().candidate.nodes);
         // Both machines come up at the same time.
         let beside = async {
             let peer = self.lab.ready_peer().await;
+            self.lab.wires().open();
+            // What the peer took says how long the candidate may take.
+            deadline.set(started + self.lab.timing().boot);
             let early = if peer.is_ok() { self.early().await } else { Ok(()) };
             (peer, early)
         };
-        let (mut risen, (peer, early)) = tokio::join!(rise.up(&candidate, deadline), beside);
+        // So are their nodes made.
+        let up = async {
+            let risen = rise.up(&candidate, &deadline).await;
+            let at = Instant::now();
+            let made = match risen.result {
+                Ok(()) if risen.ours.is_none() => Some(preparation.send(&candidate).await),
+                _ => None,
+            };
+            (risen, made, at)
+        };
+        let ((mut risen, made, at), (peer, early)) = tokio::join!(up, beside);
+        self.up_at = Some(at);
+        self.nodes_made = made;
         self.notes.extend(risen.note.take());
-        if risen.boot == BootKind::Restored && risen.result.is_err() {
+        while risen.result.is_err() && risen.ours.is_none() {
+            let Some(next) = self.lab.next_try(kernel, coming, risen.boot) else { break };
+            coming = next;
             candidate.stop().await;
-            cold = true;
-            let (candidate, rise) = match self.lab.start_candidate(kernel, &directory, cold) {
+            let (again, rise) = match self.lab.start_candidate(kernel, &directory, coming) {
                 Ok(started) => started,
                 Err(error) => return Err(self.infra(with_source(&error))),
             };
-            risen = rise.up(&candidate, candidate.started() + boot).await;
-            self.candidate = Some(candidate);
-        } else {
-            self.candidate = Some(candidate);
+            candidate = again;
+            deadline.set(candidate.started() + self.lab.timing().boot);
+            risen = rise.up(&candidate, &deadline).await;
+            self.up_at = Some(Instant::now());
+            self.notes.extend(risen.note.take());
         }
+        self.candidate = Some(candidate);
         self.boot = Some(risen.boot);
+        self.booted = Some(self.lab.booted(kernel, coming));
         self.keeping = risen.keeping;
         if let Some(why) = risen.ours {
             return Err(self.infra(why));
@@ -67,8 +90,9 @@ impl Trial<'_> {
         }
         // A peer that does not come up is named first: the candidate was given no chance.
         if let Err(error) = peer {
-            self.kvm_suspect |=
-                matches!(error, LabError::PeerBoot { accelerator: Accelerator::Kvm, .. });
+            if matches!(error, LabError::PeerBoot { accelerator: Accelerator::Kvm, .. }) {
+                self.kvm_suspect = Some(KvmSuspect::PeerBoot);
+            }
             self.seen.hello = booted.is_ok();
             if let LabError::Node(unprepared) = &error {
                 self.suspect_node(unprepared);
@@ -82,10 +106,18 @@ impl Trial<'_> {
                 early
             }
             Err(CallError::Deadline) => {
-                self.seen.boot_timeout = true;
+                self.seen.boot_timeout =
+                    Some(deadline.get().duration_since(candidate.started()).as_secs() as u32);
                 Err(Stop)
             }
-            Err(CallError::Down) => Err(Stop),
+            Err(CallError::Down) => {
+                let ended =
+                    candidate.look(|state| matches!(state.end, Some(MachineEnd::QemuEnded(_))));
+                if ended && self.lab.settings().accelerator == Accelerator::Kvm {
+                    self.kvm_suspect = Some(KvmSuspect::QemuEnded);
+                }
+                Err(Stop)
+            }
         }
     }
 
@@ -114,7 +146,11 @@ impl Trial<'_> {
     pub(super) async fn make_nodes(&mut self) -> Result<(), Stop> {
         (self.notify)(Notice::Doing("nodes and addresses".to_owned()));
         let Some(candidate) = &self.candidate else { return Err(Stop) };
-        match self.lab.prepare(candidate, &self.lab.plan().candidate.nodes).await {
+        let made = match self.nodes_made.take() {
+            Some(made) => made,
+            None => self.lab.preparation(&self.lab.plan().candidate.nodes).send(candidate).await,
+        };
+        match made {
             Ok(()) => Ok(()),
             // What the candidate refuses may be a missing feature; what it says is the evidence.
             Err(_) if candidate.is_down() => Err(Stop),

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kbisect_core::boot::BootWay;
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{SymptomKind, Verdict};
 use kbisect_vm::accel::Accelerator;
-use kbisect_vm::lab::{BootFiles, LabSettings, Wiring};
+use kbisect_vm::lab::{BootFiles, BootPolicy, Coming, LabSettings, Wiring};
 use kbisect_vm::network::Placement;
 use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::{Interrupt, Session, SessionError};
 use kbisect_vm::states::{self, States};
-use kbisect_vm::timing::Timing;
+use kbisect_vm::timing::{Speed, Timing};
 use kbisect_vm::trial::{Notice, TrialResult};
 
 /// A step that loads rules, a service on each side, a check of payload and one that the node lives.
@@ -55,13 +56,16 @@ alive = true
 "#;
 
 /// Limits that are reached within a test's patience. Answers of the stand-in take milliseconds.
-const TIMING: Timing = Timing {
-    boot: Duration::from_secs(5),
-    answer: Duration::from_secs(3),
-    quiet: Duration::from_millis(300),
-    quiet_in_trace: Duration::from_secs(1),
-    silence: Duration::from_secs(3),
-};
+fn timing() -> Timing {
+    Timing {
+        boot: Duration::from_secs(5),
+        answer: Duration::from_secs(3),
+        quiet: Duration::from_millis(300),
+        quiet_in_trace: Duration::from_secs(1),
+        silence: Duration::from_secs(3),
+        ..Timing::new(Speed::of_probe(Duration::ZERO), 1.0)
+    }
+}
 
 /// A lab in a folder of its own.
 pub struct Bench {
@@ -129,9 +133,11 @@ impl Bench {
             scenario: Arc::new(scenario),
             placement: Placement::Split,
             directory: folder.path().join("lab"),
-            timing: TIMING,
+            timing: timing(),
             vmcore,
             wiring: Wiring::Whole,
+            boot: BootPolicy { way: BootWay::Pvh, no_pvh: None, crypto_tests: false },
+            preload: false,
             states: None,
         };
         let interrupt = Interrupt::default();
@@ -160,11 +166,11 @@ impl Bench {
         let folder = self.trial_folder();
         std::fs::create_dir(&folder).unwrap();
         let kernel = kernel(self.folder.path(), &format!("candidate-{}", self.trials), script);
-        self.trial_of(&kernel, &folder, false)
+        self.trial_of(&kernel, &folder, Coming::Any)
     }
 
-    /// Runs another trial of the same candidate; a `cold` one boots in any case.
-    pub fn again(&mut self, name: &str, script: &str, cold: bool) -> TrialResult {
+    /// Runs another trial of the same candidate.
+    pub fn again(&mut self, name: &str, script: &str, coming: Coming) -> TrialResult {
         self.trials += 1;
         let folder = self.trial_folder();
         std::fs::create_dir(&folder).unwrap();
@@ -174,18 +180,30 @@ impl Bench {
             true => boot_files(path),
             false => kernel(self.folder.path(), name, script),
         };
-        self.trial_of(&kernel, &folder, cold).unwrap()
+        self.trial_of(&kernel, &folder, coming).unwrap()
+    }
+
+    /// Runs a trial of a kernel that plays one script when it is booted by its PVH entry, and another
+    /// when it is booted as it is shipped.
+    pub fn unpacked(&mut self, unpacked: &str, packed: &str, coming: Coming) -> TrialResult {
+        self.trials += 1;
+        let folder = self.trial_folder();
+        std::fs::create_dir(&folder).unwrap();
+        let vmlinux = kernel(self.folder.path(), "vmlinux", unpacked).vmlinuz;
+        let packed = kernel(self.folder.path(), "vmlinuz", packed);
+        let kernel = BootFiles { unpacked: Ok(vmlinux), ..packed };
+        self.trial_of(&kernel, &folder, coming).unwrap()
     }
 
     fn trial_of(
         &mut self,
         kernel: &BootFiles,
         folder: &Path,
-        cold: bool,
+        coming: Coming,
     ) -> Result<TrialResult, SessionError> {
         let mut notices = Vec::new();
         let mut tell = |notice| notices.push(notice);
-        let result = self.session.trial(kernel, folder, cold, None, &mut tell);
+        let result = self.session.trial(kernel, folder, coming, None, &mut tell);
         self.notices = notices;
         result
     }
@@ -228,7 +246,8 @@ fn kernel(folder: &Path, name: &str, script: &str) -> BootFiles {
 }
 
 fn boot_files(vmlinuz: PathBuf) -> BootFiles {
-    BootFiles { vmlinuz, boot_modules: None, modules: None, cmdline: Vec::new() }
+    let unpacked = Err("a script has nothing to unpack".to_owned());
+    BootFiles { vmlinuz, unpacked, boot_modules: None, modules: None, cmdline: Vec::new() }
 }
 
 /// Reads a process id that a stand-in writes; waits until it is there.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use kbisect_core::trial::{BootKind, SymptomKind, Verdict};
+use kbisect_vm::lab::Coming;
 
 use crate::bench::Bench;
 
@@ -18,9 +19,9 @@ fn states(bench: &Bench) -> Vec<PathBuf> {
 #[test]
 fn a_kernel_boots_once() {
     let mut bench = Bench::saving(|_| String::new());
-    let first = bench.again("kernel", "", false);
+    let first = bench.again("kernel", "", Coming::Any);
     assert_eq!((first.verdict, first.boot), (Verdict::Good, COLD));
-    let second = bench.again("kernel", "", false);
+    let second = bench.again("kernel", "", Coming::Any);
     assert_eq!((second.verdict, second.boot), (Verdict::Good, RESTORED));
     assert_eq!(second.release.as_deref(), Some("6.12.0-fake"), "the saved guest's own word");
     let console = bench.console();
@@ -31,18 +32,18 @@ fn a_kernel_boots_once() {
     let arguments =
         std::fs::read_to_string(bench.trial_folder().join("candidate/qemu.cmdline")).unwrap();
     assert!(arguments.contains("-incoming\ndefer\n"), "{arguments}");
-    let other = bench.again("another kernel", "", false);
+    let other = bench.again("another kernel", "", Coming::Any);
     assert_eq!(other.boot, COLD);
-    let asked = bench.again("kernel", "", true);
+    let asked = bench.again("kernel", "", Coming::Cold);
     assert_eq!((asked.verdict, asked.boot), (Verdict::Good, COLD));
 }
 
 #[test]
 fn a_peer_goes_on_from_its_state_in_a_later_lab() {
     let mut bench = Bench::saving(|_| String::new());
-    assert_eq!(bench.again("kernel", "", false).verdict, Verdict::Good);
+    assert_eq!(bench.again("kernel", "", Coming::Any).verdict, Verdict::Good);
     bench.renew();
-    assert_eq!(bench.again("kernel", "", false).verdict, Verdict::Good);
+    assert_eq!(bench.again("kernel", "", Coming::Any).verdict, Verdict::Good);
     let arguments = std::fs::read_to_string(bench.file("lab/peer-1/qemu.cmdline")).unwrap();
     assert!(arguments.contains("-incoming"), "{arguments}");
 }
@@ -63,7 +64,7 @@ fn a_failure_is_one_however_the_kernel_came_up() {
     ] {
         let mut seen = Vec::new();
         for boot in [COLD, RESTORED] {
-            let result = bench.again(name, script, false);
+            let result = bench.again(name, script, Coming::Any);
             assert_eq!(result.boot, boot, "{name}");
             let symptom = result.verdict.symptom().cloned();
             seen.push(symptom.unwrap_or_else(|| panic!("{name}: {}", result.verdict)));
@@ -78,7 +79,7 @@ fn a_kernel_that_complains_while_it_boots_is_seen_to_do_so_each_time() {
     let mut bench = Bench::saving(|_| String::new());
     let script = "at start\n warning init_fake\n delay 600\n boot 6.12.57-fake\n";
     for _ in 0..2 {
-        let result = bench.again("kernel", script, false);
+        let result = bench.again("kernel", script, Coming::Any);
         assert_eq!(result.boot, COLD);
         assert_eq!(result.observation.reports.len(), 1, "{}", bench.console());
     }
@@ -87,7 +88,7 @@ fn a_kernel_that_complains_while_it_boots_is_seen_to_do_so_each_time() {
 #[test]
 fn a_state_that_nothing_comes_of_is_thrown_away_and_the_kernel_boots() {
     let mut bench = Bench::saving(|_| String::new());
-    assert_eq!(bench.again("kernel", "", false).boot, COLD);
+    assert_eq!(bench.again("kernel", "", Coming::Any).boot, COLD);
     for state in states(&bench) {
         // Whole by its check sum, but nothing that this QEMU reads.
         let about = std::fs::read_to_string(state.join("about.json")).unwrap();
@@ -97,20 +98,20 @@ fn a_state_that_nothing_comes_of_is_thrown_away_and_the_kernel_boots() {
         about["crc32"] = crc32fast::hash(b"other").into();
         std::fs::write(state.join("about.json"), about.to_string()).unwrap();
     }
-    let result = bench.again("kernel", "", false);
+    let result = bench.again("kernel", "", Coming::Any);
     assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
     assert!(result.notes.iter().any(|note| note.contains("thrown away")), "{:?}", result.notes);
-    assert_eq!(bench.again("kernel", "", false).boot, RESTORED, "saved again");
+    assert_eq!(bench.again("kernel", "", Coming::Any).boot, RESTORED, "saved again");
 }
 
 #[test]
 fn a_damaged_state_is_not_gone_on_from() {
     let mut bench = Bench::saving(|_| String::new());
-    assert_eq!(bench.again("kernel", "", false).boot, COLD);
+    assert_eq!(bench.again("kernel", "", Coming::Any).boot, COLD);
     for state in states(&bench) {
         std::fs::write(state.join("state"), b"cut").unwrap();
     }
-    let result = bench.again("kernel", "", false);
+    let result = bench.again("kernel", "", Coming::Any);
     assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
 }
 
@@ -118,12 +119,12 @@ fn a_damaged_state_is_not_gone_on_from() {
 fn a_restored_guest_that_does_not_wake_boots() {
     let mut bench = Bench::saving(|_| String::new());
     let script = "at wake\n only-restored\n reply failed no such interface\n";
-    assert_eq!(bench.again("kernel", script, false).boot, COLD);
-    let result = bench.again("kernel", script, false);
+    assert_eq!(bench.again("kernel", script, Coming::Any).boot, COLD);
+    let result = bench.again("kernel", script, Coming::Any);
     assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
     let script = "at restored\n panic resume_fake\n exit 0\n";
-    assert_eq!(bench.again("other", script, false).boot, COLD);
-    let result = bench.again("other", script, false);
+    assert_eq!(bench.again("other", script, Coming::Any).boot, COLD);
+    let result = bench.again("other", script, Coming::Any);
     assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD), "not the kernel's fault");
 }
 
@@ -140,7 +141,7 @@ fn what_cannot_be_saved_is_told_and_changes_nothing() {
     let mut bench = Bench::saving(|_| String::new());
     let script = "at start\n save-fails no space left\n boot 6.12.57-fake\n";
     for _ in 0..2 {
-        let result = bench.again("kernel", script, false);
+        let result = bench.again("kernel", script, Coming::Any);
         assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
         assert!(
             result.notes.iter().any(|note| note.contains("was not saved")),
@@ -157,9 +158,9 @@ fn each_awakening_brings_time_and_randomness_of_its_own() {
     let mut bench = Bench::saving(|_| String::new());
     let once = bench.file("once");
     let script = format!("at wake\n first-time {}\n", once.display());
-    assert_eq!(bench.again("kernel", &script, false).boot, COLD);
+    assert_eq!(bench.again("kernel", &script, Coming::Any).boot, COLD);
     assert!(once.exists());
     std::fs::remove_file(&once).unwrap();
-    assert_eq!(bench.again("kernel", &script, false).boot, RESTORED);
+    assert_eq!(bench.again("kernel", &script, Coming::Any).boot, RESTORED);
     assert!(once.exists(), "a restored guest is woken, too");
 }

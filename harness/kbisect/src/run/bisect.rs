@@ -118,6 +118,7 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
         qemu: args.qemu.clone(),
         image: args.image.clone(),
         cold: plan.options.cold,
+        ..MachineArgs::from(plan.options.machine)
     };
     let placement = match plan.environment.placement.as_str() {
         "single" => cli::Placement::Single,

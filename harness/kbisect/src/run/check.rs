@@ -60,6 +60,7 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
             None => None,
         },
         cold: args.machine.cold,
+        machine: context.choices,
     };
     let mut log = GateLog::create(&folder)?;
     log.append(GateEvent::Began {
@@ -121,6 +122,7 @@ pub(super) fn resume_check(
         qemu: args.qemu.clone(),
         image: args.image.clone(),
         cold: options.cold,
+        ..MachineArgs::from(options.machine)
     };
     let placement = match environment.placement.as_str() {
         "single" => cli::Placement::Single,

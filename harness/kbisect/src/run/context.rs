@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kbisect_core::boot::MachineChoices;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::Environment;
 use kbisect_core::scenario::ImageNeeds;
 use kbisect_kernels::{Candidate, Catalog, Progress, ReadyKernel, Settings, Source, Store};
-use kbisect_vm::accel::{self, Accelerator, Probe};
+use kbisect_vm::accel::{self, Probe, Wish};
 use kbisect_vm::image::{self, Image, ImageProgress};
 use kbisect_vm::lab::Wiring;
 use kbisect_vm::network::Placement;
@@ -16,7 +17,6 @@ use kbisect_vm::session::Interrupt;
 use kbisect_vm::states::{self, States};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::going_on::ASKED_FOR;
 use crate::cli::{self, AccelChoice, EvidenceArgs, Global, MachineArgs};
 use crate::errors;
 use crate::settings::global::{image_sources, run_folder};
@@ -65,6 +65,10 @@ pub struct Context {
     pub wiring: Wiring,
     /// Where states of machines are kept; nothing when kernels are to boot in every trial.
     pub states: Option<States>,
+    /// What was chosen of how machines run.
+    pub choices: MachineChoices,
+    /// Whether saved states are to have the scenario's modules loaded.
+    pub preload: bool,
 }
 
 impl Base {
@@ -163,26 +167,21 @@ fn listen(ui: &Ui) -> anyhow::Result<Interrupt> {
 /// QEMU missing, too old, or KVM asked for and not usable.
 pub fn machines(base: &Base, args: &MachineArgs) -> anyhow::Result<(Qemu, Probe)> {
     let qemu = Qemu::find(args.qemu.as_deref())?;
-    let forced = |accelerator, reason: Option<&str>| Probe {
-        accelerator,
-        reason: reason.map(str::to_owned),
+    let wish = match args.accel {
+        AccelChoice::Auto => Wish::Auto,
+        AccelChoice::Tcg => Wish::Tcg,
+        AccelChoice::Kvm => Wish::AutoAgain,
     };
-    let probe = match args.accel {
-        AccelChoice::Auto => accel::probe(&qemu.path, &base.settings.cache_dir, false),
-        AccelChoice::Tcg => forced(Accelerator::Tcg, Some(ASKED_FOR)),
-        AccelChoice::Kvm => {
-            let found = accel::probe(&qemu.path, &base.settings.cache_dir, true);
-            if let Some(reason) = found.reason {
-                return Err(errors::infrastructure(
-                    format!("KVM is not usable: {reason}"),
-                    "leave --accel out to use emulation, or see `kbisect doctor`",
-                ));
-            }
-            found
+    let probe = accel::probe(&qemu.path, &base.settings.cache_dir, wish);
+    match &probe.no_kvm {
+        Some(why) if args.accel == AccelChoice::Kvm => {
+            return Err(errors::infrastructure(
+                format!("KVM is not usable: {why}"),
+                format!("{}; without --accel, emulation is used", why.hint()),
+            ));
         }
-    };
-    if let (Accelerator::Tcg, Some(reason)) = (probe.accelerator, &probe.reason) {
-        base.ui.note(&format!("machines are emulated (TCG): {reason}"));
+        Some(why) => base.ui.note(&format!("machines are emulated (TCG): {why}")),
+        None => {}
     }
     Ok((qemu, probe))
 }
@@ -251,6 +250,7 @@ impl Context {
     ) -> anyhow::Result<Self> {
         let (qemu, probe) = machines(&base, args)?;
         let image = root_image(&base, args, &loaded.scenario.image, name)?;
+        let choices = args.choices(&base.settings);
         let states =
             (!args.cold).then(|| States::new(&base.settings.cache_dir, states::DEFAULT_LIMIT));
         Ok(Self {
@@ -270,6 +270,8 @@ impl Context {
             evidence: EvidenceArgs::default(),
             wiring: Wiring::Whole,
             states,
+            choices,
+            preload: true,
         })
     }
 
@@ -297,7 +299,7 @@ impl Context {
         Environment {
             qemu: self.qemu.version.clone(),
             accelerator: self.probe.accelerator.to_string(),
-            accelerator_reason: self.probe.reason.clone(),
+            accelerator_reason: self.probe.no_kvm.as_ref().map(ToString::to_string),
             image: self.image.key.clone(),
             host: format!(
                 "{} {}",

@@ -12,6 +12,7 @@ use kbisect_core::method::{Method, Next};
 use kbisect_core::run::{RunEvent, target_symptom};
 use kbisect_core::search::{Direction, Mark, Role};
 use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_vm::lab::Coming;
 
 use super::bisect::Bisection;
 use super::files::write_json;
@@ -66,7 +67,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
     /// A search that is about to begin, or to go on.
     pub fn new(run: &'a mut Bisection<'run>, pool: &'a Pool, may_ask: bool) -> Self {
         let base = &run.context.base;
-        let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
+        let prefetch = Prefetch::start(base, run.context.choices.boot);
         Self { run, pool, prefetch, tasks: Vec::new(), failed: None, over: None, may_ask }
     }
 
@@ -224,7 +225,9 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         if let Some(worker) = task.worker {
             let kernel = self.run.plan.series[task.index].kernel.clone();
             let from = From::Candidate(Box::new(self.run.series[task.index].clone()));
-            self.pool.start(worker, Job { number: task.number, kernel, from, cold: task.cold });
+            // What confirms an answer leaves nothing out.
+            let coming = if task.cold { Coming::AsShipped } else { Coming::Any };
+            self.pool.start(worker, Job { number: task.number, kernel, from, coming });
         }
         self.tasks.push(task);
     }

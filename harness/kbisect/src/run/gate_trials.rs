@@ -11,6 +11,7 @@ use kbisect_core::trial::Verdict;
 use kbisect_core::workers::Workers;
 use kbisect_kernels::Candidate;
 use kbisect_vm::accel::Probe;
+use kbisect_vm::lab::Coming;
 
 use super::context::Context;
 use super::gate_log::GateLog;
@@ -97,12 +98,14 @@ impl<'a> Matrix<'a> {
         scenarios: Vec<Tested>,
     ) -> (Context, anyhow::Result<()>) {
         let base = &context.base;
-        let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
+        let prefetch = Prefetch::start(base, context.choices.boot);
         let all = scenarios.len() * self.rows.len();
         self.left = scenarios.iter().map(|tested| self.open(tested).len()).sum();
         if self.left < all {
             base.ui.note(&format!("{} of {all} trials are in the journal", all - self.left));
         }
+        // States that serve all scenarios, where there are several.
+        context.preload = scenarios.len() == 1;
         for tested in scenarios {
             let open = self.open(&tested);
             if open.is_empty() {
@@ -291,7 +294,7 @@ impl<'a> Matrix<'a> {
                 number,
                 kernel: candidate.kernel.clone(),
                 from: From::Candidate(Box::new(candidate)),
-                cold: false,
+                coming: Coming::Any,
             },
         );
         Task { worker, number, row, attempt }

@@ -4,20 +4,20 @@ use std::path::Path;
 
 use kbisect_core::run::{Environment, Plan, RunEvent, end_of_search, wall_seconds};
 use kbisect_kernels::Source;
+use kbisect_vm::accel::NoKvm;
 
 use super::journal::Journal;
 use crate::cli::{AccelChoice, Budget, Global, MachineArgs};
 use crate::errors;
 
-/// Why TCG is used, when the user wanted it.
-pub const ASKED_FOR: &str = "asked for on the command line";
-
 /// The accelerator for the rest of a run: emulation where the user wanted it.
 #[must_use]
 pub fn accelerator_of(environment: &Environment) -> AccelChoice {
-    match environment.accelerator_reason.as_deref() {
-        Some(ASKED_FOR) => AccelChoice::Tcg,
-        _ => AccelChoice::Auto,
+    let asked_for = NoKvm::NotWanted.to_string();
+    if environment.accelerator_reason == Some(asked_for) {
+        AccelChoice::Tcg
+    } else {
+        AccelChoice::Auto
     }
 }
 
@@ -167,7 +167,8 @@ mod tests {
             accelerator_reason: reason.map(str::to_owned),
             ..Environment::default()
         };
-        assert_eq!(accelerator_of(&environment(Some(ASKED_FOR))), AccelChoice::Tcg);
+        let wish = NoKvm::NotWanted.to_string();
+        assert_eq!(accelerator_of(&environment(Some(&wish))), AccelChoice::Tcg);
         assert_eq!(accelerator_of(&environment(Some("/dev/kvm is missing"))), AccelChoice::Auto);
         assert_eq!(accelerator_of(&environment(None)), AccelChoice::Auto);
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use kbisect_core::kernel::Kernel;
-use kbisect_kernels::{Candidate, CandidateState, Progress, ProgressItem, ReadyKernel, Source};
+use kbisect_kernels::{
+    Candidate, CandidateState, Progress, ProgressItem, ReadyKernel, Source, Store,
+};
 use kbisect_vm::lab::BootFiles;
 use kbisect_vm::session::Interrupt;
 
@@ -14,11 +16,12 @@ use crate::errors;
 /// root image is pinned to. Old enough to boot quickly, and maintained.
 const REFERENCE_SERIES: &str = "6.1";
 
-/// The files that a kernel is booted from.
+/// The files that a kernel is booted from. It is unpacked for that, once.
 #[must_use]
-pub fn boot_files(kernel: &ReadyKernel) -> BootFiles {
+pub fn boot_files(store: &Store, kernel: &ReadyKernel) -> BootFiles {
     BootFiles {
         vmlinuz: kernel.vmlinuz.clone(),
+        unpacked: store.unpacked(kernel).map_err(|error| errors::message(&error.into())),
         boot_modules: kernel.modules.as_ref().map(|tree| tree.boot_archive.clone()),
         modules: kernel.modules.as_ref().map(|tree| tree.image.clone()),
         cmdline: kernel.cmdline().to_vec(),

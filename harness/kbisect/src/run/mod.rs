@@ -17,6 +17,7 @@ mod going_on;
 mod journal;
 mod kernels;
 mod matrix;
+mod memory;
 mod one;
 mod plan;
 mod pool;

@@ -8,6 +8,7 @@ use kbisect_core::run::{RunEvent, RunResult};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_report::{Dossier, Format};
+use kbisect_vm::lab::Coming;
 use kbisect_vm::session::ShellRequest;
 
 use super::context::{Base, Context};
@@ -50,7 +51,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         .as_ref()
         .map(|node| ShellRequest { node: node.clone(), always: args.shell_on == ShellOn::Always });
     let ui = context.base.ui.clone();
-    let place = Place { number: 1, kernel: candidate.kernel.clone(), cold: false };
+    let place = Place { number: 1, kernel: candidate.kernel.clone(), coming: Coming::Any };
     let mut trials = Trials::new(&context, &folder);
     let mut trial = trials.run(&place, kernel.as_ref(), shell.as_ref(), &mut |event| {
         ui.event(&event);

@@ -62,6 +62,7 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
             workers: workers(args.workers.wish(), context),
             quick: args.doubt.quick,
             cold: args.machine.cold,
+            machine: context.choices,
             vmcore: args.trial.evidence.vmcore,
             debug_info: args.trial.evidence.debug_info,
             vmlinux: absolute(args.trial.evidence.vmlinux.as_deref()),

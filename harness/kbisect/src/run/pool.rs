@@ -15,6 +15,7 @@ use kbisect_core::run::RunEvent;
 use kbisect_core::trial::TrialRecord;
 use kbisect_kernels::Candidate;
 use kbisect_vm::accel::Probe;
+use kbisect_vm::lab::Coming;
 use kbisect_vm::session::Interrupt;
 
 use super::context::Context;
@@ -30,8 +31,8 @@ pub struct Job {
     pub kernel: Kernel,
     /// Where the kernel comes from.
     pub from: From,
-    /// Whether it boots even if its state was saved.
-    pub cold: bool,
+    /// How it comes up.
+    pub coming: Coming,
 }
 
 /// Where the kernel of a trial comes from.
@@ -178,7 +179,7 @@ fn make(
     }
     let kernel = kernel?;
     send(News::Begins);
-    let place = Place { number: job.number, kernel: job.kernel.clone(), cold: job.cold };
+    let place = Place { number: job.number, kernel: job.kernel.clone(), coming: job.coming };
     trials.run_unless_cancelled(&place, kernel.as_ref(), None, &mut |event| {
         send(News::Event(event));
         Ok(())
@@ -210,7 +211,7 @@ impl Pool {
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<TrialRecord> {
         let (kernel, from) = (kernel.clone(), From::Reference);
-        self.start(0, Job { number: 0, kernel, from, cold: false });
+        self.start(0, Job { number: 0, kernel, from, coming: Coming::Any });
         loop {
             match self.next()?.news {
                 News::Begins => {}

@@ -12,7 +12,7 @@ use kbisect_core::selftest::{
 };
 use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Verdict};
 use kbisect_kernels::ReadyKernel;
-use kbisect_vm::lab::Wiring;
+use kbisect_vm::lab::{Coming, Wiring};
 
 use super::context::{Base, Context};
 use super::files::{keep_scenario, new_run, write_json};
@@ -205,7 +205,7 @@ impl Bench {
         let folder = self.folder.join(format!("{}{suffix}", scenario.name.replace(':', "-")));
         std::fs::create_dir_all(&folder)?;
         keep_scenario(&folder, scenario)?;
-        let place = Place { number: 1, kernel: self.kernel.clone(), cold: false };
+        let place = Place { number: 1, kernel: self.kernel.clone(), coming: Coming::Any };
         let mut trials = Trials::new(context, &folder);
         let mut attempts = 0;
         let record = loop {

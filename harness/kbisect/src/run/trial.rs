@@ -2,21 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
+use kbisect_core::boot::Booted;
 use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
 use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_kernels::{ReadyKernel, Source};
-use kbisect_vm::accel::{self, Accelerator, Probe};
-use kbisect_vm::lab::{LabSettings, Wiring};
+use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
+use kbisect_vm::lab::{BootPolicy, Coming, LabSettings, Wiring};
 use kbisect_vm::session::{Interrupt, Session, SessionError, ShellRequest};
 use kbisect_vm::timing::Timing;
-use kbisect_vm::trial::{Notice, TrialResult};
+use kbisect_vm::trial::{KvmSuspect, Notice, TrialResult};
 
 use super::context::Context;
 use super::files::{now_ms, write_json};
 use super::going_on::quoted;
 use super::kernels::boot_files;
+use super::memory;
 use super::plan::INFRA_RETRIES;
 use super::preflight;
 use crate::errors;
@@ -38,8 +40,8 @@ pub struct Place {
     pub number: u32,
     /// The kernel's identity, as planned.
     pub kernel: Kernel,
-    /// Whether it boots even if its state was saved.
-    pub cold: bool,
+    /// How it comes up.
+    pub coming: Coming,
 }
 
 impl<'a> Trials<'a> {
@@ -94,7 +96,7 @@ impl<'a> Trials<'a> {
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<TrialRecord> {
         let reference = &self.context.reference;
-        let place = Place { number: 0, kernel: reference.kernel.clone(), cold: false };
+        let place = Place { number: 0, kernel: reference.kernel.clone(), coming: Coming::Any };
         let mut attempts = 0;
         loop {
             let record = self.run(&place, Ok(reference), None, tell)?;
@@ -136,6 +138,9 @@ impl<'a> Trials<'a> {
                     return Ok(None);
                 };
                 keep_config(kernel, &folder, &mut result);
+                if let Some(mib) = result.memory_mib {
+                    memory::remember(self.context, mib);
+                }
                 result
             }
         };
@@ -158,12 +163,13 @@ impl<'a> Trials<'a> {
         place: &Place,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<TrialResult>> {
-        let Place { number, cold, .. } = *place;
+        let Place { number, coming, .. } = *place;
+        let files = boot_files(&self.context.base.store, kernel);
         let mut trouble = None;
         let ui = self.context.base.ui.clone();
         let held = shell.is_some();
         let session = self.session()?;
-        let outcome = session.trial(&boot_files(kernel), folder, cold, shell, &mut |notice| {
+        let outcome = session.trial(&files, folder, coming, shell, &mut |notice| {
             let told = match notice {
                 Notice::Phase(phase) => tell(RunEvent::PhaseBegan { number, phase }),
                 Notice::Check(result) => tell(RunEvent::Checked { number, result }),
@@ -192,8 +198,8 @@ impl<'a> Trials<'a> {
             Err(SessionError::Interrupted) => return Err(errors::interrupted("interrupted", None)),
             Err(error @ SessionError::Runtime(_)) => return Err(error.into()),
         };
-        if result.kvm_suspect {
-            self.give_up_kvm(&result);
+        if let Some(suspect) = result.kvm_suspect {
+            self.look_at_kvm_again(suspect, &result);
         }
         Ok(Some(result))
     }
@@ -207,13 +213,20 @@ impl<'a> Trials<'a> {
                     qemu: context.qemu.clone(),
                     accelerator: self.probe.accelerator,
                     root: context.image.path.clone(),
-                    reference: boot_files(&context.reference),
+                    reference: boot_files(&context.base.store, &context.reference),
                     scenario: context.scenario.clone(),
                     placement: context.placement,
                     directory: self.lab.clone(),
-                    timing: Timing::default(),
+                    timing: Timing::new(self.probe.speed, context.choices.slow),
                     vmcore: context.evidence.vmcore,
                     wiring: context.wiring,
+                    boot: BootPolicy {
+                        way: context.choices.boot,
+                        no_pvh: self.probe.no_pvh.clone(),
+                        crypto_tests: context.choices.crypto_tests
+                            || context.scenario.needs_crypto_tests(),
+                    },
+                    preload: context.preload,
                     states: context.states.clone(),
                 };
                 Session::new(settings, context.base.interrupt.clone())?
@@ -223,18 +236,26 @@ impl<'a> Trials<'a> {
         Ok(self.session.insert(session))
     }
 
-    /// KVM passed the probe, but a kernel that is known to work did not boot under it.
-    fn give_up_kvm(&mut self, result: &TrialResult) {
+    /// KVM passed the probe, and may not work any more, or not for kernels.
+    fn look_at_kvm_again(&mut self, suspect: KvmSuspect, result: &TrialResult) {
         let reason = match &result.verdict {
             Verdict::Infra(reason) => reason.clone(),
             other => other.to_string(),
         };
-        self.context
-            .base
-            .ui
-            .note(&format!("KVM does not work here, going on with emulation: {reason}"));
-        let cache = &self.context.base.settings.cache_dir;
-        self.probe = accel::distrust_kvm(&self.context.qemu.path, cache, &reason);
+        let (qemu, cache) = (&self.context.qemu.path, &self.context.base.settings.cache_dir);
+        let now = accel::probe(qemu, cache, Wish::AutoAgain);
+        self.probe = match (suspect, &now.no_kvm) {
+            (_, Some(_)) => now,
+            // A kernel that is known to work did not boot.
+            (KvmSuspect::PeerBoot, None) => accel::distrust_kvm(qemu, cache, &reason),
+            (KvmSuspect::QemuEnded, None) => return,
+        };
+        if let Some(why) = &self.probe.no_kvm {
+            self.context
+                .base
+                .ui
+                .note(&format!("KVM does not work any more, going on with emulation: {why}"));
+        }
         self.session = None;
     }
 
@@ -245,6 +266,7 @@ impl<'a> Trials<'a> {
         began_ms: u64,
         result: TrialResult,
     ) -> TrialRecord {
+        let booted = result.booted;
         let reason = match &result.verdict {
             Verdict::Skip(reason) | Verdict::Infra(reason) => Some(reason.clone()),
             Verdict::Scenario(fault) => Some(fault.to_string()),
@@ -279,13 +301,16 @@ impl<'a> Trials<'a> {
             began_ms: Some(began_ms),
             directory,
             accelerator: self.probe.accelerator.to_string(),
+            memory_mib: result.memory_mib,
+            deadlines: result.deadlines,
             boot: result.boot,
+            booted: booted.clone(),
             release: result.release,
-            repeat: self.repeat(&place.kernel),
+            repeat: self.repeat(&place.kernel, booted.as_ref()),
         }
     }
 
-    fn repeat(&self, kernel: &Kernel) -> String {
+    fn repeat(&self, kernel: &Kernel, booted: Option<&Booted>) -> String {
         let context = self.context;
         let spec = kernel.name.clone().unwrap_or_else(|| kernel.package_version.to_string());
         let name = &context.scenario_name;
@@ -301,6 +326,17 @@ impl<'a> Trials<'a> {
         }
         if context.placement == kbisect_vm::network::Placement::Single {
             command += " --placement single";
+        }
+        let mut choices = context.choices;
+        if let Some(booted) = booted {
+            // Where the other way was not to be had, the same happens again by itself.
+            if booted.no_pvh.is_none() {
+                choices.boot = booted.way;
+            }
+            choices.crypto_tests = booted.crypto_tests && !context.scenario.needs_crypto_tests();
+        }
+        for word in choices.options() {
+            command += &format!(" {word}");
         }
         if self.probe.accelerator == Accelerator::Tcg
             && context.probe.accelerator == Accelerator::Kvm
@@ -366,8 +402,11 @@ fn untested(verdict: Verdict) -> TrialResult {
         counters: Vec::new(),
         state: Vec::new(),
         evidence: Evidence::default(),
-        kvm_suspect: false,
+        kvm_suspect: None,
         boot: None,
+        booted: None,
+        deadlines: None,
+        memory_mib: None,
     }
 }
 

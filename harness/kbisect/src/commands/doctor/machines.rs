@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use kbisect_core::boot::{BootWay, SpeedSource};
 use kbisect_kernels::Settings;
 use kbisect_report::{DoctorAccelerator, DoctorCheck, DoctorStatus};
-use kbisect_vm::accel::{self, Accelerator};
+use kbisect_vm::accel::{self, NoKvm, Probe, Wish};
 use kbisect_vm::qemu::Qemu;
+use kbisect_vm::timing::Timing;
 use serde_json::Value;
 
 use super::{advise, found};
@@ -19,6 +21,8 @@ const TRIAL_KVM_S: f64 = 3.0;
 const TRIAL_TCG_S: f64 = 6.0;
 /// How many of the newest runs are looked at for measured trials.
 const LOOK_BACK: usize = 20;
+/// A host that is slower than this is worth a word.
+const SLOW: f64 = 12.0;
 
 /// QEMU and KVM.
 pub fn checks(args: &DoctorArgs, settings: &Settings) -> (Vec<DoctorCheck>, DoctorAccelerator) {
@@ -35,37 +39,72 @@ pub fn checks(args: &DoctorArgs, settings: &Settings) -> (Vec<DoctorCheck>, Doct
     };
     let detail = format!("{} ({})", qemu.version, qemu.path.display());
     let mut checks = vec![found("qemu", DoctorStatus::Ok, detail)];
-    if args.machine.accel == AccelChoice::Tcg {
-        let reason = "asked for on the command line".to_owned();
-        checks.push(found("kvm", DoctorStatus::Ok, format!("not looked at: TCG {reason}")));
-        let tcg = DoctorAccelerator { accelerator: "tcg".to_owned(), reason: Some(reason) };
-        return (checks, tcg);
-    }
-    let probe = accel::probe(&qemu.path, &settings.cache_dir, args.again);
-    let wanted = args.machine.accel == AccelChoice::Kvm;
-    checks.push(match (probe.accelerator, &probe.reason) {
-        (Accelerator::Kvm, _) => found("kvm", DoctorStatus::Ok, "works: a guest was started"),
-        (Accelerator::Tcg, reason) => {
-            let reason = reason.clone().unwrap_or_else(|| "unusable".to_owned());
-            let status = if wanted { DoctorStatus::Fail } else { DoctorStatus::Warn };
-            let hint = kvm_hint(&reason);
-            advise("kvm", status, format!("{reason}; machines are emulated (TCG)"), hint)
-        }
-    });
-    let accelerator =
-        DoctorAccelerator { accelerator: probe.accelerator.to_string(), reason: probe.reason };
-    (checks, accelerator)
+    let wish = match args.machine.accel {
+        AccelChoice::Tcg => Wish::Tcg,
+        AccelChoice::Kvm => Wish::AutoAgain,
+        AccelChoice::Auto if args.again => Wish::AutoAgain,
+        AccelChoice::Auto => Wish::Auto,
+    };
+    let probe = accel::probe(&qemu.path, &settings.cache_dir, wish);
+    checks.push(kvm(&probe, args.machine.accel));
+    let choices = args.machine.choices(settings);
+    checks.push(boot(&probe, choices.boot));
+    checks.push(speed(&Timing::new(probe.speed, choices.slow)));
+    let reason = probe.no_kvm.as_ref().map(ToString::to_string);
+    (checks, DoctorAccelerator { accelerator: probe.accelerator.to_string(), reason })
 }
 
-fn kvm_hint(reason: &str) -> &'static str {
-    if reason.contains("Permission denied") {
-        "run `sudo adduser $USER kvm`, log in again, then `kbisect doctor --again`"
-    } else if reason.contains("does not exist") {
-        "switch on virtualisation in the firmware (or nested virtualisation on the host of this \
-         machine); trials work without, only slower"
-    } else {
-        "trials work without, only slower; `kbisect doctor --again` tries KVM again"
+fn kvm(probe: &Probe, choice: AccelChoice) -> DoctorCheck {
+    match &probe.no_kvm {
+        None => found("kvm", DoctorStatus::Ok, "works: a guest was started"),
+        Some(NoKvm::NotWanted) => {
+            found("kvm", DoctorStatus::Ok, format!("not looked at: TCG was {}", NoKvm::NotWanted))
+        }
+        Some(why) => {
+            let status = match choice {
+                AccelChoice::Kvm => DoctorStatus::Fail,
+                AccelChoice::Auto | AccelChoice::Tcg => DoctorStatus::Warn,
+            };
+            advise("kvm", status, format!("{why}; machines are emulated (TCG)"), why.hint())
+        }
     }
+}
+
+fn boot(probe: &Probe, wanted: BootWay) -> DoctorCheck {
+    match (wanted, &probe.no_pvh) {
+        (BootWay::BzImage, _) => {
+            found("boot", DoctorStatus::Ok, "kernels boot as they are shipped, as asked for")
+        }
+        (BootWay::Pvh, None) => {
+            found("boot", DoctorStatus::Ok, "kernels boot unpacked, by their PVH entry")
+        }
+        (BootWay::Pvh, Some(why)) => advise(
+            "boot",
+            DoctorStatus::Warn,
+            format!(
+                "kernels boot as they are shipped; by a PVH entry they would boot faster, but {why}"
+            ),
+            "install the package qemu-system-data of QEMU's own version (it has pvh.bin)",
+        ),
+    }
+}
+
+fn speed(timing: &Timing) -> DoctorCheck {
+    let known = timing.deadlines();
+    let factor = known.slowness;
+    let detail = match known.known_by {
+        SpeedSource::Assumed => "could not be measured; that of emulation is assumed".to_owned(),
+        SpeedSource::Probe | SpeedSource::Boot => format!(
+            "guests take {factor:.1} times as long as on a fast machine with KVM; a boot may take {} s",
+            timing.boot.as_secs()
+        ),
+    };
+    let status = if factor > SLOW { DoctorStatus::Warn } else { DoctorStatus::Ok };
+    if status == DoctorStatus::Ok {
+        return found("speed", status, detail);
+    }
+    let hint = "is the host busy, or itself emulated? `kbisect doctor --again` measures again";
+    advise("speed", status, detail, hint)
 }
 
 /// How long a trial takes, and how that is known.

@@ -1,0 +1,98 @@
+//! How a candidate was booted, as records tell it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// By which entry a kernel was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BootWay {
+    /// The decompressed kernel, by its PVH entry: quicker, without a random base address.
+    Pvh,
+    /// The image as it is shipped, which unpacks itself.
+    BzImage,
+}
+
+impl BootWay {
+    /// The word for it, as it is typed.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pvh => "pvh",
+            Self::BzImage => "bzimage",
+        }
+    }
+}
+
+/// What the user chose of how machines run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct MachineChoices {
+    /// Factor on every deadline.
+    pub slow: f64,
+    /// How kernels are booted where nothing speaks against it.
+    pub boot: BootWay,
+    /// Kernels test their cryptography while they boot.
+    pub crypto_tests: bool,
+}
+
+impl Default for MachineChoices {
+    fn default() -> Self {
+        Self { slow: 1.0, boot: BootWay::Pvh, crypto_tests: false }
+    }
+}
+
+impl MachineChoices {
+    /// The options that say the same on a command line.
+    #[must_use]
+    pub fn options(&self) -> Vec<String> {
+        let mut options = Vec::new();
+        if self.slow > 1.0 {
+            options.extend(["--slow".to_owned(), self.slow.to_string()]);
+        }
+        if self.boot != BootWay::Pvh {
+            options.extend(["--boot".to_owned(), self.boot.word().to_owned()]);
+        }
+        if self.crypto_tests {
+            options.push("--crypto-tests".to_owned());
+        }
+        options
+    }
+}
+
+/// How a candidate was booted, whether now or when its state was saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Booted {
+    /// By which entry.
+    pub way: BootWay,
+    /// Why not by its PVH entry, where that was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_pvh: Option<String>,
+    /// Whether the kernel tested its cryptography while it booted; `cryptomgr.notests` otherwise.
+    pub crypto_tests: bool,
+    /// Whether that is how everybody boots it: nothing was left out for a quicker boot.
+    pub as_shipped: bool,
+}
+
+/// What deadlines were multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Deadlines {
+    /// How many times longer than on a fast machine with KVM guests take here.
+    pub slowness: f64,
+    /// How that is known.
+    pub known_by: SpeedSource,
+    /// The user's own factor on top of it.
+    pub slow: f64,
+}
+
+/// How the speed of a host is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpeedSource {
+    /// A small guest that was started to find out.
+    Probe,
+    /// The boot of a kernel that is known to work.
+    Boot,
+    /// Nothing could be measured; emulation on an ordinary machine was taken.
+    Assumed,
+}
