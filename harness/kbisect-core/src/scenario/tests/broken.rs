@@ -206,7 +206,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "refusal = \"accept\"",
         "refusal = \"accepted\"",
-        "51:1: setup[0].refusal: `accepted` is not allowed here (allowed: `bad`, `accept`; did you mean `accept`?)",
+        "51:1: setup[0].refusal: `accepted` is not allowed here (allowed: `bad`, `accept`, or a table such as { accept = \"Operation not supported\" })",
     ),
     ("repeat = 3", "repeat = 0", "52:1: setup[0].repeat: must be from 1 to 10000, not 0"),
     (
