@@ -101,16 +101,16 @@ impl<'a, 'run> Dispatch<'a, 'run> {
     fn fault_of_scenario(&mut self) -> anyhow::Result<Option<ScenarioFault>> {
         let ended = || {
             self.run.journal.events().filter_map(|event| match event {
-                RunEvent::TrialEnded { record, mark, .. } => Some((record, *mark)),
+                RunEvent::TrialEnded { record, mark, .. } => Some((record.as_ref(), *mark)),
                 _ => None,
             })
         };
         let passed = ended().any(|(_, mark)| mark == Some(Mark::Good));
-        let bad = |(record, _): &(&Box<TrialRecord>, Option<Mark>)| {
+        let bad = |(record, _): &(&TrialRecord, Option<Mark>)| {
             whose(record, passed, None) == Whose::AskReference
         };
         let Some((record, _)) = ended().find(bad) else { return Ok(None) };
-        let record = record.clone();
+        let record = Box::new(record.clone());
         let tried = self.run.journal.events().find_map(|event| match event {
             RunEvent::ReferenceTried { record } => Some(record.clone()),
             _ => None,
