@@ -77,7 +77,7 @@ pub struct Booted {
 /// What deadlines were multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deadlines {
-    /// How many times longer than on an ordinary machine with KVM guests take here.
+    /// How many times longer than on a fast machine with KVM guests take here.
     pub slowness: f64,
     /// How that is known.
     pub known_by: SpeedSource,

@@ -5,18 +5,29 @@
 
 #[cfg(test)]
 mod disturbed_tests;
+mod lacks;
+mod scenario;
 mod service;
 mod time;
+mod words;
 mod wrong;
 
 use std::collections::BTreeMap;
 
 use crate::disturbed::{Cause, Gaps, Window};
+use crate::fault::ScenarioFault;
 use crate::flow::Loss;
+use crate::mark::lack_reason;
 use crate::scenario::WarningPolicy;
 use crate::trial::{CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Verdict};
 
+pub use lacks::{Sought as SoughtFeature, sought, text_of};
+pub use scenario::{
+    Failed, NodePart, Unprepared, accepts, fault_of_check, fault_of_node, fault_of_service,
+    fault_of_step,
+};
 pub use service::{ServiceDown, ServiceEnd};
+pub use words::{CommandEnd, line_of};
 pub use wrong::Wrong;
 
 use self::service::service_down;
@@ -90,6 +101,12 @@ pub struct Observation {
     pub refused: Option<Refused>,
     /// The service that failed.
     pub service: Option<ServiceDown>,
+    /// What is, or may be, wrong with the scenario.
+    pub fault: Option<ScenarioFault>,
+    /// Whether that is a node of the reference kernel that cannot be made.
+    pub fault_at_reference: bool,
+    /// Features that the kernel lacks, so that it refused what it was asked for.
+    pub lacks: Vec<String>,
     /// Checks.
     pub checks: Vec<CheckResult>,
     /// Losses that were located, with the check that they belong to.
@@ -129,6 +146,9 @@ impl Default for Observation {
             reports: Vec::new(),
             refused: None,
             service: None,
+            fault: None,
+            fault_at_reference: false,
+            lacks: Vec::new(),
             checks: Vec::new(),
             losses: Vec::new(),
             clock: None,
@@ -172,7 +192,7 @@ pub fn judge_whole(seen: &Observation, warnings: WarningPolicy) -> Judged {
             symptom.to_string()
         }
         Verdict::Skip(reason) => reason.clone(),
-        Verdict::Good | Verdict::Infra(_) => return plain(verdict),
+        Verdict::Good | Verdict::Infra(_) | Verdict::Scenario(_) => return plain(verdict),
     };
     match undecided(&seen.gaps, basis) {
         Some((why, disturbed)) => Judged {
@@ -247,6 +267,12 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> (Verdict, Basis) {
         let detail = format!("pvpanic told of it in phase {}", seen.phase);
         return plain(Verdict::Bad(symptom(SymptomKind::Panic, title, detail, None)));
     }
+    // What a program does not understand, or the reference kernel refuses on a node of its own, no
+    // kernel under test was asked for.
+    let certain = |fault: &&ScenarioFault| fault.cause.is_certain() || seen.fault_at_reference;
+    if let Some(fault) = seen.fault.as_ref().filter(certain) {
+        return plain(Verdict::Scenario(fault.clone()));
+    }
     if let Some(seconds) = seen.boot_timeout {
         return plain(Verdict::Infra(format!(
             "the boot was too slow: user space came up only after the {seconds} s that it may take here \
@@ -259,6 +285,9 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> (Verdict, Basis) {
     if let Some(verdict) = ended(seen) {
         let silent = matches!(seen.end, MachineEnd::Silent { .. });
         return (verdict, if silent { Basis::Silence(seen.silence) } else { Basis::Stands });
+    }
+    if !seen.lacks.is_empty() {
+        return plain(Verdict::Skip(lack_reason(&seen.lacks)));
     }
     match (&seen.refused, &seen.service) {
         // A step that failed because the application is gone says less than the application's end.

@@ -13,6 +13,7 @@ pub mod console;
 pub mod counters;
 pub mod disturbed;
 pub mod evidence;
+pub mod fault;
 pub mod flow;
 pub mod gate;
 pub mod import;

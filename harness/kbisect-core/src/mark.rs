@@ -122,7 +122,7 @@ fn other(matching: &Matching) -> String {
 pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> Option<Mark> {
     match record.verdict() {
         Verdict::Good => Some(Mark::Good),
-        Verdict::Infra(_) => None,
+        Verdict::Infra(_) | Verdict::Scenario(_) => None,
         Verdict::Skip(reason) => {
             let lack = lack_symptom(&reason).filter(|lack| match target {
                 Some(target) => target.compare(lack) != Match::Different,
@@ -155,7 +155,7 @@ pub fn needs_target(record: &TrialRecord) -> bool {
     match record.verdict() {
         Verdict::Bad(_) => true,
         Verdict::Skip(reason) => lack_symptom(&reason).is_some(),
-        Verdict::Good | Verdict::Infra(_) => false,
+        Verdict::Good | Verdict::Infra(_) | Verdict::Scenario(_) => false,
     }
 }
 

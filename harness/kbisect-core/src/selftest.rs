@@ -176,7 +176,7 @@ impl Variation {
 #[must_use]
 pub fn effect(default: &Variation, changed: &Verdict) -> Effect {
     match (&default.symptom, changed) {
-        (_, Verdict::Skip(_) | Verdict::Infra(_)) => Effect::NoAnswer,
+        (_, Verdict::Skip(_) | Verdict::Infra(_) | Verdict::Scenario(_)) => Effect::NoAnswer,
         (None, _) if !default.is_good() => Effect::NoAnswer,
         (None, Verdict::Good) => Effect::StaysGood,
         (None, Verdict::Bad(_)) => Effect::Breaks,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::boot::{Booted, Deadlines};
 use crate::disturbed::Disturbed;
 use crate::evidence::Evidence;
+use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 
 /// The phases of a trial, in order.
@@ -88,6 +89,14 @@ pub enum SymptomKind {
     ServiceDown,
     /// User space was not reached.
     BootFailed,
+}
+
+impl SymptomKind {
+    /// Whether a scenario that is wrong fails in this way.
+    #[must_use]
+    pub fn can_be_the_scenarios(self) -> bool {
+        matches!(self, Self::CheckFailed | Self::RulesRefused | Self::ServiceDown)
+    }
 }
 
 impl fmt::Display for SymptomKind {
@@ -260,6 +269,9 @@ impl fmt::Display for Symptom {
     }
 }
 
+/// The word for [`Verdict::Scenario`].
+const SCENARIO_ERROR: &str = "scenario-error";
+
 /// The verdict of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -271,6 +283,8 @@ pub enum Verdict {
     Skip(String),
     /// Our fault, or the host's.
     Infra(String),
+    /// The scenario's fault: no kernel can answer.
+    Scenario(ScenarioFault),
 }
 
 impl Verdict {
@@ -282,6 +296,7 @@ impl Verdict {
             Self::Bad(_) => "bad",
             Self::Skip(_) => "skip",
             Self::Infra(_) => "infra",
+            Self::Scenario(_) => SCENARIO_ERROR,
         }
     }
 
@@ -302,6 +317,7 @@ impl fmt::Display for Verdict {
             Self::Bad(symptom) => write!(f, "bad ({symptom})"),
             Self::Skip(reason) => write!(f, "skip ({reason})"),
             Self::Infra(error) => write!(f, "infra ({error})"),
+            Self::Scenario(fault) => write!(f, "{SCENARIO_ERROR} ({fault})"),
         }
     }
 }
@@ -357,6 +373,24 @@ pub struct ConsoleReport {
     pub text: String,
 }
 
+/// Something that a kernel refused, as the scenario lets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AcceptedRefusal {
+    /// The step.
+    pub step: String,
+    /// Its node.
+    pub node: String,
+    /// How it ended, and what was said.
+    pub said: String,
+}
+
+impl fmt::Display for AcceptedRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, node, said } = self;
+        write!(f, "step `{step}` on {node} was refused, which the scenario accepts: {said}")
+    }
+}
+
 /// Frames of one wire, as the harness carried them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WireCount {
@@ -389,11 +423,14 @@ pub struct TrialRecord {
     pub number: u32,
     /// The kernel.
     pub kernel: Kernel,
-    /// `good`, `bad`, `skip` or `infra`.
+    /// `good`, `bad`, `skip`, `infra` or `scenario-error`.
     pub verdict: String,
     /// Set when bad.
     pub symptom: Option<Symptom>,
-    /// Why, when skip or infra; for a bad trial that does not count, why not.
+    /// What is wrong with the scenario, when that is the verdict; what may be, when bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ScenarioFault>,
+    /// Why, when it has no answer; for a bad trial that does not count, why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The checks.
@@ -405,7 +442,10 @@ pub struct TrialRecord {
     /// Reports on the candidate's console.
     #[serde(default)]
     pub reports: Vec<ConsoleReport>,
-    /// Rules or steps that were refused and accepted as such, and other remarks.
+    /// What was refused and accepted as such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<AcceptedRefusal>,
+    /// Remarks.
     #[serde(default)]
     pub notes: Vec<String>,
     /// Frames per wire and direction.
@@ -433,6 +473,9 @@ pub struct TrialRecord {
     pub directory: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
+    /// Most memory of the host that its machines took, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
     /// What deadlines were multiplied by; absent when nothing ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadlines: Option<Deadlines>,
@@ -457,11 +500,23 @@ impl TrialRecord {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let reason = || self.reason.clone().unwrap_or_default();
+        if let (SCENARIO_ERROR, Some(fault)) = (self.verdict.as_str(), &self.fault) {
+            return Verdict::Scenario(fault.clone());
+        }
         match (self.verdict.as_str(), &self.symptom) {
             ("good", _) => Verdict::Good,
             ("bad", Some(symptom)) => Verdict::Bad(symptom.clone()),
             ("skip", _) => Verdict::Skip(reason()),
             _ => Verdict::Infra(reason()),
+        }
+    }
+
+    /// Takes what may be the scenario's fault for its fault: the failure says nothing of the kernel.
+    pub fn blame_scenario(&mut self) {
+        if let Some(fault) = &self.fault {
+            SCENARIO_ERROR.clone_into(&mut self.verdict);
+            self.reason = Some(fault.to_string());
+            self.symptom = None;
         }
     }
 }

@@ -70,6 +70,8 @@ pub struct Need {
     pub memory_mib: u64,
     /// Machines.
     pub machines: u32,
+    /// Memory of the host that such a trial took at most, in MiB, when one was measured.
+    pub measured_mib: Option<u64>,
 }
 
 /// How many workers there are, and what the user should know of it.
@@ -116,14 +118,17 @@ impl Need {
             largest: need.largest.max(machine.cpus),
             memory_mib: need.memory_mib + u64::from(machine.memory_mib),
             machines: need.machines + 1,
+            measured_mib: None,
         })
     }
 
-    /// Memory of the host that one trial takes, in MiB.
+    /// Memory of the host that one trial takes, in MiB: what was measured and some more, at most all that
+    /// its machines have.
     #[must_use]
     pub fn host_mib(&self, emulated: bool) -> u64 {
         let overhead = if emulated { OVERHEAD_TCG } else { OVERHEAD_KVM };
-        self.memory_mib + overhead * u64::from(self.machines)
+        let all = self.memory_mib + overhead * u64::from(self.machines);
+        self.measured_mib.map_or(all, |mib| (mib + mib / 4).min(all))
     }
 }
 
@@ -187,6 +192,19 @@ mod tests {
 
     fn count(count: u32) -> Workers {
         Workers::Count(NonZeroU32::new(count).unwrap())
+    }
+
+    #[test]
+    fn what_guests_really_took_counts_where_it_is_known() {
+        let machine = MachineOptions::default();
+        let need = Need::of([&machine, &machine]);
+        let host = Host { cpus: 16, available_mib: Some(4000), emulated: true };
+        assert_eq!(decide(Workers::Auto, host, need).count, 2);
+        let measured = Need { measured_mib: Some(400), ..need };
+        assert_eq!(measured.host_mib(true), 500);
+        assert_eq!(decide(Workers::Auto, host, measured).count, 6);
+        let more = Need { measured_mib: Some(9000), ..need };
+        assert_eq!(more.host_mib(true), need.host_mib(true), "never more than its machines have");
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub fn event_of(request: &Request) -> (When, String) {
         }
         Request::Http { node, probe, .. } => (When::Http, format!("{node}: {}", probe.path)),
         Request::Wake { .. } => (When::Wake, String::new()),
+        Request::Lacks { features, .. } => {
+            let names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
+            (When::Lacks, names.join(" "))
+        }
         Request::Reset { .. } => (When::Reset, String::new()),
         Request::PowerOff => (When::PowerOff, String::new()),
         // Nobody has a terminal here.
@@ -51,6 +55,7 @@ pub fn id_of(request: &Request) -> u32 {
         | Request::Http { id, .. }
         | Request::Dns { id, .. }
         | Request::Read { id, .. }
+        | Request::Lacks { id, .. }
         | Request::Reset { id }
         | Request::Ping { id }
         | Request::Shell { id, .. }
@@ -66,6 +71,12 @@ pub fn answer(request: &Request, reply: Option<&Reply>) -> Option<Event> {
     let id = id_of(request);
     match (reply, request) {
         (Some(Reply::Nothing), _) | (None, Request::PowerOff) => None,
+        (Some(Reply::Unprepared { part, command, said }), Request::Prepare { nodes, .. }) => {
+            let node = nodes.first().map(|node| node.name.clone()).unwrap_or_default();
+            let (part, command, said) = (*part, command.clone(), said.clone());
+            Some(Event::NotPrepared { id, node, part, command, said })
+        }
+        (Some(Reply::Lacking(names)), _) => Some(Event::Lacking { id, names: names.clone() }),
         (Some(Reply::Failed(error)), _) => Some(Event::Failed { id, error: error.clone() }),
         // No request of a trial is answered by this.
         (Some(Reply::Nonsense), _) => Some(Event::Ready { id }),
@@ -77,6 +88,7 @@ pub fn answer(request: &Request, reply: Option<&Reply>) -> Option<Event> {
         (Some(Reply::TimedOut), _) => Some(exited(id, Exit::TimedOut, "", "")),
         (None, Request::Exec { .. }) => Some(exited(id, Exit::Status(0), "", "")),
         (None, Request::Serve { .. }) => Some(Event::Ready { id }),
+        (None, Request::Lacks { .. }) => Some(Event::Lacking { id, names: Vec::new() }),
         (None, Request::Read { .. }) => Some(Event::Contents { id, files: Vec::new() }),
         (reply, Request::Http { probe, .. }) => {
             Some(Event::HttpDone { id, attempts: attempts(probe, reply) })

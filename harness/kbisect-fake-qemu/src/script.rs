@@ -20,6 +20,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kbisect_proto::Part;
+
 /// What begins a script inside a kernel image.
 pub const MARK: &str = "#!kbisect-fake-qemu";
 
@@ -44,6 +46,8 @@ pub enum When {
     Http,
     /// `Ping`.
     Ping,
+    /// `Lacks`.
+    Lacks,
     /// `Reset`.
     Reset,
     /// `PowerOff`.
@@ -213,6 +217,17 @@ pub enum Reply {
     Output(String),
     /// The request failed.
     Failed(String),
+    /// The first node could not be made.
+    Unprepared {
+        /// What of it.
+        part: Part,
+        /// The command at fault.
+        command: String,
+        /// What was said.
+        said: String,
+    },
+    /// The kernel lacks these features.
+    Lacking(Vec<String>),
     /// The program was killed at its deadline.
     TimedOut,
     /// The service ended with a status before it was ready.
@@ -310,6 +325,7 @@ fn when_of(word: &str) -> Option<When> {
         "serve" => When::Serve,
         "http" => When::Http,
         "ping" => When::Ping,
+        "lacks" => When::Lacks,
         "reset" => When::Reset,
         "power-off" => When::PowerOff,
         _ => return None,
@@ -407,6 +423,19 @@ fn reply_of(text: &str) -> Option<Reply> {
         }
         "output" => Reply::Output(rest.to_owned()),
         "failed" => Reply::Failed(rest.to_owned()),
+        // PART COMMAND: WORDS
+        "unprepared" => {
+            let (part, rest) = rest.split_once(' ')?;
+            let (command, said) = rest.split_once(": ")?;
+            let part = match part {
+                "devices" => Part::Devices,
+                "unknown-sysctl" => Part::UnknownSysctl,
+                "network" => Part::Network,
+                _ => return None,
+            };
+            Reply::Unprepared { part, command: command.to_owned(), said: said.to_owned() }
+        }
+        "lacking" => Reply::Lacking(rest.split_whitespace().map(str::to_owned).collect()),
         "timed-out" => Reply::TimedOut,
         "ended" => Reply::Ended(rest.parse().ok()?),
         "body" => Reply::Body(rest.parse().ok()?),

@@ -1,6 +1,6 @@
 //! The agent: reads requests from the guest channel, a thread for each that takes time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use kbisect_proto::frame::{Decoder, encode};
 use kbisect_proto::{Event, NodeSetup, PORT_NAME, PROTOCOL, Request, RequestId};
 
 use crate::boot::{Booted, load_by_name, power_off};
-use crate::node::{Node, merge_files};
+use crate::node::{Node, Unmade, merge_files};
 use crate::service::Service;
 use crate::shell::Terminals;
-use crate::{dns, exec, http, wake, watchdog};
+use crate::{dns, exec, http, offers, wake, watchdog};
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -42,6 +42,8 @@ impl Outbox {
 struct State {
     nodes: BTreeMap<String, Arc<Node>>,
     files: BTreeMap<String, Vec<u8>>,
+    /// Modules that were loaded by name.
+    loaded: BTreeSet<PathBuf>,
     /// Whether the machine is one of its own; until then nothing but answers is sent.
     awake: bool,
 }
@@ -110,12 +112,15 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
         }
         Request::Prepare { id, modules, nodes, files } => {
             merge_files(&mut state.files, files);
-            load_by_name(&modules);
-            answer(outbox, id, prepare(state, &nodes));
+            load_by_name(&modules, &mut state.loaded);
+            outbox.send(&prepare(state, id, &nodes));
         }
         Request::Files { id, files } => {
             merge_files(&mut state.files, files);
             answer(outbox, id, Ok(()));
+        }
+        Request::Lacks { id, features } => {
+            outbox.send(&Event::Lacking { id, names: offers::lacking(&features) });
         }
         Request::Reset { id } => answer(outbox, id, reset(state)),
         Request::Ping { id } => answer(outbox, id, Ok(())),
@@ -178,12 +183,17 @@ fn answer(outbox: &Outbox, id: RequestId, result: Result<(), String>) {
     });
 }
 
-fn prepare(state: &mut State, setups: &[NodeSetup]) -> Result<(), String> {
+fn prepare(state: &mut State, id: RequestId, setups: &[NodeSetup]) -> Event {
     for setup in setups {
-        let node = Node::make(setup, &state.files)?;
-        state.nodes.insert(setup.name.clone(), Arc::new(node));
+        match Node::make(setup, &state.files) {
+            Ok(node) => state.nodes.insert(setup.name.clone(), Arc::new(node)),
+            Err(Unmade { part, command, said }) => {
+                let node = setup.name.clone();
+                return Event::NotPrepared { id, node, part, command, said };
+            }
+        };
     }
-    Ok(())
+    Event::Done { id }
 }
 
 /// Takes the nodes apart. A thread that still serves a request may hold a node for a while: it holds

@@ -1,7 +1,8 @@
 //! PID 1: from the first instruction of user space to the agent, then reaping.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
@@ -97,8 +98,9 @@ fn insert(path: &Path) -> Result<(), String> {
 
 /// Loads modules by name with their dependencies, from the module image. What does not exist or does
 /// not load shows where it is needed. Without `modprobe`, whose start alone costs as much as all
-/// this under emulation.
-pub fn load_by_name(names: &[String]) {
+/// this under emulation. Each module once: the kernel would check its signature before it says that
+/// it has it.
+pub fn load_by_name(names: &[String], loaded: &mut BTreeSet<PathBuf>) {
     let tree = Path::new(MODULES);
     let text = fs::read_to_string(tree.join("modules.dep")).unwrap_or_default();
     for name in names {
@@ -111,7 +113,10 @@ pub fn load_by_name(names: &[String]) {
         });
         let Some((path, dependencies)) = line else { continue };
         for path in dependencies.split_whitespace().rev().chain([path]) {
-            let _ = insert(&tree.join(path));
+            let path = tree.join(path);
+            if !loaded.contains(&path) && insert(&path).is_ok() {
+                loaded.insert(path);
+            }
         }
     }
 }

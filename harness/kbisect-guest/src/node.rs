@@ -1,21 +1,23 @@
 //! Nodes: the machine itself, or a set of name spaces with a root of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use kbisect_proto::{ASSETS_DIR, FileContent, Nic, NodeSetup};
+use kbisect_proto::{ASSETS_DIR, Device, FileContent, Nic, NodeSetup, Part};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::boot::{self, LOWER};
+use crate::kmsg;
+use crate::links::{IpError, making_way, parked, renaming, run_ip};
 
 /// First argument of the role "first process of an isolated node".
 pub const HOLDER: &str = "kbisect-node";
@@ -39,6 +41,28 @@ struct Holder {
     _input: std::process::ChildStdin,
 }
 
+/// What could not be made of a node.
+pub struct Unmade {
+    /// What it was about.
+    pub part: Part,
+    /// The command or key, where one is at fault.
+    pub command: String,
+    /// What was said.
+    pub said: String,
+}
+
+impl Unmade {
+    fn new(part: Part, said: impl Into<String>) -> Self {
+        Self { part, command: String::new(), said: said.into() }
+    }
+
+    /// As `ip` said it of a batch.
+    fn of_ip(part: Part, batch: &str, error: IpError) -> Self {
+        let command = error.line.and_then(|line| batch.lines().nth(line));
+        Self { part, command: command.unwrap_or_default().to_owned(), said: error.said }
+    }
+}
+
 /// What a child needs to enter a node before it runs its program.
 pub struct Entry {
     namespaces: Vec<(RawFd, CloneFlags)>,
@@ -53,18 +77,19 @@ impl Node {
     }
 
     /// Makes a node: name spaces if it is isolated, interfaces, devices, sysctls, addresses, files.
-    pub fn make(setup: &NodeSetup, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
-        let holder = if setup.isolated { Some(Holder::start(&setup.name)?) } else { None };
+    pub fn make(setup: &NodeSetup, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, Unmade> {
+        let holder = if setup.isolated { Some(Holder::start(&setup.name)) } else { None };
+        let holder = holder.transpose().map_err(|error| Unmade::new(Part::Namespaces, error))?;
         let node = Self { name: setup.name.clone(), holder, nics: setup.nics.clone() };
         if node.holder.is_none() {
             let _ = nix::unistd::sethostname(&setup.name);
             let _ = fs::write("/etc/hosts", hosts(&setup.name));
         }
         node.take_nics(setup)?;
-        node.ip("devices", &setup.devices)?;
+        node.make_devices(&setup.devices)?;
         node.write_sysctls(&setup.sysctl)?;
-        node.ip("addresses and routes", &setup.network)?;
-        node.write_files(files)?;
+        node.ip(Part::Network, &setup.network)?;
+        node.write_files(files).map_err(|error| Unmade::new(Part::Files, error))?;
         Ok(node)
     }
 
@@ -115,8 +140,15 @@ impl Node {
         paths
             .iter()
             .filter_map(|path| {
-                let mut data = fs::read(place(path)).ok()?;
-                data.truncate(MAX_READ);
+                let mut data = match path.as_str() {
+                    kmsg::PATH => kmsg::read()?,
+                    _ => fs::read(place(path)).ok()?,
+                };
+                // What was logged last says most; of everything else the beginning.
+                match path.as_str() {
+                    kmsg::PATH => drop(data.drain(..data.len().saturating_sub(2 * MAX_READ))),
+                    _ => data.truncate(MAX_READ),
+                }
                 Some(FileContent { path: path.clone(), data })
             })
             .collect()
@@ -136,10 +168,8 @@ impl Node {
             batch += &format!("link del dev {device}\n");
         }
         for nic in &self.nics {
-            let [.., a, b, c, d] = nic.mac;
             // PID 1 is in the machine's own network; names may be taken there.
-            batch +=
-                &format!("link set dev {} netns 1 name k{a:02x}{b:02x}{c:02x}{d:02x}\n", nic.name);
+            batch += &format!("link set dev {} netns 1 name {}\n", nic.name, parked(nic.mac));
         }
         let mut command = Command::new("ip");
         command.arg("-force");
@@ -151,7 +181,7 @@ impl Node {
             .collect();
         enter_before_exec(&mut command, Entry { namespaces: network, new_pid_space: false });
         // An interface that a step renamed comes back with the name space, later.
-        let _ = run_ip(command, "interfaces", &batch);
+        let _ = run_ip(command, &batch);
         kill(holder.pid, Signal::SIGKILL)
             .map_err(|error| format!("node {}: kill: {error}", self.name))
     }
@@ -174,31 +204,86 @@ impl Node {
         Ok(())
     }
 
-    fn take_nics(&self, setup: &NodeSetup) -> Result<(), String> {
-        let mut batch = String::new();
+    fn take_nics(&self, setup: &NodeSetup) -> Result<(), Unmade> {
+        let unmade = |error| Unmade::new(Part::Interfaces, error);
+        let mut found = Vec::new();
         for nic in &setup.nics {
-            let current = find_nic(nic.mac, Duration::from_secs(5))?;
-            match &self.holder {
-                Some(holder) => {
-                    batch +=
-                        &format!("link set dev {current} netns {} name {}\n", holder.pid, nic.name);
-                }
-                None if current != nic.name => {
-                    batch += &format!("link set dev {current} name {}\n", nic.name);
-                }
-                None => {}
-            }
+            found.push((find_nic(nic.mac, Duration::from_secs(5)).map_err(unmade)?, nic));
         }
-        run_ip(Command::new("ip"), "interfaces", &batch)
+        let own: BTreeSet<&str> = match self.holder {
+            Some(_) => BTreeSet::new(),
+            None => found.iter().map(|(current, _)| current.as_str()).collect(),
+        };
+        let wanted = setup.nics.iter().map(|nic| nic.name.as_str());
+        self.make_way(wanted.filter(|name| !own.contains(name)))?;
+        let batch = match &self.holder {
+            Some(holder) => found
+                .iter()
+                .map(|(current, nic)| {
+                    format!("link set dev {current} netns {} name {}\n", holder.pid, nic.name)
+                })
+                .collect(),
+            None => renaming(&found),
+        };
+        run_ip(Command::new("ip"), &batch)
+            .map_err(|error| Unmade::of_ip(Part::Interfaces, &batch, error))
     }
 
-    fn ip(&self, what: &str, batch: &str) -> Result<(), String> {
+    /// Makes the devices. A module that is loaded for one may make a device of its own first, with
+    /// the very name that is asked for; that one gets another name.
+    fn make_devices(&self, devices: &[Device]) -> Result<(), Unmade> {
+        let mut begin = 0;
+        let mut moved = BTreeSet::new();
+        loop {
+            let lines = devices[begin..].iter().map(|it| format!("link add {}\n", it.arguments));
+            let batch: String = lines.collect();
+            let Err(error) = self.run_ip(&batch) else { return Ok(()) };
+            let Some((at, device)) = error
+                .line
+                .and_then(|line| Some((begin + line, devices.get(begin + line)?)))
+                .filter(|_| error.is_taken())
+            else {
+                return Err(Unmade::of_ip(Part::Devices, &batch, error));
+            };
+            let name = device.name.as_str();
+            // Its own interfaces and devices, and their other ends, are nobody's default.
+            let own = self.nics.iter().any(|nic| nic.name == name)
+                || devices[..at]
+                    .iter()
+                    .any(|it| it.arguments.split_whitespace().any(|word| word == name));
+            if own || !moved.insert(name) {
+                return Err(Unmade::of_ip(Part::Devices, &batch, error));
+            }
+            self.make_way(std::iter::once(name))?;
+            begin = at;
+        }
+    }
+
+    /// Gives other names to devices of these names.
+    fn make_way<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<(), Unmade> {
+        let there = self.devices();
+        let taken = names.filter(|name| there.iter().any(|device| device == name));
+        let batch = making_way(there.len(), taken);
+        self.run_ip(&batch).map_err(|error| Unmade::of_ip(Part::Interfaces, &batch, error))
+    }
+
+    fn devices(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root().join("sys/class/net"));
+        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    fn ip(&self, part: Part, batch: &str) -> Result<(), Unmade> {
+        self.run_ip(batch).map_err(|error| Unmade::of_ip(part, batch, error))
+    }
+
+    fn run_ip(&self, batch: &str) -> Result<(), IpError> {
         let mut command = Command::new("ip");
         enter_before_exec(&mut command, self.entry());
-        run_ip(command, what, batch).map_err(|error| format!("node {}: {error}", self.name))
+        run_ip(command, batch)
     }
 
-    fn write_sysctls(&self, sysctls: &[(String, String)]) -> Result<(), String> {
+    fn write_sysctls(&self, sysctls: &[(String, String)]) -> Result<(), Unmade> {
         if sysctls.is_empty() {
             return Ok(());
         }
@@ -206,16 +291,24 @@ impl Node {
         std::thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    self.enter_network()?;
+                    self.enter_network().map_err(|error| Unmade::new(Part::Sysctl, error))?;
                     for (path, value) in sysctls {
-                        fs::write(format!("/proc/sys/{path}"), value).map_err(|error| {
-                            format!("node {}: sysctl {path} = {value}: {error}", self.name)
+                        let file = format!("/proc/sys/{path}");
+                        fs::write(&file, value).map_err(|error| Unmade {
+                            part: match Path::new(&file).exists() {
+                                true => Part::Sysctl,
+                                false => Part::UnknownSysctl,
+                            },
+                            command: format!("{path} = {value}"),
+                            said: error.to_string(),
                         })?;
                     }
                     Ok(())
                 })
                 .join()
-                .unwrap_or_else(|_| Err("the thread that writes sysctls ended early".to_owned()))
+                .unwrap_or_else(|_| {
+                    Err(Unmade::new(Part::Sysctl, "the thread that writes them ended early"))
+                })
         })
     }
 
@@ -323,28 +416,6 @@ pub fn enter_before_exec(command: &mut Command, entry: Entry) {
             if entry.new_pid_space { fork_into_pid_space() } else { Ok(()) }
         });
     }
-}
-
-fn run_ip(mut command: Command, what: &str, batch: &str) -> Result<(), String> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    let mut child = command
-        .args(["-batch", "-"])
-        .env("PATH", crate::exec::PATH)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cannot run ip: {error}"))?;
-    if let Some(mut input) = child.stdin.take() {
-        let _ = input.write_all(batch.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(|error| format!("ip: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("cannot set {what}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
 /// Finds the name of the interface with this hardware address; its driver may still be at it.

@@ -24,7 +24,8 @@ pub enum Request {
         /// Hardware addresses for the interfaces, which booted with [`crate::boot_address`]es.
         macs: Vec<[u8; 6]>,
     },
-    /// Mounts the root image and makes the nodes; answered by [`Event::Done`].
+    /// Mounts the root image and makes the nodes; answered by [`Event::Done`] or by
+    /// [`Event::NotPrepared`].
     Prepare {
         /// Number of this request.
         id: RequestId,
@@ -34,6 +35,13 @@ pub enum Request {
         nodes: Vec<NodeSetup>,
         /// Files for [`crate::ASSETS_DIR`] of every node.
         files: Vec<FileContent>,
+    },
+    /// Asks which features the kernel lacks; answered by [`Event::Lacking`].
+    Lacks {
+        /// Number of this request.
+        id: RequestId,
+        /// Features that may be missing.
+        features: Vec<Feature>,
     },
     /// Kills everything in the nodes and takes them apart, so that the machine is as it was after
     /// boot; answered by [`Event::Done`].
@@ -160,8 +168,8 @@ pub struct NodeSetup {
     pub isolated: bool,
     /// Its network interfaces.
     pub nics: Vec<Nic>,
-    /// Text for `ip -batch -` that makes virtual devices; may be empty.
-    pub devices: String,
+    /// Virtual devices, in the order in which they are made.
+    pub devices: Vec<Device>,
     /// sysctls by path below /proc/sys, with `/` as separator, written in order once the devices
     /// exist.
     pub sysctl: Vec<(String, String)>,
@@ -176,6 +184,45 @@ pub struct Nic {
     pub mac: [u8; 6],
     /// Name that it gets.
     pub name: String,
+}
+
+/// A virtual device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// What `ip link add` is given.
+    pub arguments: String,
+}
+
+/// What a node is made of, in the order in which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// Its name spaces and its root.
+    Namespaces,
+    /// Interfaces on links.
+    Interfaces,
+    /// Virtual devices.
+    Devices,
+    /// A sysctl that does not take its value.
+    Sysctl,
+    /// A sysctl that the kernel does not have.
+    UnknownSysctl,
+    /// Addresses and routes.
+    Network,
+    /// Files of the scenario.
+    Files,
+}
+
+/// Something that a kernel offers or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feature {
+    /// What it is called for people.
+    pub name: String,
+    /// Symbols of the kernel's configuration, such as `CONFIG_NET_VRF`; one of them is enough.
+    pub config: Vec<String>,
+    /// Modules, their aliases, or functions of what is built in; one of them is enough.
+    pub modules: Vec<String>,
 }
 
 /// A program with its arguments.
@@ -359,6 +406,26 @@ pub enum Event {
         id: RequestId,
         /// Why.
         error: String,
+    },
+    /// A node could not be made.
+    NotPrepared {
+        /// The request.
+        id: RequestId,
+        /// The node.
+        node: String,
+        /// What could not be made of it.
+        part: Part,
+        /// The command, or `KEY = VALUE`, that is at fault; may be empty.
+        command: String,
+        /// What was said.
+        said: String,
+    },
+    /// Which features the kernel lacks.
+    Lacking {
+        /// The request.
+        id: RequestId,
+        /// Their names.
+        names: Vec<String>,
     },
     /// A program ended.
     Exited {

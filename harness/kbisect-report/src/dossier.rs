@@ -365,6 +365,9 @@ impl Dossier {
                     Verdict::Infra(reason) => {
                         format!("No verdict: kbisect or the host failed: {reason}.")
                     }
+                    Verdict::Scenario(fault) => {
+                        format!("Scenario error: {fault}. What to do: {}.", fault.hint())
+                    }
                 }
             }
         }

@@ -14,7 +14,7 @@ pub const JOURNAL_NAME: &str = "journal.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/1";
 
 /// Events that this version understands.
-const EVENTS: [&str; 16] = [
+const EVENTS: [&str; 18] = [
     "began",
     "resumed",
     "budget-set",
@@ -23,10 +23,12 @@ const EVENTS: [&str; 16] = [
     "phase-began",
     "checked",
     "trial-ended",
+    "reference-tried",
     "symptom-chosen",
     "decoded",
     "changes",
     "note",
+    "scenario-error",
     "interrupted",
     "failed",
     "ended",

@@ -139,11 +139,17 @@ fn case_of_cell(result: &GateResult, cell: &Cell) -> Case {
     let reason = cell.reason.clone().unwrap_or_default();
     match cell.standing {
         Standing::Good | Standing::Fixed => Case::Passed,
-        Standing::AlreadyBroken => Case::Skipped(format!("already broken: {reason}")),
+        Standing::AlreadyBroken if cell.allowed => {
+            Case::Skipped(format!("already broken: {reason}"))
+        }
+        Standing::AlreadyBroken => {
+            Case::Error { kind: "already-broken", message: format!("already broken: {reason}") }
+        }
         Standing::NotTested if result.plan.allow_skips => Case::Skipped(reason),
         // A reader of nothing but this file is to see what keeps the gate shut.
         Standing::NotTested => Case::Error { kind: "not-tested", message: reason },
         Standing::NoAnswer => Case::Error { kind: "infra", message: reason },
+        Standing::ScenarioError => Case::Error { kind: "scenario-error", message: reason },
         Standing::Regressed => match result.trial(cell).map(case_of_trial) {
             Some(Case::Failed { kind, text, .. }) => Case::Failed { kind, message: reason, text },
             _ => {
@@ -242,6 +248,7 @@ fn case_of_trial(trial: &TrialRecord) -> Case {
             .join("\n"),
         },
         ("skip", _) => Case::Skipped(reason),
+        ("scenario-error", _) => Case::Error { kind: "scenario-error", message: reason },
         _ => Case::Error { kind: "infra", message: reason },
     }
 }

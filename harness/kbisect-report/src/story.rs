@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kbisect_core::bayes::Notice;
+use kbisect_core::boot::{BootWay, SpeedSource};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::mark::is_lack;
 use kbisect_core::run::{
@@ -414,7 +415,7 @@ impl<'a> Story<'a> {
             .series
             .iter()
             .filter(|entry| match entry.verdict.as_str() {
-                "skip" | "infra" | "untestable" => true,
+                "skip" | "infra" | "scenario-error" | "untestable" => true,
                 "bad" => is_other_failure(entry),
                 _ => false,
             })
@@ -446,12 +447,41 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{s}")
 }
 
-/// Follows a trial's time when its kernel did not boot in it.
+/// Follows a trial's time when its kernel did not boot in it, or booted as everybody boots it.
 pub(crate) fn came_up(trial: &TrialRecord) -> &'static str {
+    let as_shipped = trial.booted.as_ref().is_some_and(|booted| booted.as_shipped);
     match trial.boot {
         Some(BootKind::Restored) => ", from a saved state",
+        Some(BootKind::Cold) if as_shipped => ", booted as shipped",
         Some(BootKind::Cold) | None => "",
     }
+}
+
+/// How a trial's kernel was booted.
+pub(crate) fn boot(trial: &TrialRecord) -> Option<String> {
+    let booted = trial.booted.as_ref()?;
+    let way = match (booted.way, &booted.no_pvh) {
+        (BootWay::Pvh, _) => "unpacked, by its PVH entry (no random base address)".to_owned(),
+        (BootWay::BzImage, None) => "as shipped (bzImage)".to_owned(),
+        (BootWay::BzImage, Some(why)) => format!("as shipped (bzImage), since {why}"),
+    };
+    let tests = if booted.crypto_tests { "with" } else { "without" };
+    Some(format!("{way}, {tests} the kernel's tests of its cryptography"))
+}
+
+/// What a trial's deadlines were multiplied by.
+pub(crate) fn deadlines(trial: &TrialRecord) -> Option<String> {
+    let deadlines = trial.deadlines?;
+    let known = match deadlines.known_by {
+        SpeedSource::Probe => "measured by a small guest",
+        SpeedSource::Boot => "measured by the boot of the reference kernel",
+        SpeedSource::Assumed => "assumed, since nothing could be measured",
+    };
+    let slow = match deadlines.slow {
+        slow if slow > 1.0 => format!(", times {slow} (--slow)"),
+        _ => String::new(),
+    };
+    Some(format!("times {:.1} ({known}){slow}", deadlines.slowness))
 }
 
 /// Seconds for people: `0.4 s`, `42 s`, `3 min 5 s`, `1 h 2 min`.

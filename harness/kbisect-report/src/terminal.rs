@@ -128,12 +128,19 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
         Verdict::Infra(reason) => {
             (format!("no verdict: kbisect or the host failed: {reason}."), Colour::Yellow)
         }
+        Verdict::Scenario(_) => {
+            (format!("scenario error: {scenario} says nothing of {label}."), Colour::Yellow)
+        }
     };
     let mut lines = Lines::new(color, &verdict, colour);
     lines.push("kernel", &identity(&trial.kernel, label));
     if let Some(symptom) = &trial.symptom {
         lines.push("symptom", &symptom.to_string());
         lines.push("seen", &seen(symptom));
+    }
+    if let Verdict::Scenario(fault) = trial.verdict() {
+        lines.push("error", &fault.to_string());
+        lines.push("what to do", &fault.hint());
     }
     lines.push("checks", &checks(trial));
     let accelerator = trial.accelerator.to_uppercase();

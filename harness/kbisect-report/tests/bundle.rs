@@ -132,17 +132,20 @@ fn the_script_is_a_shell_script_that_knows_its_trial() {
     let place = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| fs::write(place.path().join(name), content).unwrap();
     write("reproduce.sh", script);
-    let title = "replies lost inside client";
-    for (exit, title, status, word) in [
-        (1, title, 0, "REPRODUCED: bad, lost-ingress"),
-        (1, "something else", 1, "DIFFERENT"),
-        (0, title, 1, "DIFFERENT: good here"),
-        (201, title, 2, "could not be made"),
+    // How the symptom compares with the bundle's is what the tool says of it, as the search does.
+    let matching = |how: &str| format!("\\\"matching\\\": {{ \\\"how\\\": \\\"{how}\\\" }}");
+    for (exit, matching, status, word) in [
+        (1, matching("title"), 0, "REPRODUCED: bad, lost-ingress"),
+        (1, matching("stack"), 0, "REPRODUCED: bad, lost-ingress"),
+        (1, matching("different"), 1, "DIFFERENT"),
+        (1, String::new(), 1, "DIFFERENT"),
+        (0, String::new(), 1, "DIFFERENT: good here"),
+        (201, String::new(), 2, "could not be made"),
     ] {
         let tool = format!(
             "#!/bin/sh\n[ \"$1\" != --version ] || {{ echo kbisect 0.1.0; exit 0; }}\n\
              while [ $# -gt 0 ]; do [ \"$1\" != --results ] || out=$2; shift; done\n\
-             mkdir -p \"$out/r\"; printf '  \"title\": \"{title}\",\\n' > \"$out/r/result.json\"\n\
+             mkdir -p \"$out/r\"; echo \"{matching}\" > \"$out/r/result.json\"\n\
              touch \"$out/r\"; exit {exit}\n"
         );
         write("tool", tool.as_bytes());

@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kbisect_core::boot::{BootWay, Booted};
+use kbisect_core::judge::Unprepared;
 use kbisect_core::scenario::{MachineOptions, Scenario};
 use kbisect_core::trial::{BootKind, Phase};
-use kbisect_proto::{Event, FileContent, NodeSetup, Request};
+use kbisect_proto::{NodeSetup, Request};
 
 use crate::accel::Accelerator;
 use crate::guest;
 use crate::initramfs;
 use crate::machine::{CallError, Machine, MachineSpec, StartError};
 use crate::network::{MachinePlan, NetworkPlan, Placement};
+use crate::preparation::{Preparation, PrepareError, done};
 use crate::pulse::{Pulse, Side};
 use crate::qemu::Qemu;
 use crate::rise::Rise;
 use crate::states::States;
+use crate::times::Times;
 use crate::timing::{Speed, Timing};
 use crate::wire::Wires;
-
-/// Largest part of a file that goes into one message, in bytes.
-const FILE_PART: usize = 256 << 10;
 
 /// The files that a kernel is booted from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub struct LabSettings {
     pub wiring: Wiring,
     /// How kernels are booted.
     pub boot: BootPolicy,
+    /// Whether the scenario's modules are loaded before a state is saved: quicker, but of use to this
+    /// scenario alone.
+    pub preload: bool,
     /// Where states of machines are kept; without it every machine boots.
     pub states: Option<States>,
 }
@@ -143,6 +146,9 @@ pub enum LabError {
         /// Why.
         reason: String,
     },
+    /// A node of the peer machine could not be made.
+    #[error("the peer machine failed: {0}")]
+    Node(Unprepared),
     /// A machine that runs the reference kernel did not do what it was asked.
     #[error("the {machine} machine failed: {reason}")]
     Failed {
@@ -161,6 +167,7 @@ pub struct Lab {
     pulse: Pulse,
     peer: Option<Machine>,
     peers_started: u32,
+    times: Times,
     /// Kernels that did not come up by their PVH entry, and why.
     no_pvh: Mutex<BTreeMap<PathBuf, String>>,
 }
@@ -180,8 +187,16 @@ impl Lab {
         let plan = NetworkPlan::new(&settings.scenario, settings.placement);
         let pulse = Pulse::default();
         let wires = Wires::new(plan.links.clone(), pulse.clone());
-        let no_pvh = Mutex::default();
-        Self { settings, plan, wires, pulse, peer: None, peers_started: 0, no_pvh }
+        Self {
+            settings,
+            plan,
+            wires,
+            pulse,
+            peer: None,
+            peers_started: 0,
+            times: Times::default(),
+            no_pvh: Mutex::default(),
+        }
     }
 
     /// The settings.
@@ -206,6 +221,12 @@ impl Lab {
     #[must_use]
     pub fn pulse(&self) -> &Pulse {
         &self.pulse
+    }
+
+    /// Where waits are noted.
+    #[must_use]
+    pub fn times(&self) -> &Times {
+        &self.times
     }
 
     /// The peer machine, once it is up.
@@ -291,7 +312,10 @@ impl Lab {
             self.peer = Some(self.start_peer(&plan).await?);
         }
         let Some(peer) = &self.peer else { return Ok(()) };
-        self.prepare(peer, &plan.nodes).await.map_err(|reason| failed("peer", reason))?;
+        self.preparation(&plan.nodes).send(peer).await.map_err(|error| match error {
+            PrepareError::Node(unprepared) => LabError::Node(unprepared),
+            PrepareError::Guest(reason) => failed("peer", reason),
+        })?;
         self.pulse.expect_peer(Some(peer.witness()));
         Ok(())
     }
@@ -385,8 +409,6 @@ impl Lab {
         let write = |path: &Path, source| LabError::Write { path: path.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(|error| write(directory, error))?;
         let initramfs = directory.join("initramfs");
-        initramfs::compose(&initramfs, kernel.boot_modules.as_deref(), guest::PROGRAM)
-            .map_err(|error| write(&initramfs, error))?;
         let side = if name == "candidate" { Side::Candidate } else { Side::Peer };
         let spec = MachineSpec {
             name: name.to_owned(),
@@ -402,15 +424,23 @@ impl Lab {
                 .into_iter()
                 .chain(kernel.cmdline.iter().chain(&options.cmdline).cloned())
                 .collect(),
+            preload: if self.settings.preload { self.modules() } else { Vec::new() },
             macs: (0..plan.plugs.len()).map(|at| kbisect_proto::boot_address(at as u8)).collect(),
             directory: directory.to_owned(),
             timing: self.settings.timing,
             pulse: self.pulse.clone(),
             side,
+            times: self.times.clone(),
             vmcore: (self.settings.vmcore && name == "candidate").then(|| directory.join(VMCORE)),
         };
         let macs = plan.plugs.iter().map(|plug| plug.mac).collect();
         let rise = self.rise(&spec, macs, kernel.boot_modules.as_deref(), coming);
+        if rise.boots() {
+            let began = Instant::now();
+            initramfs::compose(&spec.initramfs, kernel.boot_modules.as_deref(), guest::PROGRAM)
+                .map_err(|error| write(&spec.initramfs, error))?;
+            self.times.add("harness", format!("initramfs of {name}"), began);
+        }
         let mut machine = Machine::start(&spec, &rise.start())?;
         for (plug, socket) in plan.plugs.iter().zip(machine.sockets.drain(..)) {
             self.wires
@@ -433,19 +463,24 @@ impl Lab {
         let keeps = spec.qemu.keeps_states() && coming != Coming::AsShipped;
         let states = self.settings.states.as_ref().filter(|_| keeps);
         let Some(states) = states else { return Rise::boot(macs, None, patience) };
-        let Ok(key) = spec.state_key(boot_modules) else {
+        let key = |loaded: &[String]| spec.state_key(boot_modules, loaded);
+        let (Ok(wanted), Ok(plain)) = (key(&spec.preload), key(&[])) else {
             return Rise::boot(macs, None, patience);
         };
-        let found = states.find(&key);
+        let began = Instant::now();
+        // What another scenario left is better than a boot.
+        let found =
+            [wanted.clone(), plain].into_iter().find_map(|key| Some((states.find(&key)?, key)));
+        self.times.add("harness", format!("saved state of {}", spec.name), began);
         match found {
-            Some(saved) if coming == Coming::Any => {
+            Some((saved, key)) if coming == Coming::Any => {
                 Rise::restore(macs, saved, (states.clone(), key), patience)
             }
             // Once is enough.
             Some(_) => Rise::boot(macs, None, patience),
             None => {
-                let draft = states.begin(&key, &spec.kernel).unwrap_or_default();
-                Rise::boot(macs, draft, patience)
+                let draft = states.begin(&wanted, &spec.kernel).unwrap_or_default();
+                Rise::boot(macs, draft, patience).loading(spec.preload.clone())
             }
         }
     }
@@ -456,23 +491,20 @@ impl Lab {
         done(peer.call(id, &Request::Reset { id }, deadline).await)
     }
 
-    /// Sends the scenario's files and makes the nodes of a machine.
-    ///
-    /// # Errors
-    /// What the guest said, or that it did not answer.
-    pub async fn prepare(&self, machine: &Machine, nodes: &[NodeSetup]) -> Result<(), String> {
-        let deadline = self.patience(Duration::from_secs(15));
-        for files in batches(&self.settings.scenario.assets) {
-            let id = machine.next_id();
-            done(machine.call(id, &Request::Files { id, files }, deadline).await)?;
-        }
+    /// What makes the nodes of a machine.
+    #[must_use]
+    pub fn preparation(&self, nodes: &[NodeSetup]) -> Preparation {
+        let patience = self.patience(Duration::from_secs(15));
+        let assets = &self.settings.scenario.assets;
+        Preparation::new(assets, self.modules(), nodes.to_vec(), patience)
+    }
+
+    /// Modules that the scenario wants loaded.
+    fn modules(&self) -> Vec<String> {
         let requires = &self.settings.scenario.requires;
         let told = self.settings.vmcore.then(|| VMCOREINFO_MODULE.to_owned());
         let named = requires.modules.iter().chain(&requires.optional_modules).cloned();
-        let modules = named.chain(told).collect();
-        let id = machine.next_id();
-        let request = Request::Prepare { id, modules, nodes: nodes.to_vec(), files: Vec::new() };
-        done(machine.call(id, &request, deadline).await)
+        named.chain(told).collect()
     }
 
     /// Switches everything off.
@@ -489,61 +521,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn failed(machine: &str, reason: String) -> LabError {
     LabError::Failed { machine: machine.to_owned(), reason }
-}
-
-fn done(answer: Result<Event, CallError>) -> Result<(), String> {
-    match answer {
-        Ok(Event::Done { .. }) => Ok(()),
-        Ok(Event::Failed { error, .. }) => Err(error),
-        Ok(other) => Err(format!("an answer that makes no sense: {other:?}")),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Cuts files into parts and puts parts together into messages.
-fn batches(assets: &BTreeMap<String, Vec<u8>>) -> Vec<Vec<FileContent>> {
-    let mut batches = Vec::new();
-    let mut batch: Vec<FileContent> = Vec::new();
-    let mut size = 0;
-    for (path, data) in assets {
-        let mut parts: Vec<&[u8]> = data.chunks(FILE_PART).collect();
-        if parts.is_empty() {
-            parts.push(&[]);
-        }
-        for part in parts {
-            if size + part.len() > FILE_PART && !batch.is_empty() {
-                batches.push(std::mem::take(&mut batch));
-                size = 0;
-            }
-            size += part.len();
-            batch.push(FileContent { path: path.clone(), data: part.to_vec() });
-        }
-    }
-    if !batch.is_empty() {
-        batches.push(batch);
-    }
-    batches
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_any_size_travel_in_messages_that_fit() {
-        let assets = BTreeMap::from([
-            ("empty".to_owned(), Vec::new()),
-            ("large".to_owned(), (0..700_000u32).map(|i| i as u8).collect::<Vec<u8>>()),
-            ("small".to_owned(), b"x".to_vec()),
-        ]);
-        let mut merged: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        for files in batches(&assets) {
-            let request = Request::Files { id: 1, files: files.clone() };
-            assert!(kbisect_proto::frame::encode(&request).is_ok());
-            for file in files {
-                merged.entry(file.path).or_default().extend(file.data);
-            }
-        }
-        assert_eq!(merged, assets);
-    }
 }

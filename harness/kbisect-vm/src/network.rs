@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use kbisect_core::scenario::{Interface, Node, NodeKernel, Scenario};
-use kbisect_proto::{Nic, NodeSetup};
+use kbisect_proto::{Device, Nic, NodeSetup};
 use sha2::{Digest, Sha256};
 
 use crate::wire::LinkPlan;
@@ -84,7 +84,7 @@ impl NetworkPlan {
                 name: name.clone(),
                 isolated: true,
                 nics,
-                devices: device_batch(&node.devices),
+                devices: node.devices.iter().map(|it| device(it)).collect(),
                 sysctl: node
                     .sysctl
                     .iter()
@@ -140,12 +140,8 @@ fn interfaces_of<'a>(scenario: &'a Scenario, node: &str) -> Vec<(usize, usize, &
         .collect()
 }
 
-fn device_batch(devices: &[String]) -> String {
-    let mut batch = String::new();
-    for device in devices {
-        batch += &format!("link add {device}\n");
-    }
-    batch
+fn device(arguments: &str) -> Device {
+    Device { name: device_name(arguments).to_owned(), arguments: arguments.to_owned() }
 }
 
 /// The name that an `ip link add` line gives: after `name` or `dev`, else the first word.
@@ -265,7 +261,7 @@ mod tests {
         assert!(peer.nodes.iter().all(|node| node.isolated));
         let gateway = &plan.candidate.nodes[0];
         assert_eq!(gateway.sysctl, [("net/ipv4/ip_forward".to_owned(), "1".to_owned())]);
-        assert!(gateway.devices.contains("link add vrf-x type vrf table 10"));
+        assert_eq!(gateway.devices, [device("vrf-x type vrf table 10")]);
         assert!(gateway.network.ends_with("route add default via 192.0.2.1\n"));
     }
 

@@ -252,7 +252,10 @@ impl CommandLine<'_> {
         add("-m", self.memory_mib.to_string());
         add("-smp", self.cpus.to_string());
         add("-kernel", self.kernel.display().to_string());
-        add("-initrd", self.initramfs.display().to_string());
+        // One that goes on from its state has read it already.
+        if !matches!(self.state, Some(StateFile::Load(_))) {
+            add("-initrd", self.initramfs.display().to_string());
+        }
         add("-append", self.kernel_arguments());
         for (name, socket) in
             [("console", self.console), ("qmp", self.qmp), ("channel", self.channel)]

@@ -6,6 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use kbisect_core::trial::BootKind;
+use kbisect_proto::Request;
 use tokio::task::JoinHandle;
 
 use crate::machine::{CallError, Machine, SaveError, Start};
@@ -16,6 +17,8 @@ use crate::states::{About, Draft, Guest, Saved, StateKey, States};
 pub struct Rise {
     macs: Vec<[u8; 6]>,
     way: Way,
+    /// Modules that are loaded before the state is saved.
+    preload: Vec<String>,
     patience: Duration,
 }
 
@@ -44,7 +47,7 @@ impl Rise {
     /// A machine that boots, and is saved if there is a draft.
     #[must_use]
     pub fn boot(macs: Vec<[u8; 6]>, draft: Option<Draft>, patience: Duration) -> Self {
-        Self { macs, way: Way::Boot(draft), patience }
+        Self { macs, way: Way::Boot(draft), preload: Vec::new(), patience }
     }
 
     /// A machine that goes on from a saved state.
@@ -55,7 +58,20 @@ impl Rise {
         (states, key): (States, StateKey),
         patience: Duration,
     ) -> Self {
-        Self { macs, way: Way::Restore { saved, states, key }, patience }
+        let way = Way::Restore { saved, states, key };
+        Self { macs, way, preload: Vec::new(), patience }
+    }
+
+    /// Loads these modules before a state is saved.
+    #[must_use]
+    pub fn loading(self, preload: Vec<String>) -> Self {
+        Self { preload, ..self }
+    }
+
+    /// Whether the machine boots.
+    #[must_use]
+    pub fn boots(&self) -> bool {
+        matches!(self.way, Way::Boot(_))
     }
 
     /// How the machine is to be started.
@@ -88,6 +104,12 @@ impl Rise {
                         result => break result.map(drop),
                     }
                 };
+                if risen.result.is_ok() && draft.is_some() && !self.preload.is_empty() {
+                    let (id, modules) = (machine.next_id(), self.preload);
+                    let load =
+                        Request::Prepare { id, modules, nodes: Vec::new(), files: Vec::new() };
+                    risen.result = machine.call(id, &load, self.patience).await.map(drop);
+                }
                 if let (Ok(()), Some(draft)) = (risen.result, draft) {
                     match save(machine, draft, self.patience).await {
                         Ok(keeping) => risen.keeping = keeping,

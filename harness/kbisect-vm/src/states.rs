@@ -103,6 +103,7 @@ impl States {
         qemu: &Qemu,
         line: &CommandLine<'_>,
         boot_modules: Option<&Path>,
+        loaded: &[String],
     ) -> io::Result<StateKey> {
         static PROGRAM: OnceLock<String> = OnceLock::new();
         let nics: Vec<_> =
@@ -126,6 +127,7 @@ impl States {
             processor(line.accelerator),
         ];
         words.extend(plain.arguments());
+        words.extend(loaded.iter().map(|module| format!("loaded {module}")));
         let files = [Some(qemu.path.as_path()), Some(line.kernel), Some(line.root)];
         for path in files.into_iter().chain([line.modules, boot_modules]) {
             words.push(path.map_or(Ok("none".to_owned()), fingerprint)?);

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use kbisect_core::boot::{Deadlines, SpeedSource};
 
-/// What the probe takes where deadlines are as they are written: an ordinary machine with KVM needs
-/// about this long.
-const PROBE_NOMINAL: Duration = Duration::from_millis(75);
+/// What the probe takes where deadlines are as they are written: no machine with KVM needs much
+/// less.
+const PROBE_NOMINAL: Duration = Duration::from_millis(40);
 /// What a stock kernel's boot takes there at most, beside another one, until user space says hello.
 const BOOT_NOMINAL: Duration = Duration::from_millis(1500);
 /// Emulation on an ordinary machine: taken where nothing could be measured.
@@ -16,7 +16,7 @@ const UNKNOWN: f64 = 4.0;
 /// A measurement beyond this is no measurement: the host slept.
 const SLOWEST: f64 = 200.0;
 
-/// How much longer than on an ordinary machine with KVM guests take here.
+/// How much longer than on a fast machine with KVM guests take here.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
     slowness: f64,
@@ -53,7 +53,7 @@ impl Speed {
         if other.slowness > self.slowness { other } else { self }
     }
 
-    /// Factor to an ordinary machine with KVM, at least 1.
+    /// Factor to a fast machine with KVM, at least 1.
     #[must_use]
     pub fn slowness(self) -> f64 {
         self.slowness
@@ -107,7 +107,7 @@ impl Timing {
         }
     }
 
-    /// How long something may take that takes at most `base` on an ordinary machine with KVM.
+    /// How long something may take that takes at most `base` on a fast machine with KVM.
     #[must_use]
     pub fn patience(&self, base: Duration) -> Duration {
         base.mul_f64(self.speed.slowness * self.slow)

@@ -52,6 +52,8 @@ struct Inner {
     recording: Mutex<Option<Recorder>>,
     pulse: Pulse,
     cut: AtomicBool,
+    /// Whether frames are thrown away: what a peer still sends of an earlier trial is no part of this one.
+    closed: AtomicBool,
 }
 
 struct Link {
@@ -113,8 +115,13 @@ impl Wires {
                 plan,
             })
             .collect();
-        let cut = AtomicBool::new(false);
-        Self(Arc::new(Inner { links, recording: Mutex::new(None), pulse, cut }))
+        Self(Arc::new(Inner {
+            links,
+            recording: Mutex::new(None),
+            pulse,
+            cut: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        }))
     }
 
     /// Member nodes by wire name.
@@ -145,7 +152,8 @@ impl Wires {
         Ok(())
     }
 
-    /// Starts to record, one pcapng file a wire in `directory`. Wires that were cut are whole again.
+    /// Starts to record, one pcapng file a wire in `directory`. Wires that were cut are whole again, and
+    /// carry nothing until [`Wires::open`].
     ///
     /// # Errors
     /// Those of creating the files.
@@ -167,6 +175,7 @@ impl Wires {
             })
             .collect();
         self.0.cut.store(false, Ordering::SeqCst);
+        self.0.closed.store(true, Ordering::SeqCst);
         *lock(&self.0.recording) = Some(Recorder {
             flows: FlowTable::default(),
             refused: FlowTable::default(),
@@ -175,6 +184,11 @@ impl Wires {
             pulse: self.0.pulse.clone(),
         });
         Ok(())
+    }
+
+    /// Lets frames pass: both ends are those of this trial.
+    pub fn open(&self) {
+        self.0.closed.store(false, Ordering::SeqCst);
     }
 
     /// Sends a frame as if a port's node had sent it.
@@ -254,6 +268,9 @@ impl Inner {
     async fn carry(&self, link: usize, port: usize, batch: &[u8]) {
         let wire = &self.links[link];
         let frames = || Frames(batch);
+        if self.closed.load(Ordering::SeqCst) {
+            return;
+        }
         if self.cut.load(Ordering::SeqCst) {
             if let Some(recorder) = lock(&self.recording).as_mut() {
                 recorder.refuse(&wire.hops[port], frames());
@@ -475,6 +492,7 @@ mod tests {
         wires.attach(0, 0, Side::Peer, a).unwrap();
         wires.attach(0, 1, Side::Peer, b).unwrap();
         wires.start_recording(directory.path()).unwrap();
+        wires.open();
         let sent = with_length(&frame(2, 1, 9));
         // In two parts, to show that frames are put together again.
         client.write_all(&sent[..10]).unwrap();
@@ -489,18 +507,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_sent_before_the_wires_are_opened_belongs_to_no_trial() {
+        let directory = tempfile::tempdir().unwrap();
+        let wires = Wires::new(plan(&["client", "server"]), Pulse::default());
+        let (server, b) = StdStream::pair().unwrap();
+        wires.attach(0, 1, Side::Peer, b).unwrap();
+        wires.start_recording(directory.path()).unwrap();
+        wires.inject(0, 0, &frame(2, 1, 8)).await;
+        wires.open();
+        wires.inject(0, 0, &frame(2, 1, 9)).await;
+        let whole = with_length(&frame(2, 1, 9));
+        assert_eq!(receive(&server, whole.len()).await, whole);
+        let sent = &wires.stop_recording().await.counts[0];
+        assert_eq!((sent.frames, sent.undelivered), (1, 0));
+    }
+
+    #[tokio::test]
     async fn a_cut_wire_carries_nothing_until_the_next_recording() {
         let directory = tempfile::tempdir().unwrap();
         let wires = Wires::new(plan(&["client", "server"]), Pulse::default());
         let (server, b) = StdStream::pair().unwrap();
         wires.attach(0, 1, Side::Peer, b).unwrap();
         wires.start_recording(directory.path()).unwrap();
+        wires.open();
         wires.cut();
         wires.inject(0, 0, &frame(2, 1, 8)).await;
         let recording = wires.stop_recording().await;
         let sent = &recording.counts[0];
         assert_eq!((sent.frames, sent.undelivered), (0, 1));
         wires.start_recording(directory.path()).unwrap();
+        wires.open();
         wires.inject(0, 0, &frame(2, 1, 9)).await;
         // Had the first frame passed, it would come first.
         let whole = with_length(&frame(2, 1, 9));
@@ -515,6 +551,7 @@ mod tests {
         let (mut client, a) = StdStream::pair().unwrap();
         wires.attach(0, 0, Side::Peer, a).unwrap();
         wires.start_recording(directory.path()).unwrap();
+        wires.open();
         client.write_all(&with_length(&frame(2, 1, 9))).unwrap();
         let undelivered = async {
             loop {

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::Write;
 
+use kbisect_core::fault::ScenarioFault;
 use kbisect_core::import::ImportError;
 use kbisect_core::scenario::ScenarioError;
 use kbisect_core::version::VersionError;
@@ -24,22 +25,39 @@ pub struct Failure {
     class: Class,
     message: String,
     hint: Option<String>,
+    fault: Option<Box<ScenarioFault>>,
 }
 
 /// What was asked for makes no sense: exit code 2.
 pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-    Failure { class: Class::Usage, message: message.into(), hint: Some(hint.into()) }.into()
+    failure(Class::Usage, message.into(), Some(hint.into()))
 }
 
 /// kbisect or the host failed: exit code 69.
 pub fn infrastructure(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-    Failure { class: Class::Infrastructure, message: message.into(), hint: Some(hint.into()) }
-        .into()
+    failure(Class::Infrastructure, message.into(), Some(hint.into()))
+}
+
+/// The scenario is wrong: exit code 2, 202 of `run`.
+pub fn scenario(fault: ScenarioFault) -> anyhow::Error {
+    let (message, hint) = (format!("scenario error: {fault}"), fault.hint());
+    let fault = Some(Box::new(fault));
+    Failure { class: Class::Scenario, message, hint: Some(hint), fault }.into()
+}
+
+/// What is wrong with the scenario, if that is the error.
+#[must_use]
+pub fn fault(error: &anyhow::Error) -> Option<&ScenarioFault> {
+    error.chain().find_map(|error| error.downcast_ref::<Failure>()?.fault.as_deref())
+}
+
+fn failure(class: Class, message: String, hint: Option<String>) -> anyhow::Error {
+    Failure { class, message, hint, fault: None }.into()
 }
 
 /// The user stopped the command: exit code 130.
 pub fn interrupted(message: impl Into<String>, hint: Option<String>) -> anyhow::Error {
-    Failure { class: Class::Interrupted, message: message.into(), hint }.into()
+    failure(Class::Interrupted, message.into(), hint)
 }
 
 /// Tells an error: on standard error for people, on standard output as JSON when that was asked for.

@@ -25,6 +25,11 @@ pub const RUN_USAGE: u8 = 200;
 /// run: as [`INFRASTRUCTURE`].
 pub const RUN_INFRASTRUCTURE: u8 = 201;
 
+/// run: the scenario is wrong, so that no kernel can answer.
+pub const RUN_SCENARIO: u8 = 202;
+/// bisect, check: as [`RUN_SCENARIO`].
+pub const SCENARIO: u8 = 2;
+
 /// Why a command failed, as far as the exit code tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -34,6 +39,8 @@ pub enum Class {
     Infrastructure,
     /// The user stopped it.
     Interrupted,
+    /// The scenario is wrong.
+    Scenario,
 }
 
 impl Class {
@@ -46,6 +53,8 @@ impl Class {
             (Self::Infrastructure, false) => INFRASTRUCTURE,
             (Self::Infrastructure, true) => RUN_INFRASTRUCTURE,
             (Self::Interrupted, _) => INTERRUPTED,
+            (Self::Scenario, false) => SCENARIO,
+            (Self::Scenario, true) => RUN_SCENARIO,
         }
     }
 }
@@ -62,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_failed_run_never_blames_a_commit() {
-        for class in [Class::Usage, Class::Infrastructure, Class::Interrupted] {
+        for class in [Class::Usage, Class::Infrastructure, Class::Interrupted, Class::Scenario] {
             assert!(class.code(true) >= 128, "git bisect run takes 1 to 127 as bad or skip");
         }
     }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::faults::settle;
 use super::{GateEnd, GatePlan, GateResult, GateTrial};
 use crate::boot::MachineChoices;
 use crate::run::Environment;
@@ -47,6 +48,12 @@ pub enum GateEvent {
         /// Scenario and record.
         trial: Box<GateTrial>,
     },
+    /// The reference kernel was tried in the candidate's place, to tell a kernel's fault from the
+    /// scenario's. It is no kernel of the check.
+    ReferenceTried {
+        /// Scenario and record.
+        trial: Box<GateTrial>,
+    },
     /// It ended, or stopped.
     Ended {
         /// Why it stopped before it had all answers.
@@ -73,6 +80,7 @@ impl GateResult {
     pub fn from_journal(lines: &[GateLine], run_dir: &str) -> Option<Self> {
         let (mut plan, mut environment) = (None, Environment::default());
         let mut trials: Vec<GateTrial> = Vec::new();
+        let mut references: Vec<GateTrial> = Vec::new();
         let mut aborted = None;
         for line in lines {
             aborted = Some("it was cut off".to_owned());
@@ -83,6 +91,7 @@ impl GateResult {
                 }
                 GateEvent::Resumed { environment: host } => environment = host.clone(),
                 GateEvent::TrialEnded { trial } => trials.push(trial.as_ref().clone()),
+                GateEvent::ReferenceTried { trial } => references.push(trial.as_ref().clone()),
                 GateEvent::Ended { aborted: reason, environment: host } => {
                     aborted.clone_from(reason);
                     environment = host.clone();
@@ -91,6 +100,7 @@ impl GateResult {
         }
         // Those that ran side by side ended in any order.
         trials.sort_by_key(|trial| trial.record.number);
+        settle(&mut trials, &references);
         let end =
             GateEnd { aborted, environment, wall_s: seconds(lines), run_dir: run_dir.to_owned() };
         Some(Self::new(plan?, trials, end))

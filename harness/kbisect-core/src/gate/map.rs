@@ -278,6 +278,7 @@ fn tried_kernel(kernel: &Kernel, label: String, record: Option<&TrialRecord>) ->
         Verdict::Bad(symptom) => (Answer::Bad, Some(symptom), None),
         Verdict::Skip(reason) => (Answer::Skip, None, Some(reason)),
         Verdict::Infra(reason) => (Answer::None, None, Some(reason)),
+        Verdict::Scenario(fault) => (Answer::None, None, Some(fault.to_string())),
     };
     MapKernel { symptom, trial, ..MapKernel::of(kernel, label, answer, reason.as_deref()) }
 }

@@ -2,13 +2,15 @@
 //!
 //! The result is a function of the plan and the trials, and both are in the journal.
 
+mod faults;
 mod journal;
 mod map;
 mod result;
 
+pub use faults::asks_reference;
 pub use journal::{GateEvent, GateLine, GateOptions};
 pub use map::{Answer, Change, ChangeKind, Map, MapKernel, MapSeries, Stretch};
 pub use result::{
-    Cell, Counts, GateEnd, GateOutcome, GatePlan, GateResult, GateScenario, GateTrial,
+    ALL_BROKEN, Cell, Counts, GateEnd, GateOutcome, GatePlan, GateResult, GateScenario, GateTrial,
     LeftOutKernel, Standing,
 };

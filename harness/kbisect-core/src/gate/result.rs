@@ -4,9 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Map;
+use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::run::Environment;
-use crate::trial::{Match, Symptom, TrialRecord, Verdict};
+use crate::trial::{CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict};
+
+/// Stands for failures of any kind among those that are allowed.
+pub const ALL_BROKEN: &str = "all";
 
 /// What is tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,8 +31,12 @@ pub struct GatePlan {
     pub left_out: Vec<LeftOutKernel>,
     /// The kernel of the reference nodes.
     pub reference: Kernel,
-    /// What could not be tested keeps nobody from passing.
+    /// What could not be tested keeps nobody from passing who gave an answer at all.
     pub allow_skips: bool,
+    /// Failures that the baseline shows as well, and that keep nobody from passing: names of checks, or
+    /// `all` for failures of any kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_broken: Vec<String>,
     /// The ranges among what was asked for, as typed: where there is one, maps are drawn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<String>,
@@ -85,16 +93,19 @@ pub enum Standing {
     NotTested,
     /// kbisect or the host failed, or the run ended before.
     NoAnswer,
+    /// The scenario is wrong, so that no kernel can answer.
+    ScenarioError,
 }
 
 impl Standing {
     /// All of them, the ones that keep a kernel from passing last.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Good,
         Self::Fixed,
         Self::AlreadyBroken,
         Self::NotTested,
         Self::NoAnswer,
+        Self::ScenarioError,
         Self::Regressed,
     ];
 
@@ -108,6 +119,7 @@ impl Standing {
             Self::Regressed => "regressed",
             Self::NotTested => "not tested",
             Self::NoAnswer => "no answer",
+            Self::ScenarioError => "scenario error",
         }
     }
 }
@@ -121,10 +133,16 @@ pub struct Cell {
     pub kernel: Kernel,
     /// Whether the kernel was asked for; a baseline that was only named as such decides nothing.
     pub under_test: bool,
+    /// Whether what is broken already was allowed by name.
+    #[serde(default)]
+    pub allowed: bool,
     /// How it stands.
     pub standing: Standing,
     /// Set when it failed.
     pub symptom: Option<Symptom>,
+    /// What is wrong with the scenario, if that is how it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ScenarioFault>,
     /// What the standing rests on, unless it passed as the baseline did.
     pub reason: Option<String>,
     /// Number of the trial that decided.
@@ -146,6 +164,9 @@ pub struct Counts {
     pub not_tested: usize,
     /// kbisect or the host failed, or the run ended before.
     pub no_answer: usize,
+    /// The scenario is wrong.
+    #[serde(default)]
+    pub scenario_error: usize,
 }
 
 impl Counts {
@@ -159,6 +180,7 @@ impl Counts {
             Standing::Regressed => self.regressed,
             Standing::NotTested => self.not_tested,
             Standing::NoAnswer => self.no_answer,
+            Standing::ScenarioError => self.scenario_error,
         }
     }
 
@@ -173,6 +195,7 @@ impl Counts {
             regressed: of(Standing::Regressed),
             not_tested: of(Standing::NotTested),
             no_answer: of(Standing::NoAnswer),
+            scenario_error: of(Standing::ScenarioError),
         }
     }
 }
@@ -187,6 +210,10 @@ pub enum GateOutcome {
     Regressed,
     /// Nothing regressed, but not all was tested.
     NotTested,
+    /// Nothing regressed, and a scenario is wrong.
+    ScenarioError,
+    /// Nothing regressed, and something is broken already that was not allowed to be.
+    AlreadyBroken,
     /// The run ended before it had all answers.
     Aborted,
 }
@@ -251,13 +278,18 @@ impl GateResult {
     pub fn new(plan: GatePlan, trials: Vec<GateTrial>, end: GateEnd) -> Self {
         let cells = cells(&plan, &trials);
         let counts = Counts::count(&cells);
-        let tested = counts.good + counts.fixed + counts.already_broken + counts.regressed > 0;
+        let broken = cells.iter().any(|cell| {
+            cell.under_test && cell.standing == Standing::AlreadyBroken && !cell.allowed
+        });
+        let untested = plan.kernels.iter().any(|kernel| !has_answer(&cells, kernel));
         let outcome = match &end.aborted {
             Some(_) => GateOutcome::Aborted,
             None if counts.no_answer > 0 => GateOutcome::Aborted,
             None if counts.regressed > 0 => GateOutcome::Regressed,
-            // Leave for gaps is none for a run that is nothing but gaps.
-            None if counts.not_tested > 0 && !(plan.allow_skips && tested) => {
+            None if counts.scenario_error > 0 => GateOutcome::ScenarioError,
+            None if broken => GateOutcome::AlreadyBroken,
+            // Leave for gaps is none for a kernel that is nothing but gaps.
+            None if counts.not_tested > 0 && (!plan.allow_skips || untested) => {
                 GateOutcome::NotTested
             }
             None => GateOutcome::Passed,
@@ -297,15 +329,48 @@ pub(super) fn deciding<'a>(
     trials.iter().rev().find(is_it).map(|trial| &trial.record)
 }
 
+/// Whether a kernel gave any answer.
+fn has_answer(cells: &[Cell], kernel: &Kernel) -> bool {
+    cells.iter().filter(|cell| cell.kernel.id == kernel.id).any(|cell| match cell.standing {
+        Standing::Good | Standing::Fixed | Standing::AlreadyBroken | Standing::Regressed => true,
+        Standing::NotTested | Standing::NoAnswer | Standing::ScenarioError => false,
+    })
+}
+
+/// Names of the checks that failed, in order.
+fn failed_checks(record: &TrialRecord) -> Vec<&str> {
+    let failed = record.checks.iter().filter(|check| check.status == CheckStatus::Fail);
+    failed.map(|check| check.name.as_str()).collect()
+}
+
+/// Whether what is broken was allowed to be: each check that fails, by name. What is no check, such
+/// as a panic or refused rules, comes with `all` alone.
+fn is_allowed(plan: &GatePlan, record: &TrialRecord) -> bool {
+    let named = |name: &str| plan.allow_broken.iter().any(|allowed| allowed == name);
+    let of_checks = record.symptom.as_ref().is_some_and(|symptom| {
+        use SymptomKind::{CheckFailed, LostEgress, LostIngress};
+        matches!(symptom.kind, CheckFailed | LostEgress | LostIngress)
+    });
+    let failed = failed_checks(record);
+    named(ALL_BROKEN) || of_checks && !failed.is_empty() && failed.into_iter().all(named)
+}
+
+/// The trial that showed that a scenario is wrong.
+fn wrong<'a>(trials: &'a [GateTrial], scenario: &str) -> Option<&'a TrialRecord> {
+    let shows = |record: &&TrialRecord| matches!(record.verdict(), Verdict::Scenario(_));
+    let of_scenario = trials.iter().filter(|trial| trial.scenario == scenario);
+    of_scenario.map(|trial| &trial.record).find(shows)
+}
+
 fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
     let last = |scenario: &str, kernel: &Kernel| deciding(trials, scenario, kernel);
     let mut cells = Vec::new();
     for (kernel, under_test) in plan.rows() {
         for GateScenario { name, .. } in &plan.scenarios {
-            let record = last(name, kernel);
+            // Where the scenario is wrong, one kernel is enough.
+            let record = last(name, kernel).or_else(|| wrong(trials, name));
             let baseline = plan.baseline.as_ref();
-            let at_baseline =
-                baseline.map(|baseline| last(name, baseline).map(TrialRecord::verdict));
+            let at_baseline = baseline.map(|baseline| last(name, baseline));
             let (standing, reason) = match record {
                 None => (Standing::NoAnswer, Some("it was not tried".to_owned())),
                 // Compared with itself it would be said to fail as itself.
@@ -314,14 +379,19 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
                 {
                     (Standing::AlreadyBroken, Some(symptom.to_string()))
                 }
-                Some(record) => stand(&record.verdict(), at_baseline.as_ref().map(Option::as_ref)),
+                Some(record) => stand(record, at_baseline),
             };
             cells.push(Cell {
                 scenario: name.clone(),
                 kernel: kernel.clone(),
                 under_test,
+                allowed: standing == Standing::AlreadyBroken
+                    && record.is_some_and(|record| is_allowed(plan, record)),
                 standing,
                 symptom: record.and_then(|record| record.symptom.clone()),
+                fault: record
+                    .filter(|_| standing == Standing::ScenarioError)
+                    .and_then(|record| record.fault.clone()),
                 reason,
                 trial: record.map(|record| record.number),
             });
@@ -332,25 +402,43 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
 
 /// How a verdict stands to that of the baseline: none without a baseline, an inner none when the
 /// baseline was not tried. What the baseline does not excuse is a regression.
-fn stand(verdict: &Verdict, baseline: Option<Option<&Verdict>>) -> (Standing, Option<String>) {
-    let symptom = match verdict {
-        Verdict::Skip(reason) => return (Standing::NotTested, Some(reason.clone())),
-        Verdict::Infra(reason) => return (Standing::NoAnswer, Some(reason.clone())),
+fn stand(
+    record: &TrialRecord,
+    at_baseline: Option<Option<&TrialRecord>>,
+) -> (Standing, Option<String>) {
+    let baseline = at_baseline.map(|tried| tried.map(TrialRecord::verdict));
+    let symptom = match record.verdict() {
+        Verdict::Skip(reason) => return (Standing::NotTested, Some(reason)),
+        Verdict::Infra(reason) => return (Standing::NoAnswer, Some(reason)),
+        Verdict::Scenario(fault) => return (Standing::ScenarioError, Some(fault.to_string())),
         Verdict::Good => {
-            return match baseline {
+            let mut reasons: Vec<String> =
+                record.accepted.iter().map(ToString::to_string).collect();
+            let fixed = match &baseline {
                 Some(Some(Verdict::Bad(was))) => {
-                    (Standing::Fixed, Some(format!("the baseline fails: {was}")))
+                    reasons.insert(0, format!("the baseline fails: {was}"));
+                    true
                 }
-                _ => (Standing::Good, None),
+                _ => false,
             };
+            let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+            return (if fixed { Standing::Fixed } else { Standing::Good }, reason);
         }
         Verdict::Bad(symptom) => symptom,
     };
+    // A failure of one check is no licence for another.
+    let before = at_baseline.flatten().map(failed_checks).unwrap_or_default();
+    let more: Vec<&str> =
+        failed_checks(record).into_iter().filter(|check| !before.contains(check)).collect();
     match baseline {
         None => (Standing::Regressed, Some(symptom.to_string())),
         Some(Some(Verdict::Bad(was))) => {
-            let matching = was.matching(symptom);
+            let matching = was.matching(&symptom);
             match matching.how {
+                _ if !more.is_empty() && matching.how != Match::Different => (
+                    Standing::Regressed,
+                    Some(format!("{symptom}; the baseline passes {}", more.join(", "))),
+                ),
                 Match::Different => (
                     Standing::Regressed,
                     Some(format!("{symptom}; the baseline fails in another way: {was}")),
@@ -364,7 +452,7 @@ fn stand(verdict: &Verdict, baseline: Option<Option<&Verdict>>) -> (Standing, Op
         Some(Some(Verdict::Good)) => {
             (Standing::Regressed, Some(format!("{symptom}; the baseline passes")))
         }
-        Some(Some(Verdict::Skip(_) | Verdict::Infra(_)) | None) => {
+        Some(Some(Verdict::Skip(_) | Verdict::Infra(_) | Verdict::Scenario(_)) | None) => {
             (Standing::Regressed, Some(format!("{symptom}; the baseline gives no answer")))
         }
     }
@@ -375,24 +463,45 @@ mod tests {
     use super::*;
     use crate::trial::SymptomKind;
 
-    fn bad(kind: SymptomKind, title: &str) -> Verdict {
-        Verdict::Bad(Symptom {
+    /// A record with a verdict and checks that failed.
+    fn record(verdict: Verdict, failed: &[&str]) -> TrialRecord {
+        let kernel = serde_json::json!({
+            "version": "6.12.1", "package_version": "6.12.1", "flavour": "amd64",
+            "architecture": "amd64", "source": "test", "id": "x",
+        });
+        let check = |name: &&str| serde_json::json!({"name": name, "status": "fail", "detail": "no", "wall_s": 1.0});
+        let text = match &verdict {
+            Verdict::Skip(text) | Verdict::Infra(text) => Some(text.clone()),
+            _ => None,
+        };
+        serde_json::from_value(serde_json::json!({
+            "number": 1, "kernel": kernel, "verdict": verdict.word(),
+            "symptom": verdict.symptom(), "reason": text,
+            "checks": failed.iter().map(check).collect::<Vec<_>>(),
+            "timings_s": {}, "wall_s": 1.0, "directory": "x", "accelerator": "tcg", "repeat": "x",
+        }))
+        .unwrap()
+    }
+
+    fn bad(kind: SymptomKind, title: &str, failed: &[&str]) -> TrialRecord {
+        let symptom = Symptom {
             kind,
             title: title.to_owned(),
             detail: String::new(),
             place: None,
             alt_titles: Vec::new(),
             frames: Vec::new(),
-        })
+        };
+        record(Verdict::Bad(symptom), failed)
     }
 
     #[test]
     fn only_the_same_failure_at_the_baseline_excuses_one() {
-        let fails = bad(SymptomKind::CheckFailed, "check failed: payload");
-        let panics = bad(SymptomKind::Panic, "panic in a");
-        let skip = Verdict::Skip("no boot".to_owned());
-        let good = Verdict::Good;
-        let stands = |verdict, baseline| stand(verdict, baseline).0;
+        let fails = bad(SymptomKind::CheckFailed, "check failed: payload", &["payload"]);
+        let panics = bad(SymptomKind::Panic, "panic in a", &[]);
+        let skip = record(Verdict::Skip("no boot".to_owned()), &[]);
+        let good = record(Verdict::Good, &[]);
+        let stands = |record, baseline| stand(record, baseline).0;
         assert_eq!(stands(&fails, None), Standing::Regressed);
         assert_eq!(stands(&fails, Some(Some(&good))), Standing::Regressed);
         assert_eq!(stands(&fails, Some(Some(&fails))), Standing::AlreadyBroken);
@@ -402,13 +511,17 @@ mod tests {
         assert_eq!(stands(&good, Some(Some(&fails))), Standing::Fixed);
         assert_eq!(stands(&good, Some(Some(&skip))), Standing::Good);
         assert_eq!(stands(&skip, Some(Some(&skip))), Standing::NotTested);
-        let ours = Verdict::Infra("oom".to_owned());
+        let ours = record(Verdict::Infra("oom".to_owned()), &[]);
         assert_eq!(stands(&ours, Some(Some(&ours))), Standing::NoAnswer);
+        let title = "check failed: payload";
+        let more = bad(SymptomKind::CheckFailed, title, &["payload", "dns"]);
+        assert_eq!(stands(&more, Some(Some(&fails))), Standing::Regressed);
+        assert_eq!(stands(&fails, Some(Some(&more))), Standing::AlreadyBroken);
     }
 
     #[test]
     fn all_standings_are_counted() {
-        assert_eq!(Standing::ALL.len(), 6);
+        assert_eq!(Standing::ALL.len(), 7);
         let counts = Counts {
             good: 1,
             fixed: 2,
@@ -416,7 +529,8 @@ mod tests {
             regressed: 4,
             not_tested: 5,
             no_answer: 6,
+            scenario_error: 7,
         };
-        assert_eq!(Standing::ALL.map(|s| counts.of(s)).iter().sum::<usize>(), 21);
+        assert_eq!(Standing::ALL.map(|s| counts.of(s)).iter().sum::<usize>(), 28);
     }
 }

@@ -9,7 +9,7 @@ use crate::kernel::Kernel;
 use crate::mark::{is_lack, mark_again};
 use crate::method::Method;
 use crate::search::{Direction, Mark, Outcome, Role};
-use crate::trial::{BootKind, SymptomKind, TrialRecord};
+use crate::trial::{AcceptedRefusal, BootKind, SymptomKind, TrialRecord};
 
 /// Follows what is said of a good end that lacks the same feature as the bad one.
 const LACK_AT_BOTH_ENDS: &str =
@@ -70,6 +70,10 @@ impl BisectResult {
             }),
             confidence: Confidence { level: "none".to_owned(), statement: "no answer".to_owned() },
             reason: None,
+            fault: events.iter().rev().find_map(|event| match event {
+                RunEvent::ScenarioError { fault } => Some(fault.clone()),
+                _ => None,
+            }),
             doubt: None,
             changes: events.iter().rev().find_map(|event| match event {
                 RunEvent::Changes { changes } => Some(changes.as_ref().clone()),
@@ -89,6 +93,7 @@ impl BisectResult {
             superseded,
         };
         let method = Method::replay(&plan, &events).ok();
+        result.warnings.extend(accepted(&result.trials));
         if method.as_ref().is_some_and(Method::boots_disagree) {
             result.warnings.push(BOOTS_DISAGREE.to_owned());
         }
@@ -270,11 +275,31 @@ pub(crate) fn boots(events: &[RunEvent], old: usize, new: usize) -> &'static str
     }
 }
 
+/// What kernels refused as the scenario lets them: a pass with it is one without what was refused.
+fn accepted(trials: &[TrialRecord]) -> Vec<String> {
+    let mut found: Vec<(&AcceptedRefusal, Vec<&str>)> = Vec::new();
+    for trial in trials {
+        for refusal in &trial.accepted {
+            let label = trial.kernel.label();
+            match found.iter_mut().find(|(known, _)| *known == refusal) {
+                Some((_, labels)) if labels.contains(&label) => {}
+                Some((_, labels)) => labels.push(label),
+                None => found.push((refusal, vec![label])),
+            }
+        }
+    }
+    let words = |(refusal, labels): (&AcceptedRefusal, Vec<&str>)| {
+        format!("{refusal} ({})", labels.join(", "))
+    };
+    found.into_iter().map(words).collect()
+}
+
 /// Why a run ended before its search did.
 pub(crate) fn stopped(events: &[RunEvent]) -> Option<String> {
     events.iter().rev().find_map(|event| match event {
         RunEvent::Failed { error } => Some(error.clone()),
         RunEvent::Interrupted => Some("interrupted".to_owned()),
+        RunEvent::ScenarioError { fault } => Some(format!("scenario error: {fault}")),
         _ => None,
     })
 }

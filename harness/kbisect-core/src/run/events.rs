@@ -7,6 +7,7 @@ use super::{Plan, SymptomChoice};
 use crate::bayes;
 use crate::changes::WhatChanged;
 use crate::evidence::Decoded;
+use crate::fault::ScenarioFault;
 use crate::search::{Mark, Outcome, Role};
 use crate::trial::{CheckResult, Phase, Symptom, TrialRecord};
 
@@ -78,6 +79,12 @@ pub enum RunEvent {
         /// What it tells the search; nothing when it was our own failure.
         mark: Option<Mark>,
     },
+    /// The reference kernel was tried in the candidate's place, to tell a kernel's fault from the
+    /// scenario's. It is no kernel of the series.
+    ReferenceTried {
+        /// Everything about it.
+        record: Box<TrialRecord>,
+    },
     /// The bad end fails in several ways, or one was named: which one the search is for.
     SymptomChosen {
         /// The symptom.
@@ -101,6 +108,11 @@ pub enum RunEvent {
     Note {
         /// One line.
         text: String,
+    },
+    /// The scenario is wrong: no kernel can answer.
+    ScenarioError {
+        /// What is wrong with it.
+        fault: ScenarioFault,
     },
     /// The run was stopped by the user; it can be resumed.
     Interrupted,

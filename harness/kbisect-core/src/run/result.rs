@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Environment, SymptomChoice};
 use crate::bayes;
 use crate::changes::WhatChanged;
+use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::search::Direction;
 use crate::trial::{Symptom, TrialRecord};
@@ -112,6 +113,9 @@ pub struct BisectResult {
     /// Why there is no answer, when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What is wrong with the scenario, where that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<ScenarioFault>,
     /// Under doubt: failure rates, credible candidates, what is left unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,

@@ -30,6 +30,7 @@ pub fn score_again(
                 | RunEvent::Decided { .. }
                 | RunEvent::BudgetSet { .. }
                 | RunEvent::Interrupted
+                | RunEvent::ScenarioError { .. }
                 | RunEvent::Failed { .. }
         )
     };

@@ -37,9 +37,9 @@ pub(super) fn read_steps(
 }
 
 fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Option<Step> {
+    let line = table.line();
     let node = read_node_name(&table, nodes);
-    let refusals = [("bad", Refusal::Bad), ("accept", Refusal::Accept)];
-    let refusal = table.get("refusal").and_then(|item| item.one_of(&refusals));
+    let refusal = table.get("refusal").and_then(|item| read_refusal(&item));
     let repeat = table.get("repeat").and_then(|item| item.number(1..=10_000));
     let early = read_early(&table, node.as_deref(), nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
@@ -65,7 +65,29 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
         early,
         refusal: refusal.unwrap_or_default(),
         timeout_s: timeout_s.unwrap_or(STEP_S),
+        line,
     })
+}
+
+/// Reads `"bad"`, `"accept"`, or the words that are acceptable.
+fn read_refusal(item: &Item<'_>) -> Option<Refusal> {
+    if item.is_text() {
+        return item.parsed(|text| match text {
+            "bad" => Ok(Refusal::Bad),
+            "accept" => Ok(Refusal::Accept),
+            _ => Err(format!(
+                "`{}` is not allowed here (allowed: `bad`, `accept`, or a table such as \
+                 {{ accept = \"Operation not supported\" }})",
+                words::shown(text)
+            )),
+        });
+    }
+    let table = item.table()?;
+    let accepted =
+        table.require("accept", "what the kernel says, such as `Operation not supported`");
+    let accepted = accepted.and_then(|item| item.parsed(words::line));
+    table.finish();
+    accepted.map(Refusal::AcceptWords)
 }
 
 fn default_name(action: &Action) -> String {
@@ -99,6 +121,7 @@ fn read_service(
     names: &mut BTreeSet<String>,
     assets: &mut Vec<AssetRef>,
 ) -> Option<Service> {
+    let line = table.line();
     let name = read_unique_name(&table, "service", names);
     let node = read_node_name(&table, nodes);
     let words = table.require("command", "program and arguments, such as [\"nginx\"]");
@@ -128,6 +151,7 @@ fn read_service(
         must_stay: must_stay.unwrap_or(true),
         early,
         ready_timeout_s: ready_timeout_s.unwrap_or(STEP_S),
+        line,
     })
 }
 
@@ -197,6 +221,7 @@ fn read_check(
     names: &mut BTreeSet<String>,
     assets: &mut Vec<AssetRef>,
 ) -> Option<Check> {
+    let line = table.line();
     let name = read_unique_name(&table, "check", names);
     let node = read_node_name(&table, nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
@@ -224,6 +249,7 @@ fn read_check(
         probe: probe?,
         timeout_s: timeout_s.unwrap_or(CHECK_S),
         record_only: record_only.unwrap_or(false),
+        line,
     })
 }
 

@@ -120,6 +120,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// The line on which the table begins, from 1.
+    pub(super) fn line(&self) -> u32 {
+        self.findings.places.line(&self.path)
+    }
+
     /// Notes an error about the table as a whole.
     pub(super) fn wrong(&self, message: impl Into<String>) {
         self.findings.wrong(&self.path, message);

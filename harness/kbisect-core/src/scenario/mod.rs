@@ -17,6 +17,6 @@ mod words;
 
 pub use assets::{AssetRef, Parsed};
 pub use model::*;
-pub use parse::SCHEMA;
+pub use parse::{FILE_NAME, SCHEMA};
 pub use problem::{Problem, ScenarioError};
 pub use suggest::nearest;

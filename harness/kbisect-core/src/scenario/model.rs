@@ -26,6 +26,9 @@ pub struct Scenario {
     /// What a kernel must offer before it is worth a boot.
     #[serde(default)]
     pub requires: Requires,
+    /// What the scenario needs in the root image.
+    #[serde(default, skip_serializing_if = "ImageNeeds::is_empty")]
+    pub image: ImageNeeds,
     /// The candidate machine.
     #[serde(default)]
     pub candidate: MachineOptions,
@@ -113,6 +116,22 @@ impl std::fmt::Display for Expect {
     }
 }
 
+/// What a scenario needs in the root image, beside what is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageNeeds {
+    /// Packages of the image's own archive.
+    pub packages: Vec<String>,
+}
+
+impl ImageNeeds {
+    /// Whether nothing is needed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.packages.is_empty()
+    }
+}
+
 /// What a kernel must offer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -179,6 +198,10 @@ pub struct Node {
     /// Routes, as `ip route add` arguments: `default via 192.0.2.1`.
     #[serde(default)]
     pub routes: Vec<String>,
+    /// Lines of `scenario.toml`, from 1: of the node under an empty key, of its parts under
+    /// `devices[0]`, `routes[0]`, `sysctl.KEY`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<String, u32>,
 }
 
 /// A sysctl's value as TOML has it.
@@ -235,6 +258,9 @@ pub struct Step {
     pub refusal: Refusal,
     /// Deadline in seconds for one repetition, before scaling for the accelerator.
     pub timeout_s: f64,
+    /// Line of `scenario.toml`, from 1; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub line: u32,
 }
 
 /// What a step does.
@@ -274,14 +300,16 @@ impl Action {
 }
 
 /// What it means when a step is refused on the candidate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// A symptom of its own: `rules-refused` for rules, `check-failed` for another step.
     #[default]
     Bad,
-    /// Fine: noted in the record, the trial goes on.
+    /// Fine, whatever the kernel says: noted in the record, the trial goes on.
     Accept,
+    /// Fine if the kernel says this.
+    AcceptWords(String),
 }
 
 /// A part of the workload.
@@ -310,6 +338,13 @@ pub struct Service {
     /// Deadline in seconds for becoming ready, before scaling.
     #[serde(default = "default_ready_s")]
     pub ready_timeout_s: f64,
+    /// Line of `scenario.toml`, from 1; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub line: u32,
+}
+
+fn is_zero(line: &u32) -> bool {
+    *line == 0
 }
 
 fn yes() -> bool {
@@ -366,6 +401,9 @@ pub struct Check {
     pub timeout_s: f64,
     /// Whether its failure is only recorded, not judged.
     pub record_only: bool,
+    /// Line of `scenario.toml`, from 1; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub line: u32,
 }
 
 /// What a check does.

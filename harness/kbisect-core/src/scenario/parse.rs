@@ -9,15 +9,18 @@ use super::actions::{read_checks, read_services, read_steps};
 use super::assets::AssetRef;
 use super::cursor::{Findings, Item, Table};
 use super::flavours::{Parts, read_expect, read_flavours};
-use super::places::Places;
+use super::places::{Places, join};
 use super::suggest::{choices, quoted};
 use super::{
-    Check, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires, Scenario,
-    ScenarioError, SysctlValue, WarningPolicy, lint, words,
+    Check, ImageNeeds, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires,
+    Scenario, ScenarioError, SysctlValue, WarningPolicy, lint, words,
 };
 
 /// The tag of files that this version reads.
 pub const SCHEMA: &str = "kbisect.scenario/1";
+
+/// Name of a scenario's own file, in its folder.
+pub const FILE_NAME: &str = "scenario.toml";
 
 impl Scenario {
     /// Reads and validates the text of a scenario file.
@@ -66,6 +69,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let summary = text(top.require("summary", "one line that says what is tested"));
     let description = top.get("description").and_then(|item| item.parsed(words::prose));
     let requires = top.get("requires").and_then(|item| item.table()).map(read_requires);
+    let image = top.get("image").and_then(|item| item.table()).map(read_image);
     let nodes = top
         .require("nodes", "a table for each host, such as [nodes.client]")
         .and_then(|item| item.table())
@@ -102,6 +106,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
         summary: summary.unwrap_or_default(),
         description: description.unwrap_or_default(),
         requires: requires.unwrap_or_default(),
+        image: image.unwrap_or_default(),
         candidate: machine("candidate").unwrap_or_default(),
         peer: machine("peer").unwrap_or_default(),
         nodes,
@@ -131,6 +136,12 @@ fn read_requires(table: Table<'_>) -> Requires {
     };
     table.finish();
     requires
+}
+
+fn read_image(table: Table<'_>) -> ImageNeeds {
+    let packages = table.get("packages").map(|item| item.list(words::package));
+    table.finish();
+    ImageNeeds { packages: packages.unwrap_or_default() }
 }
 
 fn read_machine(table: Table<'_>) -> MachineOptions {
@@ -173,6 +184,7 @@ fn read_node(item: &Item<'_>) -> Node {
         devices: Vec::new(),
         addresses: BTreeMap::new(),
         routes: Vec::new(),
+        lines: BTreeMap::new(),
     };
     let Some(table) = item.table() else { return node };
     let kernels = [("candidate", NodeKernel::Candidate), ("reference", NodeKernel::Reference)];
@@ -189,8 +201,31 @@ fn read_node(item: &Item<'_>) -> Node {
     if let Some(addresses) = table.get("addresses").and_then(|item| item.table()) {
         node.addresses = read_addresses(&addresses);
     }
+    node.lines = lines_of(&table, &node);
     table.finish();
     node
+}
+
+/// Where a node and what it is made of stand.
+fn lines_of(table: &Table<'_>, node: &Node) -> BTreeMap<String, u32> {
+    let places = &table.findings.places;
+    let indexed = |key: &'static str, list: &[String]| {
+        (0..list.len()).map(move |at| format!("{key}[{at}]")).collect::<Vec<_>>()
+    };
+    let lists =
+        indexed("devices", &node.devices).into_iter().chain(indexed("routes", &node.routes));
+    let mut lines: BTreeMap<String, u32> = lists
+        .map(|key| {
+            let line = places.line(&format!("{}.{key}", table.path));
+            (key, line)
+        })
+        .collect();
+    lines.insert(String::new(), table.line());
+    for key in node.sysctl.keys() {
+        let path = join(&join(&table.path, "sysctl"), key);
+        lines.insert(format!("sysctl.{key}"), places.line(&path));
+    }
+    lines
 }
 
 fn read_addresses(table: &Table<'_>) -> BTreeMap<String, Vec<String>> {

@@ -44,6 +44,11 @@ impl Places {
         Problem { file: self.file.clone(), line, column, key: key.to_owned(), message }
     }
 
+    /// The line of `key`, from 1.
+    pub(super) fn line(&self, key: &str) -> u32 {
+        u32::try_from(self.problem(key, String::new()).line).unwrap_or(u32::MAX)
+    }
+
     /// Whether the file has the key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.offsets.contains_key(key)

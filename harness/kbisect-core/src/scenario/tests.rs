@@ -81,10 +81,10 @@ fn every_key_reaches_the_model() {
         ]
     );
     let first = &scenario.setup[0];
-    assert_eq!((first.refusal, first.repeat), (Refusal::Accept, 3));
+    assert_eq!((&first.refusal, first.repeat), (&Refusal::Accept, 3));
     assert!((first.timeout_s - 2.5).abs() < 1e-9);
     let second = &scenario.setup[1];
-    assert_eq!((second.refusal, second.repeat), (Refusal::Bad, 1));
+    assert_eq!((&second.refusal, second.repeat), (&Refusal::Bad, 1));
     assert!((second.timeout_s - 10.0).abs() < 1e-9);
     assert_eq!(
         scenario.replay.iter().map(step).collect::<Vec<_>>(),

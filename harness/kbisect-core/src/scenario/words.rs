@@ -155,6 +155,19 @@ pub(super) fn cmdline_word(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Name of a Debian package (policy 5.6.1).
+pub(super) fn package(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let is_name = text.len() >= 2
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().all(|b| plain(b) || b"+-.".contains(&b));
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{}` is not the name of a package", shown(text)))
+    }
+}
+
 /// Name of a kernel module.
 pub(super) fn module(text: &str) -> Result<String, String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');

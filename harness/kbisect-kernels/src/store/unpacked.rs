@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Lock, Store, StoreError, remove};
@@ -87,7 +88,10 @@ impl Store {
 
 fn make(image: &Path, folder: &Path, target: &Path) -> Result<(), UnpackError> {
     let at = |error: io::Error| UnpackError::Store(StoreError::at(folder)(error));
-    let temp = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(at)?;
+    // Read-only, and for everybody, as all files of the store.
+    let mode = fs::Permissions::from_mode(0o444);
+    let mut builder = tempfile::Builder::new();
+    let temp = builder.prefix(".new-").permissions(mode).tempfile_in(folder).map_err(at)?;
     let mut out = BufWriter::with_capacity(1 << 20, temp.as_file());
     payload::unpack(image, &mut out)?;
     out.flush().map_err(at)?;
@@ -99,4 +103,89 @@ fn make(image: &Path, folder: &Path, target: &Path) -> Result<(), UnpackError> {
     temp.as_file().sync_data().map_err(at)?;
     temp.persist(target).map_err(|error| at(error.error))?;
     files::sync_dir(folder).map_err(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::payload::tests::image_of;
+    use crate::import::vmlinux::tests::elf;
+    use crate::progress::Silent;
+    use crate::{AddRequest, PruneRule};
+
+    const PVH: u32 = 18;
+
+    struct Place {
+        folder: tempfile::TempDir,
+        store: Store,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(&folder.path().join("cache")).unwrap();
+            Self { folder, store }
+        }
+
+        fn add(&self, name: &str, content: &[u8]) -> ReadyKernel {
+            let path = self.folder.path().join(name);
+            fs::write(&path, content).unwrap();
+            let request = AddRequest {
+                inputs: vec![path],
+                name: Some(name.to_owned()),
+                version: Some("6.1.0".to_owned()),
+                ..AddRequest::default()
+            };
+            self.store.add(&request, &Silent).unwrap()
+        }
+
+        fn left(&self) -> usize {
+            fs::read_dir(self.store.dir().join(FOLDER)).map_or(0, Iterator::count)
+        }
+    }
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_kernel_is_unpacked_once_and_goes_with_its_image() {
+        let place = Place::new();
+        let kernel = place.add("packed", &image_of(&gzip(&elf(PVH))));
+        let unpacked = place.store.unpacked(&kernel).unwrap();
+        assert!(fs::read(&unpacked).unwrap() == elf(PVH));
+        let changed = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+        assert_eq!(changed(&unpacked), changed(&kernel.vmlinuz));
+        assert_eq!(place.store.unpacked(&kernel).unwrap(), unpacked);
+        let size = kernel.size + fs::metadata(&unpacked).unwrap().len();
+        let named = vec![kernel.kernel.id.clone()];
+        drop(kernel);
+        let report = place.store.prune(&PruneRule { named, ..PruneRule::default() }).unwrap();
+        assert_eq!((report.freed_bytes, place.left()), (size, 0));
+    }
+
+    #[test]
+    fn what_cannot_be_unpacked_leaves_nothing_and_the_image() {
+        let place = Place::new();
+        let whole = image_of(&gzip(&elf(PVH)));
+        let cut = place.add("cut", &whole[..whole.len() - 40]);
+        let found = place.store.unpacked(&cut);
+        assert!(matches!(found, Err(UnpackError::Payload(PayloadError::Truncated))), "{found:?}");
+        let other = place.add("without-entry", &image_of(&gzip(&elf(17))));
+        let found = place.store.unpacked(&other);
+        assert!(matches!(found, Err(UnpackError::Elf(ElfError::NoEntry))), "{found:?}");
+        assert_eq!(place.left(), 0);
+        assert!(cut.vmlinuz.is_file() && other.vmlinuz.is_file());
+    }
+
+    #[test]
+    fn one_that_was_never_packed_is_its_own() {
+        let place = Place::new();
+        let kernel = place.add("vmlinux", &elf(PVH));
+        assert_eq!(kernel.kernel.release.as_deref(), Some("6.1.0-test"));
+        assert_eq!(place.store.unpacked(&kernel).unwrap(), kernel.vmlinuz);
+        assert_eq!(place.left(), 0);
+    }
 }

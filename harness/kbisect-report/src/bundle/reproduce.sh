@@ -40,7 +40,12 @@ mkdir -p "$out" 2>/dev/null || fail "$out cannot be written: unpack the bundle w
 # A boot shows more than a saved state of one, and leaves none in the bundle's cache.
 set -- run "$KERNEL_ID" --scenario "$here/scenario" --results "$out" --cold
 [ -z "$REFERENCE_ID" ] || set -- "$@" --reference "$REFERENCE_ID"
+# Symptoms are compared as a search compares them: the same failure can have other words.
+[ "$VERDICT" != bad ] || set -- "$@" --like "$here/$TRIAL/trial.json"
+[ ! -f "$here/image/image.toml" ] || set -- "$@" --image "$here/image"
 [ -z "$PLACEMENT" ] || set -- "$@" --placement "$PLACEMENT"
+[ -z "$BOOT" ] || set -- "$@" --boot "$BOOT"
+[ "$CRYPTO_TESTS" != yes ] || set -- "$@" --crypto-tests
 for source in "$KERNEL_SOURCE" "$REFERENCE_SOURCE"; do
     case $source in
     snapshot | ubuntu-mainline) set -- "$@" --source "archive,$source" ;;
@@ -71,7 +76,7 @@ if [ "$seen" != "$VERDICT" ]; then
     echo "DIFFERENT: $seen here, $VERDICT in the report; see ${newest%/*}/report.html"
     exit 1
 fi
-if [ "$VERDICT" = bad ] && ! grep -qF "\"title\": $TITLE" "$newest"; then
+if [ "$VERDICT" = bad ] && { grep -qF '"how": "different"' "$newest" || ! grep -qF '"how": ' "$newest"; }; then
     echo "DIFFERENT: bad, but with another symptom than $KIND: $TITLE; see ${newest%/*}/report.html"
     exit 1
 fi

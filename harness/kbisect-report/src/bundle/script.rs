@@ -15,6 +15,7 @@ pub(super) fn script(dossier: &Dossier, carries: Carries) -> String {
         Subject::Trial(result) => result.reference.as_ref(),
     };
     let kernel = trial.map(|trial| &trial.kernel);
+    let booted = trial.and_then(|trial| trial.booted.as_ref());
     let variables = [
         ("TOOL_VERSION", env!("CARGO_PKG_VERSION").to_owned()),
         ("KERNEL_ID", kernel.map(|kernel| kernel.id.0.clone()).unwrap_or_default()),
@@ -26,6 +27,9 @@ pub(super) fn script(dossier: &Dossier, carries: Carries) -> String {
         ("REFERENCE_ID", reference.map(|kernel| kernel.id.0.clone()).unwrap_or_default()),
         ("REFERENCE_SOURCE", reference.map(|kernel| kernel.source.clone()).unwrap_or_default()),
         ("PLACEMENT", dossier.environment().placement.clone()),
+        ("TRIAL", trial.map(|trial| trial.directory.clone()).unwrap_or_default()),
+        ("BOOT", booted.map(|booted| booted.way.word().to_owned()).unwrap_or_default()),
+        ("CRYPTO_TESTS", flag(booted.is_some_and(|booted| booted.crypto_tests))),
         ("VERDICT", trial.map(|trial| trial.verdict.clone()).unwrap_or_default()),
         ("KIND", symptom.map(|symptom| symptom.kind.to_string()).unwrap_or_default()),
         ("TITLE", symptom.map(|symptom| json(&symptom.title)).unwrap_or_default()),

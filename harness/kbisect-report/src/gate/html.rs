@@ -18,8 +18,8 @@ pub fn html_check(result: &GateResult) -> String {
     let title = words::heading(result);
     let class = match result.outcome {
         GateOutcome::Passed => "verdict good",
-        GateOutcome::Regressed => "verdict bad",
-        GateOutcome::NotTested | GateOutcome::Aborted => "verdict",
+        GateOutcome::Regressed | GateOutcome::AlreadyBroken => "verdict bad",
+        GateOutcome::NotTested | GateOutcome::ScenarioError | GateOutcome::Aborted => "verdict",
     };
     let page = html! {
         (DOCTYPE)
@@ -102,7 +102,10 @@ fn matrix(result: &GateResult) -> Markup {
         let class = match one.standing {
             Standing::Good | Standing::Fixed => "good-word",
             Standing::Regressed => "bad-word",
-            Standing::AlreadyBroken | Standing::NotTested | Standing::NoAnswer => "other-word",
+            Standing::AlreadyBroken
+            | Standing::NotTested
+            | Standing::NoAnswer
+            | Standing::ScenarioError => "other-word",
         };
         vec![
             html! {

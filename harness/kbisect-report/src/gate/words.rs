@@ -35,6 +35,8 @@ pub(super) fn outcome(result: &GateResult) -> &'static str {
         GateOutcome::Passed => "passed",
         GateOutcome::Regressed => "failed",
         GateOutcome::NotTested => "failed, since not all could be tested",
+        GateOutcome::AlreadyBroken => "failed, since it is broken at the baseline as well",
+        GateOutcome::ScenarioError => "failed, since a scenario is wrong",
         GateOutcome::Aborted => "stopped before its end",
     }
 }

@@ -11,7 +11,7 @@ use crate::dossier::{Dossier, Subject};
 use crate::doubt;
 use crate::fields::{self, State};
 use crate::journal::JOURNAL_NAME;
-use crate::story::{came_up, count, duration};
+use crate::story::{boot, came_up, count, deadlines, duration};
 use crate::text::utc;
 
 /// Changes that are shown at once; the others are behind a click.
@@ -174,7 +174,8 @@ pub(super) fn environment(dossier: &Dossier) -> Markup {
         files.and_then(value).and_then(|text| code(text))
     };
     let extra = &dossier.extra;
-    let release = dossier.bad().or(dossier.good()).and_then(|trial| trial.release.clone());
+    let shown = dossier.bad().or(dossier.good());
+    let release = shown.and_then(|trial| trial.release.clone());
     let text = |value: &str| (!value.is_empty()).then(|| html! { (paragraph(value)) });
     html! {
         h2 { "Environment" }
@@ -194,6 +195,8 @@ pub(super) fn environment(dossier: &Dossier) -> Markup {
             ("host", text(&format!("{}, {} CPUs", environment.host, environment.cpus))),
             ("root image", code(&environment.image)),
             ("placement", code(&environment.placement)),
+            ("boot", shown.and_then(boot).as_deref().and_then(text)),
+            ("deadlines", shown.and_then(deadlines).as_deref().and_then(text)),
         ]))
         (kernels(dossier))
         @if let Some(qemu) = files.and_then(|files| files.qemu.as_ref()) {

@@ -6,7 +6,7 @@ use kbisect_core::run::RunResult;
 use kbisect_core::trial::Verdict;
 
 use super::parts::{self, CELL, put, table};
-use crate::story::{came_up, duration};
+use crate::story::{boot, came_up, deadlines, duration};
 use crate::text::{code, prose};
 
 /// Writes the report of one trial, to be saved as `report.md`.
@@ -30,6 +30,11 @@ pub fn markdown_run(result: &RunResult) -> String {
         }
         Verdict::Infra(reason) => {
             put!(to, "**No verdict: kbisect or the host failed: {}.**", prose(reason, 1000));
+        }
+        Verdict::Scenario(fault) => {
+            put!(to, "**Scenario error: {}.**", prose(&fault.to_string(), 1000));
+            put!(to);
+            put!(to, "What to do: {}.", prose(&fault.hint(), 1000));
         }
     }
     put!(to);
@@ -71,6 +76,11 @@ pub fn markdown_run(result: &RunResult) -> String {
     put!(to, "## Environment");
     put!(to);
     put!(to, "Time: {}{} ({})", duration(trial.wall_s), came_up(trial), parts::phases(trial));
+    for (name, told) in [("Boot", boot(trial)), ("Deadlines", deadlines(trial))] {
+        if let Some(told) = told {
+            put!(to, "\n{name}: {}", prose(&told, CELL));
+        }
+    }
     put!(to);
     if let Some(release) = &trial.release {
         put!(to, "The guest called its kernel {}.", code(release));

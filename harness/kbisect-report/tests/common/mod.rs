@@ -178,6 +178,7 @@ impl Play {
             number,
             verdict: "good".to_owned(),
             symptom: None,
+            fault: None,
             reason: None,
             checks: vec![failed(CheckStatus::Pass, "5 connections, 65536 bytes each")],
             timings_s: BTreeMap::from([
@@ -187,6 +188,7 @@ impl Play {
             ]),
             wall_s: 8.75,
             reports: Vec::new(),
+            accepted: Vec::new(),
             notes: Vec::new(),
             wires: vec![wire("client", 40), wire("server", 60)],
             hops: Vec::new(),
@@ -198,6 +200,7 @@ impl Play {
             began_ms: None,
             directory: format!("trials/{number:02}-{}", kernel.version),
             accelerator: "tcg".to_owned(),
+            memory_mib: None,
             deadlines: None,
             boot: None,
             booted: None,

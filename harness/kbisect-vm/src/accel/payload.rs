@@ -8,13 +8,17 @@ pub(super) const PROOF: u8 = 0x2a;
 const ENTRY: u32 = 0x10_0000;
 /// Pages that the PVH guest writes to: from 2 MiB to here.
 const MEMORY_END: u32 = 48 << 20;
-/// Turns of the PVH guest's loop.
+/// Turns of the guests' loop.
 const TURNS: u32 = 20_000_000;
 
 /// A disk whose boot sector gives the proof.
 pub(super) fn boot_sector() -> Vec<u8> {
+    // mov ecx, TURNS; dec ecx; jnz to that
+    let mut sector = vec![0x66, 0xb9];
+    sector.extend(TURNS.to_le_bytes());
+    sector.extend([0x66, 0x49, 0x75, 0xfc]);
     // mov al, PROOF; out 0xf4, al; cli; hlt; jmp $
-    let mut sector = vec![0xb0, PROOF, 0xe6, 0xf4, 0xfa, 0xf4, 0xeb, 0xfe];
+    sector.extend([0xb0, PROOF, 0xe6, 0xf4, 0xfa, 0xf4, 0xeb, 0xfe]);
     sector.resize(510, 0);
     sector.extend([0x55, 0xaa]);
     // SeaBIOS wants to see a disk of some size.

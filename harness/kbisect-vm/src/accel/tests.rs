@@ -72,6 +72,20 @@ fn an_answer_of_an_older_probe_is_forgotten() {
 }
 
 #[test]
+fn who_may_open_the_device_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let of_mode = |mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        whose(path)
+    };
+    assert_eq!(of_mode(0o600), NoKvm::OwnerOnly);
+    let NoKvm::NoPermission { group } = of_mode(0o660) else { panic!("a group may") };
+    assert!(!group.is_empty());
+}
+
+#[test]
 fn a_distrusted_kvm_is_remembered() {
     let cache = tempfile::tempdir().unwrap();
     let qemu = Path::new("/bin/true");

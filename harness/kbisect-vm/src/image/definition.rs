@@ -114,6 +114,25 @@ impl ImageDefinition {
         Ok(Self { text: text.to_owned(), content })
     }
 
+    /// Returns the definition with packages more, of the same archive. Those that it names already
+    /// change nothing.
+    ///
+    /// # Errors
+    /// Names that are none.
+    pub fn with_packages(mut self, packages: &[String]) -> Result<Self, DefinitionError> {
+        let mut more: Vec<&String> =
+            packages.iter().filter(|name| !self.content.packages.contains(name)).collect();
+        more.sort();
+        more.dedup();
+        for package in more {
+            // The key is a hash of the text.
+            self.text += &format!("# and {package}\n");
+            self.content.packages.push(package.clone());
+        }
+        check(&self.content, "image")?;
+        Ok(self)
+    }
+
     /// Returns the image's key: a hash of the definition, the builder's version and the
     /// architecture. Mirrors are no part of it: they serve the same signed packages.
     pub fn key(&self) -> String {
@@ -213,6 +232,21 @@ mod tests {
     use super::*;
 
     const SMALL: &str = "suite = \"bookworm\"\ncompression = \"lz4\"\npackages = [\"kmod\"]\n";
+
+    #[test]
+    fn more_packages_make_another_image() {
+        let plain = ImageDefinition::parse(SMALL, "image.toml").unwrap();
+        let with = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            plain.clone().with_packages(&names)
+        };
+        assert_eq!(with(&["kmod"]).unwrap(), plain, "it has that one");
+        let more = with(&["socat", "haproxy"]).unwrap();
+        assert_ne!(more.key(), plain.key());
+        assert_eq!(more.content.packages, ["kmod", "haproxy", "socat"]);
+        assert_eq!(with(&["haproxy", "socat", "haproxy"]).unwrap().key(), more.key());
+        assert!(with(&["--option"]).is_err());
+    }
 
     fn error(text: &str) -> String {
         ImageDefinition::parse(text, "image.toml").unwrap_err().to_string()

@@ -42,6 +42,7 @@ use crate::pulse::{Pulse, Side};
 use crate::qemu::{CommandLine, NicSpec, Qemu};
 use crate::qmp::QmpReader;
 use crate::states::{StateKey, States};
+use crate::times::{self, Times};
 use crate::timing::Timing;
 
 use self::log::Log;
@@ -70,6 +71,8 @@ pub struct MachineSpec {
     pub cpus: u32,
     /// Words added to the kernel command line.
     pub cmdline: Vec<String>,
+    /// Modules that are loaded before its state is saved.
+    pub preload: Vec<String>,
     /// Hardware addresses that its interfaces boot with.
     pub macs: Vec<[u8; 6]>,
     /// Folder for console.log, qemu.log and qemu.cmdline.
@@ -80,21 +83,27 @@ pub struct MachineSpec {
     pub pulse: Pulse,
     /// Whose machine it is.
     pub side: Side,
+    /// Where waits are noted.
+    pub times: Times,
     /// File that its memory is dumped to if that is asked for; it is made at once, so that QEMU
     /// inherits it open and opens nothing by name.
     pub vmcore: Option<PathBuf>,
 }
 
 impl MachineSpec {
-    /// The key of its state; see [`States::key`].
+    /// The key of its state, with these modules loaded; see [`States::key`].
     ///
     /// # Errors
     /// A file that is not there.
-    pub fn state_key(&self, boot_modules: Option<&Path>) -> io::Result<StateKey> {
+    pub fn state_key(
+        &self,
+        boot_modules: Option<&Path>,
+        loaded: &[String],
+    ) -> io::Result<StateKey> {
         let nics = self.nics(std::iter::repeat(0));
         let line =
             CommandLine { vmcore: self.vmcore.as_ref().map(|_| 0), ..self.command_line(&nics) };
-        States::key(&self.qemu, &line, boot_modules)
+        States::key(&self.qemu, &line, boot_modules, loaded)
     }
 
     fn nics(&self, sockets: impl Iterator<Item = i32>) -> Vec<NicSpec> {
@@ -218,6 +227,8 @@ pub struct Machine {
     outgoing: mpsc::Sender<Vec<u8>>,
     orders: mpsc::Sender<Order>,
     task: tokio::task::JoinHandle<()>,
+    name: String,
+    times: Times,
     pid: u32,
     started: Instant,
     pulse: Pulse,
@@ -239,6 +250,7 @@ impl Machine {
     /// # Errors
     /// [`StartError`].
     pub fn start(spec: &MachineSpec, start: &Start<'_>) -> Result<Self, StartError> {
+        let began = Instant::now();
         let prepare = |source| StartError::Prepare { machine: spec.name.clone(), source };
         std::fs::create_dir_all(&spec.directory).map_err(prepare)?;
         let pairs = (0..3 + spec.macs.len())
@@ -354,8 +366,11 @@ impl Machine {
             qmp_written: 0,
         };
         let task = tokio::spawn(watch.run(start.console()));
+        spec.times.add(&spec.name, "start of QEMU".to_owned(), began);
+        let (name, times) = (spec.name.clone(), spec.times.clone());
         let pulse = spec.pulse.clone();
-        Ok(Self { shared, outgoing, orders, task, pid, started, pulse, sockets: nic_sockets })
+        let sockets = nic_sockets;
+        Ok(Self { shared, outgoing, orders, task, name, times, pid, started, pulse, sockets })
     }
 
     /// A copy of what is known.
@@ -400,6 +415,15 @@ impl Machine {
         self.pid
     }
 
+    /// Most memory that QEMU took so far, in MiB (proc(5), `VmHWM`).
+    #[must_use]
+    pub fn peak_mib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib >> 10)
+    }
+
     /// When QEMU was started.
     #[must_use]
     pub fn started(&self) -> Instant {
@@ -422,7 +446,10 @@ impl Machine {
             (Some(_), None) => Some(Err(CallError::Down)),
             (None, None) => None,
         });
-        self.in_time(deadline, wait).await.unwrap_or(Err(CallError::Deadline))
+        let began = Instant::now();
+        let result = self.in_time(deadline, wait).await.unwrap_or(Err(CallError::Deadline));
+        self.times.add(&self.name, "hello".to_owned(), began);
+        result
     }
 
     /// Waits until the machine is down.
@@ -496,6 +523,7 @@ impl Machine {
         deadline: Duration,
         given_up: impl Future<Output = ()>,
     ) -> Result<Event, CallError> {
+        let began = Instant::now();
         let (sender, receiver) = oneshot::channel();
         lock(&self.shared.pending).insert(id, sender);
         let answer = async {
@@ -507,6 +535,7 @@ impl Machine {
         };
         let result = self.in_time(deadline, answer).await.unwrap_or(Err(CallError::Deadline));
         lock(&self.shared.pending).remove(&id);
+        self.times.add(&self.name, times::describe(request), began);
         result
     }
 
@@ -530,12 +559,14 @@ impl Machine {
     /// Switches the machine off and waits until its process is gone. Whatever was printed until
     /// then has been classified.
     pub async fn stop(mut self) -> MachineState {
+        let began = Instant::now();
         let _ = self.orders.send(Order::Quit).await;
         let grace = Duration::from_secs(3);
         if tokio::time::timeout(grace, &mut self.task).await.is_err() {
             kill_group(self.pid);
             let _ = tokio::time::timeout(grace, &mut self.task).await;
         }
+        self.times.add(&self.name, "end of QEMU".to_owned(), began);
         self.state()
     }
 }

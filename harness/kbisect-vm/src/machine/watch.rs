@@ -258,6 +258,8 @@ impl Watch {
             | Event::Ready { id }
             | Event::Contents { id, .. }
             | Event::DnsDone { id, .. }
+            | Event::NotPrepared { id, .. }
+            | Event::Lacking { id, .. }
             | Event::HttpDone { id, .. } => {
                 if let Event::Exited { .. } = event {
                     lock(&self.shared.terminals).remove(&id);

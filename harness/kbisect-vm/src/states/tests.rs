@@ -124,7 +124,7 @@ fn the_key_is_of_what_the_guest_sees() {
         vmcore: None,
         state: None,
     };
-    let key = |line: &CommandLine<'_>| States::key(&qemu, line, Some(&boot)).unwrap();
+    let key = |line: &CommandLine<'_>| States::key(&qemu, line, Some(&boot), &[]).unwrap();
     let first = key(&line);
     let elsewhere = [crate::qemu::NicSpec { mac: nics[0].mac, socket: 9 }];
     let same = CommandLine {

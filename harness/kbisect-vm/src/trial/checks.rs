@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use kbisect_core::disturbed::SHORTEST_MS;
 use kbisect_core::flow::{Direction, FlowTable, Since, Sought, Transport};
-use kbisect_core::judge::{MachineEnd, Wrong};
+use kbisect_core::judge::{Failed as Said, MachineEnd, Wrong, fault_of_check};
 use kbisect_core::scenario::{Check, CommandProbe, Connection, DnsProbe, HttpProbe, Probe};
 use kbisect_core::trial::{CheckResult, CheckStatus};
-use kbisect_proto::{DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest, Request};
+use kbisect_proto::{
+    ASSETS_DIR, DnsRequest, Event, Exit, HttpAttempt, HttpError, HttpRequest, Request,
+};
 
 use super::located::Failed;
-use super::steps::{Ran, describe_exit, shell};
+use super::steps::{Ran, describe_exit, end_of, shell};
 use super::{Notice, Stop, Trial};
 use crate::machine::CallError;
 
@@ -94,6 +96,11 @@ impl Trial<'_> {
             Exit::NotStarted(why) => self.local(check, failed, why),
             _ => failed,
         });
+        if judged.is_err() && !check.record_only {
+            let (end, said) = (end_of(&ran.exit), ran.said());
+            let said = Said { end: &end, said: &said, assets: ASSETS_DIR };
+            self.seen.fault = self.seen.fault.take().or_else(|| fault_of_check(check, said));
+        }
         if let (Err(_), Some(sought)) = (&judged, sought) {
             let own = self.addresses_of(&check.node);
             // One that broke before the check began tells as much.

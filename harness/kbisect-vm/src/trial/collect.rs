@@ -1,13 +1,14 @@
 //! What is read from the candidate's nodes: counters before and after, and their state at the end.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kbisect_core::counters::{Counters, FILES};
 use kbisect_core::judge::MachineEnd;
 use kbisect_core::state;
-use kbisect_core::trial::Phase;
-use kbisect_proto::{Event, Request, RequestId};
+use kbisect_core::trial::{Phase, Verdict};
+use kbisect_proto::{Command, Event, Request, RequestId};
 
 use super::Trial;
 use super::steps::shell;
@@ -19,7 +20,21 @@ const PROC_NET: &str = "/proc/net/";
 const STATE: [&str; 4] =
     ["/proc/version", "/proc/cmdline", "/proc/sys/kernel/tainted", "/proc/modules"];
 
-/// What is asked of programs at the end. Few of them: each costs 10 to 30 ms under emulation.
+/// The same after a trial in which nothing failed: what needs no program, in one message.
+const STATE_OF_GOOD: [&str; 10] = [
+    "/proc/version",
+    "/proc/cmdline",
+    "/proc/sys/kernel/tainted",
+    "/proc/modules",
+    "/proc/net/route",
+    "/proc/net/ipv6_route",
+    "/proc/net/if_inet6",
+    "/proc/net/fib_trie",
+    "/proc/net/nf_conntrack",
+    "/dev/kmsg",
+];
+
+/// What is asked of programs at the end of other trials. Few of them: each costs 10 to 30 ms under emulation.
 const COLLECT: &str = r#"
 set +e
 section() { printf '\n### %s\n' "$1"; }
@@ -38,8 +53,7 @@ true
 "#;
 
 /// Links, addresses, policy rules and routes, in one process.
-const NETWORK: &str =
-    r"printf 'addr show\nrule show\nroute show table all\n' | ip -s -batch - 2>&1 || true";
+const NETWORK: &str = "addr show\nrule show\nroute show table all\n";
 /// Title of the same in the text that [`COLLECT`] gives.
 const NETWORK_SECTION: &str = "addresses, rules, neighbours, routes of all tables";
 
@@ -130,7 +144,9 @@ impl Trial<'_> {
         let snapshots = self.snapshots(&[]).await;
         for snapshot in snapshots {
             let timeout = self.lab.patience(Duration::from_secs(5));
-            let answer = self.ask(&snapshot.node, shell(NETWORK), timeout).await;
+            let argv = ["ip", "-s", "-force", "-batch", "-"].map(str::to_owned).to_vec();
+            let command = Command { argv, stdin: NETWORK.into(), keep: 16 << 10 };
+            let answer = self.ask(&snapshot.node, command, timeout).await;
             let network = match answer {
                 Ok(Event::Exited { stdout, .. }) => String::from_utf8_lossy(&stdout).into_owned(),
                 _ => String::new(),
@@ -172,12 +188,21 @@ impl Trial<'_> {
     /// matter moved since [`Trial::count_before`].
     pub(super) async fn collect(&mut self) {
         let directory = self.directory.join("collect");
-        for snapshot in self.snapshots(&STATE).await {
+        let nothing_failed = matches!(self.verdict(), Verdict::Good);
+        let beside: &[&str] = if nothing_failed { &STATE_OF_GOOD } else { &STATE };
+        for snapshot in self.snapshots(beside).await {
             let Snapshot { node, counters, files } = snapshot;
             let before = self.before.iter().find(|before| before.node == node);
             if let Some(before) = before {
                 let moved = counters.that_matter_since(&before.counters);
                 self.counters.extend(moved.into_iter().map(|line| format!("{node}: {line}")));
+            }
+            if nothing_failed {
+                if let Err(error) = write(&directory, &node, files.as_bytes()) {
+                    self.notes.push(error);
+                    return;
+                }
+                continue;
             }
             let network = before.map(|before| before.network.clone()).unwrap_or_default();
             let mut command = shell(COLLECT);
@@ -204,12 +229,16 @@ impl Trial<'_> {
                 self.counters.extend(changed.into_iter().map(|line| format!("{node}: {line}")));
             }
             let text = [files.as_bytes(), &stdout].concat();
-            let written = fs::create_dir_all(&directory)
-                .and_then(|()| fs::write(directory.join(format!("{node}.txt")), text));
-            if let Err(error) = written {
-                self.notes.push(format!("cannot write {}: {error}", directory.display()));
+            if let Err(error) = write(&directory, &node, &text) {
+                self.notes.push(error);
                 return;
             }
         }
     }
+}
+
+fn write(directory: &Path, node: &str, text: &[u8]) -> Result<(), String> {
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(directory.join(format!("{node}.txt")), text))
+        .map_err(|error| format!("cannot write {}: {error}", directory.display()))
 }

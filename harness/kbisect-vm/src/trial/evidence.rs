@@ -92,7 +92,7 @@ impl Trial<'_> {
 /// Why no dump is made: `Some(None)` goes without saying.
 fn why_not(verdict: &Verdict) -> Option<Option<&'static str>> {
     match verdict {
-        Verdict::Good | Verdict::Skip(_) | Verdict::Infra(_) => Some(None),
+        Verdict::Good | Verdict::Skip(_) | Verdict::Infra(_) | Verdict::Scenario(_) => Some(None),
         Verdict::Bad(symptom) => match symptom.kind {
             SymptomKind::Panic | SymptomKind::Oops | SymptomKind::Hang | SymptomKind::Reboot => {
                 None

@@ -21,12 +21,15 @@ use kbisect_core::disturbed::Disturbed;
 use kbisect_core::evidence::Evidence;
 use kbisect_core::judge::{Judged, MachineEnd, Observation, judge_whole};
 use kbisect_core::scenario::Check;
-use kbisect_core::trial::{BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount};
+use kbisect_core::trial::{
+    AcceptedRefusal, BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount,
+};
 
 use tokio::task::JoinHandle;
 
 use crate::lab::{BootFiles, Coming, Lab, Wiring};
 use crate::machine::{Machine, MachineState};
+use crate::preparation::PrepareError;
 
 /// What a running trial tells whoever watches.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +57,8 @@ pub struct TrialResult {
     pub wall_s: f64,
     /// `uname -r` of the candidate.
     pub release: Option<String>,
+    /// What was refused, as the scenario lets it.
+    pub accepted: Vec<AcceptedRefusal>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Frames per wire and sender.
@@ -76,6 +81,8 @@ pub struct TrialResult {
     pub deadlines: Option<Deadlines>,
     /// When something on our own side was not alive.
     pub disturbed: Disturbed,
+    /// Most memory that its machines took, in MiB.
+    pub memory_mib: Option<u64>,
 }
 
 /// What speaks against KVM.
@@ -94,9 +101,14 @@ pub struct Trial<'a> {
     coming: Coming,
     boot: Option<BootKind>,
     booted: Option<Booted>,
+    /// When the candidate was up; setting it up began then, beside the peer.
+    up_at: Option<Instant>,
+    /// How making the candidate's nodes ended, once it did.
+    nodes_made: Option<Result<(), PrepareError>>,
     /// The candidate's state, while it is put away.
     keeping: Option<JoinHandle<io::Result<()>>>,
     seen: Observation,
+    accepted: Vec<AcceptedRefusal>,
     notes: Vec<String>,
     kvm_suspect: Option<KvmSuspect>,
     /// Hop by hop, for failed checks.
@@ -139,14 +151,18 @@ impl<'a> Trial<'a> {
     ) -> Self {
         let now = Instant::now();
         lab.pulse().begin();
+        lab.times().begin(now);
         let mut trial = Self {
             lab,
             candidate: None,
             coming,
             boot: None,
             booted: None,
+            up_at: None,
+            nodes_made: None,
             keeping: None,
             seen: Observation::default(),
+            accepted: Vec::new(),
             notes: Vec::new(),
             kvm_suspect: None,
             hops: Vec::new(),
@@ -242,6 +258,9 @@ impl<'a> Trial<'a> {
     /// Switches the candidate off and judges.
     pub async fn finish(mut self) -> TrialResult {
         self.begin(Phase::Off);
+        let machines = || self.candidate.iter().chain(self.lab.peer());
+        // Of one that is gone nothing is known, and the sum would say too little.
+        let memory_mib = machines().map(Machine::peak_mib).sum();
         self.close_services();
         let mut release = None;
         if let Some(candidate) = self.candidate.take() {
@@ -265,13 +284,15 @@ impl<'a> Trial<'a> {
         self.notes.extend(busy_host());
         self.notes.extend(recording.trouble);
         let _ = fs::remove_file(self.directory.join("candidate/initramfs"));
-        self.close_phase();
+        self.close_phase(Instant::now());
+        self.keep_times();
         TrialResult {
             verdict,
             observation: self.seen,
             timings_s: self.timings,
             wall_s: self.started.elapsed().as_secs_f64(),
             release,
+            accepted: self.accepted,
             notes: self.notes,
             wires: recording.counts,
             hops: self.hops,
@@ -283,6 +304,16 @@ impl<'a> Trial<'a> {
             booted: self.booted,
             deadlines: Some(self.lab.timing().deadlines()),
             disturbed: record,
+            memory_mib,
+        }
+    }
+
+    /// Writes who waited for whom.
+    fn keep_times(&mut self) {
+        let path = self.directory.join("times.json");
+        let text = serde_json::to_vec(&self.lab.times().end()).unwrap_or_default();
+        if let Err(error) = fs::write(&path, text) {
+            self.notes.push(format!("cannot write {}: {error}", path.display()));
         }
     }
 
@@ -330,11 +361,12 @@ impl<'a> Trial<'a> {
     }
 
     fn begin(&mut self, phase: Phase) {
-        self.close_phase();
+        let now = self.up_at.take().unwrap_or_else(Instant::now);
+        self.close_phase(now);
         if phase <= Phase::Checks {
             self.seen.phase = phase;
         }
-        self.phase_began = Instant::now();
+        self.phase_began = now;
         if let Some(candidate) = &self.candidate {
             candidate.set_phase(phase);
         }
@@ -342,8 +374,8 @@ impl<'a> Trial<'a> {
         (self.notify)(Notice::Phase(phase));
     }
 
-    fn close_phase(&mut self) {
-        let seconds = self.phase_began.elapsed().as_secs_f64();
+    fn close_phase(&mut self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.phase_began).as_secs_f64();
         // The phase that is open is the last one that was entered.
         let open = Phase::ALL
             .iter()

@@ -3,16 +3,18 @@
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
-use kbisect_core::judge::{ServiceDown, ServiceEnd};
+use kbisect_core::judge::{CommandEnd, Failed, ServiceDown, ServiceEnd, fault_of_service};
 use kbisect_core::scenario::{HttpProbe, Ready, Restart, Service};
 use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, HttpRequest, Readiness, Request};
 
-use super::steps::describe_exit;
+use super::steps::{describe_exit, end_of};
 use super::{Notice, Stop, Trial};
 use crate::machine::{Machine, ServiceState};
 
 /// Longest that one HTTP request for readiness may take on fast hardware.
 const ONE_REQUEST: Duration = Duration::from_secs(2);
+/// Begins what the guest says of a program that it cannot start.
+const CANNOT_START: &str = "cannot start ";
 /// How many of a service's last lines say why it failed.
 const LINES: usize = 5;
 
@@ -52,16 +54,32 @@ impl Trial<'_> {
                 }
             };
         }
+        let printed = machine.look(|state| {
+            let lines =
+                |service: &ServiceState| service.last_lines(LINES).collect::<Vec<_>>().join("\n");
+            state.services.get(&id).map(lines).unwrap_or_default()
+        });
         let said = machine.look(|state| state.services.get(&id).map(last_lines));
         self.services.insert(service.name.clone(), id);
+        let ended = match &answer {
+            Ok(Event::Failed { error, .. }) if error.starts_with(CANNOT_START) => {
+                Some(CommandEnd::NotStarted(error.clone()))
+            }
+            Ok(Event::ServiceExited { exit, .. }) => Some(end_of(exit)),
+            _ => None,
+        };
+        let fault = ended.as_ref().and_then(|end| {
+            fault_of_service(service, Failed { end, said: &printed, assets: ASSETS_DIR })
+        });
+        self.seen.fault = self.seen.fault.take().or(fault);
         let (how, error) = match answer {
             Ok(Event::Ready { .. }) => return Ok(()),
-            Ok(Event::Failed { error, .. }) if error.starts_with("cannot start ") => {
+            Ok(Event::Failed { error, .. }) if error.starts_with(CANNOT_START) => {
                 (ServiceEnd::NotStarted, error)
             }
             Ok(Event::Failed { error, .. }) => (ServiceEnd::NotReady, error),
             Ok(Event::ServiceExited { exit, .. }) => {
-                (end_of(&exit), format!("{} before it was ready", describe_exit(&exit)))
+                (service_end(&exit), format!("{} before it was ready", describe_exit(&exit)))
             }
             Ok(other) => {
                 return Err(self.infra(format!("the guest answered {other:?} to a service")));
@@ -93,7 +111,7 @@ impl Trial<'_> {
                     format!("service {name} on {node} was started again {times}: it {how}")
                 });
                 let ended = state.ended.as_ref().map(|exit| {
-                    (end_of(exit), format!("{}{}", describe_exit(exit), last_lines(state)))
+                    (service_end(exit), format!("{}{}", describe_exit(exit), last_lines(state)))
                 });
                 Some((again, ended))
             });
@@ -194,7 +212,7 @@ async fn saw_line(machine: &Machine, id: u32, timeout: Duration) -> Line {
     machine.in_time(timeout, seen).await.unwrap_or(Line::Missing)
 }
 
-fn end_of(exit: &Exit) -> ServiceEnd {
+fn service_end(exit: &Exit) -> ServiceEnd {
     match exit {
         Exit::Status(status) => ServiceEnd::Status(*status),
         Exit::Signal(signal) => ServiceEnd::Signal(*signal),

@@ -4,14 +4,19 @@ use std::cell::Cell;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use kbisect_core::judge::{MachineEnd, Refused};
-use kbisect_core::scenario::{Action, Refusal, Step};
-use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Request};
+use kbisect_core::judge::{
+    CommandEnd, Failed, MachineEnd, Refused, Unprepared, accepts, fault_of_node, fault_of_step,
+    line_of, sought, text_of,
+};
+use kbisect_core::scenario::{Action, Step};
+use kbisect_core::trial::AcceptedRefusal;
+use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Feature, Request};
 
 use super::{KvmSuspect, Notice, Stop, Trial, describe_end, with_source};
 use crate::accel::Accelerator;
 use crate::lab::{BootFiles, LabError};
 use crate::machine::{CallError, Machine};
+use crate::preparation::PrepareError;
 
 impl Trial<'_> {
     /// Boots the candidate while the peer is made ready.
@@ -31,15 +36,29 @@ impl Trial<'_> {
         };
         let started = candidate.started();
         let deadline = Cell::new(started + boot);
+        let preparation = self.lab.preparation(&self.lab.plan().candidate.nodes);
         // Both machines come up at the same time.
         let beside = async {
             let peer = self.lab.ready_peer().await;
+            self.lab.wires().open();
             // What the peer took says how long the candidate may take.
             deadline.set(started + self.lab.timing().boot);
             let early = if peer.is_ok() { self.early().await } else { Ok(()) };
             (peer, early)
         };
-        let (mut risen, (peer, early)) = tokio::join!(rise.up(&candidate, &deadline), beside);
+        // So are their nodes made.
+        let up = async {
+            let risen = rise.up(&candidate, &deadline).await;
+            let at = Instant::now();
+            let made = match risen.result {
+                Ok(()) if risen.ours.is_none() => Some(preparation.send(&candidate).await),
+                _ => None,
+            };
+            (risen, made, at)
+        };
+        let ((mut risen, made, at), (peer, early)) = tokio::join!(up, beside);
+        self.up_at = Some(at);
+        self.nodes_made = made;
         self.notes.extend(risen.note.take());
         while risen.result.is_err() && risen.ours.is_none() {
             let Some(next) = self.lab.next_try(kernel, coming, risen.boot) else { break };
@@ -52,6 +71,7 @@ impl Trial<'_> {
             candidate = again;
             deadline.set(candidate.started() + self.lab.timing().boot);
             risen = rise.up(&candidate, &deadline).await;
+            self.up_at = Some(Instant::now());
             self.notes.extend(risen.note.take());
         }
         self.candidate = Some(candidate);
@@ -74,6 +94,10 @@ impl Trial<'_> {
                 self.kvm_suspect = Some(KvmSuspect::PeerBoot);
             }
             self.seen.hello = booted.is_ok();
+            if let LabError::Node(unprepared) = &error {
+                self.suspect_node(unprepared);
+                self.seen.fault_at_reference = self.seen.fault.is_some();
+            }
             return Err(self.infra(with_source(&error)));
         }
         match booted {
@@ -124,14 +148,26 @@ impl Trial<'_> {
         (self.notify)(Notice::Doing("nodes and addresses".to_owned()));
         self.asked = Instant::now();
         let Some(candidate) = &self.candidate else { return Err(Stop) };
-        match self.lab.prepare(candidate, &self.lab.plan().candidate.nodes).await {
+        let made = match self.nodes_made.take() {
+            Some(made) => made,
+            None => self.lab.preparation(&self.lab.plan().candidate.nodes).send(candidate).await,
+        };
+        match made {
             Ok(()) => Ok(()),
             // What the candidate refuses may be a missing feature; what it says is the evidence.
             Err(_) if candidate.is_down() => Err(Stop),
-            Err(output) => {
+            Err(error) => {
+                let (node, output) = match &error {
+                    PrepareError::Node(unprepared) => {
+                        self.suspect_node(unprepared);
+                        self.ask_lacks(&unprepared.said, &unprepared.command).await;
+                        (unprepared.node.clone(), unprepared.to_string())
+                    }
+                    PrepareError::Guest(reason) => ("candidate".to_owned(), reason.clone()),
+                };
                 self.seen.refused = Some(Refused {
                     step: "nodes and addresses".to_owned(),
-                    node: "candidate".to_owned(),
+                    node,
                     rules: false,
                     on_candidate: true,
                     timed_out: false,
@@ -141,6 +177,31 @@ impl Trial<'_> {
                 Err(Stop)
             }
         }
+    }
+
+    /// Asks a kernel that refused something whether it has what was asked for.
+    pub(super) async fn ask_lacks(&mut self, said: &str, text: &str) {
+        let features: Vec<Feature> = sought(said, text)
+            .into_iter()
+            .map(|it| Feature { name: it.name, config: it.config, modules: it.modules })
+            .collect();
+        let Some(candidate) = self.candidate.as_ref().filter(|_| !features.is_empty()) else {
+            return;
+        };
+        let deadline = self.lab.patience(Duration::from_secs(15));
+        let id = candidate.next_id();
+        let answer = candidate.call(id, &Request::Lacks { id, features }, deadline).await;
+        // No answer is none: then it is a refusal as others.
+        if let Ok(Event::Lacking { names, .. }) = answer {
+            self.seen.lacks.extend(names);
+        }
+    }
+
+    fn suspect_node(&mut self, unprepared: &Unprepared) {
+        let scenario = self.lab.scenario();
+        let node = scenario.nodes.get(&unprepared.node);
+        let fault = node.and_then(|node| fault_of_node(&unprepared.node, node, unprepared));
+        self.seen.fault = self.seen.fault.take().or(fault);
     }
 
     /// The machine of a node, or the end of the trial.
@@ -169,13 +230,24 @@ impl Trial<'_> {
                 _ => outcome.describe(),
             };
             let on_candidate = self.lab.plan().on_candidate(&step.node);
-            if step.refusal == Refusal::Accept && on_candidate {
-                self.notes.push(format!(
-                    "step `{}` was refused, which is acceptable: {output}",
-                    step.name
-                ));
+            let (end, said) = (end_of(&outcome.exit), outcome.said());
+            let failed = Failed { end: &end, said: &said, assets: ASSETS_DIR };
+            if on_candidate && accepts(step, failed) {
+                let (step, node) = (step.name.clone(), step.node.clone());
+                let refusal = AcceptedRefusal { step, node, said: output };
+                self.notes.push(refusal.to_string());
+                self.accepted.push(refusal);
                 return Ok(());
             }
+            let fault = fault_of_step(step, failed);
+            if on_candidate && fault.as_ref().is_none_or(|fault| !fault.cause.is_certain()) {
+                let asset =
+                    step.action.asset().and_then(|file| self.lab.scenario().assets.get(file));
+                let line = line_of(&said);
+                let text = text_of(&step.action, asset.map(Vec::as_slice), line);
+                self.ask_lacks(&said, &text).await;
+            }
+            self.seen.fault = self.seen.fault.take().or(fault);
             self.seen.refused = Some(Refused {
                 step: step.name.clone(),
                 node: step.node.clone(),
@@ -261,14 +333,28 @@ pub(super) struct Ran {
 }
 
 impl Ran {
-    pub(super) fn describe(&self) -> String {
+    /// What it printed: complaints, else whatever there is.
+    pub(super) fn said(&self) -> String {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        let said =
-            [text(&self.stderr), text(&self.stdout)].into_iter().find(|text| !text.is_empty());
-        match said {
-            Some(said) => format!("{}: {said}", describe_exit(&self.exit)),
-            None => describe_exit(&self.exit),
+        let said = [text(&self.stderr), text(&self.stdout)];
+        said.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
+    }
+
+    pub(super) fn describe(&self) -> String {
+        match self.said() {
+            said if said.is_empty() => describe_exit(&self.exit),
+            said => format!("{}: {said}", describe_exit(&self.exit)),
         }
+    }
+}
+
+/// How a command ended, for the judge.
+pub(super) fn end_of(exit: &Exit) -> CommandEnd {
+    match exit {
+        Exit::Status(status) => CommandEnd::Status(*status),
+        Exit::Signal(signal) => CommandEnd::Signal(*signal),
+        Exit::TimedOut => CommandEnd::TimedOut,
+        Exit::NotStarted(why) => CommandEnd::NotStarted(why.clone()),
     }
 }
 

@@ -137,6 +137,7 @@ impl Bench {
             vmcore,
             wiring: Wiring::Whole,
             boot: BootPolicy { way: BootWay::Pvh, no_pvh: None, crypto_tests: false },
+            preload: false,
             states: None,
         };
         let interrupt = Interrupt::default();
@@ -179,6 +180,18 @@ impl Bench {
             true => boot_files(path),
             false => kernel(self.folder.path(), name, script),
         };
+        self.trial_of(&kernel, &folder, coming).unwrap()
+    }
+
+    /// Runs a trial of a kernel that plays one script when it is booted by its PVH entry, and another
+    /// when it is booted as it is shipped.
+    pub fn unpacked(&mut self, unpacked: &str, packed: &str, coming: Coming) -> TrialResult {
+        self.trials += 1;
+        let folder = self.trial_folder();
+        std::fs::create_dir(&folder).unwrap();
+        let vmlinux = kernel(self.folder.path(), "vmlinux", unpacked).vmlinuz;
+        let packed = kernel(self.folder.path(), "vmlinuz", packed);
+        let kernel = BootFiles { unpacked: Ok(vmlinux), ..packed };
         self.trial_of(&kernel, &folder, coming).unwrap()
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
 
 mod bench;
+mod boots;
 mod failures;
 mod hostile;
 mod memory;

@@ -244,6 +244,9 @@ pub struct RunArgs {
     /// What decides.
     #[command(flatten)]
     pub trial: TrialArgs,
+    /// Compare a failure with that of an earlier trial, as a search does: its trial.json
+    #[arg(long, value_name = "FILE")]
+    pub like: Option<PathBuf>,
     /// Open a shell in a node at the point of failure [default: the first candidate node]
     #[arg(long, value_name = "NODE", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "absent, present, present with a node")]
@@ -531,6 +534,9 @@ pub enum ImageCommand {
         /// Folder with the image's definition, in place of the built-in one
         #[arg(long, value_name = "DIR")]
         image: Option<PathBuf>,
+        /// Scenario whose packages are to be in it; they are built in by whoever runs this, also by root
+        #[arg(short, long, value_name = "NAME")]
+        scenario: Option<String>,
     },
     /// List the root images in the cache
     List,

@@ -32,9 +32,13 @@ pub struct CheckArgs {
     /// with --newest the one before it]
     #[arg(long, value_name = "KERNEL")]
     pub baseline: Option<String>,
-    /// Pass although some kernels could not be tested with some scenario
+    /// Pass although kernels could not be tested with some scenario; each has to answer with one
     #[arg(long)]
     pub allow_skips: bool,
+    /// Pass although these checks fail, where they fail at the baseline in the same way; `all` stands
+    /// for failures of any kind [default: none]
+    #[arg(long, value_name = "CHECK[,CHECK]|all", value_delimiter = ',')]
+    pub allow_broken: Vec<String>,
     /// Write JUnit XML too: a test case for each kernel and scenario
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

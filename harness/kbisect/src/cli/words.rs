@@ -89,7 +89,7 @@ Examples:
       kbisect run mine --scenario smoke'
 
 Exit codes: 0 good, 1 bad, 125 the kernel cannot answer (skip), 130 interrupted, 200 usage,
-201 kbisect or the host failed.";
+201 kbisect or the host failed, 202 the scenario is wrong.";
 
 pub const CHECK: &str = "\
 Test kernels with scenarios, against a baseline: the gate before an upgrade
@@ -98,12 +98,14 @@ Each kernel is tried once with each scenario. How it stands then:
 
     good            it passes
     fixed           it passes, and the baseline fails
-    already broken  it fails as the baseline does: no regression
+    already broken  it fails as the baseline does, in the same checks
     regressed       it fails; without a baseline every failure is one
     not tested      it cannot answer: it does not boot, or lacks what the scenario requires
 
 What could not be tested is never taken for good: unless --allow-skips is given, the check fails. A
-check that tested nothing at all fails in any case. A failure that differs from the baseline's, or that
+kernel that gave no answer at all fails it in any case. What is broken already fails it unless
+--allow-broken names the checks. A scenario that is wrong (a program that the root image lacks, a typing
+error in rules, what the reference kernel refuses as well) says nothing of any kernel: exit code 2. A failure that differs from the baseline's, or that
 the baseline gives no answer for, is a regression.";
 
 pub const CHECK_AFTER: &str = "\

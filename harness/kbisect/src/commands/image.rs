@@ -10,9 +10,9 @@ use kbisect_vm::image::{
 use serde::Serialize;
 
 use crate::cli::{Global, ImageArgs, ImageCommand};
-use crate::output;
 use crate::settings::global::{image_definition, image_sources};
 use crate::ui::Ui;
+use crate::{output, settings};
 
 /// Carries out a command about root images.
 ///
@@ -20,7 +20,9 @@ use crate::ui::Ui;
 /// Those of the definition, the build and the cache.
 pub fn image(args: &ImageArgs, global: &Global) -> anyhow::Result<()> {
     match &args.command {
-        ImageCommand::Build { image } => build(image.as_deref(), global),
+        ImageCommand::Build { image, scenario } => {
+            build(image.as_deref(), scenario.as_deref(), global)
+        }
         ImageCommand::List => {
             let cache = global.settings()?.cache_dir;
             show(&images(&cache), None, global)
@@ -29,8 +31,12 @@ pub fn image(args: &ImageArgs, global: &Global) -> anyhow::Result<()> {
     }
 }
 
-fn build(folder: Option<&Path>, global: &Global) -> anyhow::Result<()> {
-    let definition = image_definition(folder)?;
+fn build(folder: Option<&Path>, scenario: Option<&str>, global: &Global) -> anyhow::Result<()> {
+    let mut definition = image_definition(folder)?;
+    if let Some(name) = scenario {
+        let needs = settings::scenario::load(name)?.scenario.image;
+        definition = definition.with_packages(&needs.packages)?;
+    }
     let settings = global.settings()?;
     let image = match find_image(&definition, &settings.cache_dir) {
         Some(image) => image,

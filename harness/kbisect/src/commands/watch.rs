@@ -146,6 +146,7 @@ impl Followed {
             _ if over => None,
             Some(RunEvent::Interrupted) => Some("the run was interrupted".to_owned()),
             Some(RunEvent::Failed { .. }) => Some("the run failed".to_owned()),
+            Some(RunEvent::ScenarioError { .. }) => Some("the scenario is wrong".to_owned()),
             _ => Some(
                 "the run is not alive any more: it was killed, or its machine went down".to_owned(),
             ),

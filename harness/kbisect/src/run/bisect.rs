@@ -16,7 +16,7 @@ use super::check::resume_check;
 use super::context::{Base, Context, existing_run};
 use super::decode::{Decoder, Sources};
 use super::dispatch::Dispatch;
-use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
+use super::files::{keep_image, keep_scenario, kept_scenario, new_run, write_json, write_whole};
 use super::going_on::{accelerator_of, budget_s, new_budget, resume_command};
 use super::journal::Journal;
 use super::kernels;
@@ -68,6 +68,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (run_id, folder) = new_run(&args.trial.setting.results, &what)?;
     let plan = plan(args, &context, &run_id, &series);
     keep_scenario(&folder, &context.scenario)?;
+    keep_image(&folder, context.image_folder.as_deref())?;
     let mut journal = Journal::create(&folder, &context.base.ui)?;
     journal.append(RunEvent::Began { plan: Box::new(plan.clone()) })?;
     let (machine, workers) = (&args.machine, plan.options.workers);
@@ -224,11 +225,10 @@ impl Bisection<'_> {
             Ok(()) => conclude(&self.journal, self.folder, global),
             Err(error) => {
                 let class = errors::class(&error);
-                let event = match class {
-                    Class::Interrupted => RunEvent::Interrupted,
-                    Class::Usage | Class::Infrastructure => {
-                        RunEvent::Failed { error: errors::message(&error) }
-                    }
+                let event = match (class, errors::fault(&error)) {
+                    (_, Some(fault)) => RunEvent::ScenarioError { fault: fault.clone() },
+                    (Class::Interrupted, None) => RunEvent::Interrupted,
+                    (_, None) => RunEvent::Failed { error: errors::message(&error) },
                 };
                 let resume = resume_command(self.folder, global, self.machine);
                 let hint = match (class, errors::hint(&error)) {
@@ -238,6 +238,8 @@ impl Bisection<'_> {
                 };
                 let error = match class {
                     Class::Interrupted => errors::interrupted("interrupted", Some(hint)),
+                    // To go on would be in vain: the run keeps the scenario that it began with.
+                    Class::Scenario => error,
                     Class::Usage | Class::Infrastructure => {
                         errors::infrastructure(errors::message(&error), hint)
                     }

@@ -41,7 +41,7 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     base.note_missing(&chosen.rows);
     let reference = kernels::reference(&base, args.setting.reference.as_deref())?;
     let first = &scenarios[0];
-    let (loaded, placement) = (first.loaded.clone(), args.setting.placement);
+    let (loaded, placement) = (with_all_packages(&scenarios), args.setting.placement);
     let context = Context::new(base, &args.machine, loaded, &first.name, reference, placement)?;
     let (run_id, folder) = new_run(&args.setting.results, &what(args))?;
     for tested in &scenarios {
@@ -131,7 +131,7 @@ pub(super) fn resume_check(
     let reference = kernels::reference(&base, Some(&plan.reference.id.0))
         .or_else(|_| kernels::reference(&base, Some(plan.reference.package_version.as_str())))?;
     let first = &scenarios[0];
-    let (loaded, name) = (first.loaded.clone(), first.name.clone());
+    let (loaded, name) = (with_all_packages(&scenarios), first.name.clone());
     let context = Context::new(base, &machine, loaded, &name, reference, placement)?;
     if context.image.key != environment.image {
         return Err(errors::infrastructure(
@@ -228,6 +228,7 @@ fn plan(
         left_out: chosen.left_out.clone(),
         reference: context.reference.kernel.clone(),
         allow_skips: args.allow_skips,
+        allow_broken: args.allow_broken.clone(),
         ranges: args.kernels.iter().filter_map(range).collect(),
         newest_of: args.newest.clone().map(Option::unwrap_or_default),
     }
@@ -248,7 +249,10 @@ fn tell(result: &GateResult, global: &Global) -> anyhow::Result<ExitCode> {
     print(result, global)?;
     Ok(exit::code(match result.outcome {
         GateOutcome::Passed => exit::OK,
-        GateOutcome::Regressed | GateOutcome::NotTested => exit::REGRESSED,
+        GateOutcome::Regressed | GateOutcome::AlreadyBroken | GateOutcome::NotTested => {
+            exit::REGRESSED
+        }
+        GateOutcome::ScenarioError => exit::SCENARIO,
         GateOutcome::Aborted => exit::INFRASTRUCTURE,
     }))
 }
@@ -264,6 +268,14 @@ fn scenarios(names: &[String]) -> anyhow::Result<Vec<Tested>> {
         loaded.push(Tested { loaded: load(&name)?, name, folder });
     }
     Ok(loaded)
+}
+
+/// The first scenario with the packages that any of them needs: user space is one in a check.
+fn with_all_packages(scenarios: &[Tested]) -> LoadedScenario {
+    let mut loaded = scenarios[0].loaded.clone();
+    let needs = scenarios.iter().flat_map(|tested| &tested.loaded.scenario.image.packages);
+    loaded.scenario.image.packages = needs.cloned().collect();
+    loaded
 }
 
 /// The scenarios of a check again, from the copies in its folder.

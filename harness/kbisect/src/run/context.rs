@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kbisect_core::boot::MachineChoices;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::Environment;
+use kbisect_core::scenario::ImageNeeds;
 use kbisect_kernels::{Candidate, Catalog, Progress, ReadyKernel, Settings, Source, Store};
 use kbisect_vm::accel::{self, Probe, Wish};
 use kbisect_vm::image::{self, Image, ImageProgress};
@@ -46,6 +47,8 @@ pub struct Context {
     pub probe: Probe,
     /// Root image.
     pub image: Image,
+    /// Folder of its definition, where that is not the built-in one.
+    pub image_folder: Option<PathBuf>,
     /// Scenario.
     pub scenario: Arc<kbisect_core::scenario::Scenario>,
     /// Its checksum.
@@ -64,6 +67,8 @@ pub struct Context {
     pub states: Option<States>,
     /// What was chosen of how machines run.
     pub choices: MachineChoices,
+    /// Whether saved states are to have the scenario's modules loaded.
+    pub preload: bool,
 }
 
 impl Base {
@@ -185,11 +190,32 @@ pub fn machines(base: &Base, args: &MachineArgs) -> anyhow::Result<(Qemu, Probe)
 ///
 /// # Errors
 /// Those of the definition and the build.
-pub fn root_image(base: &Base, args: &MachineArgs) -> anyhow::Result<Image> {
-    let definition = args.image_definition()?;
+pub fn root_image(
+    base: &Base,
+    args: &MachineArgs,
+    needs: &ImageNeeds,
+    name: &str,
+) -> anyhow::Result<Image> {
+    let plain = args.image_definition()?;
+    let definition = plain.clone().with_packages(&needs.packages)?;
     let cache = &base.settings.cache_dir;
     if let Some(found) = image::find_image(&definition, cache) {
         return Ok(found);
+    }
+    // A scenario can come from anybody, and the scripts of packages run as whoever builds.
+    if definition != plain && rustix::process::geteuid().is_root() {
+        let folder = args.image.as_ref().map(|folder| format!(" --image {}", folder.display()));
+        return Err(errors::usage(
+            format!(
+                "scenario {name} needs packages in the root image, which root would build: {}",
+                needs.packages.join(", ")
+            ),
+            format!(
+                "run `kbisect image build --scenario {name}{}` if that is what you want, or run \
+                 kbisect as another user",
+                folder.unwrap_or_default()
+            ),
+        ));
     }
     base.ui.note("the root image is not there yet: it is built now, once (a minute or so)");
     let sources = image_sources(&base.settings)?;
@@ -223,7 +249,7 @@ impl Context {
         placement: cli::Placement,
     ) -> anyhow::Result<Self> {
         let (qemu, probe) = machines(&base, args)?;
-        let image = root_image(&base, args)?;
+        let image = root_image(&base, args, &loaded.scenario.image, name)?;
         let choices = args.choices(&base.settings);
         let states =
             (!args.cold).then(|| States::new(&base.settings.cache_dir, states::DEFAULT_LIMIT));
@@ -240,10 +266,12 @@ impl Context {
                 cli::Placement::Split => Placement::Split,
                 cli::Placement::Single => Placement::Single,
             },
+            image_folder: args.image.clone(),
             evidence: EvidenceArgs::default(),
             wiring: Wiring::Whole,
             states,
             choices,
+            preload: true,
         })
     }
 

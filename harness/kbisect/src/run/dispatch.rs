@@ -6,19 +6,21 @@
 
 use kbisect_core::bayes::RangeReason;
 use kbisect_core::boots::BOOTS_DISAGREE;
+use kbisect_core::fault::{ScenarioFault, Whose, whose};
 use kbisect_core::mark::needs_target;
 use kbisect_core::method::{Method, Next};
 use kbisect_core::run::{RunEvent, target_symptom};
-use kbisect_core::search::{Direction, Role};
-use kbisect_core::trial::TrialRecord;
+use kbisect_core::search::{Direction, Mark, Role};
+use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_vm::lab::Coming;
 
 use super::bisect::Bisection;
 use super::files::write_json;
-use super::pool::{Job, News, Pool, Told};
+use super::pool::{From, Job, News, Pool, Told};
 use super::prefetch::Prefetch;
 use super::symptom;
 use super::trial::{forget, host_failed, is_full};
+use crate::errors;
 
 /// Kernels that are fetched ahead, for each worker.
 const AHEAD: usize = 2;
@@ -65,7 +67,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
     /// A search that is about to begin, or to go on.
     pub fn new(run: &'a mut Bisection<'run>, pool: &'a Pool, may_ask: bool) -> Self {
         let base = &run.context.base;
-        let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
+        let prefetch = Prefetch::start(base, run.context.choices.boot);
         Self { run, pool, prefetch, tasks: Vec::new(), failed: None, over: None, may_ask }
     }
 
@@ -88,7 +90,45 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         let over =
             self.over.take().ok_or_else(|| anyhow::anyhow!("the search waits for nothing"))?;
         self.drop_held()?;
+        if let Some(fault) = self.fault_of_scenario()? {
+            return Err(errors::scenario(fault));
+        }
         self.run.journal.append(over)
+    }
+
+    /// What is wrong with the scenario, if no kernel passed and the reference kernel fails as the
+    /// others do. That kernel is tried for it, once in a run.
+    fn fault_of_scenario(&mut self) -> anyhow::Result<Option<ScenarioFault>> {
+        let ended = || {
+            self.run.journal.events().filter_map(|event| match event {
+                RunEvent::TrialEnded { record, mark, .. } => Some((record.as_ref(), *mark)),
+                _ => None,
+            })
+        };
+        let passed = ended().any(|(_, mark)| mark == Some(Mark::Good));
+        let bad = |(record, _): &(&TrialRecord, Option<Mark>)| {
+            whose(record, passed, None) == Whose::AskReference
+        };
+        let Some((record, _)) = ended().find(bad) else { return Ok(None) };
+        let record = Box::new(record.clone());
+        let tried = self.run.journal.events().find_map(|event| match event {
+            RunEvent::ReferenceTried { record } => Some(record.clone()),
+            _ => None,
+        });
+        let reference = match tried {
+            Some(tried) => tried,
+            None => {
+                let run = &mut *self.run;
+                let kernel = &run.context.reference.kernel;
+                let journal = &mut run.journal;
+                let tried = self.pool.ask_reference(kernel, &mut |event| journal.append(event))?;
+                let tried = Box::new(tried);
+                journal.append(RunEvent::ReferenceTried { record: tried.clone() })?;
+                tried
+            }
+        };
+        let is_scenarios = whose(&record, passed, Some(&reference)) == Whose::Scenario;
+        Ok(record.fault.filter(|_| is_scenarios))
     }
 
     /// Gives each idle worker the trial that tells most beside those under way, and ends those that
@@ -184,10 +224,10 @@ impl<'a, 'run> Dispatch<'a, 'run> {
     fn start(&mut self, task: Task) {
         if let Some(worker) = task.worker {
             let kernel = self.run.plan.series[task.index].kernel.clone();
-            let candidate = self.run.series[task.index].clone();
+            let from = From::Candidate(Box::new(self.run.series[task.index].clone()));
             // What confirms an answer leaves nothing out.
             let coming = if task.cold { Coming::AsShipped } else { Coming::Any };
-            self.pool.start(worker, Job { number: task.number, kernel, candidate, coming });
+            self.pool.start(worker, Job { number: task.number, kernel, from, coming });
         }
         self.tasks.push(task);
     }
@@ -287,8 +327,13 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         write_json(&run.folder.join(&record.directory).join("trial.json"), &record)?;
         let error = record.reason.clone().unwrap_or_default();
         let disturbed = record.disturbed.clone();
+        let verdict = record.verdict();
         run.journal.append(RunEvent::TrialEnded { index: task.index, record, mark })?;
         if mark.is_some() || self.failed.is_some() || self.over.is_some() {
+            return Ok(());
+        }
+        if let Verdict::Scenario(fault) = verdict {
+            self.failed = Some(errors::scenario(fault));
             return Ok(());
         }
         if is_full(&error) || task.attempt >= run.plan.options.infra_retries {

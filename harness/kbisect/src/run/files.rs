@@ -90,6 +90,18 @@ pub fn keep_scenario(folder: &Path, scenario: &Scenario) -> anyhow::Result<()> {
     write_json(&folder.join("scenario/scenario.json"), scenario)
 }
 
+/// Keeps a copy of the root image's definition with the run, where it is not the built-in one.
+///
+/// # Errors
+/// Those of reading and writing.
+pub fn keep_image(folder: &Path, definition: Option<&Path>) -> anyhow::Result<()> {
+    let Some(definition) = definition else { return Ok(()) };
+    let from = definition.join("image.toml");
+    let text = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+    fs::create_dir_all(folder.join("image"))?;
+    write_whole(&folder.join("image/image.toml"), &text)
+}
+
 /// Reads the copy again.
 ///
 /// # Errors

@@ -1,9 +1,10 @@
 //! The trials of a check: scenario by scenario, kernel by kernel, side by side where that was asked for.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use kbisect_core::gate::{GateEvent, GateTrial};
+use kbisect_core::gate::{GateEvent, GateTrial, asks_reference};
 use kbisect_core::run::RunEvent;
 use kbisect_core::search::Role;
 use kbisect_core::trial::Verdict;
@@ -15,7 +16,7 @@ use kbisect_vm::lab::Coming;
 use super::context::Context;
 use super::gate_log::GateLog;
 use super::plan::INFRA_RETRIES;
-use super::pool::{Job, Labs, News, Pool, Told, with_workers};
+use super::pool::{From, Job, Labs, News, Pool, Told, with_workers};
 use super::prefetch::Prefetch;
 use super::trial::{host_failed, is_full};
 use super::workers::workers;
@@ -46,6 +47,8 @@ pub struct Matrix<'a> {
     numbers: u32,
     /// Scenario and row of what has its answer.
     answered: Vec<(String, usize)>,
+    /// Scenarios that are wrong: one kernel showed it.
+    wrong: BTreeSet<String>,
     /// How many are to be tried yet, when the first one began, and how many were since.
     left: usize,
     began: Instant,
@@ -70,17 +73,21 @@ impl<'a> Matrix<'a> {
         log: &'a mut GateLog,
     ) -> Self {
         let mut answered = Vec::new();
+        let mut wrong = BTreeSet::new();
         let mut numbers = 0;
         for line in &log.lines {
             let GateEvent::TrialEnded { trial } = &line.event else { continue };
             numbers = numbers.max(trial.record.number);
             let row = rows.iter().position(|row| row.kernel.id == trial.record.kernel.id);
+            if matches!(trial.record.verdict(), Verdict::Scenario(_)) {
+                wrong.insert(trial.scenario.clone());
+            }
             if let (Some(row), false) = (row, matches!(trial.record.verdict(), Verdict::Infra(_))) {
                 answered.push((trial.scenario.clone(), row));
             }
         }
         let (left, began, made) = (0, Instant::now(), 0);
-        Self { folder, rows, wish, log, numbers, answered, left, began, made }
+        Self { folder, rows, wish, log, numbers, answered, wrong, left, began, made }
     }
 
     /// Tries scenario by scenario, so that the peer machines can stay up. The context comes back as
@@ -91,12 +98,14 @@ impl<'a> Matrix<'a> {
         scenarios: Vec<Tested>,
     ) -> (Context, anyhow::Result<()>) {
         let base = &context.base;
-        let prefetch = Prefetch::start(base.store.clone(), base.settings.clone(), base.progress());
+        let prefetch = Prefetch::start(base, context.choices.boot);
         let all = scenarios.len() * self.rows.len();
         self.left = scenarios.iter().map(|tested| self.open(tested).len()).sum();
         if self.left < all {
             base.ui.note(&format!("{} of {all} trials are in the journal", all - self.left));
         }
+        // States that serve all scenarios, where there are several.
+        context.preload = scenarios.len() == 1;
         for tested in scenarios {
             let open = self.open(&tested);
             if open.is_empty() {
@@ -117,6 +126,9 @@ impl<'a> Matrix<'a> {
 
     /// Rows that have no answer yet.
     fn open(&self, tested: &Tested) -> Vec<usize> {
+        if self.wrong.contains(&tested.name) {
+            return Vec::new();
+        }
         let is_open = |row: &usize| {
             !self.answered.iter().any(|(name, known)| *name == tested.name && known == row)
         };
@@ -166,7 +178,10 @@ impl<'a> Matrix<'a> {
                 prefetch.ask(next.map(|row| self.rows[row].clone()));
             }
             if tasks.is_empty() {
-                return failed.map_or(Ok(()), Err);
+                return match failed {
+                    Some(error) => Err(error),
+                    None => self.ask_reference(context, pool),
+                };
             }
             let Told { worker, news } = pool.next()?;
             let Some(at) = tasks.iter().position(|task| task.worker == worker) else { continue };
@@ -196,6 +211,10 @@ impl<'a> Matrix<'a> {
             self.log.append(GateEvent::TrialEnded { trial })?;
             ui.event(&RunEvent::TrialEnded { index: 0, record, mark: None });
             let Verdict::Infra(error) = verdict else {
+                // What is wrong with the scenario for one kernel is so for all.
+                if matches!(verdict, Verdict::Scenario(_)) {
+                    self.left = self.left.saturating_sub(rows.by_ref().count());
+                }
                 self.left = self.left.saturating_sub(1);
                 self.made += 1;
                 continue;
@@ -208,6 +227,30 @@ impl<'a> Matrix<'a> {
                 tasks.push(self.start(pool, worker, task.row, task.attempt + 1));
             }
         }
+    }
+
+    /// Tries the reference kernel in the candidate's place where that tells whose fault failures are.
+    fn ask_reference(&mut self, context: &Context, pool: &Pool) -> anyhow::Result<()> {
+        let scenario = &context.scenario_name;
+        let (mut trials, mut asked) = (Vec::new(), false);
+        for line in &self.log.lines {
+            match &line.event {
+                GateEvent::TrialEnded { trial } => trials.push(trial.as_ref().clone()),
+                GateEvent::ReferenceTried { trial } => asked |= trial.scenario == *scenario,
+                GateEvent::Began { .. } | GateEvent::Resumed { .. } | GateEvent::Ended { .. } => {}
+            }
+        }
+        if asked || !asks_reference(&trials, scenario) {
+            return Ok(());
+        }
+        let (ui, kernel) = (&context.base.ui, &context.reference.kernel);
+        let record = pool.ask_reference(kernel, &mut |event| {
+            ui.event(&event);
+            Ok(())
+        })?;
+        ui.event(&RunEvent::ReferenceTried { record: Box::new(record.clone()) });
+        let trial = Box::new(GateTrial { scenario: scenario.clone(), record });
+        self.log.append(GateEvent::ReferenceTried { trial })
     }
 
     /// How many trials are left, and how long they take if they go on as those before.
@@ -247,7 +290,12 @@ impl<'a> Matrix<'a> {
         let candidate = self.rows[row].clone();
         pool.start(
             worker,
-            Job { number, kernel: candidate.kernel.clone(), candidate, coming: Coming::Any },
+            Job {
+                number,
+                kernel: candidate.kernel.clone(),
+                from: From::Candidate(Box::new(candidate)),
+                coming: Coming::Any,
+            },
         );
         Task { worker, number, row, attempt }
     }

@@ -127,7 +127,8 @@ fn shown(folder: &Path) -> String {
 }
 
 /// A word for a POSIX shell.
-fn quoted(word: &str) -> String {
+#[must_use]
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:+~=,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -45,6 +45,9 @@ pub fn text(result: &GateResult) -> String {
             if let Some(trial) = trial {
                 line += &format!("\n  repeat: {}", trial.repeat);
             }
+            if let (Standing::ScenarioError, Some(fault)) = (cell.standing, &cell.fault) {
+                line += &format!("\n  what to do: {}", fault.hint());
+            }
             Some(line.split('\n').map(output::clean).collect::<Vec<_>>().join("\n") + "\n")
         })
         .collect();
@@ -87,6 +90,10 @@ fn summary(result: &GateResult) -> String {
         GateOutcome::Passed => "passed",
         GateOutcome::Regressed => "FAILED",
         GateOutcome::NotTested => "FAILED: not all could be tested (--allow-skips accepts gaps)",
+        GateOutcome::AlreadyBroken => {
+            "FAILED: broken at the baseline as well (--allow-broken accepts checks by name)"
+        }
+        GateOutcome::ScenarioError => "no answer: a scenario is wrong",
         GateOutcome::Aborted => "no answer: the check did not come to its end",
     };
     let counts: Vec<String> = Standing::ALL

@@ -18,6 +18,7 @@ mod going_on;
 mod journal;
 mod kernels;
 mod matrix;
+mod memory;
 mod one;
 mod plan;
 mod pool;

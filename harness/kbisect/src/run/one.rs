@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use kbisect_core::fault::{Whose, whose};
 use kbisect_core::run::{RunEvent, RunResult};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{TrialRecord, Verdict};
@@ -12,7 +13,7 @@ use kbisect_vm::session::ShellRequest;
 
 use super::context::{Base, Context};
 use super::decode::{Decoder, Sources};
-use super::files::{keep_scenario, new_run, write_json, write_whole};
+use super::files::{keep_image, keep_scenario, new_run, write_json, write_whole};
 use super::trial::{Place, Trials};
 use super::{kernels, plan};
 use crate::cli::{Global, RunArgs, ShellOn};
@@ -25,6 +26,7 @@ use crate::{errors, exit, output, settings};
 pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let loaded = settings::scenario::load(&args.trial.scenario)?;
     check_shell(args, &loaded.scenario)?;
+    let like = args.like.as_deref().map(earlier).transpose()?;
     let base = Base::new(global)?;
     for warning in &loaded.warnings {
         base.ui.note(&format!("warning: {warning}"));
@@ -43,6 +45,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let what = format!("{}-{}", context.scenario.name, candidate.kernel.label());
     let (_, folder) = new_run(&args.trial.setting.results, &what)?;
     keep_scenario(&folder, &context.scenario)?;
+    keep_image(&folder, context.image_folder.as_deref())?;
     let shell = args
         .shell
         .as_ref()
@@ -54,6 +57,25 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         ui.event(&event);
         Ok(())
     })?;
+    if whose(&trial, false, None) == Whose::AskReference {
+        // A kernel that is the reference kernel has told already.
+        let is_it = trial.kernel.id == context.reference.kernel.id;
+        let reference = if is_it {
+            trial.clone()
+        } else {
+            trials.run_reference(&mut |event| {
+                ui.event(&event);
+                Ok(())
+            })?
+        };
+        ui.event(&RunEvent::ReferenceTried { record: Box::new(reference.clone()) });
+        if whose(&trial, false, Some(&reference)) == Whose::Scenario {
+            trial.blame_scenario();
+        }
+    }
+    if let (Some(was), Some(symptom)) = (&like, &trial.symptom) {
+        trial.matching = was.symptom.as_ref().map(|was| was.matching(symptom));
+    }
     drop(trials);
     if let Some(sources) = Sources::of(&args.trial.evidence) {
         let base = &context.base;
@@ -77,6 +99,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         Verdict::Bad(_) => exit::BAD,
         Verdict::Skip(_) => exit::SKIP,
         Verdict::Infra(_) => exit::RUN_INFRASTRUCTURE,
+        Verdict::Scenario(_) => exit::RUN_SCENARIO,
     }))
 }
 
@@ -103,6 +126,18 @@ pub(super) fn write_result(folder: &Path, result: &RunResult) -> anyhow::Result<
     let dossier = Dossier::of_trial(result.clone(), Some(folder));
     write_whole(&folder.join("report.md"), Format::Markdown.render(&dossier)?.as_bytes())?;
     write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())
+}
+
+/// Reads the record of an earlier trial.
+fn earlier(path: &Path) -> anyhow::Result<TrialRecord> {
+    let refuse = |why: String| {
+        errors::usage(
+            format!("cannot compare with `{}`: {why}", path.display()),
+            "give the trial.json of a trial's folder",
+        )
+    };
+    let text = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| refuse(error.to_string()))
 }
 
 /// Refuses a shell in a node that does not exist, before anything boots.

@@ -30,9 +30,18 @@ pub struct Job {
     /// The kernel's identity, as planned.
     pub kernel: Kernel,
     /// Where the kernel comes from.
-    pub candidate: Candidate,
+    pub from: From,
     /// How it comes up.
     pub coming: Coming,
+}
+
+/// Where the kernel of a trial comes from.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// A store or an archive.
+    Candidate(Box<Candidate>),
+    /// It is the kernel of the reference nodes, in the candidate's place.
+    Reference,
 }
 
 /// What a worker tells.
@@ -153,7 +162,17 @@ fn make(
     job: &Job,
     send: &dyn Fn(News),
 ) -> anyhow::Result<Option<TrialRecord>> {
-    let kernel = kernels::to_try_unless(&context.base, &job.candidate, trials.cancel());
+    let candidate = match &job.from {
+        From::Candidate(candidate) => candidate,
+        From::Reference => {
+            let mut tell = |event| {
+                send(News::Event(event));
+                Ok(())
+            };
+            return trials.run_reference(&mut tell).map(Some);
+        }
+    };
+    let kernel = kernels::to_try_unless(&context.base, candidate, trials.cancel());
     if trials.cancel().is_set() {
         context.base.go_on()?;
         return Ok(None);
@@ -179,6 +198,31 @@ impl Pool {
         self.workers[worker].cancel.0.store(false, Ordering::SeqCst);
         // The thread takes jobs until the pool is gone; if it panicked, `next` says so.
         let _ = self.workers[worker].jobs.send(job);
+    }
+
+    /// Has an idle worker try the reference kernel in the candidate's place, and waits for the end.
+    /// Nothing else may be under way.
+    ///
+    /// # Errors
+    /// That it gave no answer.
+    pub fn ask_reference(
+        &self,
+        kernel: &Kernel,
+        tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
+    ) -> anyhow::Result<TrialRecord> {
+        let (kernel, from) = (kernel.clone(), From::Reference);
+        self.start(0, Job { number: 0, kernel, from, coming: Coming::Any });
+        loop {
+            match self.next()?.news {
+                News::Begins => {}
+                News::Event(event) => tell(event)?,
+                News::Ended(record) => {
+                    let record =
+                        record?.context("the trial of the reference kernel was cancelled")?;
+                    return Ok(*record);
+                }
+            }
+        }
     }
 
     /// Ends the trial of a worker, which tells when that is done.

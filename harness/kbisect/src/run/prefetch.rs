@@ -1,10 +1,13 @@
-//! Fetches what is likely to be needed next while a trial runs.
+//! Fetches and unpacks what is likely to be needed next while a trial runs.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use kbisect_core::boot::BootWay;
 use kbisect_core::kernel::KernelId;
-use kbisect_kernels::{Candidate, Progress, ProgressItem, Settings, Silent, Store};
+use kbisect_kernels::{Candidate, Progress, ProgressItem, Silent};
+
+use super::context::Base;
 
 /// A thread that fetches kernels one after the other, always the likeliest of what was asked for last.
 pub struct Prefetch {
@@ -45,7 +48,9 @@ impl Prefetch {
     /// Starts the thread. It ends with this handle, or with the process; a download that is cut off
     /// leaves nothing in the store.
     #[must_use]
-    pub fn start(store: Store, settings: Settings, progress: Arc<dyn Progress>) -> Self {
+    pub fn start(base: &Base, way: BootWay) -> Self {
+        let (store, settings) = (base.store.clone(), base.settings.clone());
+        let progress = base.progress();
         let wishes = Arc::new(Wishes::default());
         let theirs = Arc::clone(&wishes);
         std::thread::spawn(move || {
@@ -58,7 +63,11 @@ impl Prefetch {
                     return;
                 }
                 // A failure shows again, and is told, when the kernel is really needed.
-                let _ = store.ensure(&candidate, &settings, &quiet);
+                if let Ok(kernel) = store.ensure(&candidate, &settings, &quiet)
+                    && way == BootWay::Pvh
+                {
+                    let _ = store.unpacked(&kernel);
+                }
             }
         });
         Self { wishes }
@@ -67,8 +76,7 @@ impl Prefetch {
     /// Asks for kernels, the most likely first, in place of those that were asked for before and have
     /// not been begun. Each is fetched once.
     pub fn ask(&self, candidates: impl IntoIterator<Item = Candidate>) {
-        let wanted = candidates.into_iter().filter(|candidate| candidate.download_bytes() > 0);
-        self.wishes.list().wanted = wanted.collect();
+        self.wishes.list().wanted = candidates.into_iter().collect();
         self.wishes.changed.notify_one();
     }
 }

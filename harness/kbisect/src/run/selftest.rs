@@ -225,6 +225,10 @@ impl Bench {
                         format!("what is left of the trial is in {}", folder.display()),
                     ));
                 }
+                Verdict::Scenario(fault) => {
+                    write_result(&folder, &result_of(context, record, &folder))?;
+                    return Err(errors::scenario(fault));
+                }
                 Verdict::Good | Verdict::Bad(_) | Verdict::Skip(_) => break record,
             }
         };

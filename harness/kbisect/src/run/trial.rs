@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use kbisect_core::boot::Booted;
 use kbisect_core::disturbed::{Cause, Disturbed};
 use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::kernel::Kernel;
@@ -17,7 +18,10 @@ use kbisect_vm::trial::{KvmSuspect, Notice, TrialResult};
 use super::busy;
 use super::context::Context;
 use super::files::{now_ms, write_json};
+use super::going_on::quoted;
 use super::kernels::boot_files;
+use super::memory;
+use super::plan::INFRA_RETRIES;
 use super::preflight;
 use crate::errors;
 
@@ -85,6 +89,27 @@ impl<'a> Trials<'a> {
         record.ok_or_else(|| errors::interrupted("cancelled", None))
     }
 
+    /// Tries the reference kernel in the candidate's place. Its trial has the number 0.
+    ///
+    /// # Errors
+    /// As [`Trials::run`]; that it gave no answer for reasons of this host.
+    pub fn run_reference(
+        &mut self,
+        tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
+    ) -> anyhow::Result<TrialRecord> {
+        let reference = &self.context.reference;
+        let place = Place { number: 0, kernel: reference.kernel.clone(), coming: Coming::Any };
+        let mut attempts = 0;
+        loop {
+            let record = self.run(&place, Ok(reference), None, tell)?;
+            let Verdict::Infra(error) = record.verdict() else { return Ok(record) };
+            if is_full(&error) || attempts >= INFRA_RETRIES {
+                return Err(host_failed(&record.kernel, &error, &record.disturbed, &self.run_folder));
+            }
+            attempts += 1;
+        }
+    }
+
     /// As [`Trials::run`]; nothing when the trial was cancelled. Then nothing is left of it.
     ///
     /// # Errors
@@ -115,6 +140,9 @@ impl<'a> Trials<'a> {
                     return Ok(None);
                 };
                 keep_config(kernel, &folder, &mut result);
+                if let Some(mib) = result.memory_mib {
+                    memory::remember(self.context, mib);
+                }
                 result
             }
         };
@@ -200,6 +228,7 @@ impl<'a> Trials<'a> {
                         crypto_tests: context.choices.crypto_tests
                             || context.scenario.needs_crypto_tests(),
                     },
+                    preload: context.preload,
                     states: context.states.clone(),
                 };
                 Session::new(settings, context.base.interrupt.clone())?
@@ -239,20 +268,31 @@ impl<'a> Trials<'a> {
         began_ms: u64,
         result: TrialResult,
     ) -> TrialRecord {
+        let booted = result.booted;
         let reason = match &result.verdict {
             Verdict::Skip(reason) | Verdict::Infra(reason) => Some(reason.clone()),
+            Verdict::Scenario(fault) => Some(fault.to_string()),
             Verdict::Good | Verdict::Bad(_) => None,
+        };
+        let fault = match &result.verdict {
+            Verdict::Scenario(fault) => Some(fault.clone()),
+            Verdict::Bad(symptom) if symptom.kind.can_be_the_scenarios() => {
+                result.observation.fault.clone()
+            }
+            Verdict::Bad(_) | Verdict::Good | Verdict::Skip(_) | Verdict::Infra(_) => None,
         };
         TrialRecord {
             number: place.number,
             kernel: place.kernel.clone(),
             verdict: result.verdict.word().to_owned(),
             symptom: result.verdict.symptom().cloned(),
+            fault,
             reason,
             checks: result.observation.checks,
             timings_s: result.timings_s,
             wall_s: result.wall_s,
             reports: result.observation.reports,
+            accepted: result.accepted,
             notes: result.notes,
             wires: result.wires,
             hops: result.hops,
@@ -263,16 +303,17 @@ impl<'a> Trials<'a> {
             began_ms: Some(began_ms),
             directory,
             accelerator: self.probe.accelerator.to_string(),
+            memory_mib: result.memory_mib,
             deadlines: result.deadlines,
             boot: result.boot,
-            booted: result.booted,
+            booted: booted.clone(),
             disturbed: result.disturbed,
             release: result.release,
-            repeat: self.repeat(&place.kernel),
+            repeat: self.repeat(&place.kernel, booted.as_ref()),
         }
     }
 
-    fn repeat(&self, kernel: &Kernel) -> String {
+    fn repeat(&self, kernel: &Kernel, booted: Option<&Booted>) -> String {
         let context = self.context;
         let spec = kernel.name.clone().unwrap_or_else(|| kernel.package_version.to_string());
         let name = &context.scenario_name;
@@ -283,10 +324,21 @@ impl<'a> Trials<'a> {
         if let Some(source) = Source::of(kernel).filter(|_| Source::is_estimate(kernel)) {
             command += &format!(" --source {source}");
         }
+        if let Some(folder) = &context.image_folder {
+            command += &format!(" --image {}", quoted(&folder.display().to_string()));
+        }
         if context.placement == kbisect_vm::network::Placement::Single {
             command += " --placement single";
         }
-        for word in context.choices.options() {
+        let mut choices = context.choices;
+        if let Some(booted) = booted {
+            // Where the other way was not to be had, the same happens again by itself.
+            if booted.no_pvh.is_none() {
+                choices.boot = booted.way;
+            }
+            choices.crypto_tests = booted.crypto_tests && !context.scenario.needs_crypto_tests();
+        }
+        for word in choices.options() {
             command += &format!(" {word}");
         }
         if self.probe.accelerator == Accelerator::Tcg
@@ -360,6 +412,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         timings_s: std::collections::BTreeMap::new(),
         wall_s: 0.0,
         release: None,
+        accepted: Vec::new(),
         notes: Vec::new(),
         wires: Vec::new(),
         hops: Vec::new(),
@@ -371,6 +424,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         booted: None,
         deadlines: None,
         disturbed: Disturbed::default(),
+        memory_mib: None,
     }
 }
 

@@ -8,6 +8,7 @@ use kbisect_vm::accel::Accelerator;
 use kbisect_vm::network::NetworkPlan;
 
 use super::context::Context;
+use super::memory;
 
 /// Decides it for the scenario of a context, and tells the user what there is to tell.
 #[must_use]
@@ -23,7 +24,10 @@ pub fn workers(wish: Workers, context: &Context) -> NonZeroU32 {
 fn need(context: &Context) -> Need {
     let scenario = &context.scenario;
     let peer = NetworkPlan::new(scenario, context.placement).peer.map(|_| &scenario.peer);
-    Need::of(std::iter::once(&scenario.candidate).chain(peer))
+    Need {
+        measured_mib: memory::recall(context),
+        ..Need::of(std::iter::once(&scenario.candidate).chain(peer))
+    }
 }
 
 fn host(emulated: bool) -> Host {

@@ -13,7 +13,7 @@ use super::shipped::SCENARIOS;
 use crate::errors;
 
 /// The file that describes a scenario, in its folder.
-const FILE: &str = "scenario.toml";
+const FILE: &str = kbisect_core::scenario::FILE_NAME;
 /// The file in its place in the copy that a run keeps: the scenario as it was run.
 const KEPT: &str = "scenario.json";
 /// A file of a scenario is not larger than this.

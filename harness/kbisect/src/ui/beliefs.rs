@@ -238,6 +238,7 @@ fn slim(record: &TrialRecord) -> TrialRecord {
     TrialRecord {
         reports: Vec::new(),
         checks: Vec::new(),
+        accepted: Vec::new(),
         notes: Vec::new(),
         wires: Vec::new(),
         hops: Vec::new(),

@@ -108,6 +108,11 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             }
             Some(text)
         }
+        RunEvent::ReferenceTried { record } => Some(format!(
+            "{} in the candidate's place, to tell whose fault it is: {}",
+            record.kernel.label(),
+            record.verdict()
+        )),
         RunEvent::SymptomChosen { symptom, choice } => {
             let mut text = format!("note: {}", choice_words(symptom, choice));
             for news in view.beliefs().news() {
@@ -135,6 +140,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         },
         // Told as an error, with what to do about it, or as the summary.
         RunEvent::Interrupted
+        | RunEvent::ScenarioError { .. }
         | RunEvent::Failed { .. }
         | RunEvent::Ended { .. }
         | RunEvent::Decided { .. } => None,

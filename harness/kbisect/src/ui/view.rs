@@ -91,8 +91,10 @@ impl View {
                 self.walls.push(record.wall_s);
                 self.end(record.number);
             }
+            RunEvent::ReferenceTried { record } => self.end(record.number),
             RunEvent::Resumed
             | RunEvent::Interrupted
+            | RunEvent::ScenarioError { .. }
             | RunEvent::Failed { .. }
             | RunEvent::Ended { .. }
             | RunEvent::Decided { .. } => self.running.clear(),
@@ -321,11 +323,13 @@ pub mod tests {
                 }
                 .to_owned(),
                 symptom: None,
+                fault: None,
                 reason: None,
                 checks: Vec::new(),
                 timings_s: BTreeMap::new(),
                 wall_s,
                 reports: Vec::new(),
+                accepted: Vec::new(),
                 notes: Vec::new(),
                 wires: Vec::new(),
                 hops: Vec::new(),
@@ -337,6 +341,7 @@ pub mod tests {
                 began_ms: None,
                 directory: String::new(),
                 accelerator: "tcg".to_owned(),
+                memory_mib: None,
                 deadlines: None,
                 boot: None,
                 booted: None,

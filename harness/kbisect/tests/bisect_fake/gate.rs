@@ -111,7 +111,16 @@ fn what_failed_before_in_the_same_way_is_no_regression() {
         _ => String::new(),
     });
     let words = "--scenario smoke --baseline 6.12.1 --json";
-    let result = place.run(&format!("check 6.12.2 6.12.4 {words}")).code(0).json();
+    // That it failed before is no licence, unless it is given by name.
+    let result = place.run(&format!("check 6.12.2 6.12.4 {words} --results a")).code(1).json();
+    assert_eq!(result["outcome"], "already-broken");
+    let result = place.run(&format!("check 6.12.2 {words} --allow-broken other --results b"));
+    assert_eq!(result.code(1).json()["outcome"], "already-broken");
+    let result = place.run(&format!("check 6.12.2 {words} --allow-broken all --results c"));
+    assert_eq!(result.code(0).json()["outcome"], "passed");
+    let words_c = format!("{words} --allow-broken payload --results d");
+    let result = place.run(&format!("check 6.12.2 6.12.4 {words_c}")).code(0).json();
+    assert_eq!(result["cells"][1]["allowed"], true);
     assert_eq!(
         standings(&result, "smoke"),
         pairs(&[("6.12.1", "already-broken"), ("6.12.2", "already-broken"), ("6.12.4", "fixed")])
@@ -135,10 +144,18 @@ fn a_kernel_that_cannot_answer_is_shown_and_never_green_by_itself() {
         place.run("check 6.12.1 6.12.4 --scenario smoke --json --results a").code(1).json();
     assert_eq!(result["outcome"], "not-tested");
     assert_eq!(standings(&result, "smoke"), pairs(&[("6.12.1", "good"), ("6.12.4", "not-tested")]));
-    let ended = place.run("check 6.12.1 6.12.4 --scenario smoke --allow-skips --results b").code(0);
+    // Leave for gaps is none for a kernel that gave no answer at all.
+    let ended = place.run("check 6.12.1 6.12.4 --scenario smoke --allow-skips --results b").code(1);
     assert!(ended.stdout.contains("6.12.4  not tested\n"), "{}", ended.stdout);
+    let gap = "at start\n boot 6.12.5\nat exec nft\n reply status 1 \
+               rules.nft:1:1-2: Error: Could not process rule: No such file or directory\n\
+               at lacks\n reply lacking synproxy\n";
+    place.kernel("6.12.5", gap);
+    crate::scenario_errors::scenario(&place, "");
+    std::fs::write(place.path("broken/rules.nft"), "synproxy\n").unwrap();
+    let words = "check 6.12.5 --scenario smoke,./broken --allow-skips --results e";
+    let ended = place.run(words).code(0);
     assert!(ended.stdout.contains("passed: 1 not tested, 1 good"), "{}", ended.stdout);
-    // Leave for gaps is none for a check that tested nothing.
     place.run("check 6.12.4 --scenario smoke --allow-skips --results c").code(1);
 }
 
@@ -184,13 +201,13 @@ fn junit_has_a_case_for_each_kernel_and_scenario() {
     assert_eq!(junit.matches("<testsuite ").count(), 2, "{junit}");
     assert_eq!(junit.matches("<testcase ").count(), 8, "{junit}");
     let parts = [
-        "<testsuites name=\"kbisect check\" tests=\"8\" failures=\"2\" errors=\"2\" skipped=\"2\"",
-        "<testsuite name=\"smoke\" tests=\"4\" failures=\"1\" errors=\"1\" skipped=\"1\"",
+        "<testsuites name=\"kbisect check\" tests=\"8\" failures=\"2\" errors=\"4\" skipped=\"0\"",
+        "<testsuite name=\"smoke\" tests=\"4\" failures=\"1\" errors=\"2\" skipped=\"0\"",
         "<property name=\"baseline\" value=\"6.12.3\"/>",
         "<testcase name=\"6.12.1\" classname=\"smoke\"",
         "<testcase name=\"6.12.2\" classname=\"./mine\"",
         "<failure type=\"check-failed\" message=\"check-failed: payload: connected, no whole answer in time; the baseline",
-        "<skipped message=\"already broken: panic: ",
+        "<error type=\"already-broken\" message=\"already broken: panic: ",
         "<error type=\"not-tested\" message=\"",
     ];
     for part in parts {

@@ -14,6 +14,7 @@ mod interruptions;
 mod newest;
 mod outcomes;
 mod place;
+mod scenario_errors;
 mod selftest;
 mod series;
 mod sources;

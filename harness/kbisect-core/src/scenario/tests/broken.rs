@@ -26,7 +26,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "summary = \"a gateway in a VRF\"",
         "sumary = \"a gateway in a VRF\"",
-        "2:1: sumary: unknown key (known here: `candidate`, `checks`, `description`, `expect`, `flavours`, `links`, `nodes`, `peer`, `replay`, `requires`, `schema`, `services`, `setup`, `summary`, `warnings`; did you mean `summary`?)",
+        "2:1: sumary: unknown key (known here: `candidate`, `checks`, `description`, `expect`, `flavours`, `image`, `links`, `nodes`, `peer`, `replay`, `requires`, `schema`, `services`, `setup`, `summary`, `warnings`; did you mean `summary`?)",
     ),
     (
         "warnings = \"record\"",
@@ -206,7 +206,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "refusal = \"accept\"",
         "refusal = \"accepted\"",
-        "51:1: setup[0].refusal: `accepted` is not allowed here (allowed: `bad`, `accept`; did you mean `accept`?)",
+        "51:1: setup[0].refusal: `accepted` is not allowed here (allowed: `bad`, `accept`, or a table such as { accept = \"Operation not supported\" })",
     ),
     ("repeat = 3", "repeat = 0", "52:1: setup[0].repeat: must be from 1 to 10000, not 0"),
     (

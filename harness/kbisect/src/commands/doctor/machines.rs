@@ -95,7 +95,7 @@ fn speed(timing: &Timing) -> DoctorCheck {
     let detail = match known.known_by {
         SpeedSource::Assumed => "could not be measured; that of emulation is assumed".to_owned(),
         SpeedSource::Probe | SpeedSource::Boot => format!(
-            "guests take {factor:.1} times as long as on an ordinary machine with KVM; a boot may take {} s",
+            "guests take {factor:.1} times as long as on a fast machine with KVM; a boot may take {} s",
             timing.boot.as_secs()
         ),
     };

@@ -1,0 +1,206 @@
+//! What is wrong with a scenario, as opposed to a kernel.
+//!
+//! Some failures come before the kernel is asked anything: a program that the root image lacks, a
+//! typing error in rules. Others look alike on every kernel, the reference kernel included. Neither
+//! says anything of a kernel under test.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::trial::{Match, TrialRecord, Verdict};
+
+/// What is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScenarioFault {
+    /// What it is.
+    pub cause: FaultCause,
+    /// Part of the scenario that failed.
+    #[serde(rename = "where")]
+    pub place: FaultPlace,
+    /// File of the scenario, relative to its folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line of that file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The program, key or command at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What was said of it.
+    pub said: String,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultCause {
+    /// A program is not in the root image, or is none.
+    MissingProgram,
+    /// A program does not understand what the scenario has it read.
+    Syntax,
+    /// A name is taken already.
+    NameTaken,
+    /// The kernel has no such sysctl.
+    UnknownSysctl,
+    /// The kernel refused something.
+    Refused,
+    /// A service did not start, or ended at once.
+    ServiceEnded,
+}
+
+/// A part of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultPlace {
+    /// Which kind of part.
+    pub kind: PlaceKind,
+    /// Its name.
+    pub name: String,
+    /// The node that it is on.
+    pub node: String,
+}
+
+/// Which kind of part of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlaceKind {
+    /// A node: its interfaces, devices, sysctls, addresses, routes.
+    Node,
+    /// A step of the set-up or the replay.
+    Step,
+    /// A service.
+    Service,
+    /// A check.
+    Check,
+}
+
+impl FaultCause {
+    /// Whether it comes from before a kernel is asked. What a kernel refuses is the scenario's fault
+    /// only when the reference kernel refuses it as well.
+    #[must_use]
+    pub fn is_certain(self) -> bool {
+        match self {
+            Self::MissingProgram | Self::Syntax => true,
+            Self::NameTaken | Self::UnknownSysctl | Self::Refused | Self::ServiceEnded => false,
+        }
+    }
+}
+
+impl fmt::Display for FaultPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, node } = self;
+        match kind {
+            PlaceKind::Node => write!(f, "node {node}"),
+            PlaceKind::Step => write!(f, "step `{name}` on {node}"),
+            PlaceKind::Service => write!(f, "service `{name}` on {node}"),
+            PlaceKind::Check => write!(f, "check `{name}` on {node}"),
+        }
+    }
+}
+
+impl fmt::Display for ScenarioFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            (None, _) => {}
+        }
+        write!(f, "{}: ", self.place)?;
+        let Self { said, .. } = self;
+        match (self.cause, self.subject.as_deref()) {
+            (FaultCause::MissingProgram, Some(program)) => {
+                write!(f, "the root image has no program `{program}`")
+            }
+            (FaultCause::MissingProgram, None) => {
+                write!(f, "a program is missing in the root image: {said}")
+            }
+            (FaultCause::Syntax, Some(program)) => {
+                write!(f, "{program} does not understand it: {said}")
+            }
+            (FaultCause::Syntax, None) => write!(f, "it is not understood: {said}"),
+            (FaultCause::UnknownSysctl, Some(key)) => {
+                write!(f, "the reference kernel does not know the sysctl {key} either")
+            }
+            (FaultCause::NameTaken, Some(command)) => {
+                write!(f, "`{command}` names what is there already: {said}")
+            }
+            (FaultCause::Refused, Some(command)) => {
+                write!(f, "`{command}` is refused by the reference kernel, too: {said}")
+            }
+            (FaultCause::UnknownSysctl | FaultCause::NameTaken | FaultCause::Refused, None) => {
+                write!(f, "it is refused by the reference kernel, too: {said}")
+            }
+            (FaultCause::ServiceEnded, _) => {
+                write!(f, "it fails on the reference kernel, too: {said}")
+            }
+        }
+    }
+}
+
+impl ScenarioFault {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let place = match (&self.file, self.line) {
+            (Some(file), Some(line)) => format!("line {line} of {file}"),
+            (Some(file), None) => file.clone(),
+            (None, _) => self.place.to_string(),
+        };
+        match self.cause {
+            FaultCause::MissingProgram => format!(
+                "correct the name in {place}, or add the package that has the program: \
+                 `image = {{ packages = [...] }}` in scenario.toml, or --image DIR"
+            ),
+            FaultCause::Syntax => format!("correct {place}"),
+            FaultCause::NameTaken => format!("give it another name in {place}"),
+            FaultCause::UnknownSysctl => format!(
+                "correct the key in {place}, or name the module that has it under \
+                 `requires.modules`"
+            ),
+            FaultCause::Refused => {
+                format!("correct {place}; `kbisect run KERNEL --shell` lets you try it by hand")
+            }
+            FaultCause::ServiceEnded => {
+                format!("see what the service printed, in the trial's folder, and correct {place}")
+            }
+        }
+    }
+
+    /// Whether another trial failed in the same way, at the same place.
+    fn is_also_in(&self, other: &Self) -> bool {
+        (self.cause, &self.place, &self.subject) == (other.cause, &other.place, &other.subject)
+    }
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The kernel's, as far as anybody can tell.
+    Kernel,
+    /// The scenario's.
+    Scenario,
+    /// A trial with the reference kernel in the candidate's place has to tell.
+    AskReference,
+}
+
+/// Decides whose fault a failed trial is. `passed` says whether a kernel of the run passed: then it
+/// is no fault of the scenario, whatever older kernels lack. `reference` is the trial with the
+/// reference kernel in the candidate's place, once it was made.
+#[must_use]
+pub fn whose(trial: &TrialRecord, passed: bool, reference: Option<&TrialRecord>) -> Whose {
+    let Some(fault) = &trial.fault else { return Whose::Kernel };
+    if fault.cause.is_certain() || matches!(trial.verdict(), Verdict::Scenario(_)) {
+        return Whose::Scenario;
+    }
+    if passed {
+        return Whose::Kernel;
+    }
+    let Some(reference) = reference else { return Whose::AskReference };
+    let same_fault = reference.fault.as_ref().is_some_and(|other| fault.is_also_in(other));
+    let same_failure = match (&trial.symptom, &reference.symptom) {
+        (Some(one), Some(two)) => one.compare(two) != Match::Different,
+        _ => false,
+    };
+    if same_fault && same_failure { Whose::Scenario } else { Whose::Kernel }
+}
