@@ -59,7 +59,7 @@ class Run:
     def read(self):
         for line in self.process.stderr:
             self.lines.append(line)
-            word = line.strip()
+            word = line.rpartition("]")[2].strip()  # behind the time
             if word in self.phases:
                 self.phases[word].set()
 
