@@ -30,7 +30,7 @@ mod text;
 
 pub use bundle::{
     Bundle, BundleDocument, BundleError, BundleFile, BundleManifest, BundleOptions, Carries,
-    LeftOut, Placeholder, Replacement,
+    LeftOut, Placeholder, Replacement, redactor_of,
 };
 pub use changed::changes_sentence;
 pub use documents::{
@@ -53,6 +53,6 @@ pub use journal::{
 };
 pub use junit::junit_check;
 pub use markdown::{markdown, markdown_run};
-pub use redact::{PatternError, RedactRules, Redacted, Redactor, pattern};
+pub use redact::{Hosts, PatternError, RedactRules, Redactor, Source, Survey, pattern};
 pub use schema::{SCHEMA_NAMES, schema};
 pub use terminal::{terminal_summary, terminal_summary_run};
