@@ -14,6 +14,7 @@ pub mod counters;
 pub mod evidence;
 pub mod fault;
 pub mod flow;
+pub mod framing;
 pub mod gate;
 pub mod import;
 pub mod judge;
