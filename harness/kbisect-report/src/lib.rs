@@ -44,7 +44,7 @@ pub use extra::Extra;
 pub use format::{Format, FormatError, RenderError};
 pub use gate::{
     GATE_JOURNAL_NAME, GateJournal, gate_line, html_check, map_lines, markdown_check, read_check,
-    read_gate_journal, svg_map,
+    read_gate_journal, read_gate_journal_bytes, svg_map,
 };
 pub use html::html;
 pub use journal::{

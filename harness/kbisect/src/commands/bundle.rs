@@ -238,7 +238,9 @@ fn write(bundle: &Bundle, path: &Path) -> anyhow::Result<u64> {
     use std::os::unix::fs::PermissionsExt;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(writing)?;
     let size = file.as_file().metadata().with_context(writing)?.len();
+    file.as_file().sync_data().with_context(writing)?;
     file.persist(path).map_err(|error| error.error).with_context(writing)?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(writing)?;
     Ok(size)
 }
 
