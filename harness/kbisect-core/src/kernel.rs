@@ -17,6 +17,12 @@ use crate::version::PackageVersion;
 pub struct KernelId(pub String);
 
 impl KernelId {
+    /// Whether it has the form of one: what a file of somebody else names need not.
+    #[must_use]
+    pub fn is_hash(&self) -> bool {
+        self.0.len() == 64 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     /// The first twelve digits: enough for people.
     #[must_use]
     pub fn short(&self) -> &str {

@@ -15,6 +15,7 @@ pub mod disturbed;
 pub mod evidence;
 pub mod fault;
 pub mod flow;
+pub mod framing;
 pub mod gate;
 pub mod import;
 pub mod judge;

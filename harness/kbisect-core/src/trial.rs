@@ -469,7 +469,9 @@ pub struct TrialRecord {
     /// When it began, in milliseconds since 1970-01-01 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_ms: Option<u64>,
-    /// Folder of the trial, relative to the run's.
+    /// Folder of the trial, relative to the run's. It is read from files of others too, and does not
+    /// lead out of the run's folder.
+    #[serde(deserialize_with = "below")]
     pub directory: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
@@ -519,6 +521,16 @@ impl TrialRecord {
             self.symptom = None;
         }
     }
+}
+
+/// Reads a path that is relative and does not climb.
+fn below<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let path = String::deserialize(deserializer)?;
+    let climbs = path.starts_with('/') || path.split('/').any(|part| part == "..");
+    if climbs || path.contains('\0') {
+        return Err(serde::de::Error::custom("the folder of a trial is not in that of the run"));
+    }
+    Ok(path)
 }
 
 #[cfg(test)]

@@ -9,12 +9,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use kbisect_core::pcapng;
+use kbisect_core::scenario::Scenario;
 use kbisect_proto::frame::encode;
 use kbisect_proto::{Command, Event, Exit, HttpAttempt, PROTOCOL, Request};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
+    kept()?;
     channel()?;
     captures()?;
     flows()?;
@@ -27,6 +29,18 @@ fn write(target: &str, name: &str, bytes: &[u8]) -> Result<()> {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     fs::create_dir_all(&folder)?;
     Ok(fs::write(folder.join(name), bytes)?)
+}
+
+/// Shipped scenarios as a run keeps them.
+fn kept() -> Result<()> {
+    for (name, text) in [
+        ("connlimit", include_str!("../../../scenarios/connlimit/scenario.toml")),
+        ("cloudgw", include_str!("../../../scenarios/cloudgw/scenario.toml")),
+    ] {
+        let parsed = Scenario::parse(name, "scenario.toml", text)?;
+        write("kept", name, &serde_json::to_vec(parsed.scenario())?)?;
+    }
+    Ok(())
 }
 
 fn channel() -> Result<()> {

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use kbisect_guest::answers::dns_addresses;
 use kbisect_proto::{DnsAnswer, DnsRequest};
 
 use crate::node::Node;
@@ -53,7 +54,7 @@ fn ask(request: &DnsRequest, answer: &mut DnsAnswer) -> Result<Vec<IpAddr>, Stri
             socket.set_read_timeout(Some(left)).map_err(text)?;
             match socket.recv(&mut buffer) {
                 Ok(count) if buffer[..count].starts_with(&number.to_be_bytes()) => {
-                    return decode(&buffer[..count], kind)
+                    return dns_addresses(&buffer[..count], kind)
                         .ok_or_else(|| "the answer makes no sense".to_owned());
                 }
                 // An answer to something else.
@@ -85,40 +86,6 @@ fn encode(number: u16, name: &str, kind: u16) -> Vec<u8> {
     bytes
 }
 
-/// The addresses of the wanted kind; none for a message that is cut short or no answer.
-fn decode(bytes: &[u8], kind: u16) -> Option<Vec<IpAddr>> {
-    let word = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
-    let (questions, answers) = (word(4)?, word(6)?);
-    let mut at = 12;
-    for _ in 0..questions {
-        at = skip_name(bytes, at)? + 4;
-    }
-    let mut found = Vec::new();
-    for _ in 0..answers {
-        at = skip_name(bytes, at)?;
-        let (record, length) = (word(at)?, usize::from(word(at + 8)?));
-        let data = bytes.get(at + 10..at + 10 + length)?;
-        at += 10 + length;
-        match (record == kind, data.len()) {
-            (true, 4) => found.push(IpAddr::from(<[u8; 4]>::try_from(data).ok()?)),
-            (true, 16) => found.push(IpAddr::from(<[u8; 16]>::try_from(data).ok()?)),
-            _ => {}
-        }
-    }
-    Some(found)
-}
-
-fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match *bytes.get(at)? {
-            0 => return Some(at + 1),
-            // A pointer ends the name.
-            length if length >= 0xc0 => return Some(at + 2),
-            length => at += 1 + usize::from(length),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,9 +106,9 @@ mod tests {
     fn addresses_are_read_from_answers() {
         let question = encode(7, "www.example.test", A);
         assert!(question.ends_with(b"\x03www\x07example\x04test\0\0\x01\0\x01"));
-        let got = decode(&answer(&question, &[192, 0, 2, 7], A), A);
+        let got = dns_addresses(&answer(&question, &[192, 0, 2, 7], A), A);
         assert_eq!(got, Some(vec![IpAddr::from([192, 0, 2, 7])]));
-        let other = decode(&answer(&question, &[192, 0, 2, 7], A), AAAA);
+        let other = dns_addresses(&answer(&question, &[192, 0, 2, 7], A), AAAA);
         assert_eq!(other, Some(Vec::new()));
     }
 
@@ -149,7 +116,7 @@ mod tests {
     fn a_message_that_is_cut_short_is_no_answer() {
         let whole = answer(&encode(7, "a.test", A), &[192, 0, 2, 7], A);
         for length in 0..whole.len() {
-            assert_eq!(decode(&whole[..length], A), None, "{length} bytes");
+            assert_eq!(dns_addresses(&whole[..length], A), None, "{length} bytes");
         }
     }
 }

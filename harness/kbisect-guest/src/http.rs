@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use kbisect_guest::answers::http_head;
 use kbisect_proto::{BODY_SENT_BACK, HttpAttempt, HttpError, HttpRequest};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -117,7 +118,9 @@ fn read_answer(
             head.extend_from_slice(&buffer[..count]);
             if let Some(end) = head.windows(4).position(|part| part == b"\r\n\r\n") {
                 in_body = true;
-                read_head(&head[..end], attempt)?;
+                let (status, announced) = http_head(&head[..end]).map_err(HttpError::Malformed)?;
+                attempt.status = Some(status);
+                attempt.announced = announced;
                 let rest = head.split_off(end + 4);
                 take_body(request, attempt, &rest);
             } else if head.len() > 65536 {
@@ -138,28 +141,6 @@ fn read_answer(
         ))),
         _ => Ok(()),
     }
-}
-
-fn read_head(head: &[u8], attempt: &mut HttpAttempt) -> Result<(), HttpError> {
-    let text = String::from_utf8_lossy(head);
-    let mut lines = text.lines();
-    let status_line = lines.next().unwrap_or_default();
-    let mut words = status_line.split_whitespace();
-    let status = match words.next() {
-        Some(version) if version.starts_with("HTTP/") => {
-            words.next().and_then(|word| word.parse().ok())
-        }
-        _ => None,
-    };
-    let Some(status) = status else {
-        return Err(HttpError::Malformed("the answer is not HTTP".to_owned()));
-    };
-    attempt.status = Some(status);
-    attempt.announced = lines
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse().ok());
-    Ok(())
 }
 
 fn take_body(request: &HttpRequest, attempt: &mut HttpAttempt, part: &[u8]) {

@@ -185,8 +185,8 @@ impl Package {
             return Err(DebugInfoError::Room { dir, free, needed });
         }
         let lock = dir.join(LOCK);
-        let on_wait = || progress.note(&format!("waiting for {}: it is being fetched", self.name));
-        let _lock = Lock::wait(&lock, on_wait).map_err(at(&lock))?;
+        let what = format!("waiting for {}: it is being fetched", self.name);
+        let _lock = Lock::wait(&lock, progress, &what).map_err(at(&lock))?;
         let target = dir.join(PACKAGE);
         if !target.is_file() {
             let url = format!("{}/{}", self.base_url, entry.filename);
@@ -197,6 +197,7 @@ impl Package {
             let client = Client::new(&[&url], &settings.proxies);
             client.download(&wanted, &partial, item.as_mut(), progress)?;
             fs::rename(&partial, &target).map_err(at(&target))?;
+            crate::files::sync_dir(&dir).map_err(at(&dir))?;
         }
         let link = self.link(settings);
         crate::files::write_atomically(&link, entry.sha256.as_bytes()).map_err(at(&link))?;
@@ -238,7 +239,8 @@ fn unpack(
     };
     let place = |name: &str| folder.join(format!("{name}.ko"));
     let lock = dir.join(LOCK);
-    let _lock = Lock::wait(&lock, || ()).map_err(at(&lock))?;
+    let what = format!("waiting for {title}: it is being unpacked");
+    let _lock = Lock::wait(&lock, progress, &what).map_err(at(&lock))?;
     // Its time is that of the last use; one that cannot be set only makes it look older.
     let _ = fs::File::open(&lock).and_then(|file| file.set_modified(SystemTime::now()));
     let missing: BTreeSet<&String> =

@@ -7,14 +7,14 @@ use std::path::Path;
 
 /// Writes a file so that others see the old content or the new one, never a part of it.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Others may read the cache; tempfile's own default is for secrets.
     let mode = Permissions::from_mode(0o644);
     let mut temp = tempfile::Builder::new().prefix(".new-").permissions(mode).tempfile_in(dir)?;
     temp.write_all(bytes)?;
     temp.as_file().sync_data()?;
     temp.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    sync_dir(dir)
 }
 
 /// Makes a rename in a directory durable.

@@ -1,12 +1,16 @@
 //! The commits between two kernels, out of a repository of the user's.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use kbisect_core::changes::{GIT_FORMAT, Segment, read_git_log};
 use kbisect_core::kernel::Kernel;
+use kbisect_process::run_within;
 
+/// How long git may take: the log of a whole release off a slow disk takes a minute.
+const DEADLINE: Duration = Duration::from_secs(600);
 /// Most bytes of a log that are read: 64 MiB hold 300,000 commits.
 const MAX_LOG: u64 = 64 << 20;
 
@@ -57,24 +61,12 @@ pub fn git_log(
     command.args(["log", "--reverse", "--no-merges", "--no-color", "--name-only", "--no-renames"]);
     command.args(["--no-show-signature", "--encoding=UTF-8", &format!("--format={GIT_FORMAT}")]);
     command.arg(format!("{old_id}..{new_id}")).arg("--");
-    let mut child = command.stderr(Stdio::null()).spawn().map_err(GitLogError::Start)?;
-    let mut text = Vec::new();
-    let out = child.stdout.take().expect("it is a pipe");
-    let read = out.take(MAX_LOG).read_to_end(&mut text);
-    // When all was read it has ended, or is about to; else more is not wanted.
-    let cut = text.len() as u64 == MAX_LOG;
-    if cut || read.is_err() {
-        let _ = child.kill();
+    let ended = run_within(command, DEADLINE, MAX_LOG).map_err(failed(repository))?;
+    if !ended.status.success() && !ended.cut {
+        return Err(GitLogError::Failed { detail: ended.status.to_string() });
     }
-    let status = child
-        .wait()
-        .and_then(|status| read.map(|_| status))
-        .map_err(|source| GitLogError::Read { repository: repository.to_owned(), source })?;
-    if !status.success() && !cut {
-        return Err(GitLogError::Failed { detail: status.to_string() });
-    }
-    let mut segment = read_git_log(&String::from_utf8_lossy(&text));
-    if cut {
+    let mut segment = read_git_log(&String::from_utf8_lossy(&ended.stdout));
+    if ended.cut {
         segment.notes.push(format!("only the first {} MiB of the log were read", MAX_LOG >> 20));
     }
     if old.series() != new.series() {
@@ -92,11 +84,19 @@ fn tag(kernel: &Kernel) -> String {
     format!("v{}", kernel.package_version.upstream().replace('~', "-"))
 }
 
+fn failed(repository: &Path) -> impl Fn(io::Error) -> GitLogError {
+    let repository = repository.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => GitLogError::Start(source),
+        _ => GitLogError::Read { repository: repository.clone(), source },
+    }
+}
+
 fn commit(repository: &Path, tag: &str) -> Result<String, GitLogError> {
     let mut command = git(repository);
     command.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
-    command.arg(format!("{tag}^{{commit}}")).stderr(Stdio::null());
-    let output = command.output().map_err(GitLogError::Start)?;
+    command.arg(format!("{tag}^{{commit}}"));
+    let output = run_within(command, DEADLINE, 1 << 10).map_err(failed(repository))?;
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let is_id = matches!(id.len(), 40 | 64) && id.bytes().all(|b| b.is_ascii_hexdigit());
     if output.status.success() && is_id {
@@ -116,8 +116,6 @@ fn git(repository: &Path) -> Command {
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_TERMINAL_PROMPT", "0")
         // A partial clone would fetch what it lacks.
-        .env("GIT_NO_LAZY_FETCH", "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+        .env("GIT_NO_LAZY_FETCH", "1");
     command
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -20,6 +21,8 @@ const ATTEMPTS: u32 = 4;
 /// Someone waits for the first answer of a mirror that may not be there at all.
 const SMALL_ATTEMPTS: u32 = 2;
 const BLOCK: usize = 128 * 1024;
+/// How often it is asked whether the user wants to stop.
+const LOOK: Duration = Duration::from_millis(100);
 const AGENT: &str = concat!("kbisect/", env!("CARGO_PKG_VERSION"));
 const REDIRECTIONS: usize = 8;
 /// A service that asks for a longer pause than this is not to be had now.
@@ -240,7 +243,24 @@ impl Client {
     ) -> Result<(), Attempt> {
         let url = transfer.wanted.url;
         let from = (transfer.done > 0).then_some(transfer.done);
-        let mut answer = self.call(url, from)?;
+        let pieces = self.begin(url, from);
+        // A server that says nothing is waited for elsewhere: the user is not.
+        let next = || loop {
+            match pieces.recv_timeout(LOOK) {
+                Ok(piece) => return piece,
+                Err(RecvTimeoutError::Disconnected) => return Ok(Piece::End),
+                Err(RecvTimeoutError::Timeout) if progress.cancelled() => {
+                    return Err(Attempt::Fatal(HttpError::Cancelled { url: url.to_owned() }));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        };
+        let answer = match next()? {
+            Piece::Head(answer) => answer,
+            Piece::Block(_) | Piece::End => {
+                return Err(Attempt::Again(again("there was no answer".to_owned())));
+            }
+        };
         match answer.status {
             200 if transfer.done > 0 => transfer.restart().map_err(Attempt::Write)?,
             200 => {}
@@ -254,19 +274,31 @@ impl Client {
             _ => return Err(refusal(url, &answer)),
         }
         transfer.promised = content_length(&answer).map(|length| transfer.done + length);
-        let mut block = vec![0; BLOCK];
         loop {
             if progress.cancelled() {
                 return Err(Attempt::Fatal(HttpError::Cancelled { url: url.to_owned() }));
             }
-            let n = answer.body.read(&mut block);
-            let n = n.map_err(|error| Attempt::Again(again(error.to_string())))?;
-            if n == 0 {
-                return Ok(());
+            match next()? {
+                Piece::Block(block) => transfer.take(&block)?,
+                Piece::Head(_) | Piece::End => return Ok(()),
             }
-            transfer.take(&block[..n])?;
             item.set(transfer.done);
         }
+    }
+
+    /// Asks and reads on a thread of its own. It ends when nobody takes the pieces any more, or at one of
+    /// the client's time limits.
+    fn begin(&self, url: &str, from: Option<u64>) -> Receiver<Result<Piece, Attempt>> {
+        let (to, pieces) = sync_channel(1);
+        let (client, url) = (self.clone(), url.to_owned());
+        std::thread::spawn(move || {
+            // An error of sending means that nobody wants to know.
+            let _ = match client.call(&url, from) {
+                Ok(answer) => send(answer, &to),
+                Err(error) => to.send(Err(error)),
+            };
+        });
+        pieces
     }
 
     fn get_once(&self, url: &str, limit: u64) -> Result<Vec<u8>, Attempt> {
@@ -345,6 +377,32 @@ impl Client {
             let step = left.min(Duration::from_millis(250));
             std::thread::sleep(step);
             left -= step;
+        }
+    }
+}
+
+/// What comes of a request, in order.
+enum Piece {
+    /// Status and headers.
+    Head(Answer),
+    Block(Vec<u8>),
+    End,
+}
+
+type Sent = Result<(), SendError<Result<Piece, Attempt>>>;
+
+fn send(answer: Answer, to: &SyncSender<Result<Piece, Attempt>>) -> Sent {
+    let Answer { status, headers, mut body } = answer;
+    to.send(Ok(Piece::Head(Answer { status, headers, body: Box::new(io::empty()) })))?;
+    loop {
+        let mut block = vec![0; BLOCK];
+        match body.read(&mut block) {
+            Ok(0) => return to.send(Ok(Piece::End)),
+            Ok(length) => {
+                block.truncate(length);
+                to.send(Ok(Piece::Block(block)))?;
+            }
+            Err(error) => return to.send(Err(Attempt::Again(again(error.to_string())))),
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Answer {
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
     /// Its content; an error when the connection ends before it does.
-    pub body: Box<dyn Read>,
+    pub body: Box<dyn Read + Send>,
 }
 
 impl Answer {
@@ -84,7 +84,8 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-fn read(mut reader: impl BufRead + 'static) -> io::Result<Answer> {
+/// Reads an answer.
+pub fn read(mut reader: impl BufRead + Send + 'static) -> io::Result<Answer> {
     let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut left = HEAD_LIMIT;
     loop {

@@ -21,6 +21,7 @@ mod inspect;
 mod modules;
 mod progress;
 mod proxy;
+pub mod readers;
 mod ready;
 mod series_file;
 mod settings;

@@ -2,8 +2,14 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use kbisect_process::run_within;
+
+/// apt-config reads a few files.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The proxies of this host. apt is asked at the first download, not before.
 #[derive(Clone, Debug)]
@@ -88,7 +94,7 @@ impl AptProxies {
     /// Asks `apt-config`; where there is no apt, it has no setting.
     fn ask(apt_dir: Option<&Path>) -> Self {
         let mut command = Command::new("apt-config");
-        command.args(["dump", "Acquire"]).stdin(Stdio::null()).stderr(Stdio::null());
+        command.args(["dump", "Acquire"]);
         let scratch = tempfile::NamedTempFile::new();
         if let (Some(dir), Ok(file)) = (apt_dir, &scratch) {
             // The file named so is read before all others, and can say where those are.
@@ -98,7 +104,8 @@ impl AptProxies {
             }
             command.env("APT_CONFIG", file.path());
         }
-        let dump = command.output().map(|output| output.stdout).unwrap_or_default();
+        let dump = run_within(command, DEADLINE, 1 << 20).map(|ended| ended.stdout);
+        let dump = dump.unwrap_or_default();
         Self::read(&String::from_utf8_lossy(&dump))
     }
 
@@ -212,7 +219,12 @@ mod tests {
         std::fs::create_dir(dir.path().join("apt.conf.d")).unwrap();
         let file = dir.path().join("apt.conf.d/80proxy");
         std::fs::write(file, "Acquire::http { Proxy \"http://cache.example:3142/\"; };\n").unwrap();
-        if Command::new("apt-config").arg("dump").stdout(Stdio::null()).status().is_err() {
+        if Command::new("apt-config")
+            .arg("dump")
+            .stdout(std::process::Stdio::null())
+            .status()
+            .is_err()
+        {
             eprintln!("SKIPPED: this host has no apt-config");
             return;
         }

@@ -3,7 +3,13 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use kbisect_process::{Ended, run_within};
+
+/// Most bytes of output that are of interest.
+const MOST_OUTPUT: u64 = 64 << 20;
 
 /// A program of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +73,14 @@ impl Tool {
         }
     }
 
+    /// How long it may take on a slow and busy host; it works on this host's files alone.
+    fn deadline(self) -> Duration {
+        match self {
+            Self::Gpgv => Duration::from_secs(120),
+            Self::Depmod | Self::Mksquashfs | Self::Unsquashfs => Duration::from_secs(1800),
+        }
+    }
+
     fn package(self) -> &'static str {
         match self {
             Self::Gpgv => "gpgv",
@@ -79,12 +93,18 @@ impl Tool {
     pub fn output<S: AsRef<OsStr>>(self, args: &[S]) -> Result<Output, ToolError> {
         let program = self.program();
         let path = self.find().ok_or(ToolError::Missing { program, package: self.package() })?;
-        Command::new(path)
-            .args(args)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| ToolError::Start { program, source })
+        let mut command = Command::new(path);
+        command.args(args).env("LC_ALL", "C");
+        match run_within(command, self.deadline(), MOST_OUTPUT) {
+            Ok(ended) => {
+                let Ended { status, stdout, stderr, .. } = ended;
+                Ok(Output { status, stdout, stderr })
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(ToolError::Failed { program, detail: error.to_string() })
+            }
+            Err(source) => Err(ToolError::Start { program, source }),
+        }
     }
 
     /// Runs the program and fails unless it succeeds.

@@ -259,6 +259,41 @@ fn threads_that_want_one_kernel_fetch_it_once() {
     assert!(record.notes.lock().unwrap()[0].contains("it is being fetched already"));
 }
 
+/// A user who wants to stop once a download stalls.
+struct Stops(std::sync::atomic::AtomicBool);
+
+impl kbisect_kernels::Progress for Stops {
+    fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn kbisect_kernels::ProgressItem> {
+        Silent.begin(what, total)
+    }
+    fn note(&self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+/// The server holds its answer back for as long as the test runs: what ends the wait is the user.
+#[test]
+fn a_download_that_stalls_can_be_stopped() {
+    let archive = Archive::new(vec![suite("trixie", vec![kernel("6.12.57+deb13", "6.12.57-1")])]);
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(dir.path(), archive.options(&["trixie"]));
+    let store = Store::open(&settings.cache_dir).unwrap();
+    let candidate = Catalog::load(&settings, &store, &Silent).unwrap().resolve("6.12.57").unwrap();
+    let (stalled, _release) = archive.server.stall("amd64.deb");
+    let stops = Stops(std::sync::atomic::AtomicBool::new(false));
+    let error = thread::scope(|scope| {
+        let flag = &stops.0;
+        scope.spawn(move || {
+            stalled.recv().unwrap();
+            flag.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        store.ensure(&candidate, &settings, &stops).unwrap_err()
+    });
+    assert!(error.to_string().contains("cancelled") || format!("{error:?}").contains("Cancelled"));
+    assert_eq!(archive.server.count(".deb"), 1, "nothing is asked for again");
+}
+
 /// Not a test of its own: the other process of the tests below.
 #[test]
 fn other_process() {

@@ -31,7 +31,7 @@ mod text;
 
 pub use bundle::{
     Bundle, BundleDocument, BundleError, BundleFile, BundleManifest, BundleOptions, Carries,
-    LeftOut, Placeholder, Replacement,
+    LeftOut, Placeholder, Replacement, redactor_of,
 };
 pub use changed::changes_sentence;
 pub use documents::{
@@ -45,7 +45,7 @@ pub use extra::Extra;
 pub use format::{Format, FormatError, RenderError};
 pub use gate::{
     GATE_JOURNAL_NAME, GateJournal, gate_line, html_check, map_lines, markdown_check, read_check,
-    read_gate_journal, svg_map,
+    read_gate_journal, read_gate_journal_bytes, svg_map,
 };
 pub use html::html;
 pub use journal::{
@@ -54,6 +54,6 @@ pub use journal::{
 };
 pub use junit::junit_check;
 pub use markdown::{markdown, markdown_run};
-pub use redact::{PatternError, RedactRules, Redacted, Redactor, pattern};
+pub use redact::{Hosts, PatternError, RedactRules, Redactor, Source, Survey, pattern};
 pub use schema::{SCHEMA_NAMES, schema};
 pub use terminal::{terminal_summary, terminal_summary_run};

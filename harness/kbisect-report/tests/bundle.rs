@@ -7,13 +7,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::Path;
 use std::process::Command;
 
 use common::folder::{dossier, written};
 use common::{Does, Play};
 use kbisect_report::{
-    Bundle, BundleError, BundleFile, BundleOptions, Carries, RedactRules, Redactor, pattern,
+    Bundle, BundleError, BundleFile, BundleOptions, Carries, RedactRules, pattern,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -53,20 +52,12 @@ fn unpacked(bytes: &[u8]) -> BTreeMap<String, (u32, Vec<u8>)> {
     found
 }
 
-fn redactor(dir: &Path, patterns: &[&str]) -> Redactor {
-    fn read(folder: &Path, to: &mut Vec<Vec<u8>>) {
-        let mut paths: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        for path in paths {
-            if path.is_dir() { read(&path, to) } else { to.push(fs::read(path).unwrap()) }
-        }
+fn rules(patterns: &[&str]) -> RedactRules {
+    RedactRules {
+        patterns: patterns.iter().map(|text| pattern(text).unwrap()).collect(),
+        names: vec!["buildhost7".to_owned()],
+        mirrors: Vec::new(),
     }
-    let mut files = Vec::new();
-    read(dir, &mut files);
-    let patterns = patterns.iter().map(|text| pattern(text).unwrap()).collect();
-    let rules = RedactRules { patterns, names: vec!["buildhost7".to_owned()] };
-    Redactor::new(rules, files.iter().map(Vec::as_slice))
 }
 
 #[test]
@@ -169,7 +160,7 @@ fn nothing_of_what_was_redacted_is_left() {
     let trial = dir.path().join("trials/03-6.12.69");
     fs::write(trial.join("candidate/qemu.log"), note).unwrap();
     let options = || BundleOptions {
-        redact: Some(redactor(dir.path(), &["INC-[0-9]+"])),
+        redact: Some(rules(&["INC-[0-9]+"])),
         secrets: vec![regex::bytes::Regex::new("INC-").unwrap()],
         command: vec!["kbisect".into(), "--redact-pattern".into(), "INC-4711".into()],
         ..BundleOptions::default()
@@ -230,7 +221,7 @@ fn what_cannot_go_along_is_left_out_and_said_so() {
     fs::write(trial.join("vmcore.kdump"), [0; 64]).unwrap();
     fs::write(trial.join("blob"), [0xff, 0, 0xfe, 0].repeat(16)).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", trial.join("link")).unwrap();
-    let redact = Some(redactor(dir.path(), &[]));
+    let redact = Some(rules(&[]));
     let bundle =
         Bundle::new(&dossier(&dir), BundleOptions { redact, ..BundleOptions::default() }).unwrap();
     let left: Vec<&str> = bundle.left_out.iter().map(|(path, _)| path.as_str()).collect();
@@ -241,4 +232,48 @@ fn what_cannot_go_along_is_left_out_and_said_so() {
     bundle.write(&mut out).unwrap();
     let readme = String::from_utf8(unpacked(&out)["README.txt"].1.clone()).unwrap();
     assert!(readme.contains("vmcore.kdump: a memory dump (64 bytes)"), "{readme}");
+}
+
+/// A mirror is named in what comes from the store, and nowhere in the run's folder.
+#[test]
+fn the_mirror_of_a_kernel_is_replaced_too() {
+    let dir = run();
+    let meta = "{\"url\": \"http://aptcache:3142/debian/pool/x.deb\", \"proxy\": \
+                \"http://joe:hunter2@10.77.1.2:3128/\", \"sha\": \"deb.corp.example\", \"at\": \
+                \"http://server/x\"}\n";
+    let files = vec![BundleFile::text("versions/kernel-6.12.69.json", meta.to_owned())];
+    let options = BundleOptions {
+        files,
+        redact: Some(rules(&[])),
+        command: vec!["kbisect".into(), "--mirror=http://10.88.1.2/debian".into()],
+        ..BundleOptions::default()
+    };
+    let files = unpacked(&bytes(&dir, options));
+    for (name, (_, content)) in &files {
+        let content = String::from_utf8_lossy(content);
+        for old in ["aptcache", "10.77.1.2", "hunter2", "deb.corp", "10.88.1.2"] {
+            assert!(!content.contains(old), "{old} in {name}: {content}");
+        }
+    }
+}
+
+/// A file too large to be held, of which the end has an address that nothing else names.
+#[test]
+fn a_file_of_any_size_is_redacted() {
+    let dir = run();
+    let trial = dir.path().join("trials/03-6.12.69");
+    let line = "[   12.000000] eth0: link becomes ready, nothing to see here\n";
+    let mut log = line.repeat((40 << 20) / line.len());
+    log += "peer 10.99.7.5 with 52-54-00-aa-bb-cc\n\u{fffd} last 10.99.7.6\n";
+    let mut log = log.into_bytes();
+    log.extend(b"\xff\xfe stray bytes, 10.99.7.7\n");
+    fs::write(trial.join("candidate/qemu.log"), log).unwrap();
+    let options = BundleOptions { redact: Some(rules(&[])), ..BundleOptions::default() };
+    let files = unpacked(&bytes(&dir, options));
+    let text = String::from_utf8_lossy(&files["trials/03-6.12.69/candidate/qemu.log"].1);
+    let end = &text[text.len() - 120..];
+    assert!(end.contains("peer 10.0.") && end.contains("with 02-00-00-00-00-0"), "{end}");
+    for old in ["10.99.7", "52-54-00"] {
+        assert!(!text.contains(old), "{old}: {end}");
+    }
 }

@@ -1,32 +1,11 @@
-//! Child processes that die with us, and the sockets that they inherit.
+//! The sockets that child processes inherit.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use rustix::process::{Pid, Signal};
-
-/// Makes `command` lead a process group and die when the thread that starts it does, also on
-/// `kill -9`. (The kernel ties the signal to the thread, see prctl(2), so start children from a thread
-/// that lives as long as they do.)
-pub fn die_with_us(command: &mut Command) {
-    use std::os::unix::process::CommandExt;
-    let parent = rustix::process::getpid();
-    command.process_group(0);
-    // SAFETY: only system calls between fork and exec.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            // The parent may have died between fork and prctl.
-            if rustix::process::getppid() == Some(parent) {
-                Ok(())
-            } else {
-                Err(io::Error::other("the parent process is gone"))
-            }
-        });
-    }
-}
+pub use kbisect_process::{die_with_us, kill_group};
 
 /// A pair of connected stream sockets: one end to keep, one that a child inherits under the number
 /// that it has here.
@@ -67,12 +46,5 @@ pub fn inherit(command: &mut Command, numbers: Vec<i32>) {
             }
             Ok(())
         });
-    }
-}
-
-/// Kills a whole process group.
-pub fn kill_group(leader: u32) {
-    if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     }
 }

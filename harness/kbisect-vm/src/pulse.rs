@@ -232,10 +232,12 @@ impl State {
     }
 
     fn note_peer(&mut self) {
+        // While we ourselves stood still nobody listened to it.
+        self.look();
+        let Some(heard) = self.peer_heard else { return };
         let now = Instant::now();
-        if let Some(heard) = self.peer_heard
-            && now.duration_since(heard) > PEER_SILENT
-        {
+        let (gone, _) = self.gaps.within(self.window(heard), Whose::Candidate);
+        if now.duration_since(heard).saturating_sub(Duration::from_millis(gone)) > PEER_SILENT {
             self.note(Cause::PeerSilent, heard, now);
         }
     }

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use kbisect_process::run_within;
 
 use crate::accel::Accelerator;
 
@@ -77,9 +80,9 @@ impl Qemu {
             Some(path) => path.to_owned(),
             None => in_path(PROGRAM).ok_or(QemuError::Missing)?,
         };
-        let output = Command::new(&path)
-            .arg("--version")
-            .output()
+        let mut command = Command::new(&path);
+        command.arg("--version");
+        let output = run_within(command, Duration::from_secs(60), 1 << 16)
             .map_err(|source| QemuError::Run { path: path.clone(), source })?;
         let text = String::from_utf8_lossy(&output.stdout);
         let Some((version, number)) = parse_version(&text) else {

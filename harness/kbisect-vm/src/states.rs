@@ -264,6 +264,8 @@ impl Draft {
         // A twin that another process saved meanwhile is as good.
         if fs::rename(folder.path(), states.directory.join(&key.0)).is_ok() {
             let _ = folder.keep();
+            // What is in it has a check sum: after a power cut, it is whole or not used.
+            File::open(&states.directory)?.sync_all()?;
         }
         states.prune(states.limit);
         Ok(())

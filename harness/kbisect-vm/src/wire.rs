@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kbisect_core::disturbed::Whose;
 use kbisect_core::flow::{FlowTable, Hop, Noted};
+use kbisect_core::framing::{Frames, addresses, whole_frames};
 use kbisect_core::pcapng;
 use kbisect_core::trial::WireCount;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,8 +28,6 @@ use tokio::sync::mpsc;
 use self::captures::Captures;
 use crate::pulse::{Pulse, Side};
 
-/// Largest frame that is taken: 64 KiB of payload plus headers, as virtio-net's largest.
-const MAX_FRAME: usize = 65_536 + 256;
 /// Batches that may wait for a port.
 const QUEUE: usize = 64;
 /// How long a sender waits for a port that does not take frames, in time that counts.
@@ -402,47 +401,6 @@ async fn write_frames(
     }
 }
 
-/// The frames of a batch: each with and without its length.
-#[derive(Clone, Copy)]
-struct Frames<'a>(&'a [u8]);
-
-impl<'a> Iterator for Frames<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-    fn next(&mut self) -> Option<Self::Item> {
-        let length = frame_length(self.0)?;
-        let (raw, rest) = self.0.split_at_checked(4 + length)?;
-        self.0 = rest;
-        Some((raw, &raw[4..]))
-    }
-}
-
-fn frame_length(bytes: &[u8]) -> Option<usize> {
-    let head: [u8; 4] = bytes.get(..4)?.try_into().ok()?;
-    Some(u32::from_be_bytes(head) as usize)
-}
-
-/// How many bytes are whole frames; `None` if the stream makes no sense.
-fn whole_frames(bytes: &[u8]) -> Option<usize> {
-    let mut used = 0;
-    while let Some(length) = frame_length(&bytes[used..]) {
-        if length > MAX_FRAME {
-            return None;
-        }
-        if bytes.len() < used + 4 + length {
-            break;
-        }
-        used += 4 + length;
-    }
-    Some(used)
-}
-
-fn addresses(frame: &[u8]) -> ([u8; 6], [u8; 6]) {
-    let at = |from: usize| {
-        frame.get(from..from + 6).and_then(|part| part.try_into().ok()).unwrap_or([0xff; 6])
-    };
-    (at(0), at(6))
-}
-
 /// A panic elsewhere must not turn into silence here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -586,12 +544,5 @@ mod tests {
         let broadcast = with_length(&frame(0xff, 2, 3));
         ends[1].write_all(&broadcast).unwrap();
         assert_eq!(receive(&ends[2], broadcast.len()).await, broadcast);
-    }
-
-    #[test]
-    fn a_length_that_cannot_be_ends_the_stream() {
-        assert_eq!(whole_frames(&[0xff; 8]), None);
-        assert_eq!(whole_frames(&[0, 0, 0, 2, 1]), Some(0));
-        assert_eq!(whole_frames(&[0, 0, 0, 2, 1, 2, 0]), Some(6));
     }
 }

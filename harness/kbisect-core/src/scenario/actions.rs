@@ -1,6 +1,7 @@
 //! Steps, services and checks: arrays of tables, each with one action key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::assets::AssetRef;
 use super::cursor::{Item, Table};
@@ -15,7 +16,19 @@ type Nodes = BTreeMap<String, Node>;
 
 /// Deadlines that make sense: below the first a slow host alone decides, beyond the second nobody
 /// waits (seconds).
-const SECONDS: std::ops::RangeInclusive<f64> = 0.1..=600.0;
+pub(super) const SECONDS: RangeInclusive<f64> = 0.1..=600.0;
+/// How often a step can be repeated.
+pub(super) const REPEAT: RangeInclusive<u32> = 1..=10_000;
+/// How often a service can be started again.
+pub(super) const RESTART_LIMIT: RangeInclusive<u32> = 1..=100;
+/// Connections of a check.
+pub(super) const CONNECTIONS: RangeInclusive<u32> = 1..=1000;
+/// Status of an HTTP answer (RFC 9110 §15).
+pub(super) const HTTP_STATUS: RangeInclusive<u16> = 100..=599;
+/// VLAN tags (IEEE 802.1Q: 0 and 4095 have a meaning of their own).
+pub(super) const VLAN: RangeInclusive<u16> = 1..=4094;
+/// Exit status of a program.
+pub(super) const EXIT_STATUS: RangeInclusive<i32> = 0..=255;
 /// Deadline of a step when the file has none (seconds).
 const STEP_S: f64 = 10.0;
 /// Deadline of a check's attempt when the file has none (seconds).
@@ -23,7 +36,7 @@ const CHECK_S: f64 = 5.0;
 /// How often a service is started again when the file does not say.
 const RESTARTS: u32 = 3;
 /// Largest body that a check can ask for: the guest holds it in memory.
-const BODY_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const BODY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Reads `[[setup]]` or `[[replay]]`.
 pub(super) fn read_steps(
@@ -40,7 +53,7 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
     let line = table.line();
     let node = read_node_name(&table, nodes);
     let refusal = table.get("refusal").and_then(|item| read_refusal(&item));
-    let repeat = table.get("repeat").and_then(|item| item.number(1..=10_000));
+    let repeat = table.get("repeat").and_then(|item| item.number(REPEAT));
     let early = read_early(&table, node.as_deref(), nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let name = table.get("name").and_then(|item| item.parsed(words::line));
@@ -157,7 +170,7 @@ fn read_service(
 
 fn read_restart(table: &Table<'_>) -> Restart {
     let item = table.get("restart_limit");
-    let limit = item.as_ref().and_then(|item| item.number(1..=100)).unwrap_or(RESTARTS);
+    let limit = item.as_ref().and_then(|item| item.number(RESTART_LIMIT)).unwrap_or(RESTARTS);
     let policies = [
         ("no", Restart::No),
         ("on-failure", Restart::OnFailure(limit)),
@@ -265,9 +278,9 @@ fn read_http(table: Table<'_>, allowed: Connections) -> Option<HttpProbe> {
     let url = url.and_then(|item| item.parsed(words::url));
     let connections = match allowed {
         Connections::One => None,
-        Connections::Any => table.get("connections").and_then(|item| item.number(1..=1000)),
+        Connections::Any => table.get("connections").and_then(|item| item.number(CONNECTIONS)),
     };
-    let status = table.get("status").and_then(|item| item.number(100..=599));
+    let status = table.get("status").and_then(|item| item.number(HTTP_STATUS));
     let body = table.get("body").and_then(|item| item.table()).map(|table| {
         let text = |key| table.get(key).and_then(|item| item.text()).map(str::to_owned);
         let body = Body {
@@ -317,7 +330,7 @@ fn read_capture(
         check_node(&item, node, nodes);
         Some(node.to_owned())
     });
-    let vlan = table.get("vlan").and_then(|item| item.number(1..=4094));
+    let vlan = table.get("vlan").and_then(|item| item.number(VLAN));
     let mut rewrite = BTreeMap::new();
     if let Some(addresses) = table.get("rewrite").and_then(|item| item.table()) {
         for (old, item) in addresses.entries() {
@@ -336,7 +349,7 @@ fn read_command(table: Table<'_>, assets: &mut Vec<AssetRef>) -> Option<CommandP
     let run = run.and_then(|item| read_script(&item, assets));
     let text = |key| table.get(key).and_then(|item| item.text()).map(str::to_owned);
     let (stdout, stdout_contains) = (text("stdout"), text("stdout_contains"));
-    let status = table.get("status").and_then(|item| item.number(0..=255));
+    let status = table.get("status").and_then(|item| item.number(EXIT_STATUS));
     let payload = table.get("payload").and_then(|item| item.truth());
     let connection = table.get("connection").and_then(|item| item.table()).and_then(|table| {
         let connection = table.exactly_one(&["tcp", "udp"]).and_then(|(key, item)| {

@@ -5,6 +5,7 @@ mod assets;
 mod crypto;
 mod cursor;
 mod flavours;
+mod kept;
 mod lint;
 mod model;
 mod parse;
@@ -16,6 +17,7 @@ mod tests;
 mod words;
 
 pub use assets::{AssetRef, Parsed};
+pub use kept::KeptError;
 pub use model::*;
 pub use parse::{FILE_NAME, SCHEMA};
 pub use problem::{Problem, ScenarioError};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use toml::de::DeTable;
 
@@ -15,6 +16,13 @@ use super::{
     Check, ImageNeeds, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires,
     Scenario, ScenarioError, SysctlValue, WarningPolicy, lint, words,
 };
+
+/// Memory of a machine in MiB.
+pub(super) const MEMORY_MIB: RangeInclusive<u32> = 128..=65_536;
+/// Processors of a machine.
+pub(super) const CPUS: RangeInclusive<u32> = 1..=16;
+/// MTU of an interface in bytes.
+pub(super) const MTU: RangeInclusive<u32> = 68..=65_535;
 
 /// The tag of files that this version reads.
 pub const SCHEMA: &str = "kbisect.scenario/1";
@@ -149,9 +157,9 @@ fn read_machine(table: Table<'_>) -> MachineOptions {
     let options = MachineOptions {
         memory_mib: table
             .get("memory_mib")
-            .and_then(|item| item.number(128..=65_536))
+            .and_then(|item| item.number(MEMORY_MIB))
             .unwrap_or(default.memory_mib),
-        cpus: table.get("cpus").and_then(|item| item.number(1..=16)).unwrap_or(default.cpus),
+        cpus: table.get("cpus").and_then(|item| item.number(CPUS)).unwrap_or(default.cpus),
         cmdline: table
             .get("cmdline")
             .map(|item| item.list(words::cmdline_word))
@@ -308,7 +316,7 @@ fn read_interface(item: &Item<'_>, node: &str, taken: &mut BTreeMap<IpAddr, Stri
         interface.addresses.push(text);
     }
     interface.master = table.get("master").and_then(|item| item.parsed(words::interface));
-    interface.mtu = table.get("mtu").and_then(|item| item.number(68..=65_535));
+    interface.mtu = table.get("mtu").and_then(|item| item.number(MTU));
     table.finish();
     interface
 }

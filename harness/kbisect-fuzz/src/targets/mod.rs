@@ -1,16 +1,22 @@
 //! The targets by name.
 
+mod archive;
 mod capture;
 mod changelog;
 mod channel;
+mod check_journal;
 mod console;
 mod counters;
 mod deb;
 mod dumps;
 mod flows;
+mod images;
 mod journal;
+mod kept;
 mod qmp;
+mod redact;
 mod scenario;
+mod streams;
 
 use crate::memory::{Bytes, peak_of};
 
@@ -25,7 +31,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 25] = [
     // What it reads several times, and its reports.
     Target { name: "console", body: console::target, memory: |len| (8 << 20) + 64 * len },
     Target { name: "channel", body: channel::target, memory: |len| (4 << 20) + 200 * len },
@@ -40,6 +46,25 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "flows", body: flows::target, memory: |len| (2 << 20) + 200 * len },
     // Names of each change, and the change itself.
     Target { name: "changelog", body: changelog::target, memory: |len| (4 << 20) + 400 * len },
+    Target { name: "kept", body: kept::target, memory: |len| (4 << 20) + 400 * len },
+    Target {
+        name: "check_journal",
+        body: check_journal::target,
+        memory: |len| (4 << 20) + 400 * len,
+    },
+    Target { name: "index", body: archive::index, memory: |len| (4 << 20) + 200 * len },
+    Target { name: "snapshot", body: archive::snapshot, memory: |len| (1 << 20) + 200 * len },
+    Target { name: "proxy", body: archive::proxy, memory: |len| (1 << 20) + 64 * len },
+    Target { name: "meta", body: archive::meta, memory: |len| (1 << 20) + 200 * len },
+    Target { name: "kernel_image", body: images::kernel_image, memory: |len| (1 << 20) + 64 * len },
+    Target { name: "modules", body: images::modules, memory: |len| (4 << 20) + 400 * len },
+    // Tables of lines that a few bytes stand for.
+    Target { name: "symbols", body: images::symbols, memory: |len| (64 << 20) + 400 * len },
+    Target { name: "wire", body: streams::wire, memory: |_| 1 << 20 },
+    Target { name: "guest_http", body: streams::guest_http, memory: |len| (1 << 20) + 16 * len },
+    Target { name: "guest_dns", body: streams::guest_dns, memory: |len| (1 << 20) + 16 * len },
+    // Held a piece at a time, twice.
+    Target { name: "redact", body: redact::target, memory: |len| (64 << 20) + 100 * len },
     Target { name: "counters", body: counters::target, memory: |len| (1 << 20) + 200 * len },
 ];
 

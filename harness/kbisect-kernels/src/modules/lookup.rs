@@ -18,6 +18,10 @@ pub const FILES: [&str; 5] = [
     "modules.builtin.modinfo",
 ];
 
+/// Longest chain of modules that need each other: real ones have a dozen, and each takes room on the
+/// stack.
+const DEEPEST: usize = 200;
+
 /// What a kernel has, by name.
 #[derive(Debug, Default)]
 pub struct Lookup {
@@ -48,7 +52,12 @@ impl Lookup {
             let bytes = fs::read(dir.join(name)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        let [dep, alias, soft, builtin, modinfo] = FILES.map(text);
+        let texts = FILES.map(text);
+        Self::of(texts.each_ref().map(String::as_str))
+    }
+
+    /// Reads the texts of the files, in the order of [`FILES`].
+    pub fn of([dep, alias, soft, builtin, modinfo]: [&str; 5]) -> Self {
         let mut lookup = Self::default();
         dep.lines().for_each(|line| lookup.take_dependency(line));
         alias.lines().for_each(|line| lookup.take_alias(line));
@@ -92,7 +101,7 @@ impl Lookup {
 
     /// Lists the files to insert, in order; an error is the name that is missing.
     pub fn closure(&self, names: &[&str]) -> Result<Vec<PathBuf>, String> {
-        let mut order = Order { lookup: self, seen: HashSet::new(), files: Vec::new() };
+        let mut order = Order { lookup: self, seen: HashSet::new(), files: Vec::new(), depth: 0 };
         for name in names {
             match self.provides(name) {
                 Provided::Missing => return Err((*name).to_owned()),
@@ -173,6 +182,8 @@ struct Order<'a> {
     lookup: &'a Lookup,
     seen: HashSet<String>,
     files: Vec<PathBuf>,
+    /// Modules that wait for what they need.
+    depth: usize,
 }
 
 impl Order<'_> {
@@ -180,6 +191,16 @@ impl Order<'_> {
         if self.lookup.builtin.contains(name) || !self.seen.insert(name.to_owned()) {
             return Ok(());
         }
+        if self.depth == DEEPEST {
+            return Err(name.to_owned());
+        }
+        self.depth += 1;
+        let done = self.visit_new(name);
+        self.depth -= 1;
+        done
+    }
+
+    fn visit_new(&mut self, name: &str) -> Result<(), String> {
         let module = self.lookup.modules.get(name).ok_or_else(|| name.to_owned())?;
         let soft = self.lookup.soft.get(name);
         for before in soft.iter().flat_map(|soft| &soft.pre) {
@@ -281,5 +302,17 @@ mod tests {
         assert_eq!(lookup().closure(&["squashfs", "9p"]), Err("9p".to_owned()));
         assert_eq!(lookup().closure(&["broken"]), Err("gone".to_owned()));
         assert_eq!(Lookup::read(Path::new("/nowhere")).closure(&["x"]), Err("x".to_owned()));
+    }
+
+    /// Each module that waits takes room on the stack.
+    #[test]
+    fn a_chain_that_no_kernel_has_is_refused() {
+        let chain = |length: usize| -> String {
+            (0..length).map(|at| format!("m{at}.ko: m{}.ko\n", at + 1)).collect()
+        };
+        let long = Lookup::of([&chain(100_000), "", "", "", ""]);
+        assert!(long.closure(&["m0"]).is_err());
+        let short = Lookup::of([&(chain(100) + "m100.ko:\n"), "", "", "", ""]);
+        assert_eq!(short.closure(&["m0"]).unwrap().len(), 101);
     }
 }

@@ -1,8 +1,8 @@
 //! The module tree of a kernel: what it provides, and in which order modules load.
 
 mod alias;
-mod image;
-mod lookup;
+pub(crate) mod image;
+pub(crate) mod lookup;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};

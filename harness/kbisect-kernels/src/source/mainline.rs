@@ -45,6 +45,22 @@ pub fn listing(settings: &Settings) -> Result<Listing, ListError> {
     Ok(Listing { kernels: found.content, note: found.note })
 }
 
+/// The kernels of a page of builds.
+pub fn read_list(html: &str) -> Vec<Candidate> {
+    kernels(html)
+}
+
+/// The folder of a kernel's builds.
+pub fn directory(kernel: &Kernel) -> String {
+    Tag::of(kernel).directory()
+}
+
+/// Addresses of a kernel's packages, by the checksums in a folder.
+pub fn package_urls(checksums: &str, kernel: &Kernel, directory: &str, arch: &str) -> Vec<String> {
+    let packages = Checksums::read(checksums).packages(kernel, directory, arch);
+    packages.into_iter().flatten().map(|package| package.url).collect()
+}
+
 /// Finds the packages of one release by the checksums beside them.
 pub fn look_up(
     kernel: &Kernel,

@@ -6,8 +6,8 @@
 //! the SHA-256 of each package that came.
 
 mod list;
-mod mainline;
-mod snapshot;
+pub(crate) mod mainline;
+pub(crate) mod snapshot;
 
 use std::fmt;
 use std::path::Path;

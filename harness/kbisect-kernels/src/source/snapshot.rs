@@ -72,6 +72,13 @@ struct FileInfo {
     size: u64,
 }
 
+/// Whether bytes are an answer to any of the questions.
+pub fn is_answer(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Answer<Version>>(bytes).is_ok()
+        || serde_json::from_slice::<Answer<Binary>>(bytes).is_ok()
+        || serde_json::from_slice::<Files>(bytes).is_ok()
+}
+
 /// Lists the versions of the source package `linux`.
 pub fn listing(settings: &Settings) -> Result<Listing, ListError> {
     let url = format!("{}/mr/package/linux/", settings.snapshot_url);

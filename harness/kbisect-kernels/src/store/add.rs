@@ -50,8 +50,8 @@ pub fn add(
     let source = classify(request, store)?;
     let id = source.id().map_err(import_error)?;
     let path = store.lock_of(&id);
-    let on_wait = || progress.note("waiting for another kbisect that is adding the same kernel");
-    let _lock = Lock::wait(&path, on_wait).map_err(StoreError::at(&path))?;
+    let what = "waiting for another kbisect that is adding the same kernel";
+    let _lock = Lock::wait(&path, progress, what).map_err(StoreError::at(&path))?;
     if let Some(name) = &request.name {
         claim_name(store, &id, name, request.replace)?;
     }

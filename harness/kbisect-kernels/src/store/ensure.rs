@@ -47,8 +47,8 @@ pub fn ensure(
     }
     let path = store.lock_of(id);
     // By another kbisect, or by this one, ahead of its search.
-    let on_wait = || progress.note(&format!("waiting for {version}: it is being fetched already"));
-    let _lock = Lock::wait(&path, on_wait).map_err(StoreError::at(&path))?;
+    let what = format!("waiting for {version}: it is being fetched already");
+    let _lock = Lock::wait(&path, progress, &what).map_err(StoreError::at(&path))?;
     // The one that was waited for has most likely done the work.
     if let Some(ready) = store.get(id) {
         return Ok(ready);
@@ -75,8 +75,8 @@ pub fn ensure(
 fn in_queue(path: &Path, progress: &dyn Progress) -> Result<Lock, StoreError> {
     let dir = path.parent().unwrap_or(path);
     fs::create_dir_all(dir).map_err(StoreError::at(dir))?;
-    let on_wait = || progress.note("waiting for another download from the same service");
-    Lock::wait(path, on_wait).map_err(StoreError::at(path))
+    let what = "waiting for another download from the same service";
+    Lock::wait(path, progress, what).map_err(StoreError::at(path))
 }
 
 fn client_for(packages: &[PackageRef], settings: &Settings, encrypted: bool) -> Client {

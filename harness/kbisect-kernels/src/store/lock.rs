@@ -4,22 +4,35 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+use crate::progress::Progress;
+
+/// How often a lock that is held is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A lock that is held; it ends when it is dropped, and with the process.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "held for its lock alone")] File);
 
 impl Lock {
-    /// Takes the lock, waiting for it; `on_wait` is called first when it is held by another.
-    pub fn wait(path: &Path, on_wait: impl FnOnce()) -> io::Result<Self> {
+    /// Takes the lock, waiting for it for as long as the user does not want to stop; what is waited for
+    /// is told first when it is held by another.
+    pub fn wait(path: &Path, progress: &dyn Progress, what: &str) -> io::Result<Self> {
         let file = open(path)?;
-        if !try_lock(&file, FlockOperation::NonBlockingLockExclusive)? {
-            on_wait();
-            retry(|| flock(&file, FlockOperation::LockExclusive))?;
+        let mut told = false;
+        while !try_lock(&file, FlockOperation::NonBlockingLockExclusive)? {
+            if progress.cancelled() {
+                return Err(io::Error::other("it was being waited for when the user stopped"));
+            }
+            if !told {
+                progress.note(what);
+                told = true;
+            }
+            std::thread::sleep(LOOK);
         }
         Ok(Self(file))
     }
@@ -58,5 +71,39 @@ fn retry(mut call: impl FnMut() -> Result<(), Errno>) -> io::Result<()> {
             Err(Errno::INTR) => {}
             result => return result.map_err(io::Error::from),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::ProgressItem;
+    use crate::progress::Silent;
+
+    /// A user who stops once it was said what is waited for.
+    #[derive(Default)]
+    struct Stops(std::sync::atomic::AtomicBool);
+
+    impl Progress for Stops {
+        fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn ProgressItem> {
+            Silent.begin(what, total)
+        }
+        fn note(&self, line: &str) {
+            assert_eq!(line, "waiting");
+            self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+        }
+        fn cancelled(&self) -> bool {
+            self.0.load(std::sync::atomic::Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_a_lock_can_stop() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::wait(&path, &Silent, "").unwrap();
+        assert!(Lock::wait(&path, &Stops::default(), "waiting").is_err());
+        drop(held);
+        Lock::wait(&path, &Stops::default(), "waiting").unwrap();
     }
 }

@@ -35,7 +35,7 @@ use crate::progress::Progress;
 use crate::ready::ReadyKernel;
 use crate::settings::Settings;
 pub(crate) use lock::Lock;
-use meta::Meta;
+pub(crate) use meta::Meta;
 
 /// The local store: one directory a kernel, named by its content hash. Several kbisects may use it
 /// at once, and one may be killed while it writes.

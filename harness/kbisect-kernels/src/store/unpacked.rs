@@ -10,6 +10,7 @@ use super::{Lock, Store, StoreError, remove};
 use crate::files;
 use crate::import::payload::{self, PayloadError};
 use crate::import::vmlinux::{self, ElfError};
+use crate::progress::Silent;
 use crate::ready::ReadyKernel;
 
 const FOLDER: &str = "unpacked";
@@ -54,7 +55,8 @@ impl Store {
         }
         // Several workers may boot the same kernel first.
         let path = self.lock_of(&kernel.kernel.id);
-        let _lock = Lock::wait(&path, || {}).map_err(StoreError::at(&path))?;
+        // A second's work, by whoever has it.
+        let _lock = Lock::wait(&path, &Silent, "").map_err(StoreError::at(&path))?;
         if target.is_file() {
             return Ok(target);
         }

@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use regex::bytes::Regex;
 use sha2::{Digest, Sha256};
 
 use super::BundleError;
 use super::document::{self, BundleManifest, Placeholder};
 use crate::dossier::Dossier;
 use crate::format::Format;
-use crate::redact::Redactor;
+use crate::redact::{Hosts, Redactor, Source, Survey, pieces};
 
 /// Files that are made anew for each trial or bundle.
 const PASSED_OVER: [&str; 7] =
@@ -25,27 +26,34 @@ pub struct BundleFile {
     pub(super) executable: bool,
     /// Holds nothing of the user's: it is neither redacted nor searched for secrets.
     pub(super) public: bool,
+    /// Comes from elsewhere than the run's folder.
+    pub(super) foreign: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum Content {
     Bytes(Vec<u8>),
     File(PathBuf),
+    /// Redacted, and too large for memory: a file without a name.
+    Unnamed(File),
 }
+
+/// Most bytes of a redacted file that are kept in memory.
+const IN_MEMORY: usize = 4 << 20;
 
 impl BundleFile {
     /// A file with a text.
     #[must_use]
     pub fn text(path: &str, text: String) -> Self {
         let content = Content::Bytes(text.into_bytes());
-        Self { path: path.to_owned(), content, executable: false, public: false }
+        Self { path: path.to_owned(), content, executable: false, public: false, foreign: false }
     }
 
     /// A file that is read when the bundle is written.
     #[must_use]
     pub fn file(path: &str, file: &Path) -> Self {
         let content = Content::File(file.to_owned());
-        Self { path: path.to_owned(), content, executable: false, public: false }
+        Self { path: path.to_owned(), content, executable: false, public: false, foreign: false }
     }
 
     /// Marks a file that can be run.
@@ -54,35 +62,88 @@ impl BundleFile {
         Self { executable: true, ..self }
     }
 
+    /// Marks a file from elsewhere: none of the hosts in it is one of the scenario.
+    pub(super) fn foreign(self) -> Self {
+        Self { foreign: true, ..self }
+    }
+
     /// Marks a file of which anybody has a copy: a kernel's, the program.
     #[must_use]
     pub fn public(self) -> Self {
         Self { public: true, ..self }
     }
 
-    pub(super) fn read(&self) -> Result<Vec<u8>, BundleError> {
+    /// Opens it: length and reader.
+    pub(super) fn open(&self) -> Result<(u64, Box<dyn Source + '_>), BundleError> {
+        let opened = |file: File| -> io::Result<(u64, Box<dyn Source>)> {
+            Ok((file.metadata()?.len(), Box::new(file)))
+        };
         match &self.content {
-            Content::Bytes(bytes) => Ok(bytes.clone()),
-            Content::File(path) => fs::read(path).map_err(reading(path)),
+            Content::Bytes(bytes) => Ok((bytes.len() as u64, Box::new(Cursor::new(bytes)))),
+            Content::File(path) => File::open(path).and_then(opened).map_err(reading(path)),
+            Content::Unnamed(file) => {
+                let mut file = file.try_clone()?;
+                file.rewind()?;
+                Ok(opened(file)?)
+            }
         }
     }
 
-    /// Opens it: length and reader.
-    pub(super) fn open(&self) -> Result<(u64, Box<dyn Read + '_>), BundleError> {
-        Ok(match &self.content {
-            Content::Bytes(bytes) => (bytes.len() as u64, Box::new(bytes.as_slice())),
-            Content::File(path) => {
-                let file = File::open(path).map_err(reading(path))?;
-                let length = file.metadata().map_err(reading(path))?.len();
-                (length, Box::new(file.take(length)))
-            }
-        })
+    /// Takes note of what is to be replaced in it.
+    pub(super) fn survey(&self, survey: &mut Survey) -> Result<(), BundleError> {
+        survey.text(&self.path, Hosts::WithDomain);
+        let hosts = if self.foreign { Hosts::All } else { Hosts::WithDomain };
+        let (_, mut source) = self.open()?;
+        Ok(survey.file(&mut *source, hosts)?)
+    }
+
+    /// Number of the first line with a match of any of the patterns.
+    pub(super) fn line_of(&self, patterns: &[Regex]) -> Result<Option<usize>, BundleError> {
+        let (mut line, mut found) = (1, None);
+        let (_, source) = self.open()?;
+        pieces::of_bytes(source, |piece| {
+            let hits = patterns.iter().filter_map(|pattern| pattern.find(piece));
+            let hit = hits.map(|hit| hit.start()).min();
+            let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+            found = found.or(hit.map(|at| line + lines(&piece[..at])));
+            line += lines(piece);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Its redacted content, or why there is none.
+    pub(super) fn redacted(
+        &self,
+        redactor: &mut Redactor,
+    ) -> Result<Result<Content, &'static str>, BundleError> {
+        let mut to = tempfile::SpooledTempFile::new(IN_MEMORY);
+        let (_, mut source) = self.open()?;
+        if let Some(why) = redactor.file(&mut *source, &mut to)? {
+            return Ok(Err(why));
+        }
+        to.flush()?;
+        Ok(Ok(match to.into_inner() {
+            tempfile::SpooledData::InMemory(bytes) => Content::Bytes(bytes.into_inner()),
+            tempfile::SpooledData::OnDisk(file) => Content::Unnamed(file),
+        }))
     }
 }
 
 fn reading(path: &Path) -> impl Fn(io::Error) -> BundleError {
     let path = path.to_owned();
     move |source| BundleError::Read { path: path.clone(), source }
+}
+
+/// Looks at a run's own files, and makes the redactor of what they hold.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn redactor_of(folder: &Path, mut survey: Survey) -> Result<Redactor, BundleError> {
+    for file in of_run(folder, &mut Vec::new())? {
+        file.survey(&mut survey)?;
+    }
+    Ok(survey.finish())
 }
 
 /// The run's own files. Links and special files are left out: they could lead anywhere.

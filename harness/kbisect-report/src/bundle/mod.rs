@@ -15,19 +15,18 @@ use std::path::PathBuf;
 use regex::bytes::Regex;
 
 pub use document::{BundleDocument, BundleManifest, LeftOut, Placeholder, Replacement};
-pub use files::BundleFile;
+pub use files::{BundleFile, redactor_of};
 
 use crate::dossier::Dossier;
-use crate::redact::{Redacted, Redactor};
-use files::Content;
+use crate::redact::{Hosts, RedactRules, Redactor, Survey};
 
 /// What goes into a bundle beside the run's folder.
 #[derive(Debug, Default)]
 pub struct BundleOptions {
     /// Files from elsewhere: configurations, kernels, image, program.
     pub files: Vec<BundleFile>,
-    /// What replaces addresses and names; nothing leaves them as they are.
-    pub redact: Option<Redactor>,
+    /// What is replaced beside addresses and host names; nothing leaves all of them as they are.
+    pub redact: Option<RedactRules>,
     /// Patterns of which no trace may be in the bundle.
     pub secrets: Vec<Regex>,
     /// What is included for `reproduce.sh`.
@@ -110,7 +109,7 @@ impl Bundle {
     /// # Errors
     /// [`BundleError`], above all when a secret remains: then there is no bundle.
     pub fn new(dossier: &Dossier, options: BundleOptions) -> Result<Self, BundleError> {
-        let BundleOptions { files: more, mut redact, secrets, carries, command } = options;
+        let BundleOptions { files: more, redact, secrets, carries, command } = options;
         let mut dossier = dossier.clone();
         let folder = dossier.folder.clone().ok_or(BundleError::NoFolder)?;
         // In the bundle the run's folder is where the report lies.
@@ -118,9 +117,13 @@ impl Bundle {
         let mut left_out = Vec::new();
         let mut found = files::of_run(&folder, &mut left_out)?;
         found.extend(files::reports(&dossier));
-        found.extend(more);
+        found.extend(more.into_iter().map(BundleFile::foreign));
         found
             .push(BundleFile::text("reproduce.sh", script::script(&dossier, carries)).executable());
+        let mut redact = match redact {
+            Some(rules) => Some(redactor(rules, &found, &command)?),
+            None => None,
+        };
         if let Some(redactor) = &mut redact {
             found = redacted(found, redactor, &mut left_out)?;
         }
@@ -162,6 +165,20 @@ impl Bundle {
     }
 }
 
+/// Makes the redactor of everything that goes along.
+fn redactor(
+    rules: RedactRules,
+    files: &[BundleFile],
+    command: &[String],
+) -> Result<Redactor, BundleError> {
+    let mut survey = Survey::new(rules);
+    for file in files.iter().filter(|file| !file.public) {
+        file.survey(&mut survey)?;
+    }
+    survey.text(&command.join("\n"), Hosts::All);
+    Ok(survey.finish())
+}
+
 /// Applies the redactor to names and content. What stays as it is says so: kernels, image, program.
 fn redacted(
     files: Vec<BundleFile>,
@@ -174,13 +191,11 @@ fn redacted(
             kept.push(file);
             continue;
         }
-        match redactor.file(&file.read()?) {
-            Redacted::Content(bytes) => {
-                file.path = redactor.text(&file.path);
-                file.content = Content::Bytes(bytes);
-                kept.push(file);
-            }
-            Redacted::LeftOut(why) => left_out.push((redactor.text(&file.path), why.to_owned())),
+        let content = file.redacted(redactor)?;
+        file.path = redactor.text(&file.path);
+        match content {
+            Ok(content) => kept.push(BundleFile { content, ..file }),
+            Err(why) => left_out.push((file.path, why.to_owned())),
         }
     }
     Ok(kept)
@@ -192,11 +207,7 @@ fn check_secrets(files: &[BundleFile], secrets: &[Regex]) -> Result<(), BundleEr
     }
     let mut places = Vec::new();
     for file in files.iter().filter(|file| !file.public) {
-        let bytes = file.read()?;
-        let hit =
-            secrets.iter().filter_map(|secret| secret.find(&bytes)).map(|hit| hit.start()).min();
-        if let Some(at) = hit {
-            let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        if let Some(line) = file.line_of(secrets)? {
             places.push(format!("{} (line {line})", file.path));
         } else if secrets.iter().any(|secret| secret.is_match(file.path.as_bytes())) {
             places.push("the name of a file".to_owned());

@@ -1,5 +1,7 @@
 //! `reproduce.sh`: repeats the trial that fails.
 
+use kbisect_core::kernel::Kernel;
+
 use super::Carries;
 use crate::dossier::{Dossier, Subject};
 use crate::text::shell_word;
@@ -16,15 +18,17 @@ pub(super) fn script(dossier: &Dossier, carries: Carries) -> String {
     };
     let kernel = trial.map(|trial| &trial.kernel);
     let booted = trial.and_then(|trial| trial.booted.as_ref());
+    // It becomes a word of a command: another form could be an option.
+    let id = |kernel: &Kernel| kernel.id.is_hash().then(|| kernel.id.0.clone());
     let variables = [
         ("TOOL_VERSION", env!("CARGO_PKG_VERSION").to_owned()),
-        ("KERNEL_ID", kernel.map(|kernel| kernel.id.0.clone()).unwrap_or_default()),
+        ("KERNEL_ID", kernel.and_then(id).unwrap_or_default()),
         (
             "KERNEL_PACKAGE",
             kernel.map(|kernel| kernel.package_version.to_string()).unwrap_or_default(),
         ),
         ("KERNEL_SOURCE", kernel.map(|kernel| kernel.source.clone()).unwrap_or_default()),
-        ("REFERENCE_ID", reference.map(|kernel| kernel.id.0.clone()).unwrap_or_default()),
+        ("REFERENCE_ID", reference.and_then(id).unwrap_or_default()),
         ("REFERENCE_SOURCE", reference.map(|kernel| kernel.source.clone()).unwrap_or_default()),
         ("PLACEMENT", dossier.environment().placement.clone()),
         ("TRIAL", trial.map(|trial| trial.directory.clone()).unwrap_or_default()),

@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path as FilePath;
 
-use kbisect_core::scenario::Scenario;
+use kbisect_core::scenario::{KeptError, Scenario};
 use kbisect_core::trial::TrialRecord;
 
 pub(crate) use capture::{Blocks, Capture, word};
@@ -66,11 +66,12 @@ impl Evidence {
     ) -> Self {
         let mut evidence = Self::default();
         match bounded(&run.join("scenario/scenario.json")) {
-            Some(bytes) => match serde_json::from_slice(&bytes) {
+            Some(bytes) => match Scenario::from_kept(&bytes) {
                 Ok(scenario) => evidence.scenario = Some(scenario),
-                Err(error) => evidence
-                    .gaps
-                    .push(format!("No drawing of the hosts: scenario/scenario.json: {error}.")),
+                Err(error) => evidence.gaps.push(format!(
+                    "No drawing of the hosts: scenario/scenario.json: {}.",
+                    reason(&error)
+                )),
             },
             None => evidence.gaps.push(
                 "No drawing of the hosts: scenario/scenario.json is not in the run's folder."
@@ -175,10 +176,20 @@ fn captures(
     (!found.is_empty()).then_some(found)
 }
 
+/// Why a scenario cannot be used, with what lies beneath.
+fn reason(error: &KeptError) -> String {
+    match error {
+        KeptError::Shape(source) => format!("{error}: {source}"),
+        KeptError::Invalid { .. } => error.to_string(),
+    }
+}
+
 /// Reads a file of bounded size; a longer one is read to the bound.
 fn bounded(path: &FilePath) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
+    // A pipe would not even be opened before somebody writes to it.
+    let plain = path.symlink_metadata().is_ok_and(|found| found.is_file());
+    let file = plain.then(|| File::open(path).ok()).flatten()?;
     file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }

@@ -34,10 +34,14 @@ pub struct GateJournal {
 pub fn read_gate_journal(folder: &Path) -> Result<GateJournal, JournalError> {
     let path = folder.join(GATE_JOURNAL_NAME);
     let bytes = fs::read(&path).map_err(|source| JournalError::Read { path, source })?;
-    read(&bytes)
+    read_gate_journal_bytes(&bytes)
 }
 
-fn read(bytes: &[u8]) -> Result<GateJournal, JournalError> {
+/// As [`read_gate_journal`], from memory.
+///
+/// # Errors
+/// Those of its lines.
+pub fn read_gate_journal_bytes(bytes: &[u8]) -> Result<GateJournal, JournalError> {
     let intact = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let (whole, rest) = bytes.split_at(intact);
     let mut lines = Vec::new();
@@ -105,15 +109,18 @@ mod tests {
     #[test]
     fn a_cut_last_line_is_passed_over_and_a_damaged_one_is_named() {
         let whole = [line(), line()].concat();
-        let journal = read(&whole).unwrap();
+        let journal = read_gate_journal_bytes(&whole).unwrap();
         assert_eq!((journal.lines.len(), journal.warning), (2, None));
         assert_eq!(journal.lines[1].at_ms, 7);
-        let cut = read(&whole[..whole.len() - 3]).unwrap();
+        let cut = read_gate_journal_bytes(&whole[..whole.len() - 3]).unwrap();
         assert_eq!((cut.lines.len(), cut.intact_bytes), (1, line().len() as u64));
         assert_eq!(cut.warning.unwrap().line, 2);
         let damaged = [line(), b"{\"at_ms\"\n".to_vec()].concat();
-        assert!(matches!(read(&damaged), Err(JournalError::Damaged { line: 2, .. })));
-        let other = read(b"{\"at_ms\":1,\"event\":\"paused\"}\n").unwrap_err();
+        assert!(matches!(
+            read_gate_journal_bytes(&damaged),
+            Err(JournalError::Damaged { line: 2, .. })
+        ));
+        let other = read_gate_journal_bytes(b"{\"at_ms\":1,\"event\":\"paused\"}\n").unwrap_err();
         assert!(other.to_string().contains("`paused`"), "{other}");
     }
 }

@@ -7,7 +7,10 @@ mod svg;
 mod words;
 
 pub use html::html_check;
-pub use journal::{GATE_JOURNAL_NAME, GateJournal, gate_line, read_check, read_gate_journal};
+pub use journal::{
+    GATE_JOURNAL_NAME, GateJournal, gate_line, read_check, read_gate_journal,
+    read_gate_journal_bytes,
+};
 pub use markdown::markdown_check;
 pub use svg::svg_map;
 pub use words::map_lines;

@@ -23,6 +23,8 @@ pub(crate) struct Found {
     /// IPv4 addresses, with the shortest prefix that they were written with.
     v4: BTreeMap<Ipv4Addr, u8>,
     v6: BTreeMap<Ipv6Addr, u8>,
+    /// Those of them that end in an IPv4 address.
+    tails: BTreeSet<Ipv6Addr>,
     macs: BTreeSet<[u8; 6]>,
 }
 
@@ -37,11 +39,25 @@ impl Found {
                 *known = (*known).min(prefix);
             }
             IpAddr::V6(address) => {
+                if let Some(shift) = embedded(address) {
+                    let inner = Ipv4Addr::from((u128::from(address) >> shift) as u32);
+                    self.add(inner.into(), prefix.and_then(|bits| bits.checked_sub(96)));
+                }
+                if let Some(mac) = hardware(u128::from(address) as u64) {
+                    self.add_mac(mac);
+                }
                 let prefix = prefix.filter(|bits| *bits >= 16).unwrap_or(128);
                 let known = self.v6.entry(address).or_insert(128);
                 *known = (*known).min(prefix);
             }
         }
+    }
+
+    /// Adds an IPv6 address that was written with an IPv4 address at its end.
+    pub(crate) fn add_tail(&mut self, address: Ipv6Addr, prefix: Option<u8>) {
+        self.add(address.into(), prefix);
+        self.add(Ipv4Addr::from(u128::from(address) as u32).into(), None);
+        self.tails.insert(address);
     }
 
     pub(crate) fn add_mac(&mut self, mac: [u8; 6]) {
@@ -67,7 +83,7 @@ impl Addresses {
             addresses.macs.insert(*mac, [0x02, 0, 0, a, b, c]);
         }
         addresses.number_v4(&found.v4);
-        addresses.number_v6(&found.v6);
+        addresses.number_v6(&found.v6, &found.tails);
         addresses
     }
 
@@ -95,18 +111,27 @@ impl Addresses {
         }
     }
 
-    fn number_v6(&mut self, found: &BTreeMap<Ipv6Addr, u8>) {
+    fn number_v6(&mut self, found: &BTreeMap<Ipv6Addr, u8>, tails: &BTreeSet<Ipv6Addr>) {
+        let numbered =
+            |address: &Ipv6Addr| keeps_v6(*address).is_none() && embedded(*address).is_none();
         let shortest = found
             .iter()
-            .filter(|(address, _)| keeps_v6(**address).is_none())
+            .filter(|(address, _)| numbered(address))
             .map(|(_, prefix)| *prefix)
             .min()
             .unwrap_or(128);
         let network = shortest.clamp(33, LONGEST_6);
         let high = |address: &Ipv6Addr| u128::from(*address) >> (128 - network);
-        let networks: BTreeSet<u128> =
-            found.keys().filter(|a| keeps_v6(**a).is_none()).map(high).collect();
+        let networks: BTreeSet<u128> = found.keys().filter(|a| numbered(a)).map(high).collect();
         for address in found.keys() {
+            // The prefix says what the address is for, and the rest of it is an IPv4 address.
+            if let Some(shift) = embedded(*address) {
+                let new = self.inner(*address, shift);
+                let interface = self.interface(u128::from(new) as u64);
+                let new = u128::from(new) & !u128::from(u64::MAX) | u128::from(interface);
+                self.v6.insert(*address, Ipv6Addr::from(new));
+                continue;
+            }
             let base = match keeps_v6(*address) {
                 Some(true) => continue,
                 // Link-local: the prefix says nothing, the interface identifier does.
@@ -119,20 +144,27 @@ impl Addresses {
                 }
             };
             let interface = self.interface(u128::from(*address) as u64);
-            self.v6.insert(*address, Ipv6Addr::from(base | u128::from(interface)));
+            let new = Ipv6Addr::from(base | u128::from(interface));
+            let new = if tails.contains(address) { self.inner(new, 0) } else { new };
+            self.v6.insert(*address, new);
         }
+    }
+
+    /// The address with another IPv4 address within it.
+    fn inner(&self, address: Ipv6Addr, shift: u32) -> Ipv6Addr {
+        let bits = u128::from(address);
+        let old = Ipv4Addr::from((bits >> shift) as u32);
+        let new = self.v4(old).unwrap_or(old);
+        let hole = !(u128::from(u32::MAX) << shift);
+        Ipv6Addr::from(bits & hole | u128::from(u32::from(new)) << shift)
     }
 
     /// An interface identifier; one that is made from a hardware address gets that of the new one
     /// (RFC 4291, appendix A).
     fn interface(&self, old: u64) -> u64 {
-        let [a, b, c, x, y, d, e, f] = old.to_be_bytes();
-        let mac = [a ^ 2, b, c, d, e, f];
-        match self.macs.get(&mac) {
-            Some([a, b, c, d, e, f]) if (x, y) == (0xff, 0xfe) => {
-                u64::from_be_bytes([a ^ 2, *b, *c, 0xff, 0xfe, *d, *e, *f])
-            }
-            _ => old,
+        match hardware(old).and_then(|mac| self.mac(mac)) {
+            Some([a, b, c, d, e, f]) => u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f]),
+            None => old,
         }
     }
 
@@ -185,6 +217,25 @@ fn keeps_v6(address: Ipv6Addr) -> Option<bool> {
         return Some(true);
     }
     (address.segments()[0] & 0xffc0 == 0xfe80).then_some(false)
+}
+
+/// The hardware address that an interface identifier is made from (RFC 4291, appendix A).
+fn hardware(identifier: u64) -> Option<[u8; 6]> {
+    match identifier.to_be_bytes() {
+        [a, b, c, 0xff, 0xfe, d, e, f] => Some([a ^ 2, b, c, d, e, f]),
+        _ => None,
+    }
+}
+
+/// Where an IPv6 address has an IPv4 address within it, by its prefix: how many bits follow. Mapped
+/// and translated (RFC 4291 §2.5.5.2, RFC 2765), NAT64 (RFC 6052, RFC 8215) and 6to4 (RFC 3056).
+fn embedded(address: Ipv6Addr) -> Option<u32> {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => Some(0),
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => Some(0),
+        [0x2002, ..] => Some(80),
+        _ => None,
+    }
 }
 
 /// Addresses that go together.

@@ -1,13 +1,17 @@
 //! Placeholders for what must not leave the house, the same ones in all files of a run.
 //!
-//! A [`Redactor`] is made from all files of a run, and then applied to each of them. What cannot be
+//! A [`Survey`] looks at all files of a run, whatever their size, and becomes a [`Redactor`], which is
+//! then applied to each of them. What cannot be
 //! read as text or as a capture of this program cannot be redacted, and is left out.
 
 mod addresses;
 mod capture;
+mod forms;
+pub(crate) mod pieces;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Seek, Write};
 
 use regex::Regex;
 
@@ -22,12 +26,13 @@ pub struct RedactRules {
     pub patterns: Vec<Regex>,
     /// Host and user names that are known, such as that of this machine.
     pub names: Vec<String>,
+    /// Addresses of pages whose hosts are replaced, also where they have no domain: mirrors.
+    pub mirrors: Vec<String>,
 }
 
 /// Replaces addresses, names and patterns.
 #[derive(Clone, Debug)]
 pub struct Redactor {
-    rules: RedactRules,
     addresses: Addresses,
     /// Host names, longest first, and their placeholders.
     names: Vec<(String, String)>,
@@ -37,66 +42,162 @@ pub struct Redactor {
     replaced: BTreeMap<(String, String), usize>,
 }
 
-/// A file after redaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Redacted {
-    /// Its new content.
-    Content(Vec<u8>),
-    /// It cannot be redacted: why.
-    LeftOut(&'static str),
+/// What is read twice: to see what it is, and then for what it holds.
+pub trait Source: Read + Seek {}
+
+impl<T: Read + Seek> Source for T {}
+
+/// What the files of a run are searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hosts {
+    /// Host names with a domain: a single word can be a node of a scenario.
+    WithDomain,
+    /// Also single words in addresses of pages.
+    All,
+}
+
+/// A redactor in the making: it has to see everything first.
+pub struct Survey {
+    rules: RedactRules,
+    found: Found,
+    names: text::Names,
+    matched: BTreeSet<String>,
+}
+
+impl Survey {
+    /// Begins one.
+    #[must_use]
+    pub fn new(rules: RedactRules) -> Self {
+        let mut names = text::Names::new(&rules.names);
+        for mirror in &rules.mirrors {
+            names.collect_hosts(mirror);
+        }
+        let mut survey = Self { found: Found::default(), names, matched: BTreeSet::new(), rules };
+        for mirror in survey.rules.mirrors.clone() {
+            survey.text(&mirror, Hosts::All);
+        }
+        survey
+    }
+
+    /// Takes note of what a text holds.
+    pub fn text(&mut self, text: &str, hosts: Hosts) {
+        text::collect(text, &mut self.found);
+        match hosts {
+            Hosts::WithDomain => self.names.collect(text),
+            Hosts::All => self.names.collect_hosts(text),
+        }
+        for pattern in &self.rules.patterns {
+            let hits = pattern.find_iter(text).map(|hit| hit.as_str().to_owned());
+            self.matched.extend(hits.filter(|hit| !hit.is_empty()));
+        }
+    }
+
+    /// Takes note of what a file holds, whatever its size. What can be neither read as a text nor as a
+    /// capture is passed over: it will be left out.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    pub fn file(&mut self, source: &mut dyn Source, hosts: Hosts) -> io::Result<()> {
+        match Form::of(source)? {
+            Form::Capture => pieces::of_capture(source, |block| {
+                capture::collect(block, &mut self.found);
+                Ok(())
+            }),
+            Form::Text => {
+                pieces::of_text(source, |piece| {
+                    self.text(&String::from_utf8_lossy(piece), hosts);
+                    Ok(())
+                })?;
+                Ok(())
+            }
+            Form::Other(_) => Ok(()),
+        }
+    }
+
+    /// Makes the placeholders.
+    #[must_use]
+    pub fn finish(self) -> Redactor {
+        let numbered = self.matched.into_iter().enumerate();
+        Redactor {
+            addresses: Addresses::new(&self.found),
+            names: self.names.numbered(),
+            matched: numbered
+                .map(|(number, text)| (text, format!("[redacted-{}]", number + 1)))
+                .collect(),
+            replaced: BTreeMap::new(),
+        }
+    }
+}
+
+/// What kind of file it is.
+enum Form {
+    Capture,
+    /// Text, but for a few bytes: a console holds what the guest printed.
+    Text,
+    /// Why it cannot be redacted.
+    Other(&'static str),
+}
+
+impl Form {
+    /// Looks at the whole of a file, and goes back to its beginning.
+    fn of(source: &mut dyn Source) -> io::Result<Self> {
+        let mut head = Vec::new();
+        source.rewind()?;
+        source.take(16).read_to_end(&mut head)?;
+        source.rewind()?;
+        if capture::is_ours(&head) {
+            return Ok(Self::Capture);
+        }
+        let (mut valid, mut strange, mut length) = (true, 0, 0);
+        let whole = pieces::of_text(&mut *source, |piece| {
+            valid = valid && std::str::from_utf8(piece).is_ok();
+            strange += piece.iter().filter(|byte| **byte == 0 || **byte >= 0x80).count();
+            length += piece.len();
+            Ok(())
+        })?;
+        source.rewind()?;
+        Ok(if valid && whole || strange * 10 <= length && whole {
+            Self::Text
+        } else if whole {
+            Self::Other("it is neither text nor a capture of this program")
+        } else {
+            Self::Other("it has a word of many megabytes, so it is no text")
+        })
+    }
 }
 
 impl Redactor {
-    /// Makes the placeholders from all files of a run.
-    pub fn new<'a>(rules: RedactRules, files: impl IntoIterator<Item = &'a [u8]> + Clone) -> Self {
-        let mut found = Found::default();
-        let mut names = text::Names::new(&rules.names);
-        for bytes in files.clone() {
-            if capture::is_ours(bytes) {
-                capture::collect(bytes, &mut found);
-            } else if let Ok(text) = std::str::from_utf8(bytes) {
-                text::collect(text, &mut found);
-                names.collect(text);
+    /// Redacts a file of any size. Gives why it has to be left out; then what was written is of no use.
+    ///
+    /// # Errors
+    /// Those of reading and writing.
+    pub fn file(
+        &mut self,
+        source: &mut dyn Source,
+        to: &mut dyn Write,
+    ) -> io::Result<Option<&'static str>> {
+        match Form::of(source)? {
+            Form::Capture => {
+                let mut whole = true;
+                pieces::of_capture(source, |block| {
+                    match capture::rewritten(block, &self.addresses) {
+                        Some(block) => to.write_all(&block),
+                        None => {
+                            whole = false;
+                            Ok(())
+                        }
+                    }
+                })?;
+                Ok((!whole).then_some("a capture that is damaged cannot be redacted"))
             }
-        }
-        let mut redactor = Self {
-            addresses: Addresses::new(&found),
-            names: names.numbered(),
-            rules,
-            matched: BTreeMap::new(),
-            replaced: BTreeMap::new(),
-        };
-        let mut matched: Vec<String> = Vec::new();
-        for text in files.into_iter().filter_map(|bytes| std::str::from_utf8(bytes).ok()) {
-            for pattern in &redactor.rules.patterns {
-                let hits = pattern.find_iter(text).map(|hit| hit.as_str().to_owned());
-                matched.extend(hits.filter(|hit| !hit.is_empty()));
+            // What is no text becomes a sign for that.
+            Form::Text => {
+                pieces::of_text(source, |piece| {
+                    to.write_all(self.text(&String::from_utf8_lossy(piece)).as_bytes())
+                })?;
+                Ok(None)
             }
-        }
-        matched.sort();
-        matched.dedup();
-        for (number, text) in matched.into_iter().enumerate() {
-            redactor.matched.insert(text, format!("[redacted-{}]", number + 1));
-        }
-        redactor
-    }
-
-    /// Redacts a file.
-    pub fn file(&mut self, bytes: &[u8]) -> Redacted {
-        if capture::is_ours(bytes) {
-            return match capture::rewritten(bytes, &self.addresses) {
-                Some(bytes) => Redacted::Content(bytes),
-                None => Redacted::LeftOut("a capture that is damaged cannot be redacted"),
-            };
-        }
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Redacted::Content(self.text(text).into_bytes()),
-            // Consoles hold what the guest printed; what is no text becomes a sign for that.
-            Err(_) if is_nearly_text(bytes) => {
-                let text = String::from_utf8_lossy(bytes).into_owned();
-                Redacted::Content(self.text(&text).into_bytes())
-            }
-            Err(_) => Redacted::LeftOut("it is neither text nor a capture of this program"),
+            Form::Other(why) => Ok(Some(why)),
         }
     }
 
@@ -113,10 +214,4 @@ impl Redactor {
     fn note(&mut self, old: &str, new: &str) {
         *self.replaced.entry((old.to_owned(), new.to_owned())).or_default() += 1;
     }
-}
-
-/// Whether bytes are text but for a few: a console, not an archive.
-fn is_nearly_text(bytes: &[u8]) -> bool {
-    let strange = bytes.iter().filter(|byte| **byte == 0 || **byte >= 0x80).count();
-    strange * 10 <= bytes.len()
 }

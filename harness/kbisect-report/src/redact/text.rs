@@ -1,24 +1,13 @@
 //! Addresses and names in texts.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
+use regex::Regex;
 
 use super::Redactor;
 use super::addresses::Found;
-
-/// What looks like an address: hardware, then IPv6, then IPv4, with a prefix length or without.
-static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"(?x)
-        (?P<mac>\b[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}\b)
-        |(?P<six>[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.\d{1,3}){0,3})(?:/(?P<bits6>\d{1,3})\b)?
-        |(?P<four>\b\d{1,3}(?:\.\d{1,3}){3}\b)(?:/(?P<bits4>\d{1,2})\b)?",
-    )
-    .expect("a fixed pattern")
-});
+use super::forms::{self, Address};
 
 /// Host names where nothing else can stand: in addresses of pages and of mail.
 static PLACES: LazyLock<Regex> = LazyLock::new(|| {
@@ -32,6 +21,11 @@ static DOMAINS: LazyLock<Regex> = LazyLock::new(|| {
         r"(?i)\b(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:com|net|org|edu|gov|mil|int|info|biz|cloud|internal|intranet|local|localdomain|lan|corp|home|private|test|example|invalid|arpa|wmnet)\b",
     )
     .expect("a fixed pattern")
+});
+
+/// Name and password in the address of a page.
+static LOGIN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(\b[a-z][a-z0-9+.-]{1,10}://)[^\s/@"']+@"#).expect("a fixed pattern")
 });
 
 /// The folder of a user.
@@ -76,6 +70,18 @@ impl Names {
         Self { given: given.cloned().collect(), found: BTreeSet::new() }
     }
 
+    /// Takes note of the hosts in addresses of pages, also of those without a domain: in texts of which
+    /// it is known that none of them is a host of a scenario.
+    pub(super) fn collect_hosts(&mut self, text: &str) {
+        self.collect(text);
+        for name in PLACES.captures_iter(text).filter_map(|found| found.get(1)) {
+            let name = name.as_str();
+            if name.len() > 1 && name != "localhost" && !name.contains('.') {
+                self.given.insert(name.to_owned());
+            }
+        }
+    }
+
     pub(super) fn collect(&mut self, text: &str) {
         let places = PLACES.captures_iter(text).filter_map(|found| found.get(1));
         let names = places.chain(DOMAINS.find_iter(text)).map(|found| found.as_str());
@@ -108,50 +114,18 @@ impl Names {
 
 /// Takes note of the addresses in a text.
 pub(super) fn collect(text: &str, found: &mut Found) {
-    for captures in ADDRESS.captures_iter(text) {
-        match read(text, &captures) {
-            Some(Address::Mac(mac)) => found.add_mac(mac),
-            Some(Address::Ip(ip, prefix)) => found.add(ip, prefix),
-            None => {}
+    for hit in forms::hits(text).into_iter().filter(|hit| hit.sure) {
+        match hit.address {
+            Address::Mac(mac) => found.add_mac(mac),
+            Address::Ip(ip, prefix) => found.add(ip, prefix),
+            Address::Tail(ip, prefix) => found.add_tail(ip, prefix),
         }
     }
-}
-
-enum Address {
-    Mac([u8; 6]),
-    Ip(IpAddr, Option<u8>),
-}
-
-/// Makes sure that what looks like an address is one.
-fn read(text: &str, captures: &Captures<'_>) -> Option<Address> {
-    let bits = |name: &str| captures.name(name).and_then(|bits| bits.as_str().parse().ok());
-    if let Some(mac) = captures.name("mac") {
-        let mut bytes = [0; 6];
-        for (byte, digits) in bytes.iter_mut().zip(mac.as_str().split(':')) {
-            *byte = u8::from_str_radix(digits, 16).ok()?;
-        }
-        return Some(Address::Mac(bytes));
-    }
-    if let Some(six) = captures.name("six") {
-        let near = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
-        let inside =
-            near(text[..six.start()].chars().next_back()) || near(text[six.end()..].chars().next());
-        let address: Ipv6Addr = six.as_str().parse().ok()?;
-        return (!inside).then_some(Address::Ip(address.into(), bits("bits6")));
-    }
-    let four = captures.name("four")?;
-    // Five numbers with dots between them are a version.
-    let dot = text[..four.start()].ends_with('.')
-        || text[four.end()..]
-            .strip_prefix('.')
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    let address: Ipv4Addr = four.as_str().parse().ok()?;
-    (!dot).then_some(Address::Ip(address.into(), bits("bits4")))
 }
 
 /// Replaces patterns, then names, then addresses.
 pub(super) fn redact(redactor: &mut Redactor, text: &str) -> String {
-    let mut text = text.to_owned();
+    let mut text = LOGIN.replace_all(text, "${1}[login]@").into_owned();
     let mut matched: Vec<(String, String)> =
         redactor.matched.iter().map(|(old, new)| (old.clone(), new.clone())).collect();
     matched.sort_by_key(|(old, _)| std::cmp::Reverse(old.len()));
@@ -167,25 +141,22 @@ pub(super) fn redact(redactor: &mut Redactor, text: &str) -> String {
     }
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    let found: Vec<_> = ADDRESS.captures_iter(&text).collect();
-    for captures in found {
-        let new = match read(&text, &captures) {
-            Some(Address::Mac(mac)) => redactor
-                .addresses
-                .mac(mac)
-                .map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":")),
-            Some(Address::Ip(ip, bits)) => redactor.addresses.ip(ip, bits).map(|ip| ip.to_string()),
-            None => None,
+    for hit in forms::hits(&text) {
+        let addresses = &redactor.addresses;
+        let new = match hit.address {
+            Address::Mac(mac) => addresses.mac(mac).map(Address::Mac),
+            Address::Ip(ip, bits) => addresses.ip(ip, bits).map(|ip| Address::Ip(ip, bits)),
+            Address::Tail(ip, bits) => addresses.v6(ip).map(|ip| Address::Tail(ip, bits)),
         };
-        let part = ["mac", "six", "four"].into_iter().find_map(|name| captures.name(name));
-        let (Some(new), Some(part)) = (new, part) else { continue };
-        if new == part.as_str() {
+        let Some(new) = new.filter(|_| hit.at.start >= at) else { continue };
+        let (old, new) = (&text[hit.at.clone()], hit.written(&text, new));
+        if new == old {
             continue;
         }
-        out.push_str(&text[at..part.start()]);
+        out.push_str(&text[at..hit.at.start]);
         out.push_str(&new);
-        at = part.end();
-        redactor.note(part.as_str(), &new);
+        at = hit.at.end;
+        redactor.note(old, &new);
     }
     out.push_str(&text[at..]);
     out
@@ -214,25 +185,31 @@ fn replace_word(redactor: &mut Redactor, text: &str, old: &str, new: &str) -> St
 
 #[cfg(test)]
 mod tests {
-    use super::super::RedactRules;
+    use super::super::{Hosts, RedactRules, Survey};
     use super::*;
 
-    fn redacted(text: &str, patterns: &[&str], names: &[&str]) -> String {
-        let rules = RedactRules {
+    fn redactor(text: &str, patterns: &[&str], names: &[&str]) -> Redactor {
+        let mut survey = Survey::new(RedactRules {
             patterns: patterns.iter().map(|text| pattern(text).unwrap()).collect(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
-        };
-        Redactor::new(rules, [text.as_bytes()]).text(text)
+            mirrors: Vec::new(),
+        });
+        survey.text(text, Hosts::WithDomain);
+        survey.finish()
+    }
+
+    fn redacted(text: &str, patterns: &[&str], names: &[&str]) -> String {
+        redactor(text, patterns, names).text(text)
     }
 
     #[test]
     fn addresses_in_a_text_are_replaced() {
         let text = "inet 185.15.56.244/29 link/ether 52:54:00:12:34:56 via 172.16.0.1 [2620:0:861::1]:80, \
-                    6.12.69-1~bpo12+1 at 12:14:16, kbisect_core::run, 1.2.3.4.5, 255.255.255.0 lo 127.0.0.1";
+                    6.12.69-1~bpo12+1 at 12:14:16, kbisect_core::run, 1.2.3.4.5.6, 255.255.255.0 lo 127.0.0.1";
         assert_eq!(
             redacted(text, &[], &[]),
             "inet 21.0.1.244/29 link/ether 02:00:00:00:00:01 via 172.16.1.1 [2001:db8:0:1::1]:80, \
-             6.12.69-1~bpo12+1 at 12:14:16, kbisect_core::run, 1.2.3.4.5, 255.255.255.0 lo 127.0.0.1"
+             6.12.69-1~bpo12+1 at 12:14:16, kbisect_core::run, 1.2.3.4.5.6, 255.255.255.0 lo 127.0.0.1"
         );
     }
 
@@ -267,7 +244,7 @@ mod tests {
     #[test]
     fn redacting_twice_with_one_redactor_gives_the_same() {
         let text = "185.15.56.244 http://db.corp.internal/";
-        let mut redactor = Redactor::new(RedactRules::default(), [text.as_bytes()]);
+        let mut redactor = redactor(text, &[], &[]);
         assert_eq!(redactor.text(text), redactor.text(text));
         let replaced: Vec<_> = redactor.replaced().collect();
         assert_eq!(replaced[0], ("185.15.56.244", "21.0.1.244", 2));

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
@@ -21,6 +22,8 @@ use super::supervise::{Group, supervised};
 /// Name of the image file in its directory.
 pub(super) const SQUASHFS: &str = "root.squashfs";
 const LOG: &str = "build.log";
+/// How long each of the programs may take, over a slow line too.
+const DEADLINE: Duration = Duration::from_secs(2 * 3600);
 
 /// What a build tells while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +125,7 @@ fn run_pipeline(
     let mut log_file = append(log)?;
     tree.stdout(Stdio::piped()).stderr(Stdio::piped());
     let start = |name: &str| at("start", Path::new(name));
-    let mut group = Group::spawn(tree).map_err(start("mmdebstrap"))?;
+    let mut group = Group::spawn(tree, DEADLINE).map_err(start("mmdebstrap"))?;
     let tar = group.leader().stdout.take().expect("stdout was piped");
     let messages = group.leader().stderr.take().expect("stderr was piped");
     let mut packer = pack
@@ -189,7 +192,8 @@ fn read_packages(
     let mut command = supervised("unsquashfs");
     command.arg("-cat").arg(squashfs).arg("var/lib/dpkg/status");
     command.stdout(Stdio::piped()).stderr(append(log)?);
-    let mut group = Group::spawn(command).map_err(at("start", Path::new("unsquashfs")))?;
+    let mut group =
+        Group::spawn(command, DEADLINE).map_err(at("start", Path::new("unsquashfs")))?;
     let mut status = String::new();
     let mut output = group.leader().stdout.take().expect("stdout was piped");
     output.read_to_string(&mut status).map_err(at("read", squashfs))?;
@@ -228,12 +232,20 @@ impl Staging {
             serde_json::to_vec_pretty(manifest).expect("a manifest has string keys only");
         text.push(b'\n');
         std::fs::write(&path, text).map_err(at("write", &path))?;
+        sync(&path)?;
+        sync(&self.path)?;
         // What is there now, if anything, was found to be unusable.
         remove_tree(&self.target);
         std::fs::rename(&self.path, &self.target).map_err(at("create directory", &self.target))?;
+        sync(self.target.parent().unwrap_or(Path::new("/")))?;
         let _ = std::fs::remove_file(&self.old_log);
         Ok(())
     }
+}
+
+/// Makes a file, or the names in a directory, durable.
+fn sync(path: &Path) -> Result<(), ImageError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(at("write", path))
 }
 
 impl Drop for Staging {

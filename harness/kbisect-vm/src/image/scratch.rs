@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
@@ -12,6 +13,8 @@ use super::supervise::{Group, supervised};
 /// Room for the downloaded packages and the unpacked tree, and some more.
 const NEED_MIB: u64 = 700;
 const PREFIX: &str = "kbisect-image-";
+/// How long the removal of a tree may take.
+const REMOVAL: Duration = Duration::from_secs(600);
 
 /// A directory for one build, removed when dropped.
 ///
@@ -101,7 +104,7 @@ pub(super) fn remove_tree(path: &Path) {
 
 fn run_quietly(mut command: std::process::Command) {
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    if let Ok(group) = Group::spawn(command) {
+    if let Ok(group) = Group::spawn(command, REMOVAL) {
         let _ = group.wait();
     }
 }

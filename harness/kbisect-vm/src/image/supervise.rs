@@ -5,6 +5,9 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -25,7 +28,17 @@ exec "$@"
 pub(super) struct Group {
     leader: Child,
     /// Taken by whoever ends the group.
-    lifeline: Option<File>,
+    lifeline: Lifeline,
+    /// Its end tells the thread that watches the deadline that there is nothing left to do.
+    #[expect(dead_code, reason = "held for its end alone")]
+    done: Sender<()>,
+}
+
+type Lifeline = Arc<Mutex<Option<File>>>;
+
+/// Takes what keeps a group alive, if nobody did.
+fn taken(lifeline: &Lifeline) -> Option<File> {
+    lifeline.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Returns a command for [`Group::spawn`]: `program` behind the watchdog.
@@ -36,14 +49,23 @@ pub(super) fn supervised(program: impl AsRef<OsStr>) -> Command {
 }
 
 impl Group {
-    /// Starts a command made by [`supervised`], as the leader of a new group.
+    /// Starts a command made by [`supervised`], as the leader of a new group, which is ended after so
+    /// long.
     ///
     /// # Errors
     /// When the pipe or the process cannot be made.
-    pub(super) fn spawn(mut command: Command) -> std::io::Result<Self> {
+    pub(super) fn spawn(mut command: Command, deadline: Duration) -> std::io::Result<Self> {
         let (reader, lifeline) = pipe_with(PipeFlags::CLOEXEC)?;
         let leader = command.process_group(0).stdin(reader).spawn()?;
-        Ok(Self { leader, lifeline: Some(lifeline.into()) })
+        let lifeline = Arc::new(Mutex::new(Some(File::from(lifeline))));
+        let (done, ended) = channel::<()>();
+        let watched = Arc::clone(&lifeline);
+        std::thread::spawn(move || {
+            if ended.recv_timeout(deadline) == Err(RecvTimeoutError::Timeout) {
+                drop(taken(&watched));
+            }
+        });
+        Ok(Self { leader, lifeline, done })
     }
 
     /// Returns the leader, to take its output pipes.
@@ -59,7 +81,7 @@ impl Group {
     /// Waits for the leader and dismisses the watchdog.
     pub(super) fn wait(mut self) -> std::io::Result<ExitStatus> {
         let status = self.leader.wait()?;
-        if let Some(mut lifeline) = self.lifeline.take() {
+        if let Some(mut lifeline) = taken(&self.lifeline) {
             // Fails only when the watchdog is gone, and then there is nobody to dismiss.
             let _ = lifeline.write_all(b"\n");
         }
@@ -70,7 +92,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // The end of the lifeline makes the watchdog kill the group.
-        if self.lifeline.take().is_some() {
+        if taken(&self.lifeline).is_some() {
             let _ = self.leader.wait();
         }
     }
@@ -83,11 +105,24 @@ mod tests {
 
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_group_that_hangs_is_ended() {
+        let mut command = supervised("/bin/sh");
+        command.args(["-c", "trap '' TERM; (trap '' TERM; exec sleep 1000) & wait"]);
+        command.stdout(Stdio::piped());
+        let mut group = Group::spawn(command, Duration::from_millis(100)).unwrap();
+        let mut output = group.leader().stdout.take().unwrap();
+        assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);
+        assert!(!group.wait().unwrap().success());
+    }
+
     #[test]
     fn the_exit_status_and_output_are_the_programs_own() {
         let mut command = supervised("/bin/sh");
         command.args(["-c", "echo out; exit 7"]).stdout(Stdio::piped());
-        let mut group = Group::spawn(command).unwrap();
+        let mut group = Group::spawn(command, LONG).unwrap();
         let mut output = String::new();
         // Ends only if the watchdog does not keep the pipe open.
         group.leader().stdout.take().unwrap().read_to_string(&mut output).unwrap();
@@ -101,7 +136,7 @@ mod tests {
         command
             .args(["-c", "trap '' TERM; (trap '' TERM; echo up; exec sleep 1000) & wait"])
             .stdout(Stdio::piped());
-        let mut group = Group::spawn(command).unwrap();
+        let mut group = Group::spawn(command, LONG).unwrap();
         let mut output = group.leader().stdout.take().unwrap();
         let mut first = [0; 3];
         output.read_exact(&mut first).unwrap();

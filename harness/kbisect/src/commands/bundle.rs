@@ -8,8 +8,7 @@ use anyhow::Context as _;
 use kbisect_core::kernel::{Kernel, KernelId};
 use kbisect_kernels::Settings;
 use kbisect_report::{
-    Bundle, BundleDocument, BundleFile, BundleOptions, Carries, Dossier, RedactRules, Redactor,
-    pattern,
+    Bundle, BundleDocument, BundleFile, BundleOptions, Carries, Dossier, RedactRules, pattern,
 };
 
 use crate::cli::{Global, ReportArgs};
@@ -23,12 +22,7 @@ const LISTED: usize = 40;
 /// # Errors
 /// A kernel or image that is to be included and not there; a pattern that is none; a secret that
 /// remains; files that cannot be read or written.
-pub fn bundle(
-    args: &ReportArgs,
-    global: &Global,
-    dossier: &Dossier,
-    folder: &Path,
-) -> anyhow::Result<()> {
+pub fn bundle(args: &ReportArgs, global: &Global, dossier: &Dossier) -> anyhow::Result<()> {
     let settings = global.settings()?;
     let carries =
         Carries { kernels: args.with_kernel, image: args.with_image, tool: args.with_tool };
@@ -41,7 +35,7 @@ pub fn bundle(
         let tool = std::env::current_exe().context("cannot find this program's own file")?;
         files.push(BundleFile::file("bin/kbisect", &tool).executable().public());
     }
-    let redact = redactor(args, &settings, folder)?;
+    let redact = rules(args, &settings)?;
     let command = std::iter::once("kbisect".to_owned()).chain(std::env::args().skip(1));
     let options = BundleOptions {
         files,
@@ -65,15 +59,11 @@ pub fn bundle(
     output::print(&format!("{} ({})\n", path.display(), output::bytes(size)))
 }
 
-/// The redactor that was asked for, made from all files of the run.
+/// What is to be redacted, if that was asked for.
 ///
 /// # Errors
-/// A pattern that is none; files that cannot be read.
-pub fn redactor(
-    args: &ReportArgs,
-    settings: &Settings,
-    folder: &Path,
-) -> anyhow::Result<Option<Redactor>> {
+/// A pattern that is none.
+pub fn rules(args: &ReportArgs, settings: &Settings) -> anyhow::Result<Option<RedactRules>> {
     if !args.redact {
         return Ok(None);
     }
@@ -86,40 +76,9 @@ pub fn redactor(
         })
         .collect::<anyhow::Result<_>>()?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let rules = RedactRules { patterns, names: vec![host] };
-    let mut contents = Vec::new();
-    read_all(folder, &mut contents)?;
-    Ok(Some(Redactor::new(rules, contents.iter().map(Vec::as_slice))))
-}
-
-/// Reads the files of a run, in the order of their names, so that the placeholders are the same each
-/// time. Memory dumps and archives are no texts.
-fn read_all(folder: &Path, contents: &mut Vec<Vec<u8>>) -> anyhow::Result<()> {
-    const LARGEST: u64 = 128 << 20;
-    let reading = || format!("cannot read `{}`", folder.display());
-    let mut entries: Vec<_> = fs::read_dir(folder)
-        .with_context(reading)?
-        .collect::<Result<_, _>>()
-        .with_context(reading)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let (kind, path) = (entry.file_type()?, entry.path());
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if kind.is_dir() {
-            read_all(&path, contents)?;
-        } else if kind.is_file()
-            && !name.starts_with("vmcore")
-            && !name.ends_with(".tar.zst")
-            && name != "initramfs"
-            && entry.metadata()?.len() <= LARGEST
-        {
-            contents.push(
-                fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?,
-            );
-        }
-    }
-    Ok(())
+    let archive = settings.mirrors.iter().flat_map(|mirrors| [&mirrors.main, &mirrors.security]);
+    let mirrors = archive.chain([&settings.snapshot_url, &settings.mainline_url]).cloned();
+    Ok(Some(RedactRules { patterns, names: vec![host], mirrors: mirrors.collect() }))
 }
 
 fn secrets(args: &ReportArgs, settings: &Settings) -> anyhow::Result<Vec<regex::bytes::Regex>> {
@@ -279,7 +238,9 @@ fn write(bundle: &Bundle, path: &Path) -> anyhow::Result<u64> {
     use std::os::unix::fs::PermissionsExt;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).with_context(writing)?;
     let size = file.as_file().metadata().with_context(writing)?.len();
+    file.as_file().sync_data().with_context(writing)?;
     file.persist(path).map_err(|error| error.error).with_context(writing)?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(writing)?;
     Ok(size)
 }
 

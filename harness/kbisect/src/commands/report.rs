@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use kbisect_report::{Dossier, Format, read_check};
+use kbisect_report::{Dossier, Format, Hosts, Survey, read_check, redactor_of};
 
 use super::bundle;
 use crate::cli::{Global, ReportArgs};
@@ -51,23 +51,30 @@ pub fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<()> {
         output::say(&format!("warning: {warning}"));
     }
     if args.bundle.is_some() {
-        return bundle::bundle(args, global, &dossier, &folder);
+        return bundle::bundle(args, global, &dossier);
     }
     write(args, global, &folder, format.render(&dossier)?)
 }
 
 /// Prints a report or writes it to a file, with placeholders where that is asked for.
 fn write(args: &ReportArgs, global: &Global, folder: &Path, text: String) -> anyhow::Result<()> {
-    let text = if args.redact {
-        let settings = global.settings()?;
-        let mut redactor = bundle::redactor(args, &settings, folder)?;
-        let text = redactor.as_mut().map_or(text.clone(), |redactor| redactor.text(&text));
-        if let Some(redactor) = redactor.filter(|_| !global.quiet) {
-            bundle::replaced(redactor.replaced(), true);
+    let text = match args
+        .redact
+        .then(|| bundle::rules(args, &global.settings()?))
+        .transpose()?
+        .flatten()
+    {
+        Some(rules) => {
+            let mut survey = Survey::new(rules);
+            survey.text(&text, Hosts::WithDomain);
+            let mut redactor = redactor_of(folder, survey)?;
+            let text = redactor.text(&text);
+            if !global.quiet {
+                bundle::replaced(redactor.replaced(), true);
+            }
+            text
         }
-        text
-    } else {
-        text
+        None => text,
     };
     match &args.output {
         Some(path) => {

@@ -65,6 +65,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
         return show(&plan, global).map(|()| exit::code(exit::OK));
     }
     let what = format!("{}-{}", context.scenario.name, args.series);
+    context.base.begin_run();
     let (run_id, folder) = new_run(&args.trial.setting.results, &what)?;
     let plan = plan(args, &context, &run_id, &series);
     keep_scenario(&folder, &context.scenario)?;
@@ -84,6 +85,12 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let folder = existing_run(&args.run, &args.results)?;
     if folder.join(GATE_JOURNAL_NAME).is_file() {
         return resume_check(args, &folder, global);
+    }
+    if args.junit.is_some() {
+        return Err(errors::usage(
+            "a bisection writes no JUnit XML while it runs",
+            "leave --junit out; `kbisect report RUN --format junit` has it",
+        ));
     }
     let mut base = Base::new(global)?;
     let mut journal = Journal::resume(&folder, &base.ui)?;
@@ -146,6 +153,7 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
              it was given), or begin anew",
         ));
     }
+    context.base.begin_run();
     journal.append(RunEvent::Resumed)?;
     if let Some(event) = budget {
         journal.append(event)?;

@@ -13,7 +13,7 @@ use super::context::{Base, Context};
 use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
 use super::gate_log::GateLog;
 use super::gate_trials::{Matrix, Tested};
-use super::going_on::{accelerator_of, resume_command};
+use super::going_on::{accelerator_of, quoted, resume_command};
 use super::{kernels, matrix};
 use crate::cli::{self, CheckArgs, Global, Kernels, MachineArgs, ResumeArgs};
 use crate::exit::Class;
@@ -43,6 +43,7 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let first = &scenarios[0];
     let (loaded, placement) = (with_all_packages(&scenarios), args.setting.placement);
     let context = Context::new(base, &args.machine, loaded, &first.name, reference, placement)?;
+    context.base.begin_run();
     let (run_id, folder) = new_run(&args.setting.results, &what(args))?;
     for tested in &scenarios {
         let folder = folder.join("scenarios").join(&tested.folder);
@@ -96,7 +97,7 @@ pub(super) fn resume_check(
         }
         _ => None,
     });
-    let Some((plan, options, environment)) = begun else {
+    let Some((plan, mut options, environment)) = begun else {
         return Err(errors::usage(
             format!(
                 "the journal of {} has no plan: the check was stopped before it began",
@@ -104,6 +105,19 @@ pub(super) fn resume_check(
             ),
             "begin a new check",
         ));
+    };
+    // The journal may be from somebody else: a file outside of the run's folder is named by the user.
+    if let (Some(file), None) = (&options.junit, &args.junit) {
+        base.ui.note(&format!(
+            "note: the check was begun with --junit {file}; it is written where --junit is given again"
+        ));
+    }
+    options.junit = match &args.junit {
+        Some(file) => {
+            check_junit(file)?;
+            Some(std::path::absolute(file)?.display().to_string())
+        }
+        None => None,
     };
     if matches!(log.lines.last(), Some(line) if matches!(line.event, GateEvent::Ended { aborted: None, .. }))
     {
@@ -140,6 +154,7 @@ pub(super) fn resume_check(
              it was given), or begin anew",
         ));
     }
+    context.base.begin_run();
     log.append(GateEvent::Resumed { environment: context.environment() })?;
     let wish =
         args.workers.unwrap_or_else(|| options.workers.map_or(Workers::Auto, Workers::Count));
@@ -181,7 +196,10 @@ impl Check<'_> {
         if let Err(second) = written {
             output::say(&format!("warning: {}", errors::message(&second)));
         }
-        let resume = resume_command(self.folder, global, self.machine);
+        let mut resume = resume_command(self.folder, global, self.machine);
+        if let Some(file) = &self.options.junit {
+            resume += &format!(" --junit {}", quoted(file));
+        }
         let class = errors::class(&error);
         let error = match (class, errors::hint(&error)) {
             (Class::Interrupted, _) => {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use kbisect_core::boot::MachineChoices;
 use kbisect_core::kernel::Kernel;
@@ -18,10 +20,10 @@ use kbisect_vm::states::{self, States};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cli::{self, AccelChoice, EvidenceArgs, Global, MachineArgs};
-use crate::errors;
 use crate::settings::global::{image_sources, run_folder};
 use crate::settings::scenario::LoadedScenario;
 use crate::ui::Ui;
+use crate::{errors, exit};
 
 /// What every command that runs trials begins with.
 pub struct Base {
@@ -35,6 +37,8 @@ pub struct Base {
     pub ui: Ui,
     /// Set by Ctrl-C and SIGTERM.
     pub interrupt: Interrupt,
+    /// Ends waits that nobody else would end.
+    preparing: Preparing,
 }
 
 /// The base plus the machines' part: QEMU, accelerator, image, scenario.
@@ -79,11 +83,17 @@ impl Base {
     pub fn new(global: &Global) -> anyhow::Result<Self> {
         let ui = Ui::new(global);
         let interrupt = listen(&ui)?;
+        let preparing = Preparing::watch(&ui, &interrupt, global.json);
         let settings = global.settings()?;
         let store = global.store(&settings)?;
         let progress = ui.progress();
         let catalog = Catalog::load(&settings, &store, progress.as_ref())?;
-        Ok(Self { settings, store, catalog, ui, interrupt })
+        Ok(Self { settings, store, catalog, ui, interrupt, preparing })
+    }
+
+    /// Says that there is something now which must be ended in order.
+    pub fn begin_run(&self) {
+        self.preparing.end();
     }
 
     /// Looks into the sources that these kernels came from, too.
@@ -147,6 +157,46 @@ impl Base {
             return Err(errors::interrupted("interrupted", None));
         }
         Ok(())
+    }
+}
+
+/// The time before a run: its waits (locks, the archive, the root image) have nothing to lose, and the
+/// process ends soon after the user wants it to, also where nobody looks at the flag.
+pub struct Preparing(Arc<AtomicBool>);
+
+impl Preparing {
+    /// How long after the flag was set: who looks at it says more.
+    const GRACE: Duration = Duration::from_millis(500);
+    const LOOK: Duration = Duration::from_millis(50);
+
+    fn watch(ui: &Ui, interrupt: &Interrupt, json: bool) -> Self {
+        let armed = Arc::new(AtomicBool::new(true));
+        let (ui, interrupt, watched) = (ui.clone(), interrupt.clone(), Arc::clone(&armed));
+        std::thread::spawn(move || {
+            while watched.load(Ordering::SeqCst) {
+                if interrupt.is_set() {
+                    std::thread::sleep(Self::GRACE);
+                    // Swapped, so that a run which begins at this moment is not ended.
+                    if watched.swap(false, Ordering::SeqCst) {
+                        ui.finish();
+                        errors::report(&errors::interrupted("interrupted", None), json);
+                        std::process::exit(exit::INTERRUPTED.into());
+                    }
+                }
+                std::thread::sleep(Self::LOOK);
+            }
+        });
+        Self(armed)
+    }
+
+    fn end(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Preparing {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files of a run: written whole or not at all.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use kbisect_core::scenario::Scenario;
 use serde::Serialize;
+
+use crate::settings::scenario::load_kept;
 
 /// Milliseconds since 1970-01-01 UTC.
 #[must_use]
@@ -50,15 +52,17 @@ pub fn new_run(results: &Path, what: &str) -> anyhow::Result<(String, PathBuf)> 
 /// # Errors
 /// Those of writing, with the path.
 pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(content)?;
         // Temporary files are private; what is written here is to be passed on.
         use std::os::unix::fs::PermissionsExt;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file().sync_data()?;
         file.persist(path)?;
-        Ok(())
+        File::open(folder)?.sync_all()
     };
     write().with_context(|| format!("cannot write {}", path.display()))
 }
@@ -105,31 +109,9 @@ pub fn keep_image(folder: &Path, definition: Option<&Path>) -> anyhow::Result<()
 /// Reads the copy again.
 ///
 /// # Errors
-/// When it is not there or damaged.
+/// As [`load_kept`].
 pub fn kept_scenario(folder: &Path) -> anyhow::Result<Scenario> {
-    let base = folder.join("scenario");
-    let path = base.join("scenario.json");
-    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut scenario: Scenario = serde_json::from_slice(&text)
-        .with_context(|| format!("`{}` is damaged", path.display()))?;
-    collect(&base, &base, &mut scenario)?;
-    Ok(scenario)
-}
-
-fn collect(base: &Path, folder: &Path, scenario: &mut Scenario) -> anyhow::Result<()> {
-    for entry in
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(base, &path, scenario)?;
-        } else if let Some(name) = path.strip_prefix(base).ok().and_then(Path::to_str)
-            && name != "scenario.json"
-        {
-            scenario.assets.insert(name.to_owned(), fs::read(&path)?);
-        }
-    }
-    Ok(())
+    Ok(load_kept(&folder.join("scenario"))?.scenario)
 }
 
 #[cfg(test)]

@@ -1,22 +1,18 @@
 //! The journal of a check. What is in it survives `kill -9`.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use kbisect_core::gate::{GateEvent, GateLine, GateResult};
 use kbisect_report::{GATE_JOURNAL_NAME, gate_line, read_gate_journal};
 
 use super::files::now_ms;
-use super::journal::is_locked;
-use crate::errors;
+use super::lines::{Durable, Lines};
 use crate::ui::Ui;
 
 /// The journal of a check, held by this process alone.
 pub struct GateLog {
-    file: File,
-    path: PathBuf,
+    file: Lines,
     /// Everything that is in it.
     pub lines: Vec<GateLine>,
 }
@@ -27,20 +23,8 @@ impl GateLog {
     /// # Errors
     /// When it cannot be written, or another kbisect has it.
     pub fn create(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join(GATE_JOURNAL_NAME);
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        // The lock goes with the process, however that ends.
-        if !is_locked(&file) {
-            return Err(errors::infrastructure(
-                format!("another kbisect works on {}", folder.display()),
-                "wait for it, or stop it first",
-            ));
-        }
-        Ok(Self { file, path, lines: Vec::new() })
+        let file = Lines::open(folder, GATE_JOURNAL_NAME)?;
+        Ok(Self { file, lines: Vec::new() })
     }
 
     /// Goes on with the journal of a check. A line that was being written is cut off.
@@ -48,14 +32,12 @@ impl GateLog {
     /// # Errors
     /// When it is damaged, or another kbisect has it.
     pub fn resume(folder: &Path, ui: &Ui) -> anyhow::Result<Self> {
-        let log = Self::create(folder)?;
+        let mut log = Self::create(folder)?;
         let found = read_gate_journal(folder)?;
         if let Some(warning) = &found.warning {
             ui.note(&warning.to_string());
         }
-        log.file
-            .set_len(found.intact_bytes)
-            .with_context(|| format!("cannot write {}", log.path.display()))?;
+        log.file.cut(found.intact_bytes)?;
         Ok(Self { lines: found.lines, ..log })
     }
 
@@ -66,8 +48,7 @@ impl GateLog {
     pub fn append(&mut self, event: GateEvent) -> anyhow::Result<()> {
         let at_ms = now_ms();
         let bytes = gate_line(at_ms, &event)?;
-        let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
-        written.with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.file.append(&bytes, Durable::Yes)?;
         self.lines.push(GateLine { at_ms, event });
         Ok(())
     }

@@ -17,6 +17,7 @@ mod gate_trials;
 mod going_on;
 mod journal;
 mod kernels;
+mod lines;
 mod matrix;
 mod memory;
 mod one;

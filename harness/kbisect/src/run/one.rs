@@ -43,6 +43,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         Context::new(base, &args.machine, loaded, &name, reference, args.trial.setting.placement)?
             .keeping(&args.trial.evidence);
     let what = format!("{}-{}", context.scenario.name, candidate.kernel.label());
+    context.base.begin_run();
     let (_, folder) = new_run(&args.trial.setting.results, &what)?;
     keep_scenario(&folder, &context.scenario)?;
     keep_image(&folder, context.image_folder.as_deref())?;

@@ -48,6 +48,7 @@ pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<Selftest
     let (name, placement) = (&args.scenario, args.setting.placement);
     let context = Context::new(base, &args.machine, loaded, name, reference, placement)?;
     let what = format!("selftest-{}-{}", scenario.name, kernel.label());
+    context.base.begin_run();
     let (_, folder) = new_run(&args.setting.results, &what)?;
     let mut bench = Bench { context, folder, kernel, ready, reached_checks: false };
     let result = bench.run(&scenario, &args.scenario)?;

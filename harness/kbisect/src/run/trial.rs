@@ -104,7 +104,12 @@ impl<'a> Trials<'a> {
             let record = self.run(&place, Ok(reference), None, tell)?;
             let Verdict::Infra(error) = record.verdict() else { return Ok(record) };
             if is_full(&error) || attempts >= INFRA_RETRIES {
-                return Err(host_failed(&record.kernel, &error, &record.disturbed, &self.run_folder));
+                return Err(host_failed(
+                    &record.kernel,
+                    &error,
+                    &record.disturbed,
+                    &self.run_folder,
+                ));
             }
             attempts += 1;
         }

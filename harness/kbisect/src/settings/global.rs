@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use anyhow::Context as _;
 use kbisect_kernels::{Options, Settings, Store};
+use kbisect_process::run_within;
 use kbisect_vm::image::{ImageDefinition, ImageSources};
 use kbisect_vm::qemu::in_path;
 
@@ -102,10 +105,11 @@ pub fn image_sources(settings: &Settings) -> anyhow::Result<ImageSources> {
 /// The host's apt settings that decide whether a mirror can be reached: proxies.
 fn host_apt_options() -> Vec<String> {
     let Some(apt_config) = in_path("apt-config") else { return Vec::new() };
-    let Ok(output) = Command::new(apt_config).args(["dump", "Acquire"]).output() else {
-        return Vec::new();
-    };
-    proxies(&String::from_utf8_lossy(&output.stdout))
+    let mut command = Command::new(apt_config);
+    command.args(["dump", "Acquire"]);
+    let ended = run_within(command, Duration::from_secs(30), 1 << 20);
+    let dump = ended.map(|ended| ended.stdout).unwrap_or_default();
+    proxies(&String::from_utf8_lossy(&dump))
 }
 
 fn proxies(dump: &str) -> Vec<String> {
@@ -131,11 +135,11 @@ pub fn absolute(path: &Path) -> PathBuf {
 /// Finds the folder of a run that was named: a folder, or a name below the results folder.
 ///
 /// # Errors
-/// When there is no such folder, or it holds no run.
+/// When there is no such folder, it holds no run, or something in it leads out of it.
 pub fn run_folder(name: &Path, results: &Path) -> anyhow::Result<PathBuf> {
     let below = results.join(name);
     let folder = [name, below.as_path()].into_iter().find(|folder| folder.is_dir());
-    folder.map(absolute).ok_or_else(|| {
+    let folder = folder.map(absolute).ok_or_else(|| {
         let known = runs(results);
         let hint = match known.as_slice() {
             [] => format!(
@@ -148,7 +152,32 @@ pub fn run_folder(name: &Path, results: &Path) -> anyhow::Result<PathBuf> {
             ),
         };
         errors::usage(format!("no run `{}`", name.display()), hint)
-    })
+    })?;
+    check_plain(&folder)?;
+    Ok(folder)
+}
+
+/// Refuses a run's folder with links or special files in it. A run has none; one from somebody else
+/// must not make this host's files a part of its reports, nor have files elsewhere written.
+fn check_plain(folder: &Path) -> anyhow::Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let reading = || format!("cannot read `{}`", folder.display());
+        for entry in std::fs::read_dir(&folder).with_context(reading)? {
+            let entry = entry.with_context(reading)?;
+            // What a run that goes on removes meanwhile leads nowhere.
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if !kind.is_file() {
+                return Err(errors::usage(
+                    format!("`{}` is a link or a special file", entry.path().display()),
+                    "a run's folder has none: if you trust it, put the file itself in its place",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Names of the runs in a results folder, oldest first: run ids begin with the time.

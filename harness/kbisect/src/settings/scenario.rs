@@ -209,8 +209,24 @@ fn load_folder(folder: &Path) -> anyhow::Result<LoadedScenario> {
     build(&name, &folder.join(FILE).display().to_string(), files, folder.display().to_string())
 }
 
+/// Loads the copy of a scenario that a run keeps in its folder.
+///
+/// # Errors
+/// When it is not there, breaks a rule of scenarios, or holds a link.
+pub fn load_kept(folder: &Path) -> anyhow::Result<LoadedScenario> {
+    let mut files = BTreeMap::new();
+    collect(folder, "", &mut files, &mut { TOTAL_MAX })?;
+    let text = files.remove(KEPT).ok_or_else(|| {
+        errors::usage(
+            format!("`{}` holds no {KEPT}", folder.display()),
+            "it is the copy that a run keeps of its scenario; take it from the run again",
+        )
+    })?;
+    kept(&text, files, folder)
+}
+
 /// The copy of a scenario in a run's folder or bundle. What it was read from was checked then, but
-/// it may have come from elsewhere since: it must at least fit together.
+/// it may have come from elsewhere since.
 fn kept(
     text: &[u8],
     files: BTreeMap<String, Vec<u8>>,
@@ -222,20 +238,10 @@ fn kept(
             "it is the copy that a run keeps of its scenario; take it from the run again",
         )
     };
-    let mut scenario: Scenario =
-        serde_json::from_slice(text).map_err(|error| broken(error.to_string()))?;
+    let mut scenario =
+        Scenario::from_kept(text).map_err(|error| broken(errors::message(&error.into())))?;
     scenario.assets = files;
-    let nodes = scenario.links.values().flat_map(BTreeMap::keys);
     let steps = scenario.setup.iter().chain(&scenario.replay);
-    let used = nodes
-        .chain(steps.clone().map(|step| &step.node))
-        .chain(scenario.services.iter().map(|service| &service.node))
-        .chain(scenario.checks.iter().map(|check| &check.node));
-    for node in used {
-        if !scenario.nodes.contains_key(node) {
-            return Err(broken(format!("there is no node `{node}`")));
-        }
-    }
     for asset in steps.filter_map(|step| step.action.asset()) {
         if !scenario.assets.contains_key(asset) {
             return Err(broken(format!("there is no file `{asset}`")));

@@ -1,7 +1,8 @@
 //! kill -9, Ctrl-C, resume: the same answer, at most one trial repeated, no process left.
 
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -195,5 +196,67 @@ fn two_runs_at_once_do_not_disturb_each_other() {
     for run in runs {
         let ended = Ended::of(run.wait_with_output().unwrap()).code(0);
         assert_eq!(ended.json()["first_bad"]["version"], "6.12.4");
+    }
+}
+
+/// A disk that is full in the middle of a line, for a limit on the size of files stands in.
+#[test]
+fn a_line_that_finds_no_room_is_taken_back_and_the_run_resumed() {
+    let place =
+        || Place::series(12, |number| if number >= 8 { BAD.to_owned() } else { String::new() });
+    let words = "6.12.1..6.12.12 --scenario smoke --json --cold";
+    let whole = place();
+    // A trial whose files found no room is told, too; it proves nothing.
+    let answer = |result: &Value| {
+        let mut answer = answer(result);
+        let trials = answer["trials"].as_array_mut().unwrap();
+        trials.retain(|trial| trial[1] != "infra");
+        answer
+    };
+    let expected = answer(&whole.run(words).code(0).json());
+    let journal = std::fs::read(whole.run_folder().join("journal.jsonl")).unwrap();
+    let first = journal.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for part in 1..=5 {
+        let place = place();
+        let most = first + (journal.len() - first) * part / 6;
+        // sh(1) counts in blocks of 512 bytes.
+        let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", most / 512 + 1);
+        let plain = place.command(words);
+        let mut command = Command::new("sh");
+        command.args(["-c", &limit]).arg(plain.get_program()).args(plain.get_args());
+        command.current_dir(plain.get_current_dir().unwrap());
+        for (name, value) in plain.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        let ended = Ended::of(command.output().unwrap()).code(69);
+        assert!(ended.stderr.contains("kbisect resume"), "{}", ended.stderr);
+        let folder = place.run_folder();
+        let left = std::fs::read(folder.join("journal.jsonl")).unwrap();
+        assert!(left.len() <= most + 512 && left.ends_with(b"\n"), "{part}: half a line is left");
+        assert_eq!(answer(&resume(&place, &folder).code(0).json()), expected, "{part}");
+    }
+}
+
+/// Before there is a run, nobody has to be asked: here a mirror takes the question and never answers.
+#[test]
+fn ctrl_c_ends_a_wait_for_the_archive() {
+    for sent in [Signal::INT, Signal::TERM] {
+        let place = Place::series(2, |_| String::new());
+        let mirror = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/debian", mirror.local_addr().unwrap());
+        let plain = place.command(&format!("run 6.12.1 --scenario smoke --mirror {url}"));
+        let mut command = Command::new(plain.get_program());
+        command.args(plain.get_args().filter(|word| *word != "--offline"));
+        command.current_dir(plain.get_current_dir().unwrap());
+        for (name, value) in plain.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.env("no_proxy", "*").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let run = command.spawn().unwrap();
+        let _held = mirror.accept().unwrap();
+        signal(&run, sent);
+        let ended = Ended::of(run.wait_with_output().unwrap()).code(130);
+        assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
+        assert!(!place.path("results").exists());
     }
 }

@@ -68,8 +68,8 @@ pub fn add(
     }
     let id = identity(base, &modules, &request.cmdline);
     let path = store.lock_of(&id);
-    let on_wait = || progress.note("waiting for another kbisect that is adding the same kernel");
-    let _lock = Lock::wait(&path, on_wait).map_err(StoreError::at(&path))?;
+    let what = "waiting for another kbisect that is adding the same kernel";
+    let _lock = Lock::wait(&path, progress, what).map_err(StoreError::at(&path))?;
     claim_name(store, &id, &request.name, request.replace)?;
     let kernel = match store.get(&id) {
         Some(ready) => rename(store, ready, &request.name)?,

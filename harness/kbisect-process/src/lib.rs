@@ -1,0 +1,154 @@
+//! Child processes: they die with us, and helpers end within a deadline.
+
+use std::io::{self, Read};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+/// How often a helper is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Makes `command` lead a process group and die when the thread that starts it does, also on
+/// `kill -9`. (The kernel ties the signal to the thread, see prctl(2), so start children from a thread
+/// that lives as long as they do.)
+pub fn die_with_us(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let parent = rustix::process::getpid();
+    command.process_group(0);
+    // SAFETY: only system calls between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // The parent may have died between fork and prctl.
+            if rustix::process::getppid() == Some(parent) {
+                Ok(())
+            } else {
+                Err(io::Error::other("the parent process is gone"))
+            }
+        });
+    }
+}
+
+/// Kills a whole process group.
+pub fn kill_group(leader: u32) {
+    if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    }
+}
+
+/// What a helper left.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended; that of the kill when it said more than was wanted.
+    pub status: ExitStatus,
+    /// Standard output, to the limit.
+    pub stdout: Vec<u8>,
+    /// Standard error, to 1 MiB.
+    pub stderr: Vec<u8>,
+    /// Whether standard output went beyond the limit.
+    pub cut: bool,
+}
+
+/// Runs a helper program without input to its end, and takes `most` bytes of its output.
+///
+/// # Errors
+/// Those of starting it and of reading; [`io::ErrorKind::TimedOut`] when it is not done within
+/// `deadline`. It and what it started are gone then.
+pub fn run_within(mut command: Command, deadline: Duration, most: u64) -> io::Result<Ended> {
+    const MOST_STDERR: u64 = 1 << 20;
+    let until = Instant::now() + deadline;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    die_with_us(&mut command);
+    let mut child = command.spawn()?;
+    let leader = child.id();
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let stdout = scope.spawn(move || take(out, most, leader));
+        let stderr = scope.spawn(move || take(err, MOST_STDERR, leader));
+        let ended = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break Ok(status),
+                Ok(None) if Instant::now() < until => std::thread::sleep(LOOK),
+                Ok(None) => {
+                    let seconds = deadline.as_secs();
+                    break Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        format!("it was not done within {seconds} s"),
+                    ));
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        // What it started may hold the pipes for longer than it lives.
+        kill_group(leader);
+        let reaped = child.wait();
+        let taken = |thread: std::thread::ScopedJoinHandle<'_, io::Result<(Vec<u8>, bool)>>| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("its output cannot be read")))
+        };
+        let (stdout, stderr) = (taken(stdout), taken(stderr));
+        reaped?;
+        let ((stdout, cut), (stderr, _)) = (stdout?, stderr?);
+        Ok(Ended { status: ended?, stdout, stderr, cut })
+    })
+}
+
+/// Reads to a limit; beyond it the program is of no more use.
+fn take(pipe: Option<impl Read>, most: u64, leader: u32) -> io::Result<(Vec<u8>, bool)> {
+    let mut bytes = Vec::new();
+    let Some(pipe) = pipe else { return Ok((bytes, false)) };
+    pipe.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    let cut = bytes.len() as u64 > most;
+    if cut {
+        bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        kill_group(leader);
+    }
+    Ok((bytes, cut))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(text: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", text]);
+        command
+    }
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn status_and_output_are_the_programs_own() {
+        let ended = run_within(shell("echo out; echo err >&2; exit 7"), LONG, 100).unwrap();
+        assert_eq!((ended.status.code(), ended.cut), (Some(7), false));
+        assert_eq!((&ended.stdout[..], &ended.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended_with_all_that_it_started() {
+        let dir = std::env::temp_dir().join(format!("kbisect-process-{}", std::process::id()));
+        let text = format!(
+            "trap '' TERM; (echo $BASHPID; exec sleep 1000) & echo $! > {}; sleep 1000",
+            dir.display()
+        );
+        let error = run_within(shell(&text), Duration::from_millis(300), 100).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let pid: i32 = std::fs::read_to_string(&dir).unwrap().trim().parse().unwrap();
+        std::fs::remove_file(&dir).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+
+    #[test]
+    fn a_program_that_talks_too_much_is_ended() {
+        let ended = run_within(shell("exec yes"), LONG, 1000).unwrap();
+        assert_eq!((ended.stdout.len(), ended.cut), (1000, true));
+    }
+
+    #[test]
+    fn a_grandchild_that_holds_the_output_keeps_nobody() {
+        let ended = run_within(shell("sleep 1000 & echo done"), LONG, 1000).unwrap();
+        assert_eq!(ended.stdout, b"done\n");
+    }
+}
