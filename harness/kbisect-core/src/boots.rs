@@ -1,10 +1,9 @@
-//! Trials that booted and trials that went on from a saved state: whether they agree, and whether a
-//! culprit was seen with a boot on either side.
+//! Trials that booted as users do and quicker ones, from a saved state or by the PVH entry: whether they
+//! agree, and whether a culprit was seen with a boot on either side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bayes::Answer;
-use crate::trial::BootKind;
 
 /// How much better two rates must explain the answers than one before restored guests are not
 /// trusted any more: 20, strong evidence by the usual scale (Kass and Raftery 1995).
@@ -14,8 +13,8 @@ const STRONG: f64 = 20.0;
 const IN_VAIN: u32 = 3;
 
 /// What users are told when the two kinds of trials disagree.
-pub const BOOTS_DISAGREE: &str = "kernels fail at another rate when they go on from a saved state than \
-    when they boot: from now on they boot, and trials from saved states do not count";
+pub const BOOTS_DISAGREE: &str = "kernels fail at another rate when they go on from a saved state, or boot \
+    by their PVH entry, than when they boot as shipped: from now on they boot so, and other trials do not count";
 
 /// What was seen of each version, by how its kernel came up.
 #[derive(Clone, Debug, Default)]
@@ -66,13 +65,10 @@ impl Boots {
         Self { deterministic, ..Self::default() }
     }
 
-    /// Takes the answer of a trial. Records without a word on it are of before there were states.
-    pub fn record(&mut self, index: usize, boot: Option<BootKind>, answer: Answer) {
+    /// Takes the answer of a trial, which was a quick one or a boot as users see it.
+    pub fn record(&mut self, index: usize, quick: bool, answer: Answer) {
         let seen = self.seen.entry(index).or_default();
-        let counts = match boot {
-            Some(BootKind::Restored) => &mut seen.restored,
-            Some(BootKind::Cold) | None => &mut seen.cold,
-        };
+        let counts = if quick { &mut seen.restored } else { &mut seen.cold };
         match answer {
             Answer::Fail => counts.fails += 1,
             Answer::Pass => counts.passes += 1,
@@ -151,15 +147,22 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn boots(deterministic: bool, seen: &[(usize, BootKind, Answer, u32)]) -> Boots {
+    /// How a trial came up.
+    #[derive(Clone, Copy)]
+    enum Way {
+        Cold,
+        Restored,
+    }
+    use Way::{Cold, Restored};
+
+    fn boots(deterministic: bool, seen: &[(usize, Way, Answer, u32)]) -> Boots {
         let mut boots = Boots::new(deterministic);
         for (index, boot, answer, times) in seen {
-            (0..*times).for_each(|_| boots.record(*index, Some(*boot), *answer));
+            (0..*times).for_each(|_| boots.record(*index, matches!(boot, Restored), *answer));
         }
         boots
     }
     use Answer::{Fail, Pass, Skip};
-    use BootKind::{Cold, Restored};
 
     #[test]
     fn one_contradiction_is_enough_where_each_version_is_tried_once() {
@@ -207,7 +210,7 @@ mod tests {
         assert!(!boots.wants_cold(2, true), "a boot showed it");
         boots.cut_off([1, 2]);
         assert!(boots.wants_cold(1, false) && !boots.wants_cold(2, false));
-        boots.record(1, Some(Cold), Pass);
+        boots.record(1, false, Pass);
         assert!(boots.wants_cold(7, false), "states are not trusted");
     }
 

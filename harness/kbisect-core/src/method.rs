@@ -10,7 +10,7 @@ use crate::boots::{Boots, Lacking};
 use crate::mark::{remark, untestable};
 use crate::run::{Plan, RunEvent, target_symptom};
 use crate::search::{self, Direction, Mark, Outcome, RecordError, Role, Search, SearchError};
-use crate::trial::{BootKind, TrialRecord};
+use crate::trial::TrialRecord;
 
 /// A search under way.
 #[derive(Clone, Debug)]
@@ -115,13 +115,13 @@ impl Method {
             })
             .collect();
         for (index, record, mark) in &trials {
-            boots.record(*index, record.boot, Answer::of(record, *mark));
+            boots.record(*index, record.is_quick(), Answer::of(record, *mark));
         }
         let mut method = Self { kind, boots, direction: plan.direction, quick: plan.options.quick };
         let mut answered = BTreeSet::new();
         for (index, record, mark) in trials {
             // Whatever the difference is, a boot is what users see.
-            let counts = !(method.boots.disagree() && record.boot == Some(BootKind::Restored));
+            let counts = !(method.boots.disagree() && record.is_quick());
             // Halving takes one answer of a version; a later one confirmed it.
             let again = !doubt && mark.is_some() && !answered.insert(index);
             if counts && !again {
@@ -165,7 +165,7 @@ impl Method {
     #[must_use]
     pub fn take(&mut self, index: usize, record: &TrialRecord, mark: Option<Mark>) -> bool {
         let disagreed = self.boots.disagree();
-        self.boots.record(index, record.boot, Answer::of(record, mark));
+        self.boots.record(index, record.is_quick(), Answer::of(record, mark));
         if disagreed || self.boots.disagree() || self.doubt().is_none() {
             return false;
         }

@@ -6,7 +6,7 @@ use std::os::fd::FromRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Player {
     beats: AtomicBool,
     uptime_ms: AtomicU64,
     stubborn: Arc<AtomicBool>,
+    /// Orders to go on that are still refused.
+    refusals: AtomicI32,
     /// Where the memory is dumped to.
     memory: Option<fs::File>,
     dump: Mutex<Dump>,
@@ -70,6 +72,7 @@ impl Player {
             beats: AtomicBool::new(false),
             uptime_ms: AtomicU64::new(1000),
             stubborn: Arc::default(),
+            refusals: AtomicI32::new(0),
             // SAFETY: as in `adopt`.
             memory: machine.dump.map(|number| unsafe { fs::File::from_raw_fd(number) }),
             dump: Mutex::default(),
@@ -139,6 +142,12 @@ impl Player {
                     self.restore();
                 } else if command.contains("\"stop\"") {
                     self.qmp_line("{\"event\": \"STOP\"}");
+                } else if command.contains("\"cont\"")
+                    && self.refusals.fetch_sub(1, Ordering::SeqCst) > 0
+                {
+                    self.qmp_line(
+                        "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Migration is not finalized yet\"}}",
+                    );
                 } else if command.contains("\"cont\"") {
                     self.runs.store(true, Ordering::SeqCst);
                     self.qmp_line("{\"event\": \"RESUME\"}");
@@ -328,6 +337,7 @@ impl Player {
             }
             Action::Channel(lie) => self.lie(*lie),
             Action::Grandchild(path) => grandchild(path),
+            Action::RefusesCont(count) => self.refusals.store(*count, Ordering::SeqCst),
             Action::Stubborn => {
                 let _ = signal_hook::flag::register(
                     signal_hook::consts::SIGTERM,

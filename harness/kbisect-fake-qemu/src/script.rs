@@ -117,6 +117,8 @@ pub enum Action {
     Grandchild(PathBuf),
     /// Neither SIGTERM nor `quit` end QEMU.
     Stubborn,
+    /// QEMU refuses so many orders to let the machine go on.
+    RefusesCont(i32),
     /// The answer to a request.
     Reply(Reply),
     /// The service of this request ends with a status, once it is ready.
@@ -364,6 +366,7 @@ fn action_of(line: &str) -> Option<Action> {
         "channel" => Action::Channel(lie_of(rest)?),
         "grandchild" => Action::Grandchild(PathBuf::from(rest)),
         "stubborn" => Action::Stubborn,
+        "refuses-cont" => Action::RefusesCont(rest.parse().ok()?),
         "reply" => Action::Reply(reply_of(rest)?),
         "service-exit" => Action::ServiceExit(rest.parse().ok()?),
         "service-signal" => Action::ServiceSignal(rest.parse().ok()?),

@@ -9,7 +9,7 @@ use crate::kernel::Kernel;
 use crate::mark::{is_lack, mark_again};
 use crate::method::Method;
 use crate::search::{Direction, Mark, Outcome, Role};
-use crate::trial::{AcceptedRefusal, BootKind, SymptomKind, TrialRecord};
+use crate::trial::{AcceptedRefusal, SymptomKind, TrialRecord};
 
 /// Follows what is said of a good end that lacks the same feature as the bad one.
 const LACK_AT_BOTH_ENDS: &str =
@@ -242,10 +242,10 @@ fn supersede(trials: &mut Vec<(usize, TrialRecord)>) -> Vec<TrialRecord> {
     let again: Vec<u32> = trials
         .iter()
         .filter(|(index, restored)| {
-            restored.boot == Some(BootKind::Restored)
+            restored.is_quick()
                 && trials.iter().any(|(at, boot)| {
                     at == index
-                        && boot.boot == Some(BootKind::Cold)
+                        && !boot.is_quick()
                         && boot.number > restored.number
                         && boot.verdict == restored.verdict
                 })
@@ -261,7 +261,7 @@ pub(crate) fn boots(events: &[RunEvent], old: usize, new: usize) -> &'static str
     let answered = |index: usize, restored: bool| {
         events.iter().any(|event| match event {
             RunEvent::TrialEnded { index: at, record, mark: Some(Mark::Good | Mark::Bad) } => {
-                *at == index && (record.boot == Some(BootKind::Restored)) == restored
+                *at == index && record.is_quick() == restored
             }
             _ => false,
         })
@@ -269,9 +269,9 @@ pub(crate) fn boots(events: &[RunEvent], old: usize, new: usize) -> &'static str
     match [old, new].map(|at| answered(at, true)) {
         [false, false] => "",
         _ if answered(old, false) && answered(new, false) => {
-            "; what a saved state showed of them, a boot showed as well"
+            "; what a saved state or a quick boot showed of them, a boot showed as well"
         }
-        _ => "; what a saved state showed of them, no boot confirms",
+        _ => "; what a saved state or a quick boot showed of them, no boot confirms",
     }
 }
 

@@ -103,7 +103,7 @@ impl Scenario {
                 let key = format!("{key}.{}", words::shown(node));
                 self.known(&key, node)?;
                 rule(&key, words::interface(&interface.name))?;
-                texts(&key, &interface.addresses, |text| words::address(text))?;
+                texts(&key, &interface.addresses, words::address)?;
                 if let Some(master) = &interface.master {
                     rule(&key, words::interface(master))?;
                 }
@@ -209,7 +209,7 @@ fn check_node(key: &str, node: &Node) -> Checked {
         if device != "lo" {
             rule(key, words::interface(device))?;
         }
-        texts(key, addresses, |text| words::address(text))?;
+        texts(key, addresses, words::address)?;
     }
     Ok(())
 }

@@ -287,7 +287,7 @@ fn word(text: &str, part: Range<usize>, hits: &mut Vec<Hit>) {
     let with_port = rest.strip_prefix(':').is_some_and(|rest| {
         rest.len() >= 4
             && rest.bytes().take(4).all(|byte| byte.is_ascii_hexdigit())
-            && !rest.bytes().nth(4).is_some_and(|byte| byte.is_ascii_hexdigit())
+            && !rest.as_bytes().get(4).is_some_and(u8::is_ascii_hexdigit)
     });
     let (little, big) = if short {
         (with_port || ROUTE.is_match(line()), before.ends_with("match ") && rest.starts_with('/'))

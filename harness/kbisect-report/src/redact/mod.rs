@@ -156,7 +156,7 @@ impl Form {
             Ok(())
         })?;
         source.rewind()?;
-        Ok(if valid && whole || strange * 10 <= length && whole {
+        Ok(if whole && (valid || strange * 10 <= length) {
             Self::Text
         } else if whole {
             Self::Other("it is neither text nor a capture of this program")

@@ -338,6 +338,7 @@ impl Machine {
             state: start.work(),
             born: start.born(),
             pauses: spec.vmcore.is_some(),
+            resuming: None,
             paused: false,
             log: Log {
                 file: console_log,

@@ -31,6 +31,8 @@ const MAX_QMP_LOG: usize = 1 << 20;
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How often the task looks at its timers.
 const TICK: Duration = Duration::from_millis(100);
+/// How long QEMU may refuse to let a machine go on from its state.
+const RESUME_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What QEMU does with the machine's state.
 pub(super) enum StateWork {
@@ -58,6 +60,8 @@ pub(super) struct Watch {
     pub born: Duration,
     /// Whether QEMU pauses where it would end: after a restart that nobody asked for.
     pub pauses: bool,
+    /// Since when QEMU was told to let the machine go on, while it has not said that it does.
+    pub resuming: Option<Instant>,
     /// The virtual CPUs stand still, and we did not ask for it.
     pub paused: bool,
     pub log: Log,
@@ -297,7 +301,10 @@ impl Watch {
                 QmpEvent::Stopped => {
                     self.paused = self.dumping.is_none() && matches!(self.state, StateWork::None);
                 }
-                QmpEvent::Resumed => self.paused = false,
+                QmpEvent::Resumed => {
+                    self.paused = false;
+                    self.resuming = None;
+                }
                 QmpEvent::StateEnded(error) => self.on_state(error).await,
                 QmpEvent::DumpEnded(error) => {
                     if let Some(done) = self.dumping.take() {
@@ -316,11 +323,13 @@ impl Watch {
                 self.down(MachineEnd::QemuEnded(format!("the saved state cannot be read: {why}")));
             }
             (StateWork::Loading, None) => {
+                self.resuming = Some(Instant::now());
                 let _ = self.qmp_writer.write_all(qmp::CONT).await;
             }
             (StateWork::Saving(done), error) => {
                 // What was printed before belongs to the state; the machine stands still.
                 self.drain_console(Duration::from_millis(2)).await;
+                self.resuming = Some(Instant::now());
                 let _ = self.qmp_writer.write_all(qmp::CONT).await;
                 let printed = || {
                     std::fs::read(&self.console_log_path)
@@ -336,6 +345,19 @@ impl Watch {
     }
 
     fn on_tick(&mut self) {
+        if let Some(since) = self.resuming {
+            // On a busy host QEMU tells of a complete state a moment before it takes this order
+            // ("migration is not finalized yet"), and the machine would stand still for good.
+            let _ = self.qmp_writer.try_write(qmp::CONT);
+            lock(&self.shared.state).heard = Instant::now();
+            if since.elapsed() > RESUME_PATIENCE {
+                self.resuming = None;
+                self.down(MachineEnd::QemuEnded(
+                    "QEMU did not let the machine go on from its state".to_owned(),
+                ));
+                return;
+            }
+        }
         let Timing { quiet, quiet_in_trace, .. } = self.timing;
         let patience = if self.scanner.is_collecting() { quiet_in_trace } else { quiet };
         let quiet = self.pulse.lived(self.last_console, Whose::Candidate) > patience;

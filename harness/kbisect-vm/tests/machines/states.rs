@@ -164,3 +164,13 @@ fn each_awakening_brings_time_and_randomness_of_its_own() {
     assert_eq!(bench.again("kernel", &script, Coming::Any).boot, RESTORED);
     assert!(once.exists(), "a restored guest is woken, too");
 }
+
+/// On a busy host QEMU tells of a complete state before it takes the order to go on. The guest then stood
+/// still, which looked like a hang.
+#[test]
+fn a_machine_that_is_first_refused_to_go_on_is_told_again() {
+    let mut bench = Bench::saving(|_| String::new());
+    let script = "at start\n refuses-cont 3\n boot 6.12.0-fake\n";
+    let first = bench.again("kernel", script, Coming::Any);
+    assert_eq!((first.verdict, first.boot), (Verdict::Good, COLD));
+}

@@ -133,7 +133,9 @@ mod tests {
         let text = include_str!("../../../../scenarios/connlimit/scenario.toml");
         let parsed = Scenario::parse("connlimit", "x", text).unwrap();
         let mut scenario = parsed.scenario().clone();
-        scenario.assets.insert("sub/rules.v4".to_owned(), b"*filter\n".to_vec());
+        for name in ["rules.v4", "nginx.conf", "sub/rules.v4"] {
+            scenario.assets.insert(name.to_owned(), b"*filter\n".to_vec());
+        }
         keep_scenario(folder.path(), &scenario).unwrap();
         assert_eq!(kept_scenario(folder.path()).unwrap(), scenario);
     }
