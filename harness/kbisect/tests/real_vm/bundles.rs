@@ -20,7 +20,8 @@ fn a_redacted_bundle_repeats_its_trial_elsewhere() {
         ))
         .document(0);
     let replaced = written["replaced"].as_array().unwrap();
-    assert!(replaced.iter().any(|entry| entry["old"] == "192.0.2.10"), "{written}");
+    let client = replaced.iter().find(|entry| entry["old"] == "192.0.2.10");
+    let client = client.unwrap_or_else(|| panic!("{written}"))["new"].as_str().unwrap();
     let elsewhere = host.path("elsewhere");
     let archive = zstd::Decoder::new(File::open(&bundle).unwrap()).unwrap();
     tar::Archive::new(archive).unpack(&elsewhere).unwrap();
@@ -40,7 +41,7 @@ fn a_redacted_bundle_repeats_its_trial_elsewhere() {
     let _ = Ended::of("reproduce.sh", &output);
     assert_eq!(output.status.code(), Some(0), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("REPRODUCED: bad, lost-ingress"), "{said}");
-    assert!(said.contains("21.0.1.10") && !said.contains("192.0.2."), "{said}");
+    assert!(said.contains(client) && !said.contains("192.0.2."), "{said}");
     assert_eq!(bad["symptom"]["title"], "replies of server:80 lost inside client");
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "nothing was written to the home");
     host.assert_no_machine_left();
