@@ -27,6 +27,7 @@ pub fn event_of(request: &Request) -> (When, String) {
         }
         Request::Http { node, probe, .. } => (When::Http, format!("{node}: {}", probe.path)),
         Request::Wake { .. } => (When::Wake, String::new()),
+        Request::Settle { .. } => (When::Settle, String::new()),
         Request::Lacks { features, .. } => {
             let names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
             (When::Lacks, names.join(" "))
@@ -48,6 +49,7 @@ pub fn event_of(request: &Request) -> (When, String) {
 pub fn id_of(request: &Request) -> u32 {
     match request {
         Request::Wake { id, .. }
+        | Request::Settle { id, .. }
         | Request::Prepare { id, .. }
         | Request::Files { id, .. }
         | Request::Exec { id, .. }

@@ -34,6 +34,8 @@ pub enum When {
     Restored,
     /// `Wake`.
     Wake,
+    /// `Settle`.
+    Settle,
     /// `Prepare`.
     Prepare,
     /// `Files`.
@@ -328,6 +330,7 @@ fn when_of(word: &str) -> Option<When> {
         "http" => When::Http,
         "ping" => When::Ping,
         "lacks" => When::Lacks,
+        "settle" => When::Settle,
         "reset" => When::Reset,
         "power-off" => When::PowerOff,
         _ => return None,

@@ -1,6 +1,6 @@
 //! The agent: reads requests from the guest channel, a thread for each that takes time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use kbisect_proto::frame::{Decoder, encode};
 use kbisect_proto::{Event, NodeSetup, PORT_NAME, PROTOCOL, Request, RequestId};
 
-use crate::boot::{Booted, load_by_name, power_off};
-use crate::node::{Node, Unmade, merge_files};
+use crate::boot::{Booted, Modules, power_off};
+use crate::node::{self, Node, Unmade, merge_files};
 use crate::service::Service;
 use crate::shell::Terminals;
 use crate::{dns, exec, http, offers, wake, watchdog};
@@ -42,8 +42,7 @@ impl Outbox {
 struct State {
     nodes: BTreeMap<String, Arc<Node>>,
     files: BTreeMap<String, Vec<u8>>,
-    /// Modules that were loaded by name.
-    loaded: BTreeSet<PathBuf>,
+    modules: Modules,
     /// Whether the machine is one of its own; until then nothing but answers is sent.
     awake: bool,
 }
@@ -110,9 +109,15 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
                 std::thread::spawn(watchdog::feed);
             }
         }
+        Request::Settle { id, modules } => {
+            state.modules.load(&modules);
+            watchdog::load();
+            node::run_once();
+            answer(outbox, id, Ok(()));
+        }
         Request::Prepare { id, modules, nodes, files } => {
             merge_files(&mut state.files, files);
-            load_by_name(&modules, &mut state.loaded);
+            state.modules.load(&modules);
             outbox.send(&prepare(state, id, &nodes));
         }
         Request::Files { id, files } => {

@@ -440,6 +440,14 @@ fn hosts(name: &str) -> String {
     format!("127.0.0.1 localhost {name}\n::1 localhost ip6-localhost\n")
 }
 
+/// Runs what makes nodes once, without effect: the second start costs a fifth of the first, under
+/// emulation.
+pub fn run_once() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ip link show dev lo"]).env("PATH", crate::exec::PATH);
+    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+}
+
 /// Merges parts of files by path.
 pub fn merge_files(into: &mut BTreeMap<String, Vec<u8>>, parts: Vec<FileContent>) {
     for part in parts {

@@ -1,14 +1,13 @@
 //! The machine's watchdog: QEMU has a device, and some kernels a driver for it. Fed from user space,
 //! it tells the harness when user space no longer runs.
 
-use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::boot::load_by_name;
+use crate::boot::Modules;
 
 nix::ioctl_readwrite!(set_timeout, b'W', 6, nix::libc::c_int);
 
@@ -17,13 +16,17 @@ const DEVICE: &str = "/dev/watchdog";
 /// lock-up, 21 s for an RCU stall, and a few for the report.
 const TIMEOUT_S: nix::libc::c_int = 32;
 
+/// Loads the driver, if there is one.
+pub fn load() {
+    Modules::default().load(&["i6300esb".to_owned()]);
+}
+
 /// Feeds the watchdog for as long as user space runs. Returns when there is none.
 pub fn feed() {
-    // The trial's own modules come first.
-    std::thread::sleep(Duration::from_millis(200));
-    load_by_name(&["i6300esb".to_owned()], &mut BTreeSet::new());
     if !Path::new(DEVICE).exists() {
-        return;
+        // The trial's own modules come first.
+        std::thread::sleep(Duration::from_millis(200));
+        load();
     }
     let Ok(mut device) = OpenOptions::new().write(true).open(DEVICE) else { return };
     let mut seconds = TIMEOUT_S;

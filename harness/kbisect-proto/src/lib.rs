@@ -11,7 +11,7 @@ mod message;
 pub use message::*;
 
 /// Version of the protocol. Raised with every change of a message.
-pub const PROTOCOL: u32 = 8;
+pub const PROTOCOL: u32 = 9;
 
 /// Name of the virtio-serial port that carries the frames.
 pub const PORT_NAME: &str = "kbisect.channel.0";

@@ -24,8 +24,15 @@ pub enum Request {
         /// Hardware addresses for the interfaces, which booted with [`crate::boot_address`]es.
         macs: Vec<[u8; 6]>,
     },
-    /// Mounts the root image and makes the nodes; answered by [`Event::Done`] or by
-    /// [`Event::NotPrepared`].
+    /// Has everything in memory that trials use, before the machine's state is saved: loads modules,
+    /// and runs the programs that make nodes once. Answered by [`Event::Done`].
+    Settle {
+        /// Number of this request.
+        id: RequestId,
+        /// Modules to load; one that does not exist is passed over.
+        modules: Vec<String>,
+    },
+    /// Makes the nodes; answered by [`Event::Done`] or by [`Event::NotPrepared`].
     Prepare {
         /// Number of this request.
         id: RequestId,

@@ -21,7 +21,9 @@ const LATE: Duration = Duration::from_millis(250);
 /// How long the peer may be silent before it counts. Four of its heartbeats.
 const PEER_SILENT: Duration = Duration::from_secs(2);
 /// How long deadlines stand still at most: somebody who never goes on is waited for no longer.
-const STANDSTILL: Duration = Duration::from_secs(90);
+pub const STANDSTILL: Duration = Duration::from_secs(90);
+/// How often a deadline that stands still is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Looks after who is alive. Clones share it.
 #[derive(Clone)]
@@ -77,6 +79,15 @@ impl Pulse {
         let mut state = self.lock();
         state.watched.retain(|watched| watched.side != side);
         state.watched.push(Watched::new(side, pid));
+    }
+
+    /// How long the QEMU of a side has been stopped (SIGSTOP, a debugger), without a break until now.
+    #[must_use]
+    pub fn stopped(&self, side: Side) -> Duration {
+        let state = self.lock();
+        let watched = state.watched.iter().find(|watched| watched.side == side);
+        let since = watched.and_then(|watched| watched.stopped);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The QEMU with this number is gone.
@@ -174,10 +185,11 @@ impl Pulse {
         loop {
             let left = limit.saturating_sub(self.lived(began, whose));
             let given_up = began.elapsed() > limit + STANDSTILL;
+            let look_again = left.clamp(Duration::from_millis(1), LOOK_AGAIN);
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                () = tokio::time::sleep(left.max(Duration::from_millis(1))) => {}
+                () = tokio::time::sleep(look_again) => {}
             }
             if left.is_zero() || given_up {
                 return Err(Passed);

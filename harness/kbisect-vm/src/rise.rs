@@ -104,11 +104,10 @@ impl Rise {
                         result => break result.map(drop),
                     }
                 };
-                if risen.result.is_ok() && draft.is_some() && !self.preload.is_empty() {
+                if risen.result.is_ok() && draft.is_some() {
                     let (id, modules) = (machine.next_id(), self.preload);
-                    let load =
-                        Request::Prepare { id, modules, nodes: Vec::new(), files: Vec::new() };
-                    risen.result = machine.call(id, &load, self.patience).await.map(drop);
+                    let settle = Request::Settle { id, modules };
+                    risen.result = machine.call(id, &settle, self.patience).await.map(drop);
                 }
                 if let (Ok(()), Some(draft)) = (risen.result, draft) {
                     match save(machine, draft, self.patience).await {

@@ -69,6 +69,7 @@ fn millis(time: std::time::Duration) -> f64 {
 pub fn describe(request: &Request) -> String {
     match request {
         Request::Wake { .. } => "wake".to_owned(),
+        Request::Settle { .. } => "settles before its state is saved".to_owned(),
         Request::Prepare { nodes, .. } => format!("nodes ({})", nodes.len()),
         Request::Reset { .. } => "reset".to_owned(),
         Request::Files { .. } => "files".to_owned(),

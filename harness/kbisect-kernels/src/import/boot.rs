@@ -13,18 +13,17 @@ const DIR: &str = "kbisect/modules";
 
 /// Needed by every trial: disk, network, guest channel, root file system; with the configuration
 /// option that builds it in.
-const REQUIRED: [(&str, &str); 5] = [
+const REQUIRED: [(&str, &str); 6] = [
+    ("virtio_pci", "VIRTIO_PCI"),
     ("virtio_blk", "VIRTIO_BLK"),
     ("virtio_net", "VIRTIO_NET"),
     ("virtio_console", "VIRTIO_CONSOLE"),
     ("squashfs", "SQUASHFS"),
     ("overlay", "OVERLAY_FS"),
 ];
-/// Either way to the virtio devices does.
-const TRANSPORTS: [(&str, &str); 2] =
-    [("virtio_pci", "VIRTIO_PCI"), ("virtio_mmio", "VIRTIO_MMIO")];
-/// Good to have. Which of the pvpanic drivers exists differs from release to release.
-const OPTIONAL: [&str; 4] = ["virtio_rng", "pvpanic", "pvpanic_pci", "pvpanic_mmio"];
+/// Good to have. The driver of QEMU's ISA device for panics is `pvpanic` up to 5.12, `pvpanic_mmio` from then
+/// on.
+const OPTIONAL: [&str; 3] = ["virtio_rng", "pvpanic", "pvpanic_mmio"];
 
 /// The boot archive's content.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,25 +37,20 @@ pub struct BootModules {
 /// Names the required features that a kernel lacks.
 pub fn missing(provides: impl Fn(&str) -> Provided) -> Vec<String> {
     let lacks = |module: &str| provides(module) == Provided::Missing;
-    let mut missing: Vec<String> = Vec::new();
-    if TRANSPORTS.iter().all(|(module, _)| lacks(module)) {
-        missing.push(TRANSPORTS[0].0.to_owned());
-    }
-    missing.extend(REQUIRED.iter().filter(|(m, _)| lacks(m)).map(|(m, _)| (*m).to_owned()));
-    missing
+    REQUIRED.iter().filter(|(m, _)| lacks(m)).map(|(m, _)| (*m).to_owned()).collect()
 }
 
 /// The configuration option that builds a required feature in.
 pub fn option_of(module: &str) -> Option<&'static str> {
-    REQUIRED.iter().chain(&TRANSPORTS).find(|(name, _)| *name == module).map(|(_, option)| *option)
+    REQUIRED.iter().find(|(name, _)| *name == module).map(|(_, option)| *option)
 }
 
 /// Writes the boot archive of a module tree (`/lib/modules/RELEASE`), modules uncompressed.
 pub fn write(tree: &Path, lookup: &Lookup, archive: &Path) -> Result<BootModules, ImportError> {
-    let transports = TRANSPORTS.iter().map(|(module, _)| *module);
-    let required = REQUIRED.iter().map(|(module, _)| *module);
+    // The way to the devices first, so that they are there when their drivers come.
+    let (transport, required) = (REQUIRED[0].0, REQUIRED[1..].iter().map(|(module, _)| *module));
     let mut files = Vec::new();
-    for name in transports.chain(OPTIONAL).chain(required) {
+    for name in std::iter::once(transport).chain(OPTIONAL).chain(required) {
         // One that is missing, or whose dependencies are, is left out and told below.
         for file in lookup.closure(&[name]).unwrap_or_default() {
             if !files.contains(&file) {
@@ -93,12 +87,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn either_transport_is_enough() {
+    fn what_is_missing_is_named() {
         let with = |have: &'static [&'static str]| {
             missing(move |m| if have.contains(&m) { Provided::Module } else { Provided::Missing })
         };
         let rest = ["virtio_blk", "virtio_net", "virtio_console", "squashfs"];
-        assert_eq!(with(&["virtio_mmio", "overlay"]), rest);
         assert_eq!(with(&["virtio_pci", "overlay"]), rest);
         assert_eq!(with(&["overlay"])[0], "virtio_pci");
     }

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::log::Log;
 use super::{Hello, Order, SaveError, Shared, lock};
 use crate::process::kill_group;
-use crate::pulse::{Pulse, Side};
+use crate::pulse::{Pulse, STANDSTILL, Side};
 use crate::qmp::{self, QmpEvent, QmpReader};
 use crate::timing::Timing;
 
@@ -368,6 +368,16 @@ impl Watch {
             return;
         }
         if state.end.is_some() || self.quitting {
+            return;
+        }
+        let stopped = self.pulse.stopped(self.side);
+        if stopped > STANDSTILL {
+            drop(state);
+            self.down(MachineEnd::QemuEnded(format!(
+                "QEMU (process {}) was stopped for {} s by somebody else, and did not go on",
+                self.pid,
+                stopped.as_secs()
+            )));
             return;
         }
         // QEMU is not going to end by itself, and what the console still holds comes first.

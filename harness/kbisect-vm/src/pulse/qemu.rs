@@ -57,6 +57,8 @@ pub(super) struct Watched {
     threads: Vec<Thread>,
     looks: u32,
     looked: Instant,
+    /// Since when it has been stopped, without a break.
+    pub stopped: Option<Instant>,
 }
 
 struct Thread {
@@ -69,7 +71,8 @@ struct Thread {
 impl Watched {
     pub fn new(side: Side, pid: u32) -> Self {
         let stat = File::open(format!("/proc/{pid}/stat")).ok();
-        Self { side, pid, stat, threads: Vec::new(), looks: 0, looked: Instant::now() }
+        let looked = Instant::now();
+        Self { side, pid, stat, threads: Vec::new(), looks: 0, looked, stopped: None }
     }
 
     pub fn look(&mut self, now: Instant) -> Looked {
@@ -80,8 +83,10 @@ impl Watched {
         self.looks += 1;
         if self.stat.as_ref().and_then(read_state).is_some_and(|state| "Tt".contains(state)) {
             // What it waited for meanwhile is not told apart.
+            self.stopped.get_or_insert(before);
             return Looked::Stopped { since: before };
         }
+        self.stopped = None;
         let mut longest = Duration::ZERO;
         for thread in &mut self.threads {
             let Some((ran, waited)) = read_schedstat(&thread.file) else { continue };
@@ -170,12 +175,17 @@ mod tests {
             stopped = matches!(watched.look(Instant::now()), Looked::Stopped { .. });
         }
         assert!(stopped);
+        let since = watched.stopped;
+        assert!(since.is_some());
+        watched.look(Instant::now());
+        assert_eq!(watched.stopped, since, "one stop");
         kill_process(pid, Signal::CONT).unwrap();
         let mut alive = false;
         while !alive && Instant::now() < deadline {
             alive = matches!(watched.look(Instant::now()), Looked::Alive);
         }
         assert!(alive);
+        assert_eq!(watched.stopped, None);
     }
 
     #[test]
