@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -37,6 +39,13 @@ pub fn kill_group(leader: u32) {
     }
 }
 
+/// The flag that ends helpers once it is set: this process is to end, and nobody needs them any more.
+#[must_use]
+pub fn stop_flag() -> Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    Arc::clone(FLAG.get_or_init(Arc::default))
+}
+
 /// What a helper left.
 #[derive(Debug)]
 pub struct Ended {
@@ -54,8 +63,18 @@ pub struct Ended {
 ///
 /// # Errors
 /// Those of starting it and of reading; [`io::ErrorKind::TimedOut`] when it is not done within
-/// `deadline`. It and what it started are gone then.
-pub fn run_within(mut command: Command, deadline: Duration, most: u64) -> io::Result<Ended> {
+/// `deadline`, [`io::ErrorKind::Interrupted`] when [`stop_flag`] is set. It and what it started are gone
+/// then.
+pub fn run_within(command: Command, deadline: Duration, most: u64) -> io::Result<Ended> {
+    run_unless(command, deadline, most, &stop_flag())
+}
+
+fn run_unless(
+    mut command: Command,
+    deadline: Duration,
+    most: u64,
+    stop: &AtomicBool,
+) -> io::Result<Ended> {
     const MOST_STDERR: u64 = 1 << 20;
     let until = Instant::now() + deadline;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -69,6 +88,9 @@ pub fn run_within(mut command: Command, deadline: Duration, most: u64) -> io::Re
         let ended = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break Ok(status),
+                Ok(None) if stop.load(Ordering::SeqCst) => {
+                    break Err(io::ErrorKind::Interrupted.into());
+                }
                 Ok(None) if Instant::now() < until => std::thread::sleep(LOOK),
                 Ok(None) => {
                     let seconds = deadline.as_secs();
@@ -143,6 +165,18 @@ mod tests {
             stat.is_empty() || stat.contains(") Z ")
         });
         assert!(gone, "process {pid} still runs");
+    }
+
+    #[test]
+    fn a_program_is_ended_when_nobody_needs_it_any_more() {
+        let stop = AtomicBool::new(false);
+        let error = std::thread::scope(|scope| {
+            let run = scope.spawn(|| run_unless(shell("sleep 1000"), LONG, 100, &stop));
+            std::thread::sleep(Duration::from_millis(100));
+            stop.store(true, Ordering::SeqCst);
+            run.join().unwrap().unwrap_err()
+        });
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 
     #[test]

@@ -207,6 +207,7 @@ fn listen(ui: &Ui) -> anyhow::Result<Interrupt> {
     signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&flag))?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, kbisect_process::stop_flag())?;
     }
     Ok(Interrupt(flag))
 }

@@ -173,8 +173,9 @@ fn make(
         }
     };
     let kernel = kernels::to_try_unless(&context.base, candidate, trials.cancel());
+    // What is not done since it was interrupted did not fail.
+    context.base.go_on()?;
     if trials.cancel().is_set() {
-        context.base.go_on()?;
         return Ok(None);
     }
     let kernel = kernel?;
