@@ -21,7 +21,7 @@ use crate::preparation::{Preparation, PrepareError, done};
 use crate::pulse::{Pulse, Side};
 use crate::qemu::Qemu;
 use crate::rise::Rise;
-use crate::states::States;
+use crate::states::{Slot, States};
 use crate::times::Times;
 use crate::timing::{Speed, Timing};
 use crate::wire::Wires;
@@ -166,6 +166,8 @@ pub struct Lab {
     wires: Wires,
     pulse: Pulse,
     peer: Option<Machine>,
+    /// The state that the peer came from, or was saved to.
+    peer_slot: Option<Slot>,
     peers_started: u32,
     times: Times,
     /// Kernels that did not come up by their PVH entry, and why.
@@ -193,6 +195,7 @@ impl Lab {
             wires,
             pulse,
             peer: None,
+            peer_slot: None,
             peers_started: 0,
             times: Times::default(),
             no_pvh: Mutex::default(),
@@ -302,8 +305,7 @@ impl Lab {
         let Some(plan) = self.plan.peer.clone() else { return Ok(()) };
         if let Some(peer) = self.peer.take()
             && !peer.is_down()
-            // Its time-outs would mean nothing, for as long as it lives.
-            && peer.look(|state| state.clock_ahead.is_none())
+            && self.keeps_time(&peer)
             && self.reset(&peer).await.is_ok()
         {
             self.peer = Some(peer);
@@ -320,6 +322,16 @@ impl Lab {
         Ok(())
     }
 
+    /// Whether the peer's clock is right. With a wrong one its time-outs mean nothing for as long as it
+    /// lives, and nor do those of its saved twins.
+    fn keeps_time(&mut self, peer: &Machine) -> bool {
+        let right = peer.look(|state| state.clock_ahead.is_none());
+        if let (false, Some(slot)) = (right, self.peer_slot.take()) {
+            slot.forget();
+        }
+        right
+    }
+
     async fn start_peer(&mut self, plan: &MachinePlan) -> Result<Machine, LabError> {
         self.peers_started += 1;
         let directory = self.settings.directory.join(format!("peer-{}", self.peers_started));
@@ -331,6 +343,7 @@ impl Lab {
         let (peer, boot, result) = loop {
             let (peer, rise) = self.start_machine(&role, reference, &directory, coming)?;
             let risen = rise.up(&peer, &Cell::new(Instant::now() + deadline)).await;
+            self.peer_slot = risen.slot;
             if let Some(why) = risen.ours {
                 peer.stop().await;
                 return Err(failed("peer", why));
@@ -474,7 +487,7 @@ impl Lab {
         self.times.add("harness", format!("saved state of {}", spec.name), began);
         match found {
             Some((saved, key)) if coming == Coming::Any => {
-                Rise::restore(macs, saved, (states.clone(), key), patience)
+                Rise::restore(macs, saved, states.slot(&key), patience)
             }
             // Once is enough.
             Some(_) => Rise::boot(macs, None, patience),

@@ -10,7 +10,7 @@ use kbisect_proto::Request;
 use tokio::task::JoinHandle;
 
 use crate::machine::{CallError, Machine, SaveError, Start};
-use crate::states::{About, Draft, Guest, Saved, StateKey, States};
+use crate::states::{About, Draft, Guest, Saved, Slot};
 
 /// A machine on its way up. Owns what it needs, so that it can be waited for beside other work.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Rise {
 #[derive(Debug)]
 enum Way {
     Boot(Option<Draft>),
-    Restore { saved: Saved, states: States, key: StateKey },
+    Restore { saved: Saved, slot: Slot },
 }
 
 /// A machine that is up, or not.
@@ -39,6 +39,8 @@ pub struct Risen {
     pub note: Option<String>,
     /// Why the guest cannot be asked anything, if that is our own doing.
     pub ours: Option<String>,
+    /// The state that the machine came from, or was saved to.
+    pub slot: Option<Slot>,
     /// The state that is being put away.
     pub keeping: Option<JoinHandle<io::Result<()>>>,
 }
@@ -52,13 +54,8 @@ impl Rise {
 
     /// A machine that goes on from a saved state.
     #[must_use]
-    pub fn restore(
-        macs: Vec<[u8; 6]>,
-        saved: Saved,
-        (states, key): (States, StateKey),
-        patience: Duration,
-    ) -> Self {
-        let way = Way::Restore { saved, states, key };
+    pub fn restore(macs: Vec<[u8; 6]>, saved: Saved, slot: Slot, patience: Duration) -> Self {
+        let way = Way::Restore { saved, slot };
         Self { macs, way, preload: Vec::new(), patience }
     }
 
@@ -94,6 +91,7 @@ impl Rise {
                     result: Ok(()),
                     note: None,
                     ours: None,
+                    slot: draft.as_ref().map(|draft| draft.slot.clone()),
                     keeping: None,
                 };
                 risen.result = loop {
@@ -124,32 +122,36 @@ impl Rise {
                 }
                 risen
             }
-            Way::Restore { saved, states, key } => {
+            Way::Restore { saved, slot } => {
                 let about: &About = &saved.about;
                 let result = machine.wake(&self.macs, Some(about), self.patience).await;
                 let mut note = None;
                 if result.is_err() {
-                    states.forget(&key);
+                    slot.forget();
                     note = Some(
                         "the saved state of this kernel could not be gone on from: it was thrown away, and \
                          the kernel booted"
                             .to_owned(),
                     );
                 }
-                Risen { boot: BootKind::Restored, result, note, ours: None, keeping: None }
+                let (boot, slot) = (BootKind::Restored, Some(slot));
+                Risen { boot, result, note, ours: None, slot, keeping: None }
             }
         }
     }
 }
 
 /// Saves a machine whose guest is quiet. One whose kernel complained while it booted is not: each
-/// trial is to see that for itself.
+/// trial is to see that for itself. Nor is one whose clock is wrong: its twins would all have that clock.
 async fn save(
     machine: &Machine,
     draft: Draft,
     patience: Duration,
 ) -> Result<Option<JoinHandle<io::Result<()>>>, SaveError> {
     let Some(hello) = machine.look(|state| state.hello.clone()) else { return Ok(None) };
+    if machine.look(|state| state.clock_ahead.is_some()) {
+        return Ok(None);
+    }
     let console = match machine.save(patience).await {
         Ok(console) => console,
         Err(SaveError::Complained) => return Ok(None),

@@ -34,6 +34,13 @@ pub struct States {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateKey(String);
 
+/// The place of one state in the cache.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    states: States,
+    key: StateKey,
+}
+
 /// What is known of a state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
@@ -66,8 +73,8 @@ pub struct Saved {
 /// A place for a state that is about to be saved. Dropping it leaves nothing behind.
 #[derive(Debug)]
 pub struct Draft {
-    states: States,
-    key: StateKey,
+    /// Where it will be.
+    pub slot: Slot,
     kernel: PathBuf,
     folder: tempfile::TempDir,
     /// The state's file, open for writing.
@@ -170,8 +177,14 @@ impl States {
             .create_new(true)
             .mode(0o600)
             .open(folder.path().join("state"))?;
-        let (states, key, kernel) = (self.clone(), key.clone(), kernel.to_owned());
-        Ok(Some(Draft { states, key, kernel, folder, file }))
+        let (slot, kernel) = (self.slot(key), kernel.to_owned());
+        Ok(Some(Draft { slot, kernel, folder, file }))
+    }
+
+    /// Where the state of this key is, or would be.
+    #[must_use]
+    pub fn slot(&self, key: &StateKey) -> Slot {
+        Slot { states: self.clone(), key: key.clone() }
     }
 
     /// Removes a state, if it is there.
@@ -236,13 +249,20 @@ fn entry(found: fs::DirEntry) -> Option<Entry> {
     Some(Entry { folder, bytes, used, alive })
 }
 
+impl Slot {
+    /// Removes the state, if it is there.
+    pub fn forget(&self) {
+        self.states.forget(&self.key);
+    }
+}
+
 impl Draft {
     /// Keeps the state, which was written and belongs to this guest.
     ///
     /// # Errors
     /// Those of the files; nothing is kept then.
     pub fn keep(self, guest: Guest) -> io::Result<()> {
-        let Self { states, key, kernel, folder, file } = self;
+        let Self { slot: Slot { states, key }, kernel, folder, file } = self;
         drop(file);
         let mut state = File::open(folder.path().join("state"))?;
         let (bytes, crc32) = sum(&mut state)?;

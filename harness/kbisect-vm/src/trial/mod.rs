@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 use crate::lab::{BootFiles, Coming, Lab, Wiring};
 use crate::machine::{Machine, MachineState};
 use crate::preparation::PrepareError;
+use crate::states::Slot;
 
 /// What a running trial tells whoever watches.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +106,8 @@ pub struct Trial<'a> {
     up_at: Option<Instant>,
     /// How making the candidate's nodes ended, once it did.
     nodes_made: Option<Result<(), PrepareError>>,
+    /// The state that the candidate came from, or was saved to.
+    slot: Option<Slot>,
     /// The candidate's state, while it is put away.
     keeping: Option<JoinHandle<io::Result<()>>>,
     seen: Observation,
@@ -160,6 +163,7 @@ impl<'a> Trial<'a> {
             booted: None,
             up_at: None,
             nodes_made: None,
+            slot: None,
             keeping: None,
             seen: Observation::default(),
             accepted: Vec::new(),
@@ -280,6 +284,10 @@ impl<'a> Trial<'a> {
             && let Ok(Err(error)) = keeping.await
         {
             self.notes.push(format!("the booted kernel was not saved for later trials: {error}"));
+        }
+        // Later trials would go on with the same clock.
+        if let (Some(_), Some(slot)) = (&self.seen.clock, self.slot.take()) {
+            slot.forget();
         }
         self.notes.extend(busy_host());
         self.notes.extend(recording.trouble);

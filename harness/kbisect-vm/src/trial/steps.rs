@@ -77,7 +77,7 @@ impl Trial<'_> {
         self.candidate = Some(candidate);
         self.boot = Some(risen.boot);
         self.booted = Some(self.lab.booted(kernel, coming));
-        self.keeping = risen.keeping;
+        (self.slot, self.keeping) = (risen.slot, risen.keeping);
         if let Some(why) = risen.ours {
             return Err(self.infra(why));
         }

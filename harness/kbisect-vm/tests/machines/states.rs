@@ -174,3 +174,36 @@ fn a_machine_that_is_first_refused_to_go_on_is_told_again() {
     let first = bench.again("kernel", script, Coming::Any);
     assert_eq!((first.verdict, first.boot), (Verdict::Good, COLD));
 }
+
+/// Twins of a machine whose clock runs away have that clock, too, so each trial of theirs was ours to repeat.
+#[test]
+fn a_machine_whose_clock_is_wrong_has_no_twins() {
+    let mut bench = Bench::saving(|_| String::new());
+    let wrong_at_boot = "at start\n clock 126000\n boot 6.12.57-fake\n";
+    for _ in 0..2 {
+        let result = bench.again("wrong at boot", wrong_at_boot, Coming::Any);
+        assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
+    }
+    let once = bench.file("once");
+    let wrong_later = format!("at exec nft\n first-time {}\n clock 126000\n", once.display());
+    for boot in [COLD, COLD, RESTORED] {
+        assert_eq!(bench.again("wrong later", &wrong_later, Coming::Any).boot, boot);
+    }
+    let restored = "at exec nft\n only-restored\n clock 126000\n";
+    for boot in [COLD, RESTORED, COLD] {
+        assert_eq!(bench.again("wrong when restored", restored, Coming::Any).boot, boot);
+    }
+}
+
+#[test]
+fn a_peer_whose_clock_is_wrong_has_no_twins() {
+    let mut bench = Bench::saving(|folder| {
+        let once = folder.join("once");
+        format!("at serve nginx\n first-time {}\n clock 126000\n", once.display())
+    });
+    for _ in 0..2 {
+        assert_eq!(bench.again("kernel", "", Coming::Any).verdict, Verdict::Good);
+    }
+    let arguments = std::fs::read_to_string(bench.file("lab/peer-2/qemu.cmdline")).unwrap();
+    assert!(!arguments.contains("-incoming"), "{arguments}");
+}
