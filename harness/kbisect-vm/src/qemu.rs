@@ -114,6 +114,9 @@ impl Qemu {
     }
 }
 
+/// What the host cannot read is no I/O error of the guest's: the machine stops, and QMP says why.
+const ON_ERROR: &str = "rerror=stop,werror=stop";
+
 /// Looks a program up in `PATH`.
 #[must_use]
 pub fn in_path(program: &str) -> Option<PathBuf> {
@@ -279,7 +282,9 @@ impl CommandLine<'_> {
             let file = image.display().to_string().replace(',', ",,");
             add(
                 "-drive",
-                format!("if=none,id={id},file={file},format=raw,readonly=on,file.locking=off"),
+                format!(
+                    "if=none,id={id},file={file},format=raw,readonly=on,file.locking=off,{ON_ERROR}"
+                ),
             );
             add("-device", format!("virtio-blk-pci,drive={id}"));
         }

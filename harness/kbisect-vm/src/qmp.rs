@@ -23,6 +23,15 @@ pub enum QmpEvent {
     Stopped,
     /// They go on.
     Resumed,
+    /// A file of the host's under a drive could not be read or written.
+    DiskFailed {
+        /// Drive, as on the command line.
+        drive: String,
+        /// `read` or `write`.
+        operation: String,
+        /// What the host said.
+        why: String,
+    },
     /// A dump of the guest's memory ended; why it failed, if it did.
     DumpEnded(Option<String>),
     /// The machine's state was written, or read; why it failed, if it did.
@@ -118,6 +127,16 @@ fn parse(line: &[u8]) -> Option<QmpEvent> {
         "WATCHDOG" => Some(QmpEvent::Watchdog),
         "STOP" => Some(QmpEvent::Stopped),
         "RESUME" => Some(QmpEvent::Resumed),
+        "BLOCK_IO_ERROR" => {
+            let data = value.get("data")?;
+            let word =
+                |name: &str| data.get(name).and_then(Value::as_str).filter(|w| !w.is_empty());
+            Some(QmpEvent::DiskFailed {
+                drive: word("device").or(word("node-name")).unwrap_or("unknown").to_owned(),
+                operation: word("operation").unwrap_or("use").to_owned(),
+                why: text_of(data.get("reason")),
+            })
+        }
         "DUMP_COMPLETED" => {
             let data = value.get("data")?;
             let status = data.get("result").and_then(|result| result.get("status"));
@@ -197,6 +216,17 @@ mod tests {
             let line = command.strip_suffix(b"\n").expect("a line");
             assert!(serde_json::from_slice::<Value>(line).is_ok(), "{command:?}");
         }
+    }
+
+    #[test]
+    fn failures_of_the_hosts_disk_name_the_drive() {
+        let line = r##"{"event": "BLOCK_IO_ERROR", "data": {"device": "root", "node-name": "#block1",
+            "operation": "read", "action": "stop", "nospace": false, "reason": "Input/output error"}}"##
+            .replace('\n', "");
+        let events = QmpReader::default().push(format!("{line}\r\n").as_bytes());
+        let (drive, operation) = ("root".to_owned(), "read".to_owned());
+        let why = "Input/output error".to_owned();
+        assert_eq!(events, [QmpEvent::DiskFailed { drive, operation, why }]);
     }
 
     #[test]

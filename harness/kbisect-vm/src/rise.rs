@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kbisect_core::trial::BootKind;
@@ -10,7 +11,7 @@ use kbisect_proto::Request;
 use tokio::task::JoinHandle;
 
 use crate::machine::{CallError, Machine, SaveError, Start};
-use crate::states::{About, Draft, Guest, Saved, Slot};
+use crate::states::{Draft, Guest, Saved, Slot, Unsound};
 
 /// A machine on its way up. Owns what it needs, so that it can be waited for beside other work.
 #[derive(Debug)]
@@ -119,14 +120,26 @@ impl Rise {
                 }
                 if risen.result.is_ok() && risen.ours.is_none() {
                     risen.result = machine.wake(&self.macs, None, self.patience).await;
+                    // It was up, and was asked for nothing but to go on.
+                    let quiet = machine.look(|state| state.reports.is_empty());
+                    if quiet && risen.result == Err(CallError::Deadline) {
+                        risen.ours = Some(NOT_AWAKE.to_owned());
+                    }
                 }
                 risen
             }
             Way::Restore { saved, slot } => {
-                let about: &About = &saved.about;
-                let result = machine.wake(&self.macs, Some(about), self.patience).await;
-                let mut note = None;
-                if result.is_err() {
+                let Saved { content, about, .. } = saved;
+                // Beside the machine's own work; nothing is asked of the guest before it is known.
+                let sound = tokio::task::spawn_blocking(move || content.verify());
+                let mut result = machine.wake(&self.macs, Some(&about), self.patience).await;
+                let (mut note, mut ours) = (None, None);
+                match sound.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(Unsound::File(path))) => ours = Some(changed(&path)),
+                    Ok(Err(Unsound::State)) | Err(_) => result = Err(CallError::Down),
+                }
+                if result.is_err() && ours.is_none() {
                     slot.forget();
                     note = Some(
                         "the saved state of this kernel could not be gone on from: it was thrown away, and \
@@ -135,7 +148,7 @@ impl Rise {
                     );
                 }
                 let (boot, slot) = (BootKind::Restored, Some(slot));
-                Risen { boot, result, note, ours: None, slot, keeping: None }
+                Risen { boot, result, note, ours, slot, keeping: None }
             }
         }
     }
@@ -160,6 +173,17 @@ async fn save(
     let (release, failed_modules) = (hello.release, hello.failed_modules);
     let guest = Guest { release, failed_modules, uptime_ms: hello.uptime_ms, console };
     Ok(Some(tokio::task::spawn_blocking(move || draft.keep(guest))))
+}
+
+/// What is said of a guest that is lost between hello and the trial.
+const NOT_AWAKE: &str = "the booted guest said hello, and did not wake when it was asked to";
+
+fn changed(path: &Path) -> String {
+    format!(
+        "the content of {} is not what it was when a kernel was saved that booted from it, though its size and \
+         time are: the disk may be damaged",
+        path.display()
+    )
 }
 
 fn not_saved(error: &SaveError) -> String {

@@ -1,8 +1,9 @@
 //! Saved states of machines: a kernel boots once, and later trials go on from where user space was
 //! up. A cache: every entry can be thrown away, and a machine that has none boots.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -16,7 +17,7 @@ use crate::guest;
 use crate::qemu::{CommandLine, Qemu, StateFile};
 
 /// Version of what is kept, and how.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes that stay free on the file system, at the least.
 const ROOM: u64 = 2 << 30;
 /// Bytes that the cache may hold when nothing else is said.
@@ -32,7 +33,20 @@ pub struct States {
 /// What a state depends on: the machine's command line, its files, the guest program, QEMU, and the
 /// processor under KVM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateKey(String);
+pub struct StateKey {
+    hash: String,
+    /// The files whose content it rests on.
+    files: Vec<PathBuf>,
+}
+
+/// Why a state is not gone on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unsound {
+    /// It is damaged.
+    State,
+    /// A file that it rests on is not what it was, though size and time are.
+    File(PathBuf),
+}
 
 /// The place of one state in the cache.
 #[derive(Clone, Debug)]
@@ -56,7 +70,9 @@ pub struct About {
     /// When it was saved, in milliseconds since 1970-01-01 UTC.
     pub saved_ms: u64,
     bytes: u64,
-    crc32: u32,
+    /// SHA-256 of the state, and of the files that the machine was booted from.
+    sha256: String,
+    files: BTreeMap<PathBuf, String>,
 }
 
 /// A state that a machine can go on from.
@@ -64,10 +80,19 @@ pub struct About {
 pub struct Saved {
     /// The state, open for reading.
     pub file: File,
+    /// What it is made of.
+    pub content: Content,
     /// What is known of it.
     pub about: About,
     /// What the console printed until then.
     pub console: Vec<u8>,
+}
+
+/// The content of a state and of what it rests on.
+#[derive(Debug)]
+pub struct Content {
+    state: File,
+    about: About,
 }
 
 /// A place for a state that is about to be saved. Dropping it leaves nothing behind.
@@ -101,8 +126,8 @@ impl States {
         Self { directory: cache.join("states"), limit }
     }
 
-    /// The key of a machine's state. Files count by path, size and time of change: they are in caches
-    /// that never change a file.
+    /// The key of a machine's state. Files count by path, size and time of change; their content is for
+    /// [`Content::verify`].
     ///
     /// # Errors
     /// A file that is not there.
@@ -135,17 +160,18 @@ impl States {
         ];
         words.extend(plain.arguments());
         words.extend(loaded.iter().map(|module| format!("loaded {module}")));
-        let files = [Some(qemu.path.as_path()), Some(line.kernel), Some(line.root)];
-        for path in files.into_iter().chain([line.modules, boot_modules]) {
+        let files = [Some(line.kernel), Some(line.root), line.modules, boot_modules];
+        for path in [Some(qemu.path.as_path())].into_iter().chain(files) {
             words.push(path.map_or(Ok("none".to_owned()), fingerprint)?);
         }
-        Ok(StateKey(hex(&Sha256::digest(words.join("\0")))))
+        let hash = hex(&Sha256::digest(words.join("\0")));
+        Ok(StateKey { hash, files: files.into_iter().flatten().map(Path::to_owned).collect() })
     }
 
-    /// Finds a state. One that is damaged is removed.
+    /// Finds a state. One that is not whole is removed; whether it is sound is for [`Content::verify`].
     #[must_use]
     pub fn find(&self, key: &StateKey) -> Option<Saved> {
-        let folder = self.directory.join(&key.0);
+        let folder = self.directory.join(&key.hash);
         let text = fs::read(folder.join("about.json")).ok()?;
         let found = read(&folder, &text);
         match &found {
@@ -189,7 +215,7 @@ impl States {
 
     /// Removes a state, if it is there.
     pub fn forget(&self, key: &StateKey) {
-        let _ = fs::remove_dir_all(self.directory.join(&key.0));
+        let _ = fs::remove_dir_all(self.directory.join(&key.hash));
     }
 
     /// Bytes and number of the states that are there.
@@ -249,6 +275,24 @@ fn entry(found: fs::DirEntry) -> Option<Entry> {
     Some(Entry { folder, bytes, used, alive })
 }
 
+impl Content {
+    /// Compares it with what it was when the state was saved. Each file is read once in the life of this
+    /// process, and again when inode, size or time changed.
+    ///
+    /// # Errors
+    /// [`Unsound`].
+    pub fn verify(&self) -> Result<(), Unsound> {
+        for (path, was) in &self.about.files {
+            let is = File::open(path).and_then(|file| digest::of(&file));
+            if is.ok().as_ref() != Some(was) {
+                return Err(Unsound::File(path.clone()));
+            }
+        }
+        let is = digest::of(&self.state);
+        if is.ok().as_ref() == Some(&self.about.sha256) { Ok(()) } else { Err(Unsound::State) }
+    }
+}
+
 impl Slot {
     /// Removes the state, if it is there.
     pub fn forget(&self) {
@@ -264,8 +308,11 @@ impl Draft {
     pub fn keep(self, guest: Guest) -> io::Result<()> {
         let Self { slot: Slot { states, key }, kernel, folder, file } = self;
         drop(file);
-        let mut state = File::open(folder.path().join("state"))?;
-        let (bytes, crc32) = sum(&mut state)?;
+        let state = File::open(folder.path().join("state"))?;
+        let (bytes, sha256) = (state.metadata()?.len(), digest::of(&state)?);
+        let files =
+            key.files.iter().map(|path| Ok((path.clone(), digest::of(&File::open(path)?)?)));
+        let files = files.collect::<io::Result<_>>()?;
         let saved = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let Guest { release, failed_modules, uptime_ms, console } = guest;
         let saved_ms = saved.as_millis() as u64;
@@ -277,12 +324,13 @@ impl Draft {
             uptime_ms,
             saved_ms,
             bytes,
-            crc32,
+            sha256,
+            files,
         };
         fs::write(folder.path().join("console.log"), console)?;
         fs::write(folder.path().join("about.json"), serde_json::to_vec(&about)?)?;
         // A twin that another process saved meanwhile is as good.
-        if fs::rename(folder.path(), states.directory.join(&key.0)).is_ok() {
+        if fs::rename(folder.path(), states.directory.join(&key.hash)).is_ok() {
             let _ = folder.keep();
             // What is in it has a check sum: after a power cut, it is whole or not used.
             File::open(&states.directory)?.sync_all()?;
@@ -294,29 +342,12 @@ impl Draft {
 
 fn read(folder: &Path, about: &[u8]) -> Option<Saved> {
     let about: About = serde_json::from_slice(about).ok()?;
-    let mut file = File::open(folder.join("state")).ok()?;
-    let console = fs::read(folder.join("console.log")).ok()?;
-    // A guest that goes on from damaged memory would fail for our reasons.
-    let whole = sum(&mut file).ok()? == (about.bytes, about.crc32);
-    // Opened anew: QEMU reads from the start.
     let file = File::open(folder.join("state")).ok()?;
-    (about.format == FORMAT && whole).then_some(Saved { file, about, console })
-}
-
-/// Length and CRC-32 of a file.
-fn sum(file: &mut File) -> io::Result<(u64, u32)> {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut length = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((length, hasher.finalize())),
-            count => {
-                hasher.update(&buffer[..count]);
-                length += count as u64;
-            }
-        }
-    }
+    // Opened twice: QEMU reads from where it is.
+    let content = Content { state: File::open(folder.join("state")).ok()?, about: about.clone() };
+    let console = fs::read(folder.join("console.log")).ok()?;
+    let whole = file.metadata().ok()?.len() == about.bytes;
+    (about.format == FORMAT && whole).then_some(Saved { file, content, about, console })
 }
 
 fn fingerprint(path: &Path) -> io::Result<String> {
@@ -343,5 +374,6 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+mod digest;
 #[cfg(test)]
 mod tests;

@@ -305,6 +305,10 @@ impl Watch {
                     self.paused = false;
                     self.resuming = None;
                 }
+                QmpEvent::DiskFailed { drive, operation, why } => {
+                    let words = format!("the host could not {operation} the {drive} image: {why}");
+                    self.down(MachineEnd::QemuEnded(words));
+                }
                 QmpEvent::StateEnded(error) => self.on_state(error).await,
                 QmpEvent::DumpEnded(error) => {
                     if let Some(done) = self.dumping.take() {

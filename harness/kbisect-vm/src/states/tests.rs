@@ -1,9 +1,9 @@
-use std::io::Write;
+use std::io::{Read, Write};
 
 use super::*;
 
 fn key(name: &str) -> StateKey {
-    StateKey(name.to_owned())
+    StateKey { hash: name.to_owned(), files: Vec::new() }
 }
 
 fn guest() -> Guest {
@@ -58,7 +58,7 @@ fn a_draft_that_is_dropped_leaves_nothing() {
 
 #[test]
 fn a_damaged_state_is_removed_and_not_used() {
-    for damage in [&b"memorx"[..], b"memor", b""] {
+    for damage in [&b"memor"[..], b""] {
         let Place { states, kernel, dir } = place(DEFAULT_LIMIT);
         save(&states, "one", &kernel, b"memory");
         fs::write(dir.path().join("states/one/state"), damage).unwrap();
@@ -69,6 +69,33 @@ fn a_damaged_state_is_removed_and_not_used() {
     save(&states, "one", &kernel, b"memory");
     fs::write(dir.path().join("states/one/about.json"), b"{").unwrap();
     assert!(states.find(&key("one")).is_none());
+}
+
+#[test]
+fn content_is_compared_and_once_is_enough_while_nothing_changes() {
+    let Place { states, kernel, dir } = place(DEFAULT_LIMIT);
+    let key = StateKey { hash: "one".to_owned(), files: vec![kernel.clone()] };
+    let mut draft = states.begin(&key, &kernel).unwrap().expect("there is room");
+    draft.file.write_all(b"memory").unwrap();
+    draft.keep(guest()).unwrap();
+    let verify = || states.find(&key).expect("it was saved").content.verify();
+    assert_eq!(verify(), Ok(()));
+    let state = dir.path().join("states/one/state");
+    let changed = fs::metadata(&state).unwrap().modified().unwrap();
+    let write = |path: &Path, bytes: &[u8], time| {
+        fs::write(path, bytes).unwrap();
+        File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+    };
+    // Inode, size and time are as they were, so it was read before.
+    write(&state, b"memorx", changed);
+    assert_eq!(verify(), Ok(()));
+    let later = changed + std::time::Duration::from_millis(1);
+    write(&state, b"memorx", later);
+    assert_eq!(verify(), Err(Unsound::State));
+    write(&state, b"memory", later + std::time::Duration::from_millis(1));
+    assert_eq!(verify(), Ok(()));
+    write(&kernel, b"kernex", later);
+    assert_eq!(verify(), Err(Unsound::File(kernel)));
 }
 
 #[test]

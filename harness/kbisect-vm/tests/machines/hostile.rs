@@ -153,6 +153,22 @@ fn a_crash_that_user_space_quotes_is_none() {
     assert!(result.observation.reports.is_empty(), "{:?}", result.observation.reports);
 }
 
+#[test]
+fn a_disk_of_the_hosts_that_fails_is_named_and_not_the_kernels_fault() {
+    let mut bench = Bench::new();
+    let failed = "qmp {\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"device\": \"root\", \"operation\": \"read\", \
+        \"action\": \"stop\", \"reason\": \"Input/output error\"}}";
+    // The guest may take the missing answer for anything, if it is let go on.
+    for script in [format!("at http\n {failed}\n hang\n"), format!("at http\n {failed}\n oops f\n")]
+    {
+        let reason = bench.infra(&script);
+        assert_eq!(
+            reason, "the host could not read the root image: Input/output error",
+            "{script}"
+        );
+    }
+}
+
 /// A guest cannot do that: QEMU does when the host fails it, and whoever finds its monitor.
 #[test]
 fn a_machine_that_is_paused_says_nothing_of_the_kernel() {

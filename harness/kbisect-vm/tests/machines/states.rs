@@ -10,6 +10,11 @@ use crate::bench::Bench;
 const COLD: Option<BootKind> = Some(BootKind::Cold);
 const RESTORED: Option<BootKind> = Some(BootKind::Restored);
 
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The saved states, without the peer's, by what the console printed before.
 fn states(bench: &Bench) -> Vec<PathBuf> {
     let folders = std::fs::read_dir(bench.file("states")).into_iter().flatten().flatten();
@@ -95,13 +100,43 @@ fn a_state_that_nothing_comes_of_is_thrown_away_and_the_kernel_boots() {
         let mut about: serde_json::Value = serde_json::from_str(&about).unwrap();
         std::fs::write(state.join("state"), b"other").unwrap();
         about["bytes"] = 5.into();
-        about["crc32"] = crc32fast::hash(b"other").into();
+        about["sha256"] = sha256(b"other").into();
         std::fs::write(state.join("about.json"), about.to_string()).unwrap();
     }
     let result = bench.again("kernel", "", Coming::Any);
     assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
     assert!(result.notes.iter().any(|note| note.contains("thrown away")), "{:?}", result.notes);
     assert_eq!(bench.again("kernel", "", Coming::Any).boot, RESTORED, "saved again");
+}
+
+#[test]
+fn a_state_of_other_content_is_not_gone_on_from_and_other_files_stop_the_trial() {
+    let mut bench = Bench::saving(|_| String::new());
+    assert_eq!(bench.again("kernel", "", Coming::Any).boot, COLD);
+    let set =
+        |bench: &Bench, name: &str, value: &dyn Fn(&serde_json::Value) -> serde_json::Value| {
+            for state in states(bench) {
+                let path = state.join("about.json");
+                let text = std::fs::read_to_string(&path).unwrap();
+                let mut about: serde_json::Value = serde_json::from_str(&text).unwrap();
+                about[name] = value(&about[name]);
+                std::fs::write(path, about.to_string()).unwrap();
+            }
+        };
+    // As if what is there were not what was saved.
+    set(&bench, "sha256", &|_| "0".into());
+    let result = bench.again("kernel", "", Coming::Any);
+    assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
+    assert!(result.notes.iter().any(|note| note.contains("thrown away")), "{:?}", result.notes);
+    set(&bench, "files", &|files| {
+        let path = files.as_object().unwrap().keys().next().unwrap();
+        serde_json::json!({ path: "0" })
+    });
+    for _ in 0..2 {
+        let result = bench.again("kernel", "", Coming::Any);
+        let Verdict::Infra(why) = result.verdict else { panic!("{}", result.verdict) };
+        assert!(why.contains("may be damaged"), "{why}");
+    }
 }
 
 #[test]
@@ -134,6 +169,14 @@ fn a_guest_that_cannot_be_made_its_own_is_no_bad_kernel() {
     let reason =
         bench.skip("at wake\n reply failed cannot set the time: Operation not permitted\n");
     assert!(reason.contains("cannot set the time"), "{reason}");
+}
+
+#[test]
+fn a_guest_that_never_wakes_is_our_failure() {
+    let mut bench = Bench::saving(|_| String::new());
+    let result = bench.again("kernel", "at wake\n mute\n", Coming::Any);
+    let Verdict::Infra(why) = result.verdict else { panic!("{}", result.verdict) };
+    assert!(why.contains("did not wake"), "{why}");
 }
 
 #[test]
