@@ -24,6 +24,20 @@ impl BootWay {
     }
 }
 
+/// How a kernel is asked to come up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Coming {
+    /// From its saved state, if there is one.
+    #[default]
+    Any,
+    /// By a boot.
+    Cold,
+    /// By a boot whose state takes the place of the saved one, from which enough trials went on.
+    Renew,
+    /// By a boot of the image as it is shipped, with nothing left out: what confirms an answer.
+    AsShipped,
+}
+
 /// What the user chose of how machines run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

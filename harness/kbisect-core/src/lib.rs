@@ -9,6 +9,7 @@ pub mod boot;
 pub mod boots;
 pub mod capture;
 pub mod changes;
+pub mod confirm;
 pub mod console;
 pub mod counters;
 pub mod disturbed;

@@ -1,12 +1,14 @@
-//! Which search a run uses: plain halving, or the one under doubt. Both are pulled, and both follow
-//! from the plan and the trials alone.
+//! Which search a run uses: halving whose answer is confirmed, or the one under doubt, which also takes
+//! over where repeats disagree. Both are pulled, and both follow from the plan and the trials alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bayes::{
-    Answer, Ending, History, NoisySearch, NoisySearchError, Purpose, RangeReason, Step,
+    Answer, Ending, History, NoisySearch, NoisySearchError, Purpose, RangeReason, Settings, Step,
 };
-use crate::boots::{Boots, Lacking};
+use crate::boot::Coming;
+use crate::boots::Boots;
+use crate::confirm::{Confirmation, Examination, REPEATS, Standing, Told};
 use crate::mark::{remark, untestable};
 use crate::run::{Plan, RunEvent, target_symptom};
 use crate::search::{self, Direction, Mark, Outcome, RecordError, Role, Search, SearchError};
@@ -20,6 +22,12 @@ pub struct Method {
     direction: Direction,
     /// One trial a version is all that was asked for.
     quick: bool,
+    /// What the trials told, in their order.
+    told: Vec<Told>,
+    /// The model by which an answer is confirmed, before any trial.
+    model: NoisySearch,
+    /// The version whose repeats disagreed, so that the search under doubt took over.
+    disagreed: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,8 +51,8 @@ pub enum Next {
         estimated_left: usize,
         /// Why, in words, where it is not plain.
         reason: Option<String>,
-        /// Whether the kernel boots even if its state was saved.
-        cold: bool,
+        /// How it comes up.
+        coming: Coming,
     },
     /// Trials under way decide what comes next.
     Wait,
@@ -80,32 +88,16 @@ impl Method {
     ) -> Result<Self, MethodError> {
         let target = target_symptom(events.clone());
         let untestable = untestable(plan, target);
-        let kind = match plan.options.doubt {
-            Some(mut settings) => {
-                if let Some(runs) = events.clone().into_iter().filter_map(budget_runs).last() {
-                    settings.budget = runs;
-                }
-                let history = History::list(plan.series.len()).map_err(NoisySearchError::from)?;
-                Kind::Doubt(Box::new(NoisySearch::new(history, settings, &untestable)?))
-            }
-            None => {
-                let mut search = Search::new(plan.series.len(), plan.direction, &untestable)?;
-                if plan.options.assume_old {
-                    search = search.assume_old();
-                }
-                if plan.options.assume_new {
-                    search = search.assume_new();
-                }
-                Kind::Halving(Box::new(search))
-            }
-        };
         // Which symptom it is may have become clear after the first trials.
-        let doubt = plan.options.doubt.is_some();
-        let marked =
-            |record: &TrialRecord, mark| if doubt { remark(record, mark, target) } else { mark };
-        let mut boots = Boots::new(!doubt);
+        let asked = plan.options.doubt;
+        let marked = |record: &TrialRecord, mark| match asked {
+            Some(_) => remark(record, mark, target),
+            None => mark,
+        };
+        let mut boots = Boots::default();
         boots.cut_off(cut_off(events.clone()));
         let trials: Vec<(usize, &TrialRecord, Option<Mark>)> = events
+            .clone()
             .into_iter()
             .filter_map(|event| match event {
                 RunEvent::TrialEnded { index, record, mark } => {
@@ -114,20 +106,43 @@ impl Method {
                 _ => None,
             })
             .collect();
-        for (index, record, mark) in &trials {
-            boots.record(*index, record.is_quick(), Answer::of(record, *mark));
+        let told: Vec<Told> =
+            trials.iter().map(|(index, record, mark)| tell(*index, record, *mark)).collect();
+        for ((index, record, _), told) in trials.iter().zip(&told) {
+            boots.record(*index, record, told.answer);
         }
-        let mut method = Self { kind, boots, direction: plan.direction, quick: plan.options.quick };
+        let disagreed = if asked.is_none() { disagreement(&told) } else { None };
+        let (assume_old, assume_new) = (plan.options.assume_old, plan.options.assume_new);
+        let settings = asked.unwrap_or_else(|| {
+            with_ends(Settings::default(), plan.direction, assume_old, assume_new)
+        });
+        let budget = events.into_iter().filter_map(budget_runs).last();
+        let settings = Settings { budget: budget.unwrap_or(settings.budget), ..settings };
+        let history = History::list(plan.series.len()).map_err(NoisySearchError::from)?;
+        let doubt = NoisySearch::new(history, settings, &untestable)?;
+        let model = doubt.clone().maybe_deterministic();
+        let kind = if asked.is_some() || disagreed.is_some() {
+            Kind::Doubt(Box::new(doubt))
+        } else {
+            let mut search = Search::new(plan.series.len(), plan.direction, &untestable)?;
+            if assume_old {
+                search = search.assume_old();
+            }
+            if assume_new {
+                search = search.assume_new();
+            }
+            Kind::Halving(Box::new(search))
+        };
+        let (direction, quick) = (plan.direction, plan.options.quick);
+        let mut method = Self { kind, boots, direction, quick, told, model, disagreed };
         let mut answered = BTreeSet::new();
         for (index, record, mark) in trials {
             // Whatever the difference is, a boot is what users see.
             let counts = !(method.boots.disagree() && record.is_quick());
-            // Halving takes one answer of a version; a later one confirmed it.
-            let again = !doubt && mark.is_some() && !answered.insert(index);
+            // Halving takes one answer of a version; later ones confirm it.
+            let again = method.doubt().is_none() && mark.is_some() && !answered.insert(index);
             if counts && !again {
                 method.record(index, record, mark)?;
-            } else if !counts {
-                answered.remove(&index);
             }
         }
         Ok(method)
@@ -165,7 +180,9 @@ impl Method {
     #[must_use]
     pub fn take(&mut self, index: usize, record: &TrialRecord, mark: Option<Mark>) -> bool {
         let disagreed = self.boots.disagree();
-        self.boots.record(index, record.is_quick(), Answer::of(record, mark));
+        let told = tell(index, record, mark);
+        self.boots.record(index, record, told.answer);
+        self.told.push(told);
         if disagreed || self.boots.disagree() || self.doubt().is_none() {
             return false;
         }
@@ -179,77 +196,122 @@ impl Method {
         self.boots.disagree()
     }
 
+    /// The version whose repeats disagreed, so that a halving went over to the search under doubt.
+    #[must_use]
+    pub fn disagreed(&self) -> Option<usize> {
+        self.disagreed
+    }
+
+    /// How sure the answer of a halving is; nothing of what is no place of a change.
+    #[must_use]
+    pub fn confirmation(&self, outcome: &Outcome) -> Option<Confirmation> {
+        self.examination().confirmation(outcome)
+    }
+
     /// Says what to do next.
     #[must_use]
     pub fn next(&self) -> Next {
-        let next = match &self.kind {
+        match &self.kind {
             Kind::Halving(search) => match search.next() {
                 search::Step::Test { index, role, estimated_left } => Next::Try {
                     index,
                     role,
-                    estimated_left,
+                    estimated_left: estimated_left
+                        + if self.quick { 0 } else { 2 * REPEATS as usize },
                     reason: None,
-                    // The last cut is one side of the change, whatever it answers.
-                    cold: self.boots.wants_cold(
-                        index,
-                        !self.quick && role == Role::Bisect && estimated_left == 1,
-                    ),
+                    coming: self.boots.come_up(index),
                 },
                 search::Step::Wait => Next::Wait,
-                search::Step::Done(outcome) => Next::Done(RunEvent::Ended { outcome }),
+                search::Step::Done(outcome) => self.confirm(outcome),
             },
             Kind::Doubt(search) => match search.next() {
-                Step::Try { index, purpose, reason } => Next::Try {
+                Step::Try { index, purpose, reason, boot } => Next::Try {
                     index,
                     role: role(purpose),
                     estimated_left: search.runs_left().high as usize,
                     reason: Some(reason),
-                    // What is repeated in any case may as well show that a boot does the same.
-                    cold: self.boots.wants_cold(index, purpose == Purpose::Confirm),
+                    coming: match self.boots.come_up(index) {
+                        Coming::Any | Coming::Renew if boot => Coming::AsShipped,
+                        coming => coming,
+                    },
                 },
-                Step::Done(ending) => Next::Done(RunEvent::Decided { ending }),
+                Step::Done(ending) => {
+                    let shown = match &ending {
+                        _ if search.is_spent() => Vec::new(),
+                        Ending::Found { first_new, last_old, .. } => {
+                            [std::slice::from_ref(first_new), last_old].concat()
+                        }
+                        Ending::NotReproduced { .. } => vec![search.bad_end()],
+                        Ending::GoodFails { .. } => vec![search.good_end()],
+                        Ending::Range { .. }
+                        | Ending::NothingChanged { .. }
+                        | Ending::EndSkipped { .. } => Vec::new(),
+                    };
+                    self.boot_of(&shown).unwrap_or(Next::Done(RunEvent::Decided { ending }))
+                }
                 Step::Wait => Next::Wait,
             },
-        };
-        match next {
-            Next::Done(event) if !self.quick => self.confirmed(event),
-            next => next,
         }
     }
 
-    /// The end of the search, or the boot that it still lacks: on either side of the change at least
-    /// one trial shows with a boot what others showed with a saved state.
-    fn confirmed(&self, event: RunEvent) -> Next {
-        let around = match &event {
-            RunEvent::Ended {
-                outcome:
-                    Outcome::Found { last_old, first_new }
-                    | Outcome::FoundDespiteSkips { last_old, first_new, .. },
-            } => Some((*last_old, *first_new)),
-            RunEvent::Decided { ending: Ending::Found { last_old, first_new, .. } } => {
-                last_old.first().map(|old| (*old, *first_new))
+    /// The end of a halving, or what its answer still lacks.
+    fn confirm(&self, outcome: Outcome) -> Next {
+        let (bad_end, good_end) = (self.model.bad_end(), self.model.good_end());
+        let shown = match &outcome {
+            Outcome::NotReproduced => Some(bad_end),
+            Outcome::GoodFails => Some(good_end),
+            Outcome::EndSkipped { .. } => None,
+            Outcome::Found { .. } | Outcome::FoundDespiteSkips { .. } | Outcome::Range { .. } => {
+                let standing = match self.quick {
+                    true => Standing::Settled,
+                    false => self.examination().standing(&outcome),
+                };
+                match standing {
+                    Standing::Settled => None,
+                    Standing::UnderWay => return Next::Wait,
+                    Standing::Lacks { index, coming, left } => {
+                        return Next::Try {
+                            index,
+                            role: Role::Confirm,
+                            estimated_left: left,
+                            reason: Some("either side of the change is tried again".to_owned()),
+                            coming,
+                        };
+                    }
+                }
             }
-            _ => None,
         };
-        let Some((old, new)) = around else { return Next::Done(event) };
-        if self.doubt().is_some_and(NoisySearch::is_spent) {
-            return Next::Done(event);
-        }
-        let (good, bad) = match self.direction {
-            Direction::Regression => (old, new),
-            Direction::Fix => (new, old),
-        };
-        match self.boots.lacking(bad, good) {
-            Lacking::Nothing => Next::Done(event),
-            Lacking::UnderWay => Next::Wait,
-            Lacking::Boot { index, left } => Next::Try {
-                index,
+        let shown: Vec<usize> = shown.into_iter().collect();
+        self.boot_of(&shown).unwrap_or(Next::Done(RunEvent::Ended { outcome }))
+    }
+
+    /// A boot of the first of these versions that only saved states told of so far: no answer rests on
+    /// those alone.
+    fn boot_of(&self, shown: &[usize]) -> Option<Next> {
+        let lacking: Vec<usize> =
+            shown.iter().copied().filter(|index| self.boots.lacks_boot(*index)).collect();
+        let free = lacking.iter().find(|index| self.boots.under_way(**index) == 0);
+        Some(match (lacking.is_empty(), free) {
+            (true, _) => return None,
+            (false, None) => Next::Wait,
+            (false, Some(index)) => Next::Try {
+                index: *index,
                 role: Role::Confirm,
-                estimated_left: left,
-                reason: Some("a boot has to show what a saved state showed".to_owned()),
-                cold: true,
+                estimated_left: lacking.len(),
+                reason: Some("a boot has to show what a quick trial showed".to_owned()),
+                coming: Coming::AsShipped,
             },
+        })
+    }
+
+    fn examination(&self) -> Examination<'_> {
+        let mut search = self.model.clone();
+        for told in &self.told {
+            // Replaying them was possible before.
+            let _ = search.record_of(told.index, told.answer, told.boot_id.as_ref());
         }
+        let (told, boots, direction) = (self.told.as_slice(), &self.boots, self.direction);
+        Examination { search, told, boots, direction, stop: Settings::default().stop }
     }
 
     /// Ends the search with what is known.
@@ -271,7 +333,9 @@ impl Method {
         match (&mut self.kind, mark) {
             (Kind::Halving(search), Some(mark)) => search.record(index, mark)?,
             (Kind::Halving(search), None) => search.abandon(index),
-            (Kind::Doubt(search), mark) => search.record(index, Answer::of(record, mark))?,
+            (Kind::Doubt(search), mark) => {
+                search.record_of(index, Answer::of(record, mark), record.boot_id.as_ref())?;
+            }
         }
         Ok(())
     }
@@ -318,6 +382,36 @@ fn cut_off<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> BTreeSet<usize
     open.into_values().collect()
 }
 
+fn tell(index: usize, record: &TrialRecord, mark: Option<Mark>) -> Told {
+    let answer = Answer::of(record, mark);
+    Told {
+        index,
+        answer,
+        started: record.boot.is_some(),
+        quick: record.is_quick(),
+        boot_id: record.boot_id.clone(),
+    }
+}
+
+/// The first version that both failed and passed.
+fn disagreement(told: &[Told]) -> Option<usize> {
+    let mut seen = BTreeMap::<usize, Answer>::new();
+    told.iter().find_map(|told| {
+        let answers = matches!(told.answer, Answer::Pass | Answer::Fail);
+        let before = answers.then(|| *seen.entry(told.index).or_insert(told.answer))?;
+        (before != told.answer).then_some(told.index)
+    })
+}
+
+/// Says that repeats disagreed.
+#[must_use]
+pub fn disagreement_words(label: &str) -> String {
+    format!(
+        "{label} failed in some runs and passed in others: from there on versions were tried as often as the \
+         search under doubt asks for, as with --flaky"
+    )
+}
+
 fn role(purpose: Purpose) -> Role {
     match purpose {
         Purpose::BadEnd => Role::BadEnd,
@@ -330,14 +424,14 @@ fn role(purpose: Purpose) -> Role {
 /// The settings of a search under doubt that follow from a plan's other choices.
 #[must_use]
 pub fn with_ends(
-    settings: crate::bayes::Settings,
+    settings: Settings,
     direction: Direction,
     assume_old: bool,
     assume_new: bool,
-) -> crate::bayes::Settings {
+) -> Settings {
     let (assume_good, assume_bad) = match direction {
         Direction::Regression => (assume_old, assume_new),
         Direction::Fix => (assume_new, assume_old),
     };
-    crate::bayes::Settings { direction, assume_good, assume_bad, ..settings }
+    Settings { direction, assume_good, assume_bad, ..settings }
 }

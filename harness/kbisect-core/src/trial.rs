@@ -416,6 +416,14 @@ pub enum BootKind {
     Restored,
 }
 
+/// Names one boot of a kernel: trials that go on from one saved state have it in common with the trial
+/// that booted.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct BootId(pub String);
+
 /// Everything that a trial leaves behind, beside its files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialRecord {
@@ -484,6 +492,9 @@ pub struct TrialRecord {
     /// How the candidate came up; absent when it was not started, and in records of before 0.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<BootKind>,
+    /// The boot that it rests on; absent when the candidate was not started, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<BootId>,
     /// How the kernel was booted for that, now or when its state was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub booted: Option<Booted>,
@@ -509,6 +520,12 @@ impl TrialRecord {
             Some(BootKind::Cold) => self.booted.as_ref().is_some_and(by_pvh),
             None => false,
         }
+    }
+
+    /// Whether it answers what a search asks: it passed, or failed with the symptom that is looked for.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.verdict == "good" || (self.verdict == "bad" && self.reason.is_none())
     }
 
     /// The verdict in its typed form.

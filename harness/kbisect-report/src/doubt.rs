@@ -2,7 +2,7 @@
 
 use kbisect_core::bayes::Estimate;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, not_counted};
+use kbisect_core::run::{BisectResult, Confidence, not_counted};
 
 /// Heads of the table of versions.
 pub(crate) const HEAD: [&str; 4] =
@@ -83,6 +83,14 @@ pub(crate) fn sentences(result: &BisectResult) -> Vec<String> {
         ));
     }
     sentences
+}
+
+/// How sure an answer is, in a few words: `confirmed, 99.7 %`.
+pub(crate) fn level(confidence: &Confidence) -> String {
+    match confidence.probability {
+        Some(share) => format!("{}, {}", confidence.level, percent(share)),
+        None => confidence.level.clone(),
+    }
 }
 
 /// A probability for people.

@@ -235,7 +235,7 @@ fn confidence(to: &mut String, dossier: &Dossier) {
     let Subject::Bisection(result) = &dossier.subject else { return };
     heading(to, "Confidence");
     let statement = result.confidence.statement.trim_end_matches('.');
-    paragraph(to, &format!("{}: {statement}.", result.confidence.level));
+    paragraph(to, &format!("{}: {statement}.", crate::doubt::level(&result.confidence)));
     for text in crate::doubt::sentences(result) {
         paragraph(to, &text);
     }

@@ -92,9 +92,11 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// The trial of a kernel that led to its verdict: the last one.
+    /// The trial of a kernel that led to its verdict: the last one with an answer. A repeat in vain takes
+    /// nothing back.
     pub(crate) fn trial_of(&self, kernel: &Kernel) -> Option<&'a TrialRecord> {
-        self.result.trials.iter().rev().find(|trial| trial.kernel.id == kernel.id)
+        let own = || self.result.trials.iter().rev().filter(|trial| trial.kernel.id == kernel.id);
+        own().find(|trial| trial.is_answer()).or_else(|| own().next())
     }
 
     /// The trial that shows the failure best: that of the bad kernel next to the change, else the

@@ -4,10 +4,10 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord, RunResult};
 use kbisect_core::trial::{CheckStatus, Symptom, TrialRecord, Verdict};
 
-use crate::changed;
 use crate::disturbed::disturbed;
 use crate::story::{Story, came_up, count, duration};
 use crate::text::line;
+use crate::{changed, doubt};
 
 /// Widest text of a line, in characters: long enough for commands and sentences, short enough that
 /// a hostile text cannot fill the screen.
@@ -88,7 +88,8 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
     }
     if result.confidence.level != "none" {
         let confidence = &result.confidence;
-        lines.push("confidence", &format!("{}: {}", confidence.level, confidence.statement));
+        lines
+            .push("confidence", &format!("{}: {}", doubt::level(confidence), confidence.statement));
     }
     for notice in story.notices().iter().take(NOTICES) {
         lines.push("note", notice.trim_start_matches("Note: "));

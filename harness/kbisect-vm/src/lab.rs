@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use kbisect_core::boot::Coming;
 use kbisect_core::boot::{BootWay, Booted};
 use kbisect_core::judge::Unprepared;
 use kbisect_core::scenario::{MachineOptions, Scenario};
@@ -90,17 +91,6 @@ pub struct BootPolicy {
     pub no_pvh: Option<String>,
     /// Whether they test their cryptography.
     pub crypto_tests: bool,
-}
-
-/// How a candidate comes up in a trial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coming {
-    /// From its saved state, if there is one.
-    Any,
-    /// By a boot.
-    Cold,
-    /// By a boot of the image as it is shipped, with nothing left out.
-    AsShipped,
 }
 
 /// What becomes of the wires in a trial.
@@ -485,17 +475,17 @@ impl Lab {
         let found =
             [wanted.clone(), plain].into_iter().find_map(|key| Some((states.find(&key)?, key)));
         self.times.add("harness", format!("saved state of {}", spec.name), began);
-        match found {
-            Some((saved, key)) if coming == Coming::Any => {
-                Rise::restore(macs, saved, states.slot(&key), patience)
+        let keeps = match (coming, found) {
+            (Coming::Any, Some((saved, key))) => {
+                return Rise::restore(macs, saved, states.slot(&key), patience);
             }
             // Once is enough.
-            Some(_) => Rise::boot(macs, None, patience),
-            None => {
-                let draft = states.begin(&wanted, &spec.kernel).unwrap_or_default();
-                Rise::boot(macs, draft, patience).loading(spec.preload.clone())
-            }
-        }
+            (_, Some(_)) => coming == Coming::Renew,
+            (_, None) => true,
+        };
+        let draft =
+            keeps.then(|| states.begin(&wanted, &spec.kernel).unwrap_or_default()).flatten();
+        Rise::boot(macs, draft, patience).loading(spec.preload.clone())
     }
 
     async fn reset(&self, peer: &Machine) -> Result<(), String> {

@@ -6,12 +6,12 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kbisect_core::trial::BootKind;
+use kbisect_core::trial::{BootId, BootKind};
 use kbisect_proto::Request;
 use tokio::task::JoinHandle;
 
 use crate::machine::{CallError, Machine, SaveError, Start};
-use crate::states::{Draft, Guest, Saved, Slot, Unsound};
+use crate::states::{self, Draft, Guest, Saved, Slot, Unsound};
 
 /// A machine on its way up. Owns what it needs, so that it can be waited for beside other work.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct Rise {
 #[derive(Debug)]
 enum Way {
     Boot(Option<Draft>),
-    Restore { saved: Saved, slot: Slot },
+    Restore { saved: Box<Saved>, slot: Slot },
 }
 
 /// A machine that is up, or not.
@@ -34,6 +34,8 @@ enum Way {
 pub struct Risen {
     /// How it came up.
     pub boot: BootKind,
+    /// Which boot that was.
+    pub boot_id: BootId,
     /// Whether it is up.
     pub result: Result<(), CallError>,
     /// Why its state was not saved, if that went wrong.
@@ -56,7 +58,7 @@ impl Rise {
     /// A machine that goes on from a saved state.
     #[must_use]
     pub fn restore(macs: Vec<[u8; 6]>, saved: Saved, slot: Slot, patience: Duration) -> Self {
-        let way = Way::Restore { saved, slot };
+        let way = Way::Restore { saved: Box::new(saved), slot };
         Self { macs, way, preload: Vec::new(), patience }
     }
 
@@ -89,6 +91,7 @@ impl Rise {
             Way::Boot(draft) => {
                 let mut risen = Risen {
                     boot: BootKind::Cold,
+                    boot_id: draft.as_ref().map_or_else(states::a_boot, |draft| draft.boot.clone()),
                     result: Ok(()),
                     note: None,
                     ours: None,
@@ -129,7 +132,7 @@ impl Rise {
                 risen
             }
             Way::Restore { saved, slot } => {
-                let Saved { content, about, .. } = saved;
+                let Saved { content, about, .. } = *saved;
                 // Beside the machine's own work; nothing is asked of the guest before it is known.
                 let sound = tokio::task::spawn_blocking(move || content.verify());
                 let mut result = machine.wake(&self.macs, Some(&about), self.patience).await;
@@ -147,8 +150,8 @@ impl Rise {
                             .to_owned(),
                     );
                 }
-                let (boot, slot) = (BootKind::Restored, Some(slot));
-                Risen { boot, result, note, ours, slot, keeping: None }
+                let (boot, boot_id, slot) = (BootKind::Restored, about.boot, Some(slot));
+                Risen { boot, boot_id, result, note, ours, slot, keeping: None }
             }
         }
     }

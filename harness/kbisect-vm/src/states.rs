@@ -7,8 +7,10 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kbisect_core::trial::BootId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -61,6 +63,8 @@ pub struct About {
     format: u32,
     /// Kernel image that it was booted from; without it the state is of no use.
     kernel: PathBuf,
+    /// The boot that it was saved from.
+    pub boot: BootId,
     /// `uname -r`.
     pub release: String,
     /// Boot modules that did not load.
@@ -102,6 +106,8 @@ pub struct Draft {
     pub slot: Slot,
     kernel: PathBuf,
     folder: tempfile::TempDir,
+    /// The boot that it is of.
+    pub boot: BootId,
     /// The state's file, open for writing.
     pub file: File,
 }
@@ -204,7 +210,7 @@ impl States {
             .mode(0o600)
             .open(folder.path().join("state"))?;
         let (slot, kernel) = (self.slot(key), kernel.to_owned());
-        Ok(Some(Draft { slot, kernel, folder, file }))
+        Ok(Some(Draft { slot, kernel, folder, boot: a_boot(), file }))
     }
 
     /// Where the state of this key is, or would be.
@@ -246,6 +252,15 @@ impl States {
     fn entries(&self) -> Vec<Entry> {
         fs::read_dir(&self.directory).into_iter().flatten().flatten().filter_map(entry).collect()
     }
+}
+
+/// A name for a boot that no other has.
+#[must_use]
+pub fn a_boot() -> BootId {
+    static BOOTS: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let number = BOOTS.fetch_add(1, Ordering::Relaxed);
+    BootId(format!("{:x}-{:x}-{number}", now.as_nanos(), std::process::id()))
 }
 
 /// Begins the names of folders that are not complete.
@@ -306,7 +321,7 @@ impl Draft {
     /// # Errors
     /// Those of the files; nothing is kept then.
     pub fn keep(self, guest: Guest) -> io::Result<()> {
-        let Self { slot: Slot { states, key }, kernel, folder, file } = self;
+        let Self { slot: Slot { states, key }, kernel, folder, boot, file } = self;
         drop(file);
         let state = File::open(folder.path().join("state"))?;
         let (bytes, sha256) = (state.metadata()?.len(), digest::of(&state)?);
@@ -319,6 +334,7 @@ impl Draft {
         let about = About {
             format: FORMAT,
             kernel,
+            boot,
             release,
             failed_modules,
             uptime_ms,
@@ -329,7 +345,8 @@ impl Draft {
         };
         fs::write(folder.path().join("console.log"), console)?;
         fs::write(folder.path().join("about.json"), serde_json::to_vec(&about)?)?;
-        // A twin that another process saved meanwhile is as good.
+        // The newest boot is the one to go on from; a twin that another process saves meanwhile is as good.
+        states.forget(&key);
         if fs::rename(folder.path(), states.directory.join(&key.hash)).is_ok() {
             let _ = folder.keep();
             // What is in it has a check sum: after a power cut, it is whole or not used.

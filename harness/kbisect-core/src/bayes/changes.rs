@@ -99,6 +99,8 @@ impl Line<'_> {
             }
             (from, is_bad) = (to, !is_bad);
         }
-        self.likelihood.bad(bad) + self.likelihood.good(total.minus(bad)).0
+        let good = total.minus(bad);
+        let ln_doubt = self.likelihood.bad(bad) + self.likelihood.good(good).0;
+        self.likelihood.or_always(bad, good, ln_doubt).0
     }
 }

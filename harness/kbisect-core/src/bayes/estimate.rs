@@ -65,12 +65,13 @@ const POINTS: usize = 400;
 /// Probability outside each end of an interval.
 const TAIL: f64 = 0.05;
 
-/// The failure rate of bad versions: a mixture of Beta distributions.
+/// The failure rate of bad versions: a mixture of Beta distributions and of what fails always.
 pub(super) fn bad_rate(posterior: &Posterior) -> Estimate {
     let mut density = [0.0; POINTS];
-    let mut mean = 0.0;
+    let (mut mean, mut always) = (0.0, 0.0);
     for belief in posterior.all().filter(|belief| belief.mass > 1e-6) {
         mean += belief.mass * belief.p;
+        always += belief.mass * belief.always;
         let (fails, passes) = (f64::from(belief.bad.fails), f64::from(belief.bad.passes));
         let log = |at: usize| {
             let p = (at as f64 + 0.5) / POINTS as f64;
@@ -79,11 +80,14 @@ pub(super) fn bad_rate(posterior: &Posterior) -> Estimate {
         let largest = (0..POINTS).map(log).fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = (0..POINTS).map(|at| (log(at) - largest).exp()).sum();
         for (at, sum) in density.iter_mut().enumerate() {
-            *sum += belief.mass * (log(at) - largest).exp() / total;
+            *sum += belief.mass * (1.0 - belief.always) * (log(at) - largest).exp() / total;
         }
     }
-    let points =
-        density.iter().enumerate().map(|(at, mass)| ((at as f64 + 0.5) / POINTS as f64, *mass));
+    let points = density
+        .iter()
+        .enumerate()
+        .map(|(at, mass)| ((at as f64 + 0.5) / POINTS as f64, *mass))
+        .chain([(1.0, always)]);
     Estimate { mean, low: quantile(points.clone(), TAIL), high: quantile(points, 1.0 - TAIL) }
 }
 

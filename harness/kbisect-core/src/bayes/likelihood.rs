@@ -4,6 +4,9 @@
 /// rates are likely enough before anything is known, high ones are not ruled out.
 pub(super) const A: f64 = 0.2;
 
+/// Prior probability, where it is asked for, that bad versions fail always and good ones never.
+const ALWAYS: f64 = 0.5;
+
 /// Failure rates that good versions may have, with their weights.
 const NOISE: [(f64, f64); 5] = [(0.0, 0.5), (0.005, 0.2), (0.01, 0.15), (0.02, 0.1), (0.04, 0.05)];
 
@@ -77,6 +80,8 @@ pub(super) struct Likelihood {
     passes: Rising,
     runs: Rising,
     noise: Vec<Noise>,
+    /// Prior probability that bad versions fail always and good ones never.
+    pub(super) always: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -94,9 +99,29 @@ impl Likelihood {
             passes: Rising::new(1.0),
             runs: Rising::new(A + 1.0),
             noise: Vec::new(),
+            always: 0.0,
         };
         new.set_noise(false);
         new
+    }
+
+    /// Takes it for as likely as not that versions answer the same each time.
+    pub(super) fn maybe_deterministic(&mut self) {
+        self.always = ALWAYS;
+    }
+
+    /// Log likelihood of the counts of bad and of good versions, where `ln_doubt` is that under unknown
+    /// rates: either those, or versions that answer the same each time. And how likely the latter is then.
+    pub(super) fn or_always(&self, bad: Counts, good: Counts, ln_doubt: f64) -> (f64, f64) {
+        if self.always == 0.0 {
+            return (ln_doubt, 0.0);
+        }
+        let doubt = (1.0 - self.always).ln() + ln_doubt;
+        if bad.passes > 0 || good.fails > 0 {
+            return (doubt, 0.0);
+        }
+        let sum = ln_sum([self.always.ln(), doubt].into_iter());
+        (sum, (self.always.ln() - sum).exp())
     }
 
     /// Makes room for that many runs.

@@ -30,5 +30,5 @@ pub use history::{History, HistoryError};
 pub use noisy::{NoisySearch, NoisySearchError};
 pub use settings::{Costs, Settings, SettingsError};
 pub use step::{Ending, Notice, Purpose, RangeReason, Step};
-pub use stop::{FAILURES, is_rarer};
+pub use stop::{FAILURES, RUNS_A_BOOT, patience};
 pub use tally::{Answer, Tally};

@@ -10,9 +10,11 @@ use super::likelihood::{Counts, Likelihood};
 use super::posterior::{Assumptions, Posterior};
 use super::settings::{Settings, SettingsError};
 use super::step::{Ending, Notice, RangeReason, Step};
-use super::stop::{FAILURES, frontiers};
+use super::stop::{FAILURES, Seen, frontiers, patience};
 use super::tally::{Answer, Tally};
+use crate::boots::BootRuns;
 use crate::search::Direction;
+use crate::trial::BootId;
 
 /// Search for a change under doubt: failures that show in some runs only, answers that are missing,
 /// ends that are not what they should be.
@@ -24,6 +26,10 @@ pub struct NoisySearch {
     pub(super) history: Arc<History>,
     pub(super) settings: Settings,
     pub(super) tallies: Vec<Tally>,
+    /// The boots behind them.
+    boots: BootRuns,
+    /// Runs after which the bad end is given up, by how often it failed.
+    pub(super) patience: [u32; FAILURES as usize],
     /// Trials under way, in the order in which they began.
     pub(super) pending: Vec<usize>,
     /// Known beforehand to be untestable.
@@ -88,6 +94,8 @@ impl NoisySearch {
         let posterior = Posterior::new(&atoms, &nothing, &likelihood, assumptions(&settings));
         let mut search = Self {
             tallies: vec![Tally::default(); len],
+            boots: BootRuns::default(),
+            patience: patience(settings.p_min),
             history: Arc::new(history),
             settings,
             pending: Vec::new(),
@@ -105,6 +113,15 @@ impl NoisySearch {
         };
         search.refresh();
         Ok(search)
+    }
+
+    /// Gives half of the prior to bad versions that fail always and good ones that never do. For searches that
+    /// nobody has called flaky: few repeats that agree are enough then, and one that does not rules it out.
+    #[must_use]
+    pub fn maybe_deterministic(mut self) -> Self {
+        self.likelihood.maybe_deterministic();
+        self.refresh();
+        self
     }
 
     /// Notes that a trial begins, so that [`NoisySearch::next`] can name one for another worker. The
@@ -125,13 +142,32 @@ impl NoisySearch {
         self.refresh();
     }
 
-    /// Takes the answer of a trial, whether it was asked for or not.
+    /// Takes the answer of a trial that had a boot of its own, whether it was asked for or not.
     ///
     /// # Errors
     /// [`HistoryError::OutOfRange`].
     pub fn record(&mut self, index: usize, answer: Answer) -> Result<(), HistoryError> {
+        self.record_of(index, answer, None)
+    }
+
+    /// Takes the answer of a trial that may have its boot in common with others, whether it was asked for
+    /// or not: [`RUNS_A_BOOT`](super::RUNS_A_BOOT) count for one boot.
+    ///
+    /// # Errors
+    /// [`HistoryError::OutOfRange`].
+    pub fn record_of(
+        &mut self,
+        index: usize,
+        answer: Answer,
+        boot: Option<&BootId>,
+    ) -> Result<(), HistoryError> {
         self.check(index)?;
         self.end(index);
+        if !self.boots.add(index, answer, boot) {
+            self.tallies[index].again += 1;
+            self.refresh();
+            return Ok(());
+        }
         if answer == Answer::Fail {
             let good = 1.0 - self.bad_probability(index);
             if good > SURE {
@@ -169,6 +205,8 @@ impl NoisySearch {
         own.others += tally.others;
         own.skips += tally.skips;
         own.infra += tally.infra;
+        own.again += tally.again;
+        self.boots.add_alone(index, tally.fails, tally.passes);
         self.refresh();
         Ok(())
     }
@@ -197,7 +235,7 @@ impl NoisySearch {
             }
             _ => self.credible(),
         };
-        let probability = possible.iter().map(|candidate| self.culprit(*candidate)).sum();
+        let probability = self.probability(&possible);
         Ending::Range { why, possible, probability, skipped: self.skipped() }
     }
 
@@ -236,6 +274,11 @@ impl NoisySearch {
         found
     }
 
+    /// Probability that the change came with one of these versions.
+    pub(crate) fn probability(&self, possible: &[usize]) -> f64 {
+        possible.iter().map(|candidate| self.culprit(*candidate)).sum()
+    }
+
     /// The counts of a version.
     #[must_use]
     pub fn tally(&self, index: usize) -> Tally {
@@ -261,6 +304,17 @@ impl NoisySearch {
     #[must_use]
     pub fn runs(&self) -> u32 {
         self.tallies.iter().map(Tally::runs).sum()
+    }
+
+    /// What the comparison of a culprit and its neighbours looks at. An end that is taken for granted
+    /// needs no boots.
+    pub(super) fn seen(&self, version: usize) -> Seen {
+        let [failed, passed] = self.boots.of(version);
+        let mut boots = Counts::new(failed, passed);
+        if self.settings.assume_bad && version == self.bad_end() {
+            boots = boots.plus(Counts::new(FAILURES, 0));
+        }
+        Seen { counts: self.counts(version), boots, under_way: self.under_way(version) }
     }
 
     fn check(&self, index: usize) -> Result<(), HistoryError> {
@@ -328,14 +382,14 @@ impl NoisySearch {
         self.tallies[index].is_untestable() && !shows
     }
 
-    pub(super) fn bad_end(&self) -> usize {
+    pub(crate) fn bad_end(&self) -> usize {
         match self.settings.direction {
             Direction::Regression => self.history.len() - 1,
             Direction::Fix => 0,
         }
     }
 
-    pub(super) fn good_end(&self) -> usize {
+    pub(crate) fn good_end(&self) -> usize {
         self.history.len() - 1 - self.bad_end()
     }
 }

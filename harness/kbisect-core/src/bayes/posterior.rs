@@ -27,6 +27,8 @@ pub(super) struct Assumptions {
 pub(super) struct Belief {
     /// Posterior probability of the whole group.
     pub mass: f64,
+    /// Probability, given the group, that bad versions fail always and good ones never.
+    pub always: f64,
     /// Expected failure rate of a bad version.
     pub p: f64,
     /// Expected failure rate of a good version.
@@ -146,7 +148,7 @@ impl Belief {
     pub(super) fn expects(&self, bad: bool, counts: Option<Counts>) -> (f64, f64) {
         match (&self.spread, counts) {
             (Some(spread), Some(counts)) if bad && counts != Counts::default() => {
-                let rate = spread_mean(spread, counts);
+                let rate = self.always + (1.0 - self.always) * spread_mean(spread, counts);
                 (rate, h2(rate))
             }
             _ if bad => (self.p, self.h_p),
@@ -190,8 +192,11 @@ impl<'a> Scorer<'a> {
                 (sum, spread_mean(&weights, Counts::default()), Some(Box::new(weights)))
             }
         };
+        let (ln_counts, always) = self.likelihood.or_always(bad, good, ln_bad + ln_good);
+        let (p, q) = (always + (1.0 - always) * p, (1.0 - always) * q);
         Belief {
-            mass: ln_prior + ln_bad + ln_good,
+            mass: ln_prior + ln_counts,
+            always,
             p,
             q,
             h_p: h2(p),

@@ -34,7 +34,7 @@ impl NoisySearch {
     ) -> Result<(), HistoryError> {
         for event in events {
             if let RunEvent::TrialEnded { index, record, mark } = event {
-                self.record(*index, Answer::of(record, *mark))?;
+                self.record_of(*index, Answer::of(record, *mark), record.boot_id.as_ref())?;
             }
         }
         Ok(())

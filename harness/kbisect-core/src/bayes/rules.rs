@@ -4,7 +4,7 @@ use super::estimate::capacity;
 use super::gain::{Choice, Pick};
 use super::noisy::{NoisySearch, assumptions};
 use super::step::{Ending, Purpose, RangeReason, Step};
-use super::stop::{Class, FAILURES, Lack, is_rarer, lacking, likeliest};
+use super::stop::{Class, FAILURES, Lack, Wanted, lacking, likeliest};
 use super::tally::Tally;
 use crate::search::Direction;
 
@@ -42,7 +42,7 @@ impl NoisySearch {
                 let (index, purpose) = (pick.version, Purpose::Cut);
                 let bits = pick.gain / std::f64::consts::LN_2;
                 let reason = format!("a run is expected to tell {bits:.2} bit about the change");
-                Step::Try { index, purpose, reason }
+                Step::Try { index, purpose, reason, boot: false }
             }
             _ if !self.pending.is_empty() => Step::Wait,
             _ => Step::Done(self.give_up(RangeReason::Exhausted)),
@@ -54,7 +54,7 @@ impl NoisySearch {
         self.settings.assume_bad || self.tallies[self.bad_end()].fails >= FAILURES
     }
 
-    fn under_way(&self, version: usize) -> u32 {
+    pub(super) fn under_way(&self, version: usize) -> u32 {
         self.pending.iter().filter(|pending| **pending == version).count() as u32
     }
 
@@ -81,10 +81,12 @@ impl NoisySearch {
         }
         let tally = self.tallies[bad];
         // A symptom that others come before shows no more often than that.
-        let p_min = self.settings.p_min;
-        let rarer = is_rarer(tally.fails, tally.counted(), p_min)
-            || p_min < 1.0 && is_rarer(tally.fails, tally.runs(), p_min);
-        (!self.is_reproduced() && rarer).then_some(Ending::NotReproduced { tally })
+        let runs = match self.settings.p_min {
+            1.0.. => tally.counted(),
+            _ => tally.runs() - tally.again,
+        };
+        let is_rarer = self.patience.get(tally.fails as usize).is_some_and(|most| runs >= *most);
+        (!self.is_reproduced() && is_rarer).then_some(Ending::NotReproduced { tally })
     }
 
     /// What is all but certain.
@@ -117,14 +119,7 @@ impl NoisySearch {
             good.retain(|version| *version != self.good_end());
         }
         bad.retain(|version| !self.barred.contains(version) || *version == self.bad_end());
-        lacking(
-            &bad,
-            &good,
-            |version| self.counts(version),
-            |version| self.under_way(version),
-            &self.likelihood,
-            self.settings.chance(),
-        )
+        lacking(&bad, &good, |version| self.seen(version), &self.likelihood, self.settings.chance())
     }
 
     /// How the search ends if nothing is left to do.
@@ -176,6 +171,7 @@ impl NoisySearch {
                 "the end that should fail has to fail {FAILURES} times; {} so far",
                 times(tally)
             ),
+            boot: false,
         })
     }
 
@@ -188,6 +184,7 @@ impl NoisySearch {
             index: *index,
             purpose: Purpose::Recheck,
             reason: "it failed though it was thought good".to_owned(),
+            boot: false,
         })
     }
 
@@ -201,29 +198,38 @@ impl NoisySearch {
                     format!("the end that should pass seems to fail, too; {} so far", times(tally));
                 let missing = FAILURES.saturating_sub(tally.fails);
                 Some(if self.under_way(good_end) < missing {
-                    Step::Try { index: good_end, purpose: Purpose::GoodEnd, reason }
+                    Step::Try { index: good_end, purpose: Purpose::GoodEnd, reason, boot: false }
                 } else {
                     Step::Wait
                 })
             }
             Lead::Class(_, lacks) => {
-                let next = lacks.iter().find_map(|lack| match lack {
-                    Lack::Failures { version, missing } if *missing > 0 => {
-                        let so_far = times(self.tallies[*version]);
-                        Some((*version, format!(
-                            "what brought the change has to fail {FAILURES} times; {so_far} so far"
-                        )))
-                    }
-                    Lack::Passes { version, missing } if *missing > 0 => Some((*version, format!(
-                        "its neighbour fails; {missing} more passes in a row would rule out chance"
-                    ))),
-                    _ => None,
-                });
-                Some(next.map_or(Step::Wait, |(index, reason)| Step::Try {
-                    index,
+                let next = lacks.iter().find(|lack| lack.missing > 0);
+                Some(next.map_or(Step::Wait, |lack| Step::Try {
+                    index: lack.version,
                     purpose: Purpose::Confirm,
-                    reason,
+                    reason: self.why_confirm(lack),
+                    boot: lack.boots,
                 }))
+            }
+        }
+    }
+
+    fn why_confirm(&self, lack: &Lack) -> String {
+        let tally = self.tallies[lack.version];
+        match lack.what {
+            Wanted::Failures if tally.fails >= FAILURES => {
+                format!("what brought the change has to fail in {FAILURES} boots")
+            }
+            Wanted::Failures => {
+                let so_far = times(tally);
+                format!("what brought the change has to fail {FAILURES} times; {so_far} so far")
+            }
+            Wanted::Passes => {
+                format!(
+                    "its neighbour fails; {} more passes in a row would rule out chance",
+                    lack.missing
+                )
             }
         }
     }

@@ -34,6 +34,8 @@ pub enum Step {
         purpose: Purpose,
         /// Why, in words that fit behind "because".
         reason: String,
+        /// Whether only a boot of its own tells what is wanted.
+        boot: bool,
     },
     /// Trials under way decide what comes next.
     Wait,

@@ -10,27 +10,47 @@ use super::posterior::Posterior;
 /// Failures of one version that are needed before it is called bad: one alone may be noise.
 pub const FAILURES: u32 = 3;
 
-/// Chance of missing a failure rate of `p_min` at which the bad end is given up.
-const MISSED: f64 = 0.05;
+/// Boots on either side of a change that have to show it.
+const BOOTS: u32 = 3;
 
-/// Whether a bad end that failed `fails` times of `runs` fails less often than `p_min`, with 95 %
-/// confidence: 59 runs without a failure for 5 %.
+/// Runs of one boot that count for a version: they are not independent.
+pub const RUNS_A_BOOT: u32 = 3;
+
+/// Chance of missing a failure rate of `p_min` in all: 5 %, spent on the looks after no failure, one
+/// and two (alpha spending; Lan and DeMets 1983).
+const MISSED: [f64; FAILURES as usize] = [0.0485, 0.001, 0.0005];
+/// Below this rate runs are to failures as at it: Poisson's limit.
+const RARE: f64 = 1e-4;
+
+/// Runs after which a bad end that failed never, once, twice is given up: one that fails with `p_min`
+/// is given up with 5 % at most, over all these looks together. 59 without a failure for 5 %.
 #[must_use]
-pub fn is_rarer(fails: u32, runs: u32, p_min: f64) -> bool {
-    if runs <= fails {
-        return false;
+pub fn patience(p_min: f64) -> [u32; FAILURES as usize] {
+    if p_min >= 1.0 {
+        // A single pass is enough.
+        return [1, 2, 3];
     }
-    let (n, p) = (f64::from(runs), p_min);
-    // Terms of the binomial distribution, in logs: (1-p)^n underflows.
-    let mut ln_term = n * (-p).ln_1p();
-    let mut sum = ln_term.exp();
-    for k in 0..fails {
-        let k = f64::from(k);
-        ln_term += ((n - k) / (k + 1.0)).ln() + p.ln() - (-p).ln_1p();
-        sum += ln_term.exp();
+    let p = p_min.max(RARE);
+    // How likely each number of failures is after so many runs, by ways that were not given up.
+    let mut likely = [1.0, 0.0, 0.0];
+    let mut looks = [0; FAILURES as usize];
+    let (mut due, mut runs) = (0, 0);
+    while due < looks.len() {
+        runs += 1;
+        for fails in (1..likely.len()).rev() {
+            likely[fails] = likely[fails] * (1.0 - p) + likely[fails - 1] * p;
+        }
+        likely[0] *= 1.0 - p;
+        while due < looks.len() && likely[due] <= MISSED[due] {
+            looks[due] = runs;
+            likely[due] = 0.0;
+            due += 1;
+        }
     }
-    // With p_min = 1 a single pass is enough.
-    if p >= 1.0 { runs > fails } else { sum <= MISSED }
+    if p_min >= RARE {
+        return looks;
+    }
+    looks.map(|runs| (f64::from(runs) * RARE / p_min).ceil() as u32)
 }
 
 /// Candidates that no trial can tell apart, since versions between them cannot be tested.
@@ -146,40 +166,73 @@ fn walk(
 
 /// What the comparison of a culprit and its neighbours still lacks.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Lack {
-    /// Failures of a bad neighbour.
-    Failures { version: usize, missing: u32 },
-    /// Passes of a good one.
-    Passes { version: usize, missing: u32 },
+pub(super) struct Lack {
+    pub version: usize,
+    pub what: Wanted,
+    /// Runs that are expected to give it, those under way left out.
+    pub missing: u32,
+    /// Whether only boots of its own give it.
+    pub boots: bool,
 }
 
-/// What is needed until the difference between the sides is no chance any more. `under_way` tells
-/// how many trials of a version are pending; they are taken to answer as expected.
+/// What a version has to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Failures of a bad neighbour.
+    Failures,
+    /// Passes of a good one.
+    Passes,
+}
+
+/// What was seen of a version, with the trials of it that are under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    pub counts: Counts,
+    /// Boots with a run that failed, and boots whose runs all passed.
+    pub boots: Counts,
+    pub under_way: u32,
+}
+
+/// What is needed until the difference between the sides is no chance any more, by runs and by boots, and was
+/// seen in three boots on either: runs of one boot may fail or pass together. Trials under way are taken to answer as expected, and to boot.
 pub(super) fn lacking(
     bad: &[usize],
     good: &[usize],
-    counts: impl Fn(usize) -> Counts,
-    under_way: impl Fn(usize) -> u32,
+    seen: impl Fn(usize) -> Seen,
     likelihood: &Likelihood,
     chance: f64,
 ) -> Vec<Lack> {
     let mut lacking = Vec::new();
     for version in bad {
-        let own = counts(*version);
-        let missing = FAILURES.saturating_sub(own.fails);
+        let own = seen(*version);
+        let boots = BOOTS.saturating_sub(own.boots.fails);
+        let missing = FAILURES.saturating_sub(own.counts.fails).max(boots);
         if missing > 0 {
-            let wanted = (f64::from(missing) / mean_rate(own)).ceil() as u32;
-            let missing = wanted.saturating_sub(under_way(*version));
-            lacking.push(Lack::Failures { version: *version, missing });
+            let expected = (f64::from(missing) / mean_rate(own.counts)).ceil() as u32;
+            let missing = expected.saturating_sub(own.under_way);
+            let what = Wanted::Failures;
+            lacking.push(Lack { version: *version, what, missing, boots: boots > 0 });
         }
     }
-    let failing = bad.iter().fold(Counts::default(), |sum, at| sum.plus(counts(*at)));
+    let sum = |of: fn(Seen) -> Counts| {
+        bad.iter().fold(Counts::default(), |sum, at| sum.plus(of(seen(*at))))
+    };
+    let (failing, mut failing_boots) = (sum(|own| own.counts), sum(|own| own.boots));
+    // Those that are lacking come first.
+    failing_boots.fails = failing_boots.fails.max(BOOTS);
+    let passes_missing = |bad, good| match likelihood.same_rate(bad, good) > chance {
+        true => passes_missing(bad, good, likelihood, chance),
+        false => 0,
+    };
     for version in good {
-        let own = counts(*version);
-        if likelihood.same_rate(failing, own) > chance {
-            let missing = passes_missing(failing, own, likelihood, chance);
-            let missing = missing.saturating_sub(under_way(*version));
-            lacking.push(Lack::Passes { version: *version, missing });
+        let own = seen(*version);
+        let boots =
+            BOOTS.saturating_sub(own.boots.passes).max(passes_missing(failing_boots, own.boots));
+        let passes = passes_missing(failing, own.counts);
+        if passes.max(boots) > 0 {
+            let missing = passes.max(boots).saturating_sub(own.under_way);
+            let what = Wanted::Passes;
+            lacking.push(Lack { version: *version, what, missing, boots: boots > 0 });
         }
     }
     lacking

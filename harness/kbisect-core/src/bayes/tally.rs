@@ -47,10 +47,17 @@ pub struct Tally {
     pub skips: u32,
     /// Runs that failed for reasons of the host.
     pub infra: u32,
+    /// Runs that passed or failed as others of the same boot did before, and count no more.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub again: u32,
 }
 
 /// Runs from which on a version is given up when half of them gave no answer.
 const ENOUGH: u32 = 6;
+
+fn is_zero(runs: &u32) -> bool {
+    *runs == 0
+}
 
 impl Tally {
     /// Counts one more answer.
@@ -73,7 +80,7 @@ impl Tally {
     /// Runs that were made, those that failed for reasons of the host left out.
     #[must_use]
     pub fn runs(&self) -> u32 {
-        self.counted() + self.others + self.skips
+        self.counted() + self.others + self.skips + self.again
     }
 
     /// Whether the version cannot be tested for this symptom: it could not answer and never did,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::history::History;
 use super::likelihood::{Counts, Likelihood, h2, spread, spread_prior};
-use super::stop::{Lack, is_rarer, lacking};
+use super::stop::{Seen, lacking, patience};
 use super::{Answer, Costs, NoisySearch, Settings, Step};
 use crate::search::Direction;
 
@@ -88,7 +88,13 @@ fn plain(search: &NoisySearch, history: &History) -> Vec<Plain> {
             let noise: f64 = grid.iter().map(|(q, w)| w / total * term(*q)).sum();
             let q = grid.iter().map(|(q, w)| w / total * term(*q) * q).sum::<f64>() / noise;
             let p = (0.2 + f64::from(f)) / (1.2 + f64::from(f + s));
-            Plain { bad, weight: prior * beta * noise, p, q }
+            // Or, where that is thought likely, all that is bad fails always, and nothing else ever does.
+            let prior_always = search.likelihood.always;
+            let same = if s == 0 && g == 0 { prior_always } else { 0.0 };
+            let counts = same + (1.0 - prior_always) * beta * noise;
+            let always = same / counts;
+            let (p, q) = (always + (1.0 - always) * p, (1.0 - always) * q);
+            Plain { bad, weight: prior * counts, p, q }
         })
         .collect();
     let sum: f64 = plain.iter().map(|h| h.weight).sum();
@@ -135,8 +141,13 @@ fn posterior_and_choice_are_those_of_the_sums_over_all_hypotheses() {
     for direction in [Direction::Regression, Direction::Fix] {
         let settings = Settings { direction, ..Settings::default() };
         for history in histories(random) {
-            for answers in [0, 3, 6, 12, 25] {
-                let search = search(&history, settings, answers, random);
+            for (answers, deterministic) in
+                [(0, false), (0, true), (3, true), (6, false), (6, true), (12, false), (25, true)]
+            {
+                let mut search = search(&history, settings, answers, random);
+                if deterministic {
+                    search = search.maybe_deterministic();
+                }
                 let plain = plain(&search, &history);
                 for candidate in 1..history.len() {
                     let (one, other) = (search.culprit(candidate), plain[candidate - 1].weight);
@@ -249,11 +260,11 @@ fn neighbour_has_to_pass_as_often_as_the_failure_rate_asks() {
         for (chance, wanted) in [(0.05, default), (0.01, strict)] {
             let needed = (0..200)
                 .find(|passes| {
-                    let counts = |version| match version {
-                        1 => Counts::new(fails, runs - fails),
-                        _ => Counts::new(0, *passes),
+                    let seen = |version| match version {
+                        1 => seen(Counts::new(fails, runs - fails), 0),
+                        _ => seen(Counts::new(0, *passes), 0),
                     };
-                    lacking(&[1], &[0], counts, |_| 0, &likelihood, chance).is_empty()
+                    lacking(&[1], &[0], seen, &likelihood, chance).is_empty()
                 })
                 .unwrap();
             assert_eq!(needed, wanted, "{fails}/{runs} at {chance}");
@@ -261,27 +272,75 @@ fn neighbour_has_to_pass_as_often_as_the_failure_rate_asks() {
     }
 }
 
+/// Runs that had a boot each.
+fn seen(counts: Counts, under_way: u32) -> Seen {
+    Seen { counts, boots: counts, under_way }
+}
+
 #[test]
 fn comparison_counts_trials_under_way() {
     let mut likelihood = Likelihood::new();
     likelihood.grow(200);
-    let counts = |version| if version == 1 { Counts::new(3, 0) } else { Counts::new(0, 1) };
-    let lack = |under_way| lacking(&[1], &[0], counts, |_| under_way, &likelihood, 0.05);
-    assert_eq!(lack(0), [Lack::Passes { version: 0, missing: 2 }]);
-    assert_eq!(lack(2), [Lack::Passes { version: 0, missing: 0 }]);
+    let seen = |under_way| {
+        move |version| match version {
+            1 => seen(Counts::new(3, 0), 0),
+            _ => seen(Counts::new(0, 1), under_way),
+        }
+    };
+    for (under_way, missing) in [(0, 2), (2, 0)] {
+        let lacks = lacking(&[1], &[0], seen(under_way), &likelihood, 0.05);
+        assert_eq!(
+            lacks.iter().map(|lack| (lack.version, lack.missing)).collect::<Vec<_>>(),
+            [(0, missing)]
+        );
+    }
+}
+
+#[test]
+fn either_side_has_to_show_it_in_three_boots() {
+    let mut likelihood = Likelihood::new();
+    likelihood.grow(200);
+    let of = |bad, good, chance| {
+        let seen = |version| match version {
+            1 => Seen { counts: Counts::new(9, 0), boots: bad, under_way: 0 },
+            _ => Seen { counts: Counts::new(0, 15), boots: good, under_way: 0 },
+        };
+        let lacks = lacking(&[1], &[0], seen, &likelihood, chance);
+        lacks.iter().map(|lack| (lack.version, lack.missing, lack.boots)).collect::<Vec<_>>()
+    };
+    let (fail, pass) = (|boots| Counts::new(boots, 0), |boots| Counts::new(0, boots));
+    assert_eq!(of(fail(2), pass(3), 0.05), [(1, 2, true)], "one, and one more as it may pass");
+    assert_eq!(of(fail(3), pass(1), 0.05), [(0, 2, true)]);
+    assert_eq!(of(fail(3), pass(3), 0.05), []);
+    // Runs of one boot may fail or pass together, so chance is ruled out by boots as well.
+    assert_eq!(of(fail(3), pass(3), 0.01), [(0, 3, true)]);
+    assert_eq!(of(Counts::new(5, 5), pass(4), 0.05), [(0, 3, true)]);
 }
 
 #[test]
 fn bad_end_is_given_up_when_the_lowest_rate_would_have_shown() {
-    assert!(!is_rarer(0, 58, 0.05));
-    assert!(is_rarer(0, 59, 0.05));
-    assert!(!is_rarer(0, 298, 0.01));
-    assert!(is_rarer(0, 299, 0.01));
-    // One failure: 0.95^n + n 0.05 0.95^(n-1) <= 0.05.
-    assert!(!is_rarer(1, 92, 0.05));
-    assert!(is_rarer(1, 93, 0.05));
-    assert!(!is_rarer(0, 0, 1.0));
-    assert!(is_rarer(0, 1, 1.0));
+    for p_min in [0.9, 0.5, 0.3, 0.05, 0.01, 0.001] {
+        let looks = patience(p_min);
+        assert!(looks.is_sorted(), "{looks:?}");
+        // All ways of an end that fails so often, and what of them is given up.
+        let (mut ways, mut given_up) = ([1.0, 0.0, 0.0], 0.0);
+        for runs in 1..=looks[2] {
+            for fails in (0..3).rev() {
+                let before = if fails > 0 { ways[fails - 1] } else { 0.0 };
+                ways[fails] = ways[fails] * (1.0 - p_min) + before * p_min;
+            }
+            for (fails, look) in looks.iter().enumerate() {
+                if runs >= *look {
+                    given_up += std::mem::take(&mut ways[fails]);
+                }
+            }
+        }
+        assert!(given_up <= 0.05, "{p_min}: {given_up}");
+    }
+    assert_eq!(patience(0.05)[0], 59);
+    assert_eq!(patience(1.0), [1, 2, 3], "a single pass is enough");
+    let [thin, thick] = [1e-6, 1e-4].map(|p_min| f64::from(patience(p_min)[0]));
+    assert!((thin / thick - 100.0).abs() < 0.1, "{thin} {thick}");
 }
 
 #[test]

@@ -124,8 +124,11 @@ impl NoisySearch {
     fn good_rate(&self) -> Estimate {
         // That of the likeliest explanation: others matter little by the time it is looked at.
         let best = self.posterior.all().max_by(|a, b| a.mass.total_cmp(&b.mass));
-        let counts = best.map_or(Counts::default(), |belief| belief.good);
-        good_rate(&self.likelihood.noise_after(counts))
+        let (counts, always) =
+            best.map_or((Counts::default(), 0.0), |belief| (belief.good, belief.always));
+        let noise = self.likelihood.noise_after(counts).into_iter();
+        let noise = noise.map(|(rate, weight)| (rate, weight * (1.0 - always)));
+        good_rate(&[(0.0, always)].into_iter().chain(noise).collect::<Vec<_>>())
     }
 
     /// Runs that the comparison of the culprit and its neighbour is expected to take.

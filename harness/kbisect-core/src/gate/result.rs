@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Map;
+use super::boots::taken_back;
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::run::Environment;
@@ -381,6 +382,7 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
                 }
                 Some(record) => stand(record, at_baseline),
             };
+            let reason = reason.or_else(|| taken_back(trials, name, kernel));
             cells.push(Cell {
                 scenario: name.clone(),
                 kernel: kernel.clone(),

@@ -5,9 +5,10 @@ use super::{
     RunEvent, SeriesEntry, end_of_search, named_is_missing, target_symptom, wall_seconds,
 };
 use crate::boots::BOOTS_DISAGREE;
+use crate::confirm::Confirmation;
 use crate::kernel::Kernel;
 use crate::mark::{is_lack, mark_again};
-use crate::method::Method;
+use crate::method::{Method, disagreement_words};
 use crate::search::{Direction, Mark, Outcome, Role};
 use crate::trial::{AcceptedRefusal, SymptomKind, TrialRecord};
 
@@ -50,10 +51,6 @@ impl BisectResult {
                 of_trial.for_each(|record| record.evidence.decoded = Some(decoded.clone()));
             }
         }
-        let superseded = match plan.options.doubt {
-            Some(_) => Vec::new(),
-            None => supersede(&mut trials),
-        };
         let kernel = |index: usize| plan.series.get(index).map(|planned| planned.kernel.clone());
         let mut result = Self {
             schema: "kbisect.bisect/1".to_owned(),
@@ -68,7 +65,11 @@ impl BisectResult {
                 RunEvent::SymptomChosen { choice, .. } => Some(choice.clone()),
                 _ => None,
             }),
-            confidence: Confidence { level: "none".to_owned(), statement: "no answer".to_owned() },
+            confidence: Confidence {
+                level: "none".to_owned(),
+                probability: None,
+                statement: "no answer".to_owned(),
+            },
             reason: None,
             fault: events.iter().rev().find_map(|event| match event {
                 RunEvent::ScenarioError { fault } => Some(fault.clone()),
@@ -90,12 +91,16 @@ impl BisectResult {
             repeat: None,
             tool_version: plan.tool_version.clone(),
             trials: trials.iter().map(|(_, record)| record.clone()).collect(),
-            superseded,
         };
         let method = Method::replay(&plan, &events).ok();
         result.warnings.extend(accepted(&result.trials));
         if method.as_ref().is_some_and(Method::boots_disagree) {
             result.warnings.push(BOOTS_DISAGREE.to_owned());
+        }
+        if let Some(at) = method.as_ref().and_then(Method::disagreed)
+            && let Some(planned) = plan.series.get(at)
+        {
+            result.warnings.push(disagreement_words(planned.kernel.label()));
         }
         let ends = match method.as_ref().and_then(Method::doubt) {
             Some(search) => {
@@ -105,7 +110,13 @@ impl BisectResult {
                 };
                 result.conclude_doubt(search, ending, &events)
             }
-            None => result.conclude(outcome, &events, &kernel),
+            None => {
+                let sure =
+                    method.as_ref().zip(outcome.as_ref()).and_then(|(m, end)| m.confirmation(end));
+                let ends = result.conclude(outcome, &events, &kernel);
+                result.confirm(sure, ends, &trials);
+                ends
+            }
         };
         // It has an answer: that the end is bad in another way.
         if matches!(result.outcome, OutcomeWord::Aborted | OutcomeWord::NotReproduced)
@@ -158,6 +169,7 @@ impl BisectResult {
             };
             Confidence {
                 level: "unconfirmed".to_owned(),
+                probability: None,
                 statement: format!("each version was tried once{neighbours}{booted}{more}"),
             }
         };
@@ -222,6 +234,50 @@ impl BisectResult {
 }
 
 impl BisectResult {
+    /// Says how sure a halving's answer is, once its sides were tried again.
+    fn confirm(
+        &mut self,
+        sure: Option<Confirmation>,
+        ends: Option<(usize, usize)>,
+        trials: &[(usize, TrialRecord)],
+    ) {
+        let Some((sure, (old, new))) = sure.filter(|sure| sure.repeats > 0).zip(ends) else {
+            return;
+        };
+        let of = |index: usize| {
+            let own = trials.iter().filter(|(at, _)| *at == index).map(|(_, record)| record);
+            let counted = own.filter(|record| record.is_answer());
+            let (mut runs, mut fails, mut booted) = (0, 0, 0);
+            for record in counted {
+                runs += 1;
+                fails += u32::from(record.verdict == "bad");
+                booted += u32::from(!record.is_quick());
+            }
+            let label = self.series.get(index).map_or("?", |entry| entry.kernel.label());
+            match runs {
+                0 => format!("{label} was taken for granted"),
+                _ => format!("{label} failed in {fails} of {runs} runs ({booted} booted)"),
+            }
+        };
+        let level = if sure.is_confirmed { "confirmed" } else { "unconfirmed" };
+        let mut statement = format!("{}, {}", of(new), of(old));
+        if self.direction == Direction::Fix {
+            statement = format!("{}, {}", of(old), of(new));
+        }
+        if !sure.is_confirmed {
+            statement += "; not every repeat gave an answer";
+        }
+        statement += match self.outcome {
+            OutcomeWord::FoundDespiteSkips => "; other versions gave no answer",
+            OutcomeWord::Range => {
+                "; versions between the two gave no answer: the change came with one of them"
+            }
+            _ => "",
+        };
+        self.confidence =
+            Confidence { level: level.to_owned(), probability: Some(sure.probability), statement };
+    }
+
     /// What it means when rules do not even load on the end that should be good.
     pub(crate) fn fault_of_scenario(&self, last: bool) -> String {
         let entry = if last { self.series.last() } else { self.series.first() };
@@ -235,25 +291,6 @@ impl BisectResult {
             None => String::new(),
         }
     }
-}
-
-/// Takes out trials from saved states whose verdict a boot of the same version showed again.
-fn supersede(trials: &mut Vec<(usize, TrialRecord)>) -> Vec<TrialRecord> {
-    let again: Vec<u32> = trials
-        .iter()
-        .filter(|(index, restored)| {
-            restored.is_quick()
-                && trials.iter().any(|(at, boot)| {
-                    at == index
-                        && !boot.is_quick()
-                        && boot.number > restored.number
-                        && boot.verdict == restored.verdict
-                })
-        })
-        .map(|(_, restored)| restored.number)
-        .collect();
-    let gone = trials.extract_if(.., |(_, record)| again.contains(&record.number));
-    gone.map(|(_, record)| record).collect()
 }
 
 /// Says whether what saved states showed of the versions around a change was shown by boots as well.
@@ -314,7 +351,10 @@ fn series_of(plan: &Plan, trials: &[(usize, TrialRecord)]) -> Vec<SeriesEntry> {
         .iter()
         .enumerate()
         .map(|(index, planned)| {
-            let last = trials.iter().rev().find(|(at, _)| *at == index).map(|(_, record)| record);
+            let own =
+                || trials.iter().rev().filter(|(at, _)| *at == index).map(|(_, record)| record);
+            // A repeat in vain takes nothing back.
+            let last = own().find(|record| record.is_answer()).or_else(|| own().next());
             let (verdict, reason) = match (last, &planned.untestable) {
                 (Some(record), _) => (record.verdict.clone(), record.reason.clone()),
                 (None, Some(reason)) => ("untestable".to_owned(), Some(reason.clone())),

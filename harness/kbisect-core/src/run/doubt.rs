@@ -62,7 +62,7 @@ impl BisectResult {
             Ending::Range { .. } => "unconfirmed",
             _ => "none",
         };
-        self.confidence = Confidence { level: level.to_owned(), statement };
+        self.confidence = Confidence { level: level.to_owned(), probability: None, statement };
         match ending {
             Ending::Found { first_new, last_old, .. } => {
                 self.candidates = self.kernels(&[first_new]);

@@ -32,9 +32,12 @@ pub enum OutcomeWord {
 /// How sure the answer is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Confidence {
-    /// `confirmed` (by the stop rule of the search under doubt), `unconfirmed` (each version was
-    /// tried once, or the search ended before) or `none`.
+    /// `confirmed` (by repeats on either side of the change, or by the stop rule of the search under
+    /// doubt), `unconfirmed` (each version was tried once, or the search ended before) or `none`.
     pub level: String,
+    /// Probability of the answer after repeats; that of a search under doubt is in `doubt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
     /// In words.
     pub statement: String,
 }
@@ -122,12 +125,8 @@ pub struct BisectResult {
     /// What changed between the two sides, the most suspect first, or why that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<WhatChanged>,
-    /// All trials in order, but those in `superseded`.
+    /// All trials in order.
     pub trials: Vec<TrialRecord>,
-    /// Trials from saved states that a boot of the same kernel, made to confirm them, showed again. The
-    /// boot stands in `trials`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub superseded: Vec<TrialRecord>,
     /// The series with what became of each kernel.
     pub series: Vec<SeriesEntry>,
     /// What the user must know before believing the answer.

@@ -189,7 +189,8 @@ pub fn choice_due<'a>(events: impl IntoIterator<Item = &'a RunEvent> + Clone) ->
             let counts = seen.counts();
             counts.get(number - 1).map(|count| Due::Named(count.symptom.clone()))
         }
-        _ if seen.groups.len() > 1 => Some(Due::Ask),
+        // A search that took over from a halving goes on with what that looked for.
+        _ if seen.groups.len() > 1 && plan.options.doubt.is_some() => Some(Due::Ask),
         _ => None,
     }
 }

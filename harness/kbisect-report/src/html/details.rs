@@ -124,7 +124,7 @@ pub(super) fn confidence(dossier: &Dossier) -> Markup {
     html! {
         h2 { "Confidence" }
         p {
-            b { (cell(&result.confidence.level)) } ": "
+            b { (cell(&doubt::level(&result.confidence))) } ": "
             (paragraph(result.confidence.statement.trim_end_matches('.'))) "."
         }
         @for text in doubt::sentences(result) { p { (paragraph(&text)) } }

@@ -108,7 +108,7 @@ fn sides(dossier: &Dossier) -> Markup {
                 @if let Subject::Bisection(result) = &dossier.subject {
                     div.card {
                         span.what { "confidence" }
-                        b { (cell(&result.confidence.level)) }
+                        b { (cell(&crate::doubt::level(&result.confidence))) }
                         span.soft { (paragraph(&result.confidence.statement)) }
                     }
                 }

@@ -243,7 +243,7 @@ fn confidence(to: &mut String, story: &Story<'_>, extra: &Extra) {
     put!(to, "## Confidence and warnings");
     put!(to);
     let statement = result.confidence.statement.trim_end_matches('.');
-    put!(to, "{}: {}.", prose(&result.confidence.level, CELL), prose(statement, 1000));
+    put!(to, "{}: {}.", prose(&doubt::level(&result.confidence), CELL), prose(statement, 1000));
     put!(to);
     let beliefs = doubt::rows(result);
     if !beliefs.is_empty() {

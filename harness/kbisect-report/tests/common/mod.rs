@@ -203,6 +203,7 @@ impl Play {
             memory_mib: None,
             deadlines: None,
             boot: None,
+            boot_id: None,
             booted: None,
             release: Some(format!("{}-cloud-amd64", kernel.version)),
             repeat: format!("kbisect run {} --scenario connlimit", kernel.package_version),

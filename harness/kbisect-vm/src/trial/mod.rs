@@ -22,7 +22,7 @@ use kbisect_core::evidence::Evidence;
 use kbisect_core::judge::{Judged, MachineEnd, Observation, judge_whole};
 use kbisect_core::scenario::Check;
 use kbisect_core::trial::{
-    AcceptedRefusal, BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount,
+    AcceptedRefusal, BootId, BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount,
 };
 
 use tokio::task::JoinHandle;
@@ -76,6 +76,8 @@ pub struct TrialResult {
     pub kvm_suspect: Option<KvmSuspect>,
     /// How the candidate came up; nothing when it was not started.
     pub boot: Option<BootKind>,
+    /// The boot that it rests on.
+    pub boot_id: Option<BootId>,
     /// How that was a boot, now or when its state was saved.
     pub booted: Option<Booted>,
     /// What deadlines were multiplied by.
@@ -101,6 +103,7 @@ pub struct Trial<'a> {
     candidate: Option<Machine>,
     coming: Coming,
     boot: Option<BootKind>,
+    boot_id: Option<BootId>,
     booted: Option<Booted>,
     /// When the candidate was up; setting it up began then, beside the peer.
     up_at: Option<Instant>,
@@ -160,6 +163,7 @@ impl<'a> Trial<'a> {
             candidate: None,
             coming,
             boot: None,
+            boot_id: None,
             booted: None,
             up_at: None,
             nodes_made: None,
@@ -309,6 +313,7 @@ impl<'a> Trial<'a> {
             evidence: self.evidence,
             kvm_suspect: self.kvm_suspect,
             boot: self.boot,
+            boot_id: self.boot_id,
             booted: self.booted,
             deadlines: Some(self.lab.timing().deadlines()),
             disturbed: record,

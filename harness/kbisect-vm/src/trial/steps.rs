@@ -75,7 +75,7 @@ impl Trial<'_> {
             self.notes.extend(risen.note.take());
         }
         self.candidate = Some(candidate);
-        self.boot = Some(risen.boot);
+        (self.boot, self.boot_id) = (Some(risen.boot), Some(risen.boot_id));
         self.booted = Some(self.lab.booted(kernel, coming));
         (self.slot, self.keeping) = (risen.slot, risen.keeping);
         if let Some(why) = risen.ours {

@@ -44,6 +44,26 @@ fn a_kernel_boots_once() {
 }
 
 #[test]
+fn each_trial_says_which_boot_it_rests_on() {
+    let mut bench = Bench::saving(|_| String::new());
+    let mut try_one = |coming| {
+        let result = bench.again("kernel", "", coming);
+        (result.boot, result.boot_id.expect("it was started"))
+    };
+    let first = try_one(Coming::Any);
+    assert_eq!(first.0, COLD);
+    assert_eq!(try_one(Coming::Any), (RESTORED, first.1.clone()));
+    for coming in [Coming::Cold, Coming::AsShipped] {
+        let other = try_one(coming);
+        assert!(other.0 == COLD && other.1 != first.1, "{other:?}");
+        assert_eq!(try_one(Coming::Any), (RESTORED, first.1.clone()), "the state stays");
+    }
+    let new = try_one(Coming::Renew);
+    assert!(new.0 == COLD && new.1 != first.1, "{new:?}");
+    assert_eq!(try_one(Coming::Any), (RESTORED, new.1), "the newer one took its place");
+}
+
+#[test]
 fn a_peer_goes_on_from_its_state_in_a_later_lab() {
     let mut bench = Bench::saving(|_| String::new());
     assert_eq!(bench.again("kernel", "", Coming::Any).verdict, Verdict::Good);

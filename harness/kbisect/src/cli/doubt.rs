@@ -10,7 +10,7 @@ pub struct DoubtArgs {
     /// Repeat trials until chance is ruled out; the options below imply it
     #[arg(long)]
     pub flaky: bool,
-    /// Halve the range, as by default, and end there: no boot confirms what saved states showed
+    /// Halve the range, as by default, and end there: nothing is tried again, so the answer is unconfirmed
     #[arg(long, conflicts_with_all = ["flaky", "stop", "strict", "robust", "p_min", "budget"])]
     pub quick: bool,
     /// Name a culprit from this probability on [default: 0.99]

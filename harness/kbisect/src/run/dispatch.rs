@@ -8,7 +8,7 @@ use kbisect_core::bayes::RangeReason;
 use kbisect_core::boots::BOOTS_DISAGREE;
 use kbisect_core::fault::{ScenarioFault, Whose, whose};
 use kbisect_core::mark::needs_target;
-use kbisect_core::method::{Method, Next};
+use kbisect_core::method::{Method, Next, disagreement_words};
 use kbisect_core::run::{RunEvent, target_symptom};
 use kbisect_core::search::{Direction, Mark, Role};
 use kbisect_core::trial::{TrialRecord, Verdict};
@@ -38,8 +38,7 @@ struct Task {
     role: Role,
     estimated_left: usize,
     reason: Option<String>,
-    /// Whether the kernel boots even if its state was saved.
-    cold: bool,
+    coming: Coming,
     /// How often it failed for our own reasons.
     attempt: u32,
     begun: bool,
@@ -149,6 +148,10 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         if method.boots_disagree() {
             self.say_once(BOOTS_DISAGREE)?;
         }
+        if let Some(at) = method.disagreed() {
+            let words = disagreement_words(self.run.plan.series[at].kernel.label());
+            self.say_once(&words)?;
+        }
         self.cancel(MOOT, |task| method.is_moot(task.index, task.role))?;
         let mut method = self.method()?;
         for worker in 0..self.pool.count() {
@@ -165,7 +168,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
             match next {
                 Next::Wait => break,
                 Next::Done(event) => return self.end(event),
-                Next::Try { index, role, estimated_left, reason, cold } => {
+                Next::Try { index, role, estimated_left, reason, coming } => {
                     method.begin(index, role)?;
                     let number = self.free_number();
                     self.start(Task {
@@ -175,7 +178,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
                         role,
                         estimated_left,
                         reason,
-                        cold,
+                        coming,
                         attempt: 0,
                         begun: false,
                         cancelled: None,
@@ -225,9 +228,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
         if let Some(worker) = task.worker {
             let kernel = self.run.plan.series[task.index].kernel.clone();
             let from = From::Candidate(Box::new(self.run.series[task.index].clone()));
-            // What confirms an answer leaves nothing out.
-            let coming = if task.cold { Coming::AsShipped } else { Coming::Any };
-            self.pool.start(worker, Job { number: task.number, kernel, from, coming });
+            self.pool.start(worker, Job { number: task.number, kernel, from, coming: task.coming });
         }
         self.tasks.push(task);
     }

@@ -1,17 +1,16 @@
 //! The trials of a check: scenario by scenario, kernel by kernel, side by side where that was asked for.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use kbisect_core::gate::{GateEvent, GateTrial, asks_reference};
+use kbisect_core::boot::Coming;
+use kbisect_core::gate::{GateEvent, GateTrial, asks_reference, still_to_try};
 use kbisect_core::run::RunEvent;
 use kbisect_core::search::Role;
 use kbisect_core::trial::Verdict;
 use kbisect_core::workers::Workers;
 use kbisect_kernels::Candidate;
 use kbisect_vm::accel::Probe;
-use kbisect_vm::lab::Coming;
 
 use super::context::Context;
 use super::gate_log::GateLog;
@@ -25,6 +24,9 @@ use crate::settings::scenario::LoadedScenario;
 
 /// Kernels that are fetched ahead, for each worker.
 const AHEAD: usize = 2;
+
+/// Told before a kernel boots that failed from a saved state, or by its PVH entry.
+const BOOTS_AGAIN: &str = "it failed in a quick trial: it boots as shipped before that is believed";
 
 /// A scenario of a check.
 #[derive(Clone)]
@@ -45,10 +47,8 @@ pub struct Matrix<'a> {
     log: &'a mut GateLog,
     /// The last number that a trial was given.
     numbers: u32,
-    /// Scenario and row of what has its answer.
-    answered: Vec<(String, usize)>,
-    /// Scenarios that are wrong: one kernel showed it.
-    wrong: BTreeSet<String>,
+    /// The trials so far.
+    trials: Vec<GateTrial>,
     /// How many are to be tried yet, when the first one began, and how many were since.
     left: usize,
     began: Instant,
@@ -72,22 +72,17 @@ impl<'a> Matrix<'a> {
         wish: Workers,
         log: &'a mut GateLog,
     ) -> Self {
-        let mut answered = Vec::new();
-        let mut wrong = BTreeSet::new();
-        let mut numbers = 0;
-        for line in &log.lines {
-            let GateEvent::TrialEnded { trial } = &line.event else { continue };
-            numbers = numbers.max(trial.record.number);
-            let row = rows.iter().position(|row| row.kernel.id == trial.record.kernel.id);
-            if matches!(trial.record.verdict(), Verdict::Scenario(_)) {
-                wrong.insert(trial.scenario.clone());
-            }
-            if let (Some(row), false) = (row, matches!(trial.record.verdict(), Verdict::Infra(_))) {
-                answered.push((trial.scenario.clone(), row));
-            }
-        }
+        let trials: Vec<GateTrial> = log
+            .lines
+            .iter()
+            .filter_map(|line| match &line.event {
+                GateEvent::TrialEnded { trial } => Some(trial.as_ref().clone()),
+                _ => None,
+            })
+            .collect();
+        let numbers = trials.iter().map(|trial| trial.record.number).max().unwrap_or(0);
         let (left, began, made) = (0, Instant::now(), 0);
-        Self { folder, rows, wish, log, numbers, answered, wrong, left, began, made }
+        Self { folder, rows, wish, log, numbers, trials, left, began, made }
     }
 
     /// Tries scenario by scenario, so that the peer machines can stay up. The context comes back as
@@ -126,13 +121,18 @@ impl<'a> Matrix<'a> {
 
     /// Rows that have no answer yet.
     fn open(&self, tested: &Tested) -> Vec<usize> {
-        if self.wrong.contains(&tested.name) {
+        // One kernel shows that a scenario is wrong.
+        let wrong = |trial: &GateTrial| {
+            trial.scenario == tested.name && matches!(trial.record.verdict(), Verdict::Scenario(_))
+        };
+        if self.trials.iter().any(wrong) {
             return Vec::new();
         }
-        let is_open = |row: &usize| {
-            !self.answered.iter().any(|(name, known)| *name == tested.name && known == row)
-        };
-        (0..self.rows.len()).filter(is_open).collect()
+        (0..self.rows.len()).filter(|row| self.still_to_try(&tested.name, *row).is_some()).collect()
+    }
+
+    fn still_to_try(&self, scenario: &str, row: usize) -> Option<Coming> {
+        still_to_try(&self.trials, scenario, &self.rows[row].kernel)
     }
 
     fn try_scenario(
@@ -172,7 +172,7 @@ impl<'a> Matrix<'a> {
                 let label = self.rows[row].kernel.label();
                 let left = self.left_in_words(pool.count());
                 ui.doing(&format!("{label} with {}; {left}", context.scenario_name));
-                tasks.push(self.start(pool, worker, row, 0));
+                tasks.push(self.start(pool, context, worker, row, 0));
                 let ahead = AHEAD * pool.count();
                 let next = rows.clone().take(ahead);
                 prefetch.ask(next.map(|row| self.rows[row].clone()));
@@ -207,10 +207,17 @@ impl<'a> Matrix<'a> {
             let task = tasks.remove(at);
             let scenario = context.scenario_name.clone();
             let (verdict, disturbed) = (record.verdict(), record.disturbed.clone());
-            let trial = Box::new(GateTrial { scenario, record: (*record).clone() });
-            self.log.append(GateEvent::TrialEnded { trial })?;
+            let trial = GateTrial { scenario, record: (*record).clone() };
+            self.trials.push(trial.clone());
+            self.log.append(GateEvent::TrialEnded { trial: Box::new(trial) })?;
             ui.event(&RunEvent::TrialEnded { index: 0, record, mark: None });
             let Verdict::Infra(error) = verdict else {
+                let again = self.still_to_try(&context.scenario_name, task.row).is_some();
+                if again && failed.is_none() {
+                    ui.note(BOOTS_AGAIN);
+                    tasks.push(self.start(pool, context, worker, task.row, 0));
+                    continue;
+                }
                 // What is wrong with the scenario for one kernel is so for all.
                 if matches!(verdict, Verdict::Scenario(_)) {
                     self.left = self.left.saturating_sub(rows.by_ref().count());
@@ -224,7 +231,7 @@ impl<'a> Matrix<'a> {
                 failed.get_or_insert(host_failed(kernel, &error, &disturbed, self.folder));
             } else if failed.is_none() {
                 ui.note(&format!("tried again: {error}"));
-                tasks.push(self.start(pool, worker, task.row, task.attempt + 1));
+                tasks.push(self.start(pool, context, worker, task.row, task.attempt + 1));
             }
         }
     }
@@ -284,19 +291,21 @@ impl<'a> Matrix<'a> {
         });
     }
 
-    fn start(&mut self, pool: &Pool, worker: usize, row: usize, attempt: u32) -> Task {
+    fn start(
+        &mut self,
+        pool: &Pool,
+        context: &Context,
+        worker: usize,
+        row: usize,
+        attempt: u32,
+    ) -> Task {
         self.numbers += 1;
         let number = self.numbers;
         let candidate = self.rows[row].clone();
-        pool.start(
-            worker,
-            Job {
-                number,
-                kernel: candidate.kernel.clone(),
-                from: From::Candidate(Box::new(candidate)),
-                coming: Coming::Any,
-            },
-        );
+        let kernel = candidate.kernel.clone();
+        let coming = self.still_to_try(&context.scenario_name, row).unwrap_or_default();
+        let from = From::Candidate(Box::new(candidate));
+        pool.start(worker, Job { number, kernel, from, coming });
         Task { worker, number, row, attempt }
     }
 }

@@ -197,7 +197,13 @@ pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
     let bytes: u64 = plan.series.iter().map(|planned| planned.download_bytes).sum();
     let cuts = testable.saturating_sub(1).next_power_of_two().trailing_zeros();
     let trials = match &plan.options.doubt {
-        None => format!("{} trials at most (two ends and {cuts} cuts)", cuts + 2),
+        None => {
+            let confirmed = match plan.options.quick {
+                true => "",
+                false => ", then two repeats or more on either side of the change",
+            };
+            format!("{} trials at most (two ends and {cuts} cuts){confirmed}", cuts + 2)
+        }
         Some(doubt) => {
             let stop = doubt.stop * 100.0;
             format!("as many trials as make one {stop} % certain (the more the rarer it fails)")

@@ -38,7 +38,8 @@ impl Beliefs {
     pub fn take(&mut self, event: &RunEvent) {
         self.fresh.clear();
         match event {
-            RunEvent::Began { plan } if plan.options.doubt.is_some() => {
+            // One that halves may go over to the search under doubt.
+            RunEvent::Began { .. } => {
                 self.events = vec![event.clone()];
                 self.again();
             }

@@ -344,6 +344,7 @@ pub mod tests {
                 memory_mib: None,
                 deadlines: None,
                 boot: None,
+                boot_id: None,
                 booted: None,
                 release: None,
                 repeat: String::new(),

@@ -80,7 +80,8 @@ fn debug_information_that_is_not_there_is_said_and_is_no_failure() {
     let missing = place.path("no-vmlinux");
     let options = format!("--vmlinux {}", missing.display());
     let result = place.bisect("6.12.1..6.12.2", &options).code(0).json();
-    let bad = result["trials"].as_array().unwrap().iter().find(|trial| trial["verdict"] == "bad");
+    // The trial that the report shows is the last one of the bad kernel.
+    let bad = result["trials"].as_array().unwrap().iter().rfind(|trial| trial["verdict"] == "bad");
     let decoded = &bad.unwrap()["evidence"]["decoded"];
     assert_eq!(decoded["status"], "unavailable");
     assert!(decoded["reason"].as_str().unwrap().contains("no-vmlinux"), "{decoded}");

@@ -30,9 +30,11 @@ fn a_planted_culprit_is_found_wherever_it_is() {
         assert_eq!(result["symptom"]["title"], "payload: connected, no whole answer in time");
         assert!(result["symptom"]["detail"].as_str().unwrap().contains("body bytes"));
         assert!(result["confidence"].is_object() && result["wall_s"].is_f64());
-        // ceil(log2 12) and the two ends
+        // ceil(log2 12) and the two ends, and what confirms the answer.
         let trials = result["trials"].as_array().unwrap();
-        assert!(trials.len() <= 6, "{} trials", trials.len());
+        assert!(trials.len() <= 6 + 5, "{} trials", trials.len());
+        assert_eq!(result["confidence"]["level"], "confirmed");
+        assert!(result["confidence"]["probability"].as_f64().unwrap() >= 0.99);
         let run_dir = place.run_folder();
         assert_eq!(result["run_dir"], run_dir.display().to_string());
         let written = std::fs::read_to_string(run_dir.join("result.json")).unwrap();
@@ -52,6 +54,7 @@ fn the_terminal_summary_names_the_culprit() {
     let ended = place.run("6.12.1..6.12.4 --scenario smoke").code(0);
     assert!(ended.stdout.contains("6.12.2") && ended.stdout.contains("6.12.3"), "{}", ended.stdout);
     assert!(ended.stdout.contains("kbisect run 6.12.3"), "the command to repeat: {}", ended.stdout);
+    assert!(ended.stdout.contains("confirmed, 99."), "{}", ended.stdout);
 }
 
 #[test]

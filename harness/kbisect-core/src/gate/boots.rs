@@ -1,0 +1,114 @@
+//! A failure that only quick trials showed, from a saved state or by the PVH entry, is no regression yet: the
+//! kernel boots as it is shipped before it is said.
+
+use super::GateTrial;
+use super::result::deciding;
+use crate::boot::Coming;
+use crate::kernel::Kernel;
+use crate::trial::Verdict;
+
+/// Boots that have to pass before a failure of a quick trial is none of the kernel's.
+const BOOTS: usize = 3;
+
+/// How a kernel is tried (again) with a scenario; nothing once its cell has an answer.
+#[must_use]
+pub fn still_to_try(trials: &[GateTrial], scenario: &str, kernel: &Kernel) -> Option<Coming> {
+    let Some(last) = deciding(trials, scenario, kernel) else { return Some(Coming::Any) };
+    let seen = Seen::of(trials, scenario, kernel);
+    let again = if seen.quick_failed { Coming::AsShipped } else { Coming::Any };
+    match last.verdict() {
+        Verdict::Infra(_) => Some(again),
+        Verdict::Bad(_) | Verdict::Good if seen.quick_failed => {
+            (seen.boots_failed == 0 && seen.boots < BOOTS).then_some(again)
+        }
+        Verdict::Bad(_) | Verdict::Good | Verdict::Skip(_) | Verdict::Scenario(_) => None,
+    }
+}
+
+/// What is said of a kernel that passed when it booted as shipped, and failed in a quick trial before.
+pub(super) fn taken_back(trials: &[GateTrial], scenario: &str, kernel: &Kernel) -> Option<String> {
+    let seen = Seen::of(trials, scenario, kernel);
+    (seen.quick_failed && seen.boots_failed == 0 && seen.boots >= BOOTS)
+        .then(|| format!("it failed in a quick trial, and passed in {} boots", seen.boots))
+}
+
+/// What was seen of a cell, by how its kernel came up; boots are those as shipped.
+struct Seen {
+    quick_failed: bool,
+    /// Boots with an answer, and those of them that failed.
+    boots: usize,
+    boots_failed: usize,
+}
+
+impl Seen {
+    fn of(trials: &[GateTrial], scenario: &str, kernel: &Kernel) -> Self {
+        let own = trials
+            .iter()
+            .filter(|trial| trial.scenario == scenario && trial.record.kernel.id == kernel.id);
+        let mut seen = Self { quick_failed: false, boots: 0, boots_failed: 0 };
+        for GateTrial { record, .. } in own {
+            let failed = matches!(record.verdict(), Verdict::Bad(_));
+            if record.boot.is_none() || matches!(record.verdict(), Verdict::Infra(_)) {
+                continue;
+            }
+            if record.is_quick() {
+                seen.quick_failed |= failed;
+            } else {
+                seen.boots += 1;
+                seen.boots_failed += usize::from(failed);
+            }
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Trials of one cell: `r` went on from a saved state, `c` booted; then what it came to.
+    fn cell(trials: &[&str]) -> Vec<GateTrial> {
+        let trial = |word: &&str| {
+            let (boot, verdict) = word.split_at(1);
+            let symptom =
+                serde_json::json!({ "kind": "panic", "title": "panic in f", "detail": "" });
+            let trial = serde_json::json!({
+                "scenario": "s", "number": 1, "verdict": verdict, "checks": [], "timings_s": {},
+                "wall_s": 1.0, "symptom": (verdict == "bad").then_some(symptom),
+                "kernel": { "version": "6.1.1", "package_version": "6.1.1-1", "flavour": "amd64",
+                    "source": "debian", "id": "0" },
+                "directory": "trials/1", "accelerator": "tcg", "repeat": "kbisect run 6.1.1",
+                "boot": if boot == "r" { "restored" } else { "cold" },
+            });
+            serde_json::from_value(trial).unwrap()
+        };
+        trials.iter().map(trial).collect()
+    }
+
+    #[test]
+    fn a_regression_rests_on_a_boot() {
+        let kernel = cell(&["cgood"])[0].record.kernel.clone();
+        let (any, confirm) = (Some(Coming::Any), Some(Coming::AsShipped));
+        for (trials, again) in [
+            (&[][..], any),
+            (&["rgood"][..], None),
+            (&["rskip"][..], None),
+            (&["cbad"][..], None),
+            (&["rinfra"][..], any),
+            (&["rbad"][..], confirm),
+            (&["rbad", "cinfra"][..], confirm),
+            (&["rbad", "cbad"][..], None),
+            (&["rbad", "cgood"][..], confirm),
+            (&["rbad", "cgood", "cbad"][..], None),
+            (&["rbad", "cgood", "cgood", "cgood"][..], None),
+        ] {
+            assert_eq!(still_to_try(&cell(trials), "s", &kernel), again, "{trials:?}");
+        }
+        assert_eq!(still_to_try(&cell(&["rbad"]), "other", &kernel), any);
+        let words = |trials: &[&str]| taken_back(&cell(trials), "s", &kernel);
+        assert!(
+            words(&["rbad", "cgood", "cgood", "cgood"]).is_some_and(|why| why.contains("3 boots"))
+        );
+        assert_eq!(words(&["cgood"]).or(words(&["rbad", "cbad"])), None);
+    }
+}
