@@ -1,6 +1,9 @@
 //! Which function is to blame, and what it is called in a title.
 
+use std::sync::LazyLock;
+
 use super::helpers::{Skip, is_helper};
+use super::names::Names;
 use super::trace::Frame;
 
 /// A function as it enters a title.
@@ -8,8 +11,8 @@ use super::trace::Frame;
 pub(super) struct Culprit {
     /// Stable name.
     pub name: String,
-    /// A more exact name, where the stable one stands for a family.
-    pub exact: Option<String>,
+    /// Other names that it goes by: as printed, and as other versions of the kernel print it.
+    pub others: Vec<String>,
     /// The module it is in.
     pub module: Option<String>,
 }
@@ -44,13 +47,19 @@ pub(super) fn entry(frames: &[Frame<'_>]) -> Option<Culprit> {
     first(frames, Skip::Waiting)
 }
 
+/// Whether it is the trace of the CPU whose timer interrupt noticed a stall.
+pub(super) fn is_noticed_in(frames: &[Frame<'_>]) -> bool {
+    frames.iter().any(is_noticing)
+}
+
+fn is_noticing(frame: &Frame<'_>) -> bool {
+    let name = bare(frame.name);
+    NOTICED_IN.contains(&name) || name.starts_with("rcu_dump_cpu_stacks")
+}
+
 /// Drops the timer interrupt in which a stall was noticed.
 fn after_interrupt<'a, 'b>(frames: &'a [Frame<'b>]) -> &'a [Frame<'b>] {
-    let noticed = |frame: &Frame<'_>| {
-        let name = bare(frame.name);
-        NOTICED_IN.contains(&name) || name.starts_with("rcu_dump_cpu_stacks")
-    };
-    let Some(tick) = frames.iter().position(noticed) else { return frames };
+    let Some(tick) = frames.iter().position(is_noticing) else { return frames };
     let entry = |frame: &Frame<'_>| INTERRUPT_ENTRY.iter().any(|e| bare(frame.name).starts_with(e));
     let Some(first) = frames[tick..].iter().position(entry).map(|i| tick + i) else {
         return frames;
@@ -63,9 +72,22 @@ fn culprit(frame: &Frame<'_>) -> Culprit {
     let module = frame.module.map(str::to_owned);
     let demangled = demangle(frame.name);
     let bare = demangled.as_deref().unwrap_or_else(|| bare(frame.name));
-    let stable = family(bare).unwrap_or_else(|| strip_syscall(bare));
-    let exact = (stable != bare).then(|| bare.to_owned());
-    Culprit { name: stable.to_owned(), exact, module }
+    let mut others = Vec::new();
+    let name = if let Some(family) = family(bare) {
+        family.to_owned()
+    } else if let Some((wrapped, call)) = syscall(bare) {
+        // Wrappers came with 4.17: `SyS_mount` is `__x64_sys_mount` now.
+        let long = format!("sys_{call}");
+        let (name, other) = if wrapped { (long, call.to_owned()) } else { (call.to_owned(), long) };
+        others.push(other);
+        name
+    } else {
+        bare.to_owned()
+    };
+    if name != bare && others.iter().all(|other| other != bare) {
+        others.push(bare.to_owned());
+    }
+    Culprit { name, others, module }
 }
 
 /// The name without what the compiler appends (`.isra.0`, `.constprop.0`, `.part.0`, `.cold`).
@@ -86,33 +108,42 @@ pub(super) fn demangle(name: &str) -> Option<String> {
     Some(format!("{demangled:#}"))
 }
 
-/// Entry points of one system call have one name: `__x64_sys_mount`, `SyS_mount` -> `mount`.
-fn strip_syscall(name: &str) -> &str {
-    for prefix in [
-        "__x64_sys_",
-        "__ia32_sys_",
-        "__arm64_sys_",
-        "__riscv_sys_",
-        "__se_sys_",
-        "__do_sys_",
-        "__ia32_compat_sys_",
-        "__x64_compat_sys_",
-        "__x32_compat_sys_",
-        "__arm64_compat_sys_",
+/// The name of the system call that a function is an entry point of, and whether the function is an
+/// architecture's wrapper: `__x64_sys_mount`, `SyS_mount`, `sys_mount`, `ksys_mount`.
+fn syscall(name: &str) -> Option<(bool, &str)> {
+    const WRAPPERS: &[&str] = &[
+        "__x64_",
+        "__ia32_compat_",
+        "__ia32_",
+        "__x32_compat_",
+        "__arm64_compat_",
+        "__arm64_",
+        "__riscv_compat_",
+        "__riscv_",
+        "__s390x_",
+        "__s390_",
+        "__powerpc_",
+    ];
+    const BODIES: &[&str] = &[
         "__se_compat_sys_",
+        "__se_sys_",
         "__do_compat_sys_",
+        "__do_sys_",
         "compat_SyS_",
         "compat_SYSC_",
         "C_SYSC_",
         "compat_sys_",
         "SyS_",
         "SYSC_",
-    ] {
-        if let Some(rest) = name.strip_prefix(prefix).filter(|rest| !rest.is_empty()) {
-            return rest;
-        }
-    }
-    name
+        "ksys_",
+        "sys_",
+    ];
+    let after = |prefixes: &[&str]| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
+    let (wrapped, call) = match after(WRAPPERS).and_then(|rest| rest.strip_prefix("sys_")) {
+        Some(call) => (true, call),
+        None => (false, after(BODIES)?),
+    };
+    (!call.is_empty()).then_some((wrapped, call))
 }
 
 /// Functions that do the same and take each other's place between versions.
@@ -134,8 +165,10 @@ fn is_busy(name: &str) -> bool {
         || matches!(name, "ipt_do_table" | "ip6t_do_table" | "ebt_do_table" | "arpt_do_table")
 }
 
+/// The timer interrupt's own functions, in which a stall is noticed.
 const NOTICED_IN: &[&str] = &[
     "update_process_times",
+    "tick_periodic",
     "tick_sched_handle",
     "tick_sched_timer",
     "tick_nohz_handler",
@@ -145,148 +178,91 @@ const NOTICED_IN: &[&str] = &[
     "watchdog_timer_fn",
 ];
 
+/// How interrupts come in, on each architecture: prefixes.
 const INTERRUPT_ENTRY: &[&str] = &[
+    "__irq_svc",
+    "__sysvec_apic_timer_interrupt",
     "apic_timer_interrupt",
-    "asm_sysvec_",
+    "asm_call_irq_on_stack",
+    "asm_call_on_stack",
     "asm_common_interrupt",
+    "asm_sysvec_",
+    "call_on_irq_stack",
     "common_interrupt",
     "do_interrupt_handler",
+    "do_io_irq",
+    "do_irq",
+    "do_riscv_irq",
+    "do_vint",
     "el1_interrupt",
     "el1_irq",
     "el1h_64_irq",
+    "ext_int_handler",
+    "generic_handle_arch_irq",
+    "gic_handle_irq",
     "handle_arch_irq",
     "handle_exception",
-    "call_on_irq_stack",
-    "do_irq",
-    "do_riscv_irq",
-    "gic_handle_irq",
+    "handle_riscv_irq",
+    "handle_vint",
     "instr_sysvec_",
     "local_apic_timer_interrupt",
     "ret_from_exception",
     "riscv_intc_irq",
     "smp_apic_timer_interrupt",
     "sysvec_apic_timer_interrupt",
-    "__sysvec_apic_timer_interrupt",
-    "__irq_svc",
+    "timer_interrupt",
 ];
 
-/// Functions that call into one subsystem or another.
+/// Layers: functions that call into one subsystem or another, by what they dispatch. A star at the end
+/// stands for any rest.
+const DISPATCHERS: &[&str] = &[
+    // System calls.
+    "do_syscall_* do_fast_syscall_* do_int80_* __do_fast_syscall_* entry_SYS* entry_INT80* \
+     system_call_* sysenter_* invoke_syscall __invoke_syscall x64_sys_call ia32_sys_call el0_svc_common \
+     ret_fast_syscall ret_from_syscall syscall_handler __do_syscall system_call_exception syscall_common",
+    // Files: the operations that drivers and file systems implement.
+    "vfs_read __vfs_read vfs_write __vfs_write new_sync_read new_sync_write do_iter_read do_iter_write \
+     do_iter_readv_writev do_loop_readv_writev vfs_readv vfs_writev vfs_iter_read vfs_iter_write vfs_ioctl \
+     do_vfs_ioctl vfs_poll do_select do_sys_poll do_poll vfs_fsync_range vfs_open do_dentry_open \
+     do_sys_open do_sys_openat2 call_mmap mmap_region evict __fput ____fput fput __fput_sync",
+    // Sockets: the operations of protocol families.
+    "sock_sendmsg __sock_sendmsg sock_sendmsg_nosec ____sys_sendmsg sock_recvmsg \
+     sock_write_iter sock_read_iter sock_close __sys_connect __sys_connect_file __sys_sendto \
+     __sys_recvfrom __sys_bind __sys_listen __sys_accept4 __sys_setsockopt __sys_getsockopt \
+     do_sock_setsockopt do_sock_getsockopt sock_common_setsockopt sock_common_getsockopt",
+    // Netlink: the messages of its families.
+    "rtnetlink_rcv_msg nfnetlink_rcv_msg genl_rcv_msg genl_family_rcv_msg* xfrm_user_rcv_msg \
+     sock_diag_rcv_msg netlink_rcv_skb",
+    // Soft interrupts, timers, received packets, RCU callbacks, tasklets.
+    "__do_softirq handle_softirqs do_softirq run_ksoftirqd irq_exit __irq_exit_rcu irq_exit_rcu \
+     __run_hrtimer __hrtimer_run_queues hrtimer_run_softirq call_timer_fn expire_timers run_timer_softirq \
+     __run_timers net_rx_action net_tx_action __napi_poll napi_poll process_backlog \
+     __netif_receive_skb_core __netif_receive_skb_one_core __netif_receive_skb_list_core \
+     __netif_receive_skb_list_ptype rcu_do_batch rcu_core rcu_process_callbacks tasklet_action \
+     tasklet_action_common __handle_irq_event_percpu handle_irq_event_percpu",
+    // Work and threads.
+    "process_one_work process_scheduled_works worker_thread kthread kthread_worker_fn ret_from_fork* \
+     task_work_run get_signal smpboot_thread_fn",
+    // Page faults: the operations of mappings.
+    "__do_fault",
+    // Start-up: the initialisation of each subsystem.
+    "do_one_initcall do_initcalls",
+];
+
+/// The layers, as a table.
+static DISPATCHER_NAMES: LazyLock<Names> = LazyLock::new(|| {
+    let names = DISPATCHERS.iter().flat_map(|layer| layer.split_ascii_whitespace());
+    Names::new(names.map(|name| (name, 1)))
+});
+
+/// Whether a function is one that calls into subsystems.
 fn is_dispatcher(name: &str) -> bool {
-    const EXACT: &[&str] = &[
-        "__fput",
-        "____fput",
-        "fput",
-        "__fput_sync",
-        "__run_hrtimer",
-        "__hrtimer_run_queues",
-        "hrtimer_run_softirq",
-        "__do_softirq",
-        "handle_softirqs",
-        "do_softirq",
-        "call_timer_fn",
-        "expire_timers",
-        "run_timer_softirq",
-        "__run_timers",
-        "net_rx_action",
-        "net_tx_action",
-        "__napi_poll",
-        "napi_poll",
-        "process_backlog",
-        "rcu_do_batch",
-        "rcu_core",
-        "rcu_process_callbacks",
-        "tasklet_action",
-        "tasklet_action_common",
-        "__tasklet_hi_schedule",
-        "irq_exit",
-        "__irq_exit_rcu",
-        "irq_exit_rcu",
-        "process_one_work",
-        "process_scheduled_works",
-        "worker_thread",
-        "kthread",
-        "kthread_worker_fn",
-        "ret_from_fork",
-        "task_work_run",
-        "vfs_read",
-        "__vfs_read",
-        "vfs_write",
-        "__vfs_write",
-        "new_sync_read",
-        "new_sync_write",
-        "do_iter_read",
-        "do_iter_write",
-        "do_iter_readv_writev",
-        "do_loop_readv_writev",
-        "vfs_ioctl",
-        "do_vfs_ioctl",
-        "vfs_poll",
-        "vfs_fsync_range",
-        "vfs_open",
-        "do_dentry_open",
-        "vfs_mknod",
-        "vfs_unlink",
-        "vfs_iter_read",
-        "vfs_iter_write",
-        "call_mmap",
-        "mmap_region",
-        "do_select",
-        "do_sys_poll",
-        "do_poll",
-        "evict",
-        "mount_fs",
-        "legacy_get_tree",
-        "vfs_get_tree",
-        "get_signal",
-        "__handle_irq_event_percpu",
-        "handle_irq_event_percpu",
-        "__netif_receive_skb_core",
-        "__netif_receive_skb_one_core",
-        "__netif_receive_skb_list_core",
-        "__netif_receive_skb_list_ptype",
-        "sock_sendmsg",
-        "__sock_sendmsg",
-        "sock_sendmsg_nosec",
-        "____sys_sendmsg",
-        "sock_recvmsg",
-        "____sys_recvmsg",
-        "sock_write_iter",
-        "sock_read_iter",
-        "sock_close",
-        "__sys_connect",
-        "__sys_connect_file",
-        "__sys_sendto",
-        "__sys_recvfrom",
-        "__sys_bind",
-        "__sys_listen",
-        "__sys_accept4",
-        "__sys_setsockopt",
-        "__sys_getsockopt",
-        "do_sock_setsockopt",
-        "do_sock_getsockopt",
-        "do_sys_open",
-        "do_sys_openat2",
-        "invoke_syscall",
-        "x64_sys_call",
-        "ia32_sys_call",
-        "el0_svc_common",
-        "ret_fast_syscall",
-    ];
-    EXACT.contains(&name)
-        || [
-            "do_syscall_",
-            "do_fast_syscall_",
-            "do_int80_",
-            "__do_fast_syscall_",
-            "entry_SYS",
-            "entry_INT80",
-            "system_call_fastpath",
-            "ret_from_fork",
-        ]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-        || name.ends_with("_compat_ioctl")
-        || strip_syscall(name) == "ioctl"
+    let handles_all = ["ioctl", "read", "write"].iter().any(|call| name.ends_with(call));
+    DISPATCHER_NAMES.of(name) != 0
+        || handles_all
+            && (name.ends_with("_compat_ioctl")
+                || syscall(name)
+                    .is_some_and(|(_, call)| matches!(call, "ioctl" | "read" | "write")))
 }
 
 #[cfg(test)]
@@ -307,7 +283,11 @@ mod tests {
             ("nft_do_chain.constprop.0", "nft_do_chain"),
             ("do_ip_setsockopt.isra.12", "do_ip_setsockopt"),
             ("foo.cold", "foo"),
-            ("__x64_sys_mount", "mount"),
+            ("__x64_sys_mount", "sys_mount"),
+            ("__arm64_compat_sys_mount", "sys_mount"),
+            ("__se_sys_mount", "mount"),
+            ("ksys_mount", "mount"),
+            ("sys_mount", "mount"),
             ("compat_SyS_mount", "mount"),
             ("synchronize_rcu_expedited", "synchronize_rcu"),
             (

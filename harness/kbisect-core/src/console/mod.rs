@@ -9,8 +9,11 @@
 //! user space prints does not become a report without a kernel trace.
 
 mod blame;
+mod die;
 mod helpers;
 mod line;
+mod names;
+mod place;
 mod report;
 mod rules;
 mod scanner;

@@ -1,5 +1,7 @@
 //! The first lines of failures, as the kernel prints them.
 
+use super::die::die;
+use super::place::warning_place;
 use super::report::Class;
 
 /// How to find the function to blame.
@@ -21,6 +23,10 @@ pub(super) enum Blame {
     Entry,
     /// A trace of an allocation.
     Allocation,
+    /// Where the memory in question was allocated; nobody, if the kernel kept no record.
+    Origin,
+    /// The work that ran last: a line below names it.
+    LastWork,
 }
 
 /// How the title is made.
@@ -69,11 +75,11 @@ pub(super) struct Rule {
     pub heralds: bool,
 }
 
-const fn rule(title: Title, class: Class, blame: Blame) -> Rule {
+pub(super) const fn rule(title: Title, class: Class, blame: Blame) -> Rule {
     Rule { title, class, blame, die: false, heralds: false }
 }
 
-const fn herald(title: &'static str, class: Class) -> Rule {
+pub(super) const fn herald(title: &'static str, class: Class) -> Rule {
     let rule = rule(Title::Text(title), class, Blame::Trap);
     Rule { heralds: true, ..rule }
 }
@@ -87,7 +93,11 @@ pub(super) const HINTS: &[&str] = &[
     "Kernel panic",
     "Unable to handle",
     "Unhandled fault",
+    // The counter of oopses; none is shorter than three bytes, which is what makes the search quick.
     " [#",
+    "Oops[#",
+    "detected[#",
+    " blocked for more than ",
     "UBSAN: ",
     "PANIC: double fault",
     "Insufficient stack space",
@@ -185,6 +195,13 @@ pub(super) fn untagged(body: &str) -> &str {
         text = text.strip_prefix(tag).unwrap_or(text);
     }
     // `watchdog: CPU0: Watchdog detected ...`
+    // `CPU 0 Unable to handle kernel paging request ...` (MIPS, LoongArch)
+    if let Some((cpu, rest)) = text.strip_prefix("CPU ").and_then(|rest| rest.split_once(' '))
+        && cpu.bytes().all(|b| b.is_ascii_digit())
+        && rest.starts_with("Unable to handle")
+    {
+        return rest;
+    }
     if let Some((cpu, rest)) = text.split_once(": ")
         && cpu.strip_prefix("CPU").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
         && rest.starts_with("Watchdog")
@@ -238,13 +255,16 @@ fn bug(rest: &str) -> Rule {
     } else if starts("Bad rss-counter state") {
         rule(Text("BUG: Bad rss-counter state"), Class::Memory, Nobody)
     } else if starts("Dentry ") && rest.contains(" still in use ") {
-        rule(Text("BUG: Dentry still in use"), Class::Memory, Nobody)
+        // Only unmounting looks.
+        rule(Text("BUG: Dentry still in use in unmount"), Class::Memory, Nobody)
+    } else if starts("Bad page state") {
+        rule(Text("BUG: Bad page state"), Class::Memory, Blame::Origin)
     } else if starts("Bad ") {
         rule(UpTo(" in process"), Class::Memory, Nobody)
-    } else if starts("workqueue leaked") || starts("workqueue leaked atomic") {
-        rule(UpTo(": kworker"), Class::Atomic, Nobody)
+    } else if starts("workqueue leaked") {
+        rule(UpTo(": kworker"), Class::Atomic, Blame::LastWork)
     } else if starts("Invalid wait context") {
-        rule(Text("BUG: Invalid wait context"), Class::Lockdep, Blame::LockSite)
+        rule(Text("WARNING: locking bug"), Class::Lockdep, Blame::LockSite)
     } else {
         lockdep(rest).unwrap_or(rule(Title::Line, Class::Other, Nobody))
     }
@@ -258,22 +278,6 @@ fn warning(rest: &str) -> Option<Rule> {
         return Some(rule(Title::UpTo(" at "), Class::Warning, Blame::Nobody));
     }
     lockdep(rest)
-}
-
-/// The place in `CPU: 0 PID: 1 at file.c:12 func+0x1/0x2`, `at file.c:12 func+0x1/0x2()` (before
-/// 3.11) and `file.c:12 at func+0x1/0x2, CPU#0: name/1` (since 6.19): file and the rest.
-pub(super) fn warning_place(rest: &str) -> Option<(&str, &str)> {
-    let old = rest.strip_prefix("at ").or_else(|| {
-        let after = rest.strip_prefix("CPU: ")?;
-        after.split_once(" at ").map(|(_, place)| place)
-    });
-    let (file, function) = match old {
-        Some(place) => place.split_once(' ').unwrap_or((place, "")),
-        None => rest.split_once(" at ")?,
-    };
-    let (path, line) = file.rsplit_once(':')?;
-    let numbered = !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit());
-    (numbered && !path.contains(' ')).then_some((path, function))
 }
 
 fn info(rest: &str) -> Option<Rule> {
@@ -293,6 +297,17 @@ fn info(rest: &str) -> Option<Rule> {
     } else {
         lockdep(rest)
     }
+}
+
+/// `NAME:PID blocked for more than 120 seconds.`; the name is whatever a task calls itself, be it line
+/// ends, so the start of the message can be missing.
+fn is_hung_task(text: &str) -> bool {
+    if !text.ends_with(" seconds.") {
+        return false;
+    }
+    let Some((task, _)) = text.split_once(" blocked for more than ") else { return false };
+    let pid = task.rsplit_once(':').map_or("", |(_, pid)| pid);
+    !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn lockdep(rest: &str) -> Option<Rule> {
@@ -353,76 +368,6 @@ fn panic_rule(reason: &str) -> Rule {
     }
 }
 
-/// Headers that `die()` prints: `TEXT: CODE [#COUNT] CONFIG`.
-fn die(text: &str) -> Option<Rule> {
-    let (full, count) = text.split_once(" [#")?;
-    if !count.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let head = full.strip_prefix("Oops: ").unwrap_or(full);
-    // riscv prints no code.
-    let (what, code) = head.rsplit_once(": ").unwrap_or((head, ""));
-    let coded = is_code(code);
-    let starts = |start: &str| head.starts_with(start);
-    let rule = if coded && what.contains("general protection fault") {
-        trap("general protection fault")
-    } else if coded && (starts("stack guard page") || starts("kernel stack overflow")) {
-        let rule = herald("BUG: stack guard page was hit", Class::StackOverflow);
-        Rule { blame: Blame::Entry, heralds: false, ..rule }
-    } else if starts("Internal error: Oops - BUG") || full == "Kernel BUG" {
-        rule(Title::Text("kernel BUG"), Class::Bug, Blame::Trap)
-    } else if coded && what == "stack segment" {
-        trap("stack segment fault")
-    } else if let Some(name) = EXCEPTIONS.iter().find(|name| coded && what.starts_with(*name)) {
-        trap(name)
-    } else if starts("Internal error: Oops")
-        || full.starts_with("Oops - ")
-        || full.strip_prefix("Oops: ").is_some_and(is_oops)
-        || full == "Oops"
-    {
-        rule(Title::Text("Oops"), Class::BadAccess, Blame::Trap)
-    } else if starts("Internal error: ") {
-        trap("Internal error")
-    } else {
-        return None;
-    };
-    Some(Rule { die: true, ..rule })
-}
-
-/// What follows `Oops: `: a code (twice `Oops: ` since 6.10), or powerpc's words.
-fn is_oops(text: &str) -> bool {
-    let code = text.strip_prefix("Oops: ").unwrap_or(text);
-    code.split(' ').next().is_some_and(is_code) || text.contains(", sig: ")
-}
-
-const fn trap(title: &'static str) -> Rule {
-    rule(Title::Text(title), Class::Trap, Blame::Trap)
-}
-
-/// Exceptions as `die()` names them.
-const EXCEPTIONS: &[&str] = &[
-    "divide error",
-    "invalid opcode",
-    "double fault",
-    "alignment check",
-    "int3",
-    "debug",
-    "bounds",
-    "coprocessor error",
-    "simd exception",
-    "machine check",
-    "Bad pagetable",
-    "segment not present",
-    "invalid TSS",
-    "control protection fault",
-    "unhandled instruction",
-];
-
-/// Whether it is the error code of an exception.
-fn is_code(code: &str) -> bool {
-    !code.is_empty() && code.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
 fn other(text: &str) -> Option<Rule> {
     let starts = |head: &str| text.starts_with(head);
     let plain = |title, class| Some(rule(Title::Text(title), class, Blame::Nobody));
@@ -470,11 +415,22 @@ fn other(text: &str) -> Option<Rule> {
     } else if starts("fatal error: ") {
         // Go programs: the load generator, say. Taken only with what the runtime prints next.
         plain("go runtime error", Class::UserSpace)
+    } else if is_hung_task(text) {
+        Some(rule(Title::Text("INFO: task hung"), Class::HungTask, Blame::Waiting))
     } else if starts("BUG ") && text.contains("ainted") && text.contains("): ") {
-        Some(rule(Title::Line, Class::Memory, Blame::Nobody))
+        // What KASAN found is announced by KASAN; the slab only describes the object.
+        let details = text.ends_with("): kasan: bad access detected");
+        (!details).then_some(rule(Title::Line, Class::Memory, Blame::Nobody))
     } else {
         None
     }
+}
+
+/// Whether a line describes the object of a report that is open.
+pub(super) fn is_slab_detail(body: &str) -> bool {
+    ["INFO: Freed in", "INFO: Allocated in", "INFO: Slab", "INFO: Object", "BUG "]
+        .iter()
+        .any(|head| body.starts_with(head))
 }
 
 #[cfg(test)]
@@ -489,6 +445,10 @@ mod tests {
             "INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.356 msecs",
             "WARNING: the mand mount option is being deprecated and",
             "WARNING: Unable to find swap-space signature",
+            "WARNING: [deprecated] old.c:12 is not used any more",
+            "WARNING: [eth0] mtu: 1500 at boot",
+            "nginx: worker:12 blocked for more than a while",
+            "BUG x (Not tainted): kasan: bad access detected",
             "Warning: unable to open an initial console.",
             "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on",
             "DEBUG: something",
@@ -544,6 +504,15 @@ mod tests {
             "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2",
             "WARNING: a.c:1 at f+0x1/0x2, CPU#0: x/1",
             "WARNING: at a.c:1 f+0x1/0x2()",
+            "WARNING: [a[i] at 1 || !b] net/a.c:1 at f+0x1/0x2 [m], CPU#0: x/1",
+            "WARNING: CPU: 0 PID: 1 at [!x] a.c:1 f+0x1/0x2",
+            "divide_error: 0000 [#1] PREEMPT SMP",
+            "Oops[#1]:",
+            "Kernel bug detected[#1]:",
+            "CPU 1 Unable to handle kernel paging request at virtual address 0000000000000000",
+            "illegal operation: 0001 ilc:1 [#1] SMP",
+            "Oops: 0004 ilc:3 [#1] SMP",
+            "me:7 blocked for more than 120 seconds.",
             "BUG kmalloc-64 (Not tainted): Poison overwritten",
             "WARNING: x/1 still has locks held!",
             "rcu: INFO: rcu_sched self-detected stall on CPU",

@@ -25,8 +25,13 @@ const LINGER: usize = 400;
 const SPAN_MAX: usize = 2 * LINES_MAX;
 /// Reports that are collected side by side (one for each caller).
 const OPEN_MAX: usize = 8;
-/// Further reports of one log are only counted.
+/// Further reports of one log are only counted: complaints first, then what killed a task. What ended
+/// the kernel is told in any case, unless it is printed again and again.
 const REPORTS_MAX: usize = 256;
+const OOPSES_MAX: usize = REPORTS_MAX + 64;
+const PANICS_MAX: usize = OOPSES_MAX + 64;
+/// Milestones of each kind are told that many times.
+const MILESTONES_MAX: u8 = 64;
 
 /// Finds what can matter in one pass.
 static HINT: LazyLock<AhoCorasick> = LazyLock::new(|| {
@@ -50,11 +55,14 @@ pub struct Scanner {
     open: Vec<Open>,
     /// Kernel lines carry time stamps.
     stamped: bool,
+    /// A kernel was running before the log's first banner.
+    running: bool,
     banners: u32,
     /// A restart was announced, or a panic reached: the next banner is no surprise.
     restart_known: bool,
     reports: usize,
     dropped: usize,
+    milestones: [u8; 5],
     events: Vec<Event>,
 }
 
@@ -127,10 +135,12 @@ impl Scanner {
             offset: 0,
             open: Vec::new(),
             stamped: false,
+            running: false,
             banners: 0,
             restart_known: false,
             reports: 0,
             dropped: 0,
+            milestones: [0; 5],
             events: Vec::new(),
         }
     }
@@ -241,13 +251,22 @@ impl Scanner {
 
     fn line(&mut self, text: &str, offset: u64, candidate: bool) {
         if !candidate && !self.needs_lines() {
-            self.stamped |= line::parse(text).stamped;
+            self.note_stamp(line::parse(text));
             return;
         }
         line::split(text, |line| {
-            self.stamped |= line.stamped;
+            self.note_stamp(line);
             self.message(line, offset, candidate);
         });
+    }
+
+    /// Learns from the first line with a stamp what kind of log it is.
+    fn note_stamp(&mut self, line: Line<'_>) {
+        if line.stamped && !self.stamped {
+            self.stamped = true;
+            let banner = line.body.starts_with("Linux version ");
+            self.running = self.banners == 0 && !banner && line::is_running(line.full);
+        }
     }
 
     fn message(&mut self, line: Line<'_>, offset: u64, candidate: bool) {
@@ -290,9 +309,11 @@ impl Scanner {
             if !rules::is_consequence(reason) {
                 return false;
             }
-            let stamped = line.stamped;
-            let Some(open) = self.open.iter_mut().rfind(|open| open.source.stamped == stamped)
-            else {
+            // Of several that are open, that of the task or CPU that panics.
+            let source = Source::of(line);
+            let own = self.open.iter().rposition(|open| open.source == source);
+            let any = || self.open.iter().rposition(|open| open.source.stamped == line.stamped);
+            let Some(open) = own.or_else(any).and_then(|i| self.open.get_mut(i)) else {
                 return false;
             };
             open.fatal = true;
@@ -309,8 +330,14 @@ impl Scanner {
             open.died = true;
         } else if near && !open.died && open.takes(rule) {
             open.rule = Rule { heralds: true, ..open.rule };
-        } else if near && rule.class == Class::Memory && is_slab_detail(line.body) {
+        } else if near && rule.class == Class::Memory && rules::is_slab_detail(line.body) {
             // Details of what is open already.
+        } else if near
+            && open.rule.class == Class::RcuStall
+            && !open.traced
+            && rule.class == Class::Warning
+        {
+            // The detector stumbles over its own checks: the trace is that of the stall all the same.
         } else if open.is_message_of_warning(rule, now) {
             // Until 4.10 what a WARN is about came after it.
         } else if near && open.rule.class == Class::Device && rule.class == Class::Warning {
@@ -329,7 +356,14 @@ impl Scanner {
     }
 
     fn begin(&mut self, rule: Rule, line: Line<'_>, offset: u64) {
-        if let Some(i) = self.open.iter().position(|open| open.source == Source::of(line)) {
+        let same = self.open.iter().position(|open| open.source == Source::of(line));
+        // A line that is repeated every ten seconds does not end the trace that it falls into.
+        let aside = rule.class == Class::Device
+            && rule.blame == Blame::Nobody
+            && same.is_some_and(|i| {
+                self.open[i].is_growing(self.lines) && self.open[i].rule.blame != Blame::Nobody
+            });
+        if let Some(i) = same.filter(|_| !aside) {
             let mut before = self.open.remove(i);
             before.interrupted = !before.traced;
             self.close(before);
@@ -346,10 +380,10 @@ impl Scanner {
         open.doubtful = doubtful;
         open.add(line);
         if rule.blame == Blame::Nobody && rules::panic_reason(line.body).is_none() {
-            open.ended = !has_details(rule.class);
+            open.ended = aside || !has_details(rule.class);
         }
-        if !doubtful && self.reports < REPORTS_MAX {
-            let kind = rule.class.kind();
+        let kind = rule.class.kind();
+        if !doubtful && self.has_room_for(kind, false) {
             let text = line.full.trim().to_owned();
             self.events.push(Event::Opened { kind, line: open.line, text });
         }
@@ -367,8 +401,19 @@ impl Scanner {
         }
     }
 
+    /// Whether one more report of a kind is told: a storm of one kind does not hide what is worse.
+    fn has_room_for(&self, kind: ReportKind, fatal: bool) -> bool {
+        let max = match kind {
+            _ if fatal => PANICS_MAX,
+            ReportKind::Panic | ReportKind::BootFailed => PANICS_MAX,
+            ReportKind::Oops | ReportKind::Reboot => OOPSES_MAX,
+            ReportKind::Warning | ReportKind::Hang => REPORTS_MAX,
+        };
+        self.reports < max
+    }
+
     fn close(&mut self, open: Open) {
-        if self.reports >= REPORTS_MAX {
+        if !self.has_room_for(open.rule.class.kind(), open.fatal) {
             self.dropped += 1;
             return;
         }
@@ -381,8 +426,10 @@ impl Scanner {
     fn milestone(&mut self, body: &str, offset: u64) {
         let body = body.trim();
         let kind = if let Some(rest) = body.strip_prefix("Linux version ") {
-            self.banners += 1;
-            if self.banners > 1 && !std::mem::take(&mut self.restart_known) {
+            self.banners = self.banners.saturating_add(1);
+            // A log may begin in the middle of a kernel's life.
+            let second = self.banners > 1 || std::mem::take(&mut self.running);
+            if second && !std::mem::take(&mut self.restart_known) {
                 self.reset(body, offset);
             }
             let release = rest.split(' ').next().unwrap_or_default().to_owned();
@@ -413,7 +460,17 @@ impl Scanner {
         } else {
             return;
         };
-        self.events.push(Event::Milestone(Milestone { kind, line: self.lines }));
+        let told = match kind {
+            MilestoneKind::LinuxBanner { .. } => &mut self.milestones[0],
+            MilestoneKind::Panic => &mut self.milestones[1],
+            MilestoneKind::Restarting => &mut self.milestones[2],
+            MilestoneKind::PowerDown => &mut self.milestones[3],
+            MilestoneKind::Halted => &mut self.milestones[4],
+        };
+        if *told < MILESTONES_MAX {
+            *told += 1;
+            self.events.push(Event::Milestone(Milestone { kind, line: self.lines }));
+        }
     }
 
     /// A second kernel starts although nobody asked for it.
@@ -422,21 +479,11 @@ impl Scanner {
             open.interrupted |= !open.traced;
             self.close(open);
         }
-        let report = Report {
-            kind: ReportKind::Reboot,
-            title: "unexpected kernel reboot".to_owned(),
-            function: None,
-            module: None,
-            corrupted: false,
-            line: self.lines,
-            text: format!("{body}\n"),
-            class: Class::Reboot,
-            fatal: true,
-            suppressed: false,
-            alt_titles: Vec::new(),
-            offset,
-            frames: Vec::new(),
-        };
+        if !self.has_room_for(ReportKind::Reboot, false) {
+            self.dropped += 1;
+            return;
+        }
+        let report = Report::reboot(self.lines, offset, body);
         self.reports += 1;
         self.events.push(Event::Report(Box::new(report)));
     }
@@ -532,9 +579,7 @@ impl Open {
         if self.doubtful && !title::has_trace(&bodies, &traces) {
             return None;
         }
-        if !self.fatal && title::is_on_purpose(self.rule.class, &traces) {
-            return None;
-        }
+        let on_purpose = !self.fatal && title::is_on_purpose(self.rule.class, &traces);
         let report = title::report(Collected {
             rule: self.rule,
             bodies: &bodies,
@@ -544,17 +589,11 @@ impl Open {
             interrupted: self.interrupted,
             fatal: self.fatal,
         });
-        Some(Report { text: self.text, ..report })
+        Some(Report { text: self.text, suppressed: report.suppressed || on_purpose, ..report })
     }
 }
 
 /// Whether reports of a class go on after their first line although they blame nobody.
 fn has_details(class: Class) -> bool {
     !matches!(class, Class::Oom | Class::Boot)
-}
-
-fn is_slab_detail(body: &str) -> bool {
-    ["INFO: Freed in", "INFO: Allocated in", "INFO: Slab", "INFO: Object", "BUG "]
-        .iter()
-        .any(|head| body.starts_with(head))
 }

@@ -2,6 +2,7 @@
 
 use super::blame::{self, Culprit};
 use super::helpers::Skip;
+use super::place;
 use super::report::{Class, Report, ReportKind};
 use super::rules::{self, Blame, Rule, Title};
 use super::trace::{self, Frame, Traces};
@@ -36,19 +37,21 @@ pub(super) fn report(collected: Collected<'_>) -> Report {
     let Collected { rule, bodies, traces, line, offset, interrupted, fatal } = collected;
     let first = rules::untagged(bodies.first().copied().unwrap_or_default());
     let (culprit, damaged) = blame_for(rule.blame, rule.class, first, bodies, traces);
-    let Named { head, alt_head, class, access_missing } = name(rule, first, bodies, interrupted);
+    let Named { head, whole, tail, alt_head, class, access_missing } =
+        name(rule, first, bodies, interrupted);
     let head = head.replace('\t', " ");
     let mut alt_titles = Vec::new();
-    let title = if rule.blame == Blame::Nobody {
+    let unknown = rule.blame == Blame::Origin && culprit.is_none();
+    let title = if rule.blame == Blame::Nobody || unknown || whole {
         head
     } else {
         let name = culprit.as_ref().map_or(CORRUPTED, |c| c.name.as_str());
-        let exact = culprit.as_ref().and_then(|c| c.exact.as_deref());
-        for name in [Some(name), exact].into_iter().flatten() {
+        let others = culprit.as_ref().map_or(&[][..], |c| c.others.as_slice());
+        for name in std::iter::once(name).chain(others.iter().map(String::as_str)) {
             alt_titles.extend(alt_head.map(|alt| format!("{alt} in {name}")));
         }
-        alt_titles.extend(exact.map(|exact| format!("{head} in {exact}")));
-        format!("{head} in {name}")
+        alt_titles.extend(others.iter().map(|other| format!("{head} in {other}{tail}")));
+        format!("{head} in {name}{tail}")
     };
     let all = traces.ip().into_iter().chain(traces.main().iter().copied());
     let frames = all.map(|frame| blame::bare(frame.name).to_owned());
@@ -88,7 +91,7 @@ pub(super) fn is_on_purpose(class: Class, traces: &Traces<'_>) -> bool {
     if class.kind() == ReportKind::Hang {
         return false;
     }
-    let all = || traces.ip().into_iter().chain(traces.main().iter().copied());
+    let all = || traces.ip().into_iter().chain(traces.head.iter().chain(traces.main()).copied());
     let runner = |frame: &Frame<'_>| {
         matches!(blame::bare(frame.name), "kunit_try_run_case" | "lkdtm_do_action")
     };
@@ -105,8 +108,12 @@ fn blame_for(
     bodies: &[&str],
     traces: &Traces<'_>,
 ) -> (Option<Culprit>, bool) {
-    let call: &[Frame<'_>] = if traces.main().is_empty() { &traces.head } else { traces.main() };
+    // These two begin with a trace that has no heading.
+    let headless = matches!(class, Class::Kfence | Class::Kmsan) && !traces.head.is_empty();
+    let call: &[Frame<'_>] =
+        if traces.main().is_empty() || headless { &traces.head } else { traces.main() };
     let with_ip: Vec<Frame<'_>> = traces.ip().into_iter().chain(call.iter().copied()).collect();
+    let skip = if class == Class::Kmsan { Skip::Data } else { Skip::Common };
     let found = match blame {
         Blame::Nobody => {
             // Damaged memory is reported with the trace that found it.
@@ -117,10 +124,10 @@ fn blame_for(
         Blame::Trap => blame::first(&with_ip, Skip::Common),
         Blame::Trace => blame::first(call, Skip::Common),
         Blame::TraceOrFirstLine => {
-            let named = || function_in(first, &[" in ", " in: "]);
-            blame::first(if traces.is_guess() { &[] } else { call }, Skip::Common)
+            let named = || function_in(first, &[" in ", " in: "], skip);
+            blame::first(if traces.is_guess() { &[] } else { call }, skip)
                 .or_else(named)
-                .or_else(|| blame::first(call, Skip::Common))
+                .or_else(|| blame::first(call, skip))
         }
         Blame::LockSite => lock_site(bodies).or_else(|| {
             // Old lockdep prints the chains in the same form: only a trace with a heading counts.
@@ -128,7 +135,18 @@ fn blame_for(
         }),
         Blame::Waiting => blame::first(call, Skip::Waiting),
         Blame::Allocation => blame::first(call, Skip::Allocation),
-        Blame::Entry => blame::entry(&with_ip),
+        Blame::Entry => match traces.calls.iter().position(|frames| blame::is_noticed_in(frames)) {
+            // Other tasks may come first: the kernel's own thread, what another CPU runs.
+            Some(stalled) if stalled > 0 && class == Class::RcuStall => {
+                blame::entry(&traces.calls[stalled])
+            }
+            _ => blame::entry(&with_ip),
+        },
+        Blame::Origin => {
+            let found = blame::first(&traces.origin, Skip::Allocation);
+            return (found, traces.main().is_empty() && bodies.len() > 1);
+        }
+        Blame::LastWork => last_work(bodies),
     };
     // Sanitizers come with an unwinder.
     let guessed = blame == Blame::TraceOrFirstLine && traces.is_guess();
@@ -149,10 +167,19 @@ fn needs_heading(class: Class, traces: &Traces<'_>) -> bool {
 }
 
 /// The function after one of the marks in the first line (`... in func+0x1/0x2`).
-fn function_in(first: &str, marks: &[&str]) -> Option<Culprit> {
+fn function_in(first: &str, marks: &[&str], skip: Skip) -> Option<Culprit> {
     let rest = marks.iter().find_map(|mark| first.split_once(mark))?.1;
     let (name, module) = trace::symbol(rest)?;
-    blame::first(&[Frame { name, module, ip: true }], Skip::Common)
+    blame::first(&[Frame { name, module, ip: true }], skip)
+}
+
+/// The function in the line `last function: addrconf_dad_work`.
+fn last_work(bodies: &[&str]) -> Option<Culprit> {
+    let name =
+        bodies.iter().take(4).find_map(|body| body.trim().strip_prefix("last function: "))?;
+    let (name, module) = trace::symbol(name).unwrap_or((name, None));
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(&b));
+    plain.then(|| blame::first(&[Frame { name, module, ip: true }], Skip::LockSite)).flatten()
 }
 
 /// Where lockdep saw the lock taken: `..., at: func+0x1/0x2`, `at: [<address>] func+0x1/0x2`.
@@ -168,12 +195,16 @@ fn lock_site(bodies: &[&str]) -> Option<Culprit> {
         trace::symbol(place.trim_start())
     });
     let (name, module) = place?;
-    blame::first(&[Frame { name, module, ip: true }], Skip::Common)
+    blame::first(&[Frame { name, module, ip: true }], Skip::LockSite)
 }
 
 struct Named {
     /// The title without the function.
     head: String,
+    /// The title names the function already.
+    whole: bool,
+    /// What follows the function.
+    tail: &'static str,
     /// What takes its place in alternative titles.
     alt_head: Option<&'static str>,
     class: Class,
@@ -183,7 +214,7 @@ struct Named {
 
 fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
     let mut class = rule.class;
-    let mut access_missing = false;
+    let (mut access_missing, mut whole, mut tail) = (false, false, "");
     let alt_head = match rule.class {
         Class::BadAccess | Class::Kasan | Class::Kmsan => Some("bad-access"),
         Class::Trap if first.contains("general protection") => Some("bad-access"),
@@ -195,6 +226,11 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
     };
     let mut alt_head = alt_head;
     let head = match rule.title {
+        Title::Text("kernel BUG") if place_of_bug(first).ends_with("lib/list_debug.c") => {
+            class = Class::List;
+            alt_head = Some("bad-access");
+            "BUG: corrupted list".to_owned()
+        }
         Title::Text(text) => text.to_owned(),
         Title::Level(text) => {
             let level = first.split_once(':').map_or("WARNING", |(level, _)| level);
@@ -203,6 +239,10 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
         Title::Kasan => {
             let (head, missing) = kasan(first, bodies, interrupted);
             access_missing = missing;
+            // Until 4.10 the first line ended with the address: all that is known of the access.
+            whole = missing && first.contains(" at addr ");
+            let head =
+                if whole { equalise(first.strip_prefix("BUG: ").unwrap_or(first)) } else { head };
             if head.contains("invalid-free") || head.contains("double-free") {
                 alt_head = Some("invalid-free");
             }
@@ -210,10 +250,7 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
         }
         Title::Tool => {
             let rest = first.strip_prefix("BUG: ").unwrap_or(first);
-            let head = rest.split_once(" in ").map_or(rest, |(head, _)| head);
-            // KFENCE: whether it was a read or a write is a detail.
-            let head = head.strip_suffix(" read").or(head.strip_suffix(" write")).unwrap_or(head);
-            head.to_owned()
+            rest.split_once(" in ").map_or(rest, |(head, _)| head).to_owned()
         }
         Title::Kcsan => kcsan(first),
         Title::Ubsan => {
@@ -224,11 +261,17 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
         Title::Warning => {
             let (head, precise) = warning(first, bodies);
             class = precise;
+            // What the USB core complains about is the driver's request: both are named.
+            if first.contains(" usb_submit_urb+0x") {
+                tail = "/usb_submit_urb";
+            }
             head.to_owned()
         }
         Title::Panic => {
             let reason = rules::panic_reason(first).unwrap_or(first);
             let reason = reason.split_once(" exitcode").map_or(reason, |(reason, _)| reason);
+            // Where the exception came is another matter.
+            let reason = reason.strip_suffix(" in interrupt").unwrap_or(reason);
             format!("kernel panic: {}", equalise(reason.trim_end_matches("...")))
         }
         Title::Unable => unable(first),
@@ -251,14 +294,21 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             .find(|body| !body.is_empty() && !body.starts_with("---"))
             .map_or_else(|| "Rust panic".to_owned(), equalise),
     };
-    Named { head, alt_head, class, access_missing }
+    Named { head, whole, tail, alt_head, class, access_missing }
+}
+
+/// The file in `kernel BUG at FILE:12!`.
+fn place_of_bug(first: &str) -> &str {
+    let place = first.split_once("BUG at ").map_or("", |(_, place)| place);
+    place.rsplit_once(':').map_or(place, |(file, _)| file)
 }
 
 /// `KASAN: TYPE ACCESS`, where the access stands on a line below the first.
 fn kasan(first: &str, bodies: &[&str], interrupted: bool) -> (String, bool) {
     let rest = first.strip_prefix("BUG: KASAN: ").unwrap_or(first);
     let mut kind = rest.split_once(" in ").map_or(rest, |(kind, _)| kind);
-    if kind == "double-free or invalid-free" {
+    // One check, whose name changed twice.
+    if matches!(kind, "double-free or invalid-free" | "double-free") {
         kind = "invalid-free";
     }
     if kind.contains("free") && !kind.contains("after") {
@@ -292,7 +342,7 @@ fn kcsan(first: &str) -> String {
 /// What a WARN is about, by the file and the function that hold it.
 fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class) {
     let rest = first.strip_prefix("WARNING: ").unwrap_or(first);
-    let (file, function) = rules::warning_place(rest).unwrap_or_default();
+    let (file, function) = place::warning_place(rest).unwrap_or_default();
     let function = blame::bare(function.split('+').next().unwrap_or_default());
     let says = |text: &str| bodies.iter().take(12).any(|body| body.starts_with(text));
     if file.ends_with("lib/refcount.c") || function.starts_with("refcount_") || says("refcount_t: ")
@@ -326,7 +376,9 @@ fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class) {
 fn unable(first: &str) -> String {
     let rest = first.strip_prefix("Unable to handle ").unwrap_or(first);
     let what = rest.split(" at ").next().unwrap_or(rest);
-    let what = what.split(" outside ").next().unwrap_or(what);
+    let what = [" outside ", " without "]
+        .iter()
+        .fold(what, |what, end| what.split_once(end).map_or(what, |(what, _)| what));
     format!("BUG: unable to handle {what}")
 }
 

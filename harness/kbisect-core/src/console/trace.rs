@@ -51,6 +51,8 @@ enum Section {
     Head,
     Call,
     Origin,
+    /// The trace of a CPU comes; it may have no heading (arm).
+    Between,
     /// Other tasks, lock chains, the history of an object.
     Aside,
 }
@@ -64,8 +66,15 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
         // Most lines are frames, and no frame is a heading.
         let text = unindented(body);
         if let Some((name, module)) = symbol(text) {
+            if is_past_the_end(text) {
+                continue;
+            }
             let frame = Frame { name, module, ip: false };
             match section {
+                Section::Between => {
+                    traces.calls.push(vec![frame]);
+                    section = Section::Call;
+                }
                 Section::Head => traces.head.push(frame),
                 Section::Call => traces.calls.last_mut().expect("a heading opened it").push(frame),
                 Section::Origin => traces.origin.push(frame),
@@ -93,6 +102,14 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
             Section::Head => &mut traces.head,
             Section::Call => traces.calls.last_mut().expect("a heading opened it"),
             Section::Origin => &mut traces.origin,
+            Section::Between => {
+                let mut frames = Vec::new();
+                if frames_of(body, &mut frames) {
+                    traces.calls.push(frames);
+                    section = Section::Call;
+                }
+                continue;
+            }
             Section::Aside => continue,
         };
         if let Some(frame) = instruction_pointer(text) {
@@ -167,8 +184,16 @@ fn section_of(text: &str) -> Option<Section> {
     if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-' || c == '{') {
         return None;
     }
-    if starts(&["Uninit was created at", "Uninit was stored to memory at", "Local variable"]) {
+    if starts(&[
+        "Uninit was created at",
+        "Uninit was stored to memory at",
+        "Local variable",
+        "page last allocated via",
+    ]) {
         return Some(Section::Origin);
+    }
+    if text.starts_with("NMI backtrace for cpu") {
+        return Some(Section::Between);
     }
     let aside = starts(&[
         "Allocated by ",
@@ -187,8 +212,7 @@ fn section_of(text: &str) -> Option<Section> {
         "INFO: Allocated in",
         "INFO: Freed in",
         "Showing all locks",
-        "NMI backtrace for cpu",
-        "Exception stack",
+        "page last free ",
         "value changed",
         "read to 0x",
         "write to 0x",
@@ -205,9 +229,11 @@ fn section_of(text: &str) -> Option<Section> {
 /// `epc : func+0x1/0x2` and the older spellings.
 pub(super) fn instruction_pointer(body: &str) -> Option<Frame<'_>> {
     let text = unindented(body);
-    let rest = ["RIP: ", "RIP ", "EIP: ", "EIP is at ", "IP: ", "PC is at ", "pc : ", "epc : "]
-        .iter()
-        .find_map(|head| text.strip_prefix(head))?;
+    let rest = match text.strip_prefix("--- interrupt: ") {
+        // powerpc: what follows was interrupted there.
+        Some(rest) => rest.split_once(" at ")?.1,
+        None => INSTRUCTION_POINTERS.iter().find_map(|head| text.strip_prefix(head))?,
+    };
     let rest = unindented(rest);
     // Code segment: 0010 is the kernel's, 0033 and 0023 are user space.
     let rest = match rest.split_once(':') {
@@ -223,8 +249,31 @@ pub(super) fn instruction_pointer(body: &str) -> Option<Frame<'_>> {
     while let Some(after) = strip_address(rest) {
         rest = after;
     }
+    // MIPS and LoongArch put the bare address before it.
+    if let Some((address, after)) = rest.split_once(' ')
+        && address.len() >= 8
+        && address.bytes().all(is_hex)
+    {
+        rest = after;
+    }
     symbol(rest).map(|(name, module)| Frame { name, module, ip: true })
 }
+
+/// What stands before the function at the instruction pointer: x86, arm, arm64 and riscv, powerpc, MIPS,
+/// LoongArch.
+const INSTRUCTION_POINTERS: &[&str] = &[
+    "RIP: ",
+    "RIP ",
+    "EIP: ",
+    "EIP is at ",
+    "IP: ",
+    "PC is at ",
+    "pc : ",
+    "epc : ",
+    "NIP ",
+    "epc   : ",
+    "ERA: ",
+];
 
 /// Adds the functions of one line of a trace; says whether there was one.
 fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) -> bool {
@@ -252,7 +301,9 @@ fn add_frames<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
         return;
     }
     if let Some((name, module)) = symbol(text) {
-        add(name, module);
+        if !is_past_the_end(text) {
+            add(name, module);
+        }
         return;
     }
     // arm: `[<80de0078>] (callee) from [<80de0574>] (caller+0x28/0x2c)`, `callee from caller+..`
@@ -261,17 +312,18 @@ fn add_frames<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
         && let Some((_, caller)) = text.split_once(" from ")
     {
         let caller = unindented(caller);
-        let caller = strip_address(caller).unwrap_or(caller);
-        if let Some((name, module)) = symbol(caller.trim_start_matches('(')) {
+        let caller = strip_address(caller).unwrap_or(caller).trim_start_matches('(');
+        if let Some((name, module)) = symbol(caller).filter(|_| !is_past_the_end(caller)) {
             add(name, module);
         }
         return;
     }
-    // Symbolised: `func file.c:12 [inline]`, `func (file.c:12 (discriminator 1))`.
-    if text.ends_with([']', ')'])
+    // Symbolised: `func (file.c:12 (discriminator 1))`. What was inlined (`func file.c:12 [inline]`) is
+    // not of the kernel's own making, and would give the same failure another name.
+    if text.ends_with(')')
         && let Some((name, place)) = text.split_once(' ')
         && is_name(name)
-        && (place.ends_with("[inline]") || place.starts_with('(') && place.ends_with(')'))
+        && place.starts_with('(')
         && place.split_once(':').is_some_and(|(path, line)| {
             path.contains('.') && line.starts_with(|c: char| c.is_ascii_digit())
         })
@@ -298,6 +350,14 @@ pub(super) fn symbol(text: &str) -> Option<(&str, Option<&str>)> {
         .and_then(|rest| rest.split([']', ' ']).next())
         .filter(|module| *module != "inline" && is_name(module));
     Some((name, module))
+}
+
+/// Whether it is a return address at the very start of a function: the function before it in memory
+/// ended with a call that does not return, and that one's name is not known. (Assembly returns to
+/// `ret_fast_syscall` and its like on purpose.)
+fn is_past_the_end(text: &str) -> bool {
+    let plus = memchr::memchr(b'+', text.as_bytes());
+    plus.is_some_and(|plus| text[plus..].starts_with("+0x0/")) && !text.starts_with("ret_")
 }
 
 /// Whether it can be the name of a function: C, with compiler suffixes, or demangled Rust.
@@ -360,7 +420,6 @@ mod tests {
             (" [<ffffffe0021420e2>] panic+0x10c/0x2e0", "panic", None),
             ("[<80d8>] (dump_stack) from [<8012>] (panic+0x104/0x2cc)", "panic", None),
             (" dump_backtrace from show_stack+0x20/0x24", "show_stack", None),
-            (" vfs_read fs/read_write.c:474 [inline]", "vfs_read", None),
             (" dump_stack_lvl (lib/dump_stack.c:123)", "dump_stack_lvl", None),
             (" foo.isra.12+0x1d9/0x3210 net/x.c:1", "foo.isra.12", None),
         ] {
@@ -370,6 +429,7 @@ mod tests {
             " ? insert_work+0x5d0/0x5d0",
             "RAX: 0000000000000000 RBX: ffff8801def81900",
             " </TASK>",
+            " vfs_read fs/read_write.c:474 [inline]",
             "eth0: link up (1000 Mbit/s)",
             " 0xffff8801be95eb38+0x1/0x2",
         ] {

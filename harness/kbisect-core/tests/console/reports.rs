@@ -385,7 +385,7 @@ fn sanitizers() {
         ),
         (
             "BUG: KASAN: double-free in kfree+0x1/0x2\nFree of addr ffff8880 by task a/1",
-            "KASAN: double-free in nft_set_elem_init",
+            "KASAN: invalid-free in nft_set_elem_init",
         ),
         (
             "BUG: KMSAN: uninit-value in nft_set_elem_init+0x1/0x2",
@@ -393,7 +393,7 @@ fn sanitizers() {
         ),
         (
             "BUG: KFENCE: use-after-free read in nft_set_elem_init+0x1/0x2",
-            "KFENCE: use-after-free in nft_set_elem_init",
+            "KFENCE: use-after-free read in nft_set_elem_init",
         ),
         (
             "BUG: KCSAN: data-race in nft_a+0x1/0x2 [nf_tables] / nft_b+0x1/0x2",
@@ -449,11 +449,7 @@ fn panics_and_failed_boots() {
             "kernel panic: stack is corrupted in udp_lookup",
             ReportKind::Panic,
         ),
-        (
-            "Fatal exception in interrupt",
-            "kernel panic: Fatal exception in interrupt",
-            ReportKind::Panic,
-        ),
+        ("Fatal exception in interrupt", "kernel panic: Fatal exception", ReportKind::Panic),
     ] {
         let log = format!("Kernel panic - not syncing: {reason}\nCPU: 0 PID: 1 Comm: init #1\n");
         let report = one(&stamped(&log));
