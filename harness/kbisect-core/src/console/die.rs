@@ -1,5 +1,6 @@
 //! Headers of what kills a task: `die()` of each architecture.
 
+use super::helpers::Skip;
 use super::report::Class;
 use super::rules::{Blame, Rule, Title, herald, rule};
 
@@ -20,13 +21,13 @@ pub(super) fn die(text: &str) -> Option<Rule> {
         trap("general protection fault")
     } else if coded && (starts("stack guard page") || starts("kernel stack overflow")) {
         let rule = herald("BUG: stack guard page was hit", Class::StackOverflow);
-        Rule { blame: Blame::Entry, heralds: false, ..rule }
+        Rule { blame: Blame::Entry(Skip::Common), heralds: false, ..rule }
     } else if starts("Internal error: Oops - BUG")
         || matches!(full, "Kernel BUG" | "Kernel bug detected")
         // s390: the instruction that BUG() and WARN() are made of.
         || coded && matches!(what, "monitor event" | "illegal operation")
     {
-        rule(Title::Text("kernel BUG"), Class::Bug, Blame::Trap)
+        rule(Title::Text("kernel BUG"), Class::Bug, Blame::Trap(Skip::Bug))
     } else if coded && what == "stack segment" {
         trap("stack segment fault")
     } else if let Some(name) = EXCEPTIONS.iter().find(|name| coded && is_exception(what, name)) {
@@ -36,7 +37,7 @@ pub(super) fn die(text: &str) -> Option<Rule> {
         || full.strip_prefix("Oops: ").is_some_and(is_oops)
         || full == "Oops"
     {
-        rule(Title::Text("Oops"), Class::BadAccess, Blame::Trap)
+        rule(Title::Text("Oops"), Class::BadAccess, Blame::Trap(Skip::Common))
     } else if starts("Internal error: ") {
         trap("Internal error")
     } else {
@@ -58,7 +59,7 @@ fn is_oops(text: &str) -> bool {
 }
 
 const fn trap(title: &'static str) -> Rule {
-    rule(Title::Text(title), Class::Trap, Blame::Trap)
+    rule(Title::Text(title), Class::Trap, Blame::Trap(Skip::Common))
 }
 
 /// Exceptions as `die()` names them.

@@ -1,320 +1,297 @@
 //! Functions that are never to blame: they are where a fault shows, not where it comes from.
 //!
-//! Each family says what its functions *are*. A function belongs to one because of its place in the
-//! kernel: it prints reports, enters the kernel, takes locks, keeps a count, hands out memory, copies,
-//! formats, holds a data structure together, or is the plain interface of a core (timers, work,
-//! driver core, USB) that calls nobody but its caller's own objects. What a subsystem does itself is
-//! in none of them, however often it shows in traces.
+//! Each family says what its functions *are*, by the words that the kernel names them with. A function
+//! belongs to one because of what it does for its caller: it prints reports, takes locks, keeps a
+//! count, copies, formats, hands out memory, holds a data structure together, or is the plain
+//! interface of a core (timers, work, driver core, USB) that acts on its caller's own objects. What a
+//! subsystem does itself is in none of them, however often it shows in traces.
 
 use std::sync::LazyLock;
 
 use super::names::Names;
 
-/// Which functions to pass over, beyond those that never count.
+/// Which functions to pass over: those that never count, and more, by what is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Skip {
-    /// Only the common ones.
+    /// Only those that never count.
     Common,
-    /// Where a lock is taken: only what takes locks, and what reports.
-    LockSite,
-    /// A task waits: the scheduler and the waiting primitives say nothing.
-    Waiting,
-    /// Memory was allocated: so do the allocators and the layers above them.
-    Allocation,
-    /// A value was not initialised: so do the functions that only transform data.
-    Data,
-}
-
-/// In which traces the functions of a family are passed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
-    /// All.
-    Always,
-    /// All but the place where a lock is taken: a call that waits for work or a timer is such a place.
-    Running,
-    /// Traces of a task that waits.
-    Waiting,
-    /// Traces of an allocation.
-    Allocation,
-    /// Traces of a value.
-    Data,
     /// The place where a lock is taken.
     LockSite,
+    /// A lock that lockdep finds in a state that it should not be in.
+    LockState,
+    /// A lock whose own word is not what it should be.
+    LockWord,
+    /// A lock whose class was never set up.
+    LockKey,
+    /// RCU is not held.
+    Rcu,
+    /// A CPU that does not get on.
+    Stall,
+    /// A stack that ran over its end.
+    StackEnd,
+    /// A task that waits.
+    Waiting,
+    /// A task that gives up the processor where it may not.
+    Schedule,
+    /// Data of one CPU, used where the task may move.
+    Preemption,
+    /// Memory that was allocated and lost.
+    Allocation,
+    /// A page, by where it was allocated.
+    Page,
+    /// Memory that was given back wrongly.
+    Free,
+    /// A value that was not initialised.
+    Data,
+    /// An operation without a defined result.
+    Undefined,
+    /// An object that is used before or after its life.
+    Object,
+    /// A copy from or to user space that leaves its object.
+    Copy,
+    /// A name in /proc that is there already.
+    Proc,
+    /// An allocation that was asked for wrongly.
+    Request,
+    /// A request to a USB device.
+    Usb,
+    /// A broken invariant, by `BUG()`.
+    Bug,
 }
 
-impl When {
-    const fn bit(self) -> u8 {
-        1 << self as u8
-    }
-
-    const fn set(skip: Skip) -> u8 {
-        Self::Always.bit()
-            | match skip {
-                Skip::Common => Self::Running.bit(),
-                Skip::LockSite => Self::LockSite.bit(),
-                Skip::Waiting => Self::Running.bit() | Self::Waiting.bit(),
-                Skip::Allocation => Self::Running.bit() | Self::Allocation.bit(),
-                Skip::Data => Self::Running.bit() | Self::Data.bit(),
-            }
+impl Skip {
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 
-/// Families of functions. Names stand without leading underscores (`__kmalloc` is of the family of
-/// `kmalloc`); a star at the end stands for any rest.
-const FAMILIES: &[(When, &str)] = &[
-    // Reports: panic, WARN and BUG print them, and die() ends them.
+/// In all reports.
+const ALWAYS: u32 = u32::MAX;
+
+/// In these reports.
+const fn only(skips: &[Skip]) -> u32 {
+    let (mut bits, mut i) = (0, 0);
+    while i < skips.len() {
+        bits |= skips[i].bit();
+        i += 1;
+    }
+    bits
+}
+
+/// Families of functions: patterns (a star stands for anything, leading underscores do not count).
+const FAMILIES: &[(u32, &str)] = &[
+    // What reports: panic(), WARN(), BUG() and die(), their texts, and the assertions of subsystems,
+    // which fail in their caller.
     (
-        When::Always,
-        "panic panic_fmt panic_saved_regs vpanic nmi_panic check_panic_on_warn crash_kexec die \
-         die_kernel_fault oops_begin oops_end oops_enter oops_exit do_oops_enter_exit arm64_notify_die \
-         arm_notify_die warn warn_printk warn_slowpath_* report_bug bug_table bug_handler handle_bug \
-         fixup_bug fixup_exception brk_handler call_break_hook \
-         stack_chk_fail fortify_panic* usercopy_abort usercopy_warn \
-         rust_begin_unwind rustc::* core::panicking* core::option* core::result* core::slice* \
-         rust_helper_*",
+        ALWAYS,
+        "*panic* warn warn_* *warn_slowpath* *report_bug* *fixup_bug* handle_bug bug_handler \
+         ubsan_handler brk_handler call_break_hook die die_kernel_fault oops_* arm64_notify_die \
+         arm_notify_die *assertfail* *stack_chk_fail* *fortify_report* get_taint *print_tainted* \
+         *print_report* *print_address_description* *print_usage_bug* *print_unlock* \
+         *imbalance_bug* refcount_error_report rust_begin_unwind rustc::* core::*",
     ),
-    // Assertions of subsystems: the function that asserts is the caller.
-    (When::Always, "assertfail btrfs_assertfail assfail asswarn ext4_assert* bch2_assert*"),
-    // Output, and the unwinders that fill it.
+    // What prints, and what formats for it.
     (
-        When::Always,
-        "dump_stack* dump_backtrace dump_page show_stack show_trace* show_regs* printk* vprintk* print_* \
-         hex_dump_to_buffer unwind_backtrace unwind_next_frame arch_stack_walk walk_stackframe \
-         stack_trace_consume_entry stack_trace_save* save_stack* save_trace read_once_word_nocheck filter_irq_stacks \
-         stack_depot_* depot_* kernel_text_address is_bpf_text_address object_err \
-         warn_alloc*",
+        ALWAYS,
+        "*printk* *snprintf* *scnprintf* *asprintf* sprintf vsprintf va_format *string* *pointer* \
+         hex_dump_to_buffer print_hex_dump* *dev_emerg* *dev_alert* *dev_crit* *dev_err* *dev_warn* \
+         *dev_notice* *dev_info*",
     ),
-    // Sanitizers, coverage and fault injection: compiled or hooked into what is to blame.
+    // What unwinds the stack and shows it, and trace points, which only look.
     (
-        When::Always,
-        "asan_* hwasan_* kasan_* msan_* kmsan_* kfence_* tsan_* kcsan_* ubsan_* sanitizer_* \
-         handle_overflow val_to_string check_memory_region check_region_inline read_word_at_a_time \
-         instrument_* x86_indirect_thunk* x86_return_thunk* write_comp_data kcov_* \
-         should_fail* fail_dump",
+        ALWAYS,
+        "*dump_stack* *show_stack* *walk_stack* *dump_backtrace* unwind_backtrace arch_stack_walk \
+         stack_trace_save* stack_trace_consume_entry save_stack_trace* *perf_trace*",
     ),
-    // Lock debugging, object debugging and the checks of context.
+    // What instruments: sanitizers, their checks of an access, coverage, branch thunks.
     (
-        When::Always,
-        "lockdep_* lock_acquire* lock_release* lock_is_held* lock_downgrade lock_text* check_prev_add \
-         check_prevs_add check_noncircular check_irq_usage check_usage check_chain_key check_path \
-         validate_chain mark_lock mark_lock_irq mark_usage mark_held_locks register_lock_class \
-         static_obj debug_check_no_* debug_object* debug_print_object debug_smp_processor_id \
-         this_cpu_preempt_check check_preemption_disabled might_* cant_sleep cant_migrate schedule_bug \
-         schedule_debug trace_hardirqs_* trace_softirqs_* warn_bogus_irq_restore raw_local_irq_restore",
+        ALWAYS,
+        "*sanitizer* *asan_* *kasan* *msan_* *kmsan* *kcsan* tsan_* ubsan_* *check_memory_region* \
+         *check_region_inline* *check_object* *check_heap_object* *once_word_nocheck* \
+         read_word_at_a_time instrument_* write_comp_data *_indirect_thunk_* *_return_thunk*",
     ),
-    // Entries into the kernel by an exception: x86, arm64, arm, riscv, powerpc, s390, MIPS, LoongArch.
+    // What enters the kernel by an exception that a check raises on purpose (a trap instruction), or
+    // that an access does: x86, arm64, arm, riscv, powerpc, s390, MIPS, LoongArch.
     (
-        When::Always,
-        "asm_exc_* exc_* do_error_trap do_trap do_trap_no_signal do_invalid_op invalid_op do_divide_error \
-         divide_error do_general_protection general_protection do_page_fault page_fault \
-         async_page_fault do_async_page_fault error_entry error_code common_exception math_error \
-         do_int3 int3 \
-         el0_* el1_* el0t_* el1t_* el1h_* do_el0_* do_el1_* do_mem_abort do_bad_area do_kernel_fault \
-         do_translation_fault do_tag_check_fault do_tag_recovery do_alignment_fault do_sea do_sp_pc_abort \
-         do_undefinstr do_debug_exception do_serror arm64_serror_panic arm64_force_sig_fault \
-         und_svc und_svc_finish do_undefinstr_svc do_DataAbort do_PrefetchAbort \
-         do_trap_break do_trap_error do_trap_insn_illegal do_trap_unknown handle_break \
-         ret_from_exception new_vmalloc_restore_context* \
-         program_check_exception program_check_common* do_program_check bad_page_fault data_access_* \
-         instruction_access_* alignment_exception alignment_common* \
-         pgm_check_handler do_pgm_check illegal_op monitor_event_exception do_protection_exception \
-         do_dat_exception handle_bp_int do_bp handle_ri_int do_ri handle_adel_int handle_ades_int do_ade \
-         do_be handle_bp handle_sys_bp tlb_do_page_fault_*",
+        ALWAYS,
+        "*invalid_op* *do_error* *do_trap* *_trap do_undefinstr* exc_* asm_exc_* do_*_fault \
+         el1_* el1h_* do_el1_* do_mem_abort do_bad_area do_kernel_fault do_translation_fault \
+         do_tag_check_fault do_tag_recovery do_debug_exception do_sea und_svc* handle_break \
+         program_check_* do_program_check pgm_check* do_pgm_check illegal_op \
+         monitor_event_exception do_bp handle_bp_int",
     ),
-    // Locks: spinning, sleeping, counting; with the architectures' slow paths.
+    // What checks locks, objects and contexts, in a debugging kernel.
     (
-        When::Always,
-        "arch_spin_* raw_spin_* do_raw_spin_* spin_* raw_read_* raw_write_* do_raw_read_* do_raw_write_* \
-         native_queued_* pv_queued_* queued_read_* queued_spin_* queued_write_* mcs_spin_* osq_* \
-         bit_spin_* mutex_* ww_mutex_* rt_mutex_* rt_spin_* rtlock_* rwbase_* rwsem_* call_rwsem_* \
-         ldsem_* tty_ldisc_lock* down down_* up up_read up_write downgrade_write percpu_down_* \
-         percpu_up_* percpu_rwsem_* local_lock_* seqcount_* kernel::sync*",
+        ALWAYS,
+        "*lockdep* *lock_acquire* *lock_release* *lock_class* *mark_lock* *held_locks* \
+         trace_hardirq* trace_softirq* *debug_object* timer_is_static_object work_is_static_object \
+         *might_sleep* *might_fault* *might_resched* *seqprop_assert* *warn_bogus*",
     ),
-    // Counts that many hold: atomics, reference counters, trackers of references.
+    // What takes, waits for and gives back a lock.
     (
-        When::Always,
-        "atomic_* atomic64_* arch_atomic* raw_atomic* cmpxchg* try_cmpxchg* refcount_* rcuref_* kref_* \
-         lockref_* percpu_ref_get* percpu_ref_put* percpu_counter_* ref_tracker_*",
+        ALWAYS,
+        "*spin_lock* *spin_trylock* *spin_unlock* *raw_spin_rq* *read_lock* *read_trylock* \
+         *read_unlock* *write_lock* *write_trylock* *write_unlock* mutex_* ww_mutex_* rt_mutex_* \
+         rwsem_* *owner_on_cpu* *osq_lock* *osq_unlock* down down_* *down_read* *down_write* \
+         *down_trylock* up *up_read* *up_write* *bh_enable* *bh_disable* kernel::sync*",
     ),
-    // Reading and writing user memory, and iterators over it.
+    // What wakes up who waits; and a wait that only one event ends.
+    (ALWAYS, "complete complete_all *wait_for_completion* *__wake_up* *finish_wait*"),
+    // What counts: atomic operations and bits, references and their trackers.
     (
-        When::Always,
-        "copy_from_user* copy_to_user* copy_user_* copy_from_iter* copy_to_iter* simple_copy_to_iter \
-         copy_page_from_iter* copy_page_to_iter* copyin copyout raw_copy_* iov_iter_copy_from_user* \
-         iov_iter_revert check_object_size check_heap_object check_copy_size get_user_* put_user_* \
-         do_strncpy_from_user ",
+        ALWAYS,
+        "*atomic_dec* *atomic_inc* *atomic_read* *atomic_set* *atomic_or* *atomic_xor* *atomic_and* \
+         *atomic_add* *atomic_sub* *atomic_fetch* *atomic_xchg* *atomic_cmpxchg* *atomic_try* \
+         atomic64_* *set_bit* *clear_bit* *change_bit* *test_bit* refcount_* rcuref_* kref_* \
+         *ref_tracker*",
     ),
-    // Text, bytes and bits.
+    // What copies, compares and measures bytes and text, and sums over them.
     (
-        When::Always,
-        "memcpy* memmove* memset* memcmp memchr* memscan memweight bcmp strlen* strn* strcmp* strcpy* \
-         strscpy* strlcpy* strlcat* strcat* strchr* strrchr* strstr* strsep* strspn* strcspn* strpbrk* \
-         strcase* strim string string_* sized_strscpy* kstrto* simple_strto* sscanf vsscanf \
-         vsnprintf vscnprintf snprintf scnprintf sprintf vsprintf number pointer put_dec* format_decode \
-         bin2hex hex2bin bitmap_* find_first_bit find_first_zero_bit find_last_bit find_next_bit* \
-         find_next_zero_bit* test_bit set_bit clear_bit test_and_*",
+        ALWAYS,
+        "*memcpy* *memcmp* *memset* *memchr* *memmove* *memdup* *strcmp* *strncmp* *strcpy* *strncpy* \
+         *strlcpy* *strscpy* strcat strncat strlcat *strlen* *strnlen* *strchr* *strstr* *strnstr* \
+         *strdup* *strndup* crc16* crc32* crc64* crc4* crc7* crc8* crc_itu_t*",
     ),
-    // Sums over data.
-    (When::Always, "crc16* crc32* crc64* crc_* csum_partial* xxh32* xxh64*"),
-    // Registers of devices and ports, behind one instruction.
+    // What copies from and to user space, and through iterators over it.
     (
-        When::Always,
-        "raw_readb raw_readw raw_readl raw_readq raw_writeb raw_writew raw_writel raw_writeq readb readw \
-         readl readq writeb writew writel writeq logic_in* logic_out* ioread* iowrite* inb inw inl outb \
-         outw outl",
+        ALWAYS,
+        "*copy_to_user* *copy_from_user* *get_user* *put_user* *copy_to_iter* *copy_from_iter* \
+         *copy_page_to_iter* *copy_page_from_iter* *copy_folio_to_iter* *copy_folio_from_iter* copyin \
+         copyout *extract_user_to_sg* *extract_iter_to_sg*",
     ),
-    // Data structures of lib/.
+    // What holds lib/'s data structures together.
     (
-        When::Always,
-        "list_add* list_del* list_empty* list_move* list_splice* list_replace* hlist_* llist_* klist_* \
-         plist_* rb_erase* rb_first* rb_insert_* rb_last* rb_next* rb_prev* rb_replace_* radix_tree_* \
-         xa_* xas_* idr_* ida_* interval_tree_* sg_alloc*",
+        ALWAYS,
+        "*list_add* *list_del* *list_replace* *list_move* *list_splice* klist_* rb_* xas_start xas_load \
+         xas_find* *rhashtable_lookup* ida_free",
     ),
-    // Memory: slabs, pages, addresses; and the wrappers that allocate and fill.
+    // What hands out memory and takes it back: slabs, pages, virtual ranges; and what an address is.
     (
-        When::Always,
-        "kmalloc* kzalloc* kcalloc* krealloc* kvmalloc* kvzalloc* kvrealloc* kvcalloc* kfree kfree_const \
-         kfree_sensitive kzfree kvfree* ksize kmemdup* kvmemdup* kstrdup* kstrndup* devm_k* \
-         kmem_cache_* slab_* slob_* do_slab_free cache_alloc* cache_free* cache_grow* allocate_slab \
-         alloc_slab_page new_slab* free_large_kmalloc large_kmalloc* large_kfree mempool_alloc* \
-         mempool_free* vmalloc* vzalloc* vfree* vunmap* alloc_vmap_area get_vm_area* remove_vm_area \
-         alloc_pages* alloc_frozen_pages* get_free_pages* get_zeroed_page* get_page_from_freelist \
-         free_pages* free_page free_unref_* free_frozen_pages* virt_to_phys* set_track*",
+        ALWAYS,
+        "*malloc* *zalloc* *calloc* *krealloc* *kmem_cache* *slab_* *allocate_slab* *alloc_page* \
+         *alloc_frozen_pages* *warn_alloc* kfree kvfree kfree_sensitive kzfree kfree_const \
+         *free_large_kmalloc* *kfree_skb* *phys_addr* virt_to_phys*",
     ),
-    // Pages and inodes: a flag, a count, a reference.
+    // What finds, locks and marks pages of the page cache for a file system; and drops what a file
+    // system has a reference to.
     (
-        When::Always,
-        "folio_unlock unlock_page folio_put* put_page get_page compound_head drop_nlink inc_nlink \
-         set_nlink clear_nlink iput",
+        ALWAYS,
+        "*folio_alloc* *folio_unlock* *filemap_alloc_folio* *filemap_get_folio* *find_or_create_page* \
+         *do_read_cache_folio* *read_cache_page* *pagecache_get_page* *grab_cache_page_write_begin* \
+         lock_page* unlock_page* *find_lock_entries* *truncate_inode_pages_range* *mark_buffer_dirty* \
+         iput iput_final ihold *drop_nlink* *dput",
     ),
-    // Packet buffers: their edges, and their end.
+    // What sets, moves and stops a timer of its caller.
     (
-        When::Always,
-        "skb_put* skb_push skb_pull* skb_panic skb_over_panic skb_under_panic pskb_* kfree_skb* \
-         sk_skb_reason_drop consume_skb",
+        ALWAYS,
+        "mod_timer *del_timer* timer_delete* lock_timer_base *sk_stop_timer*",
     ),
-    // RCU's readers, and callbacks handed to it.
-    (When::Always, "call_rcu* call_srcu* rcu_lock_* rcu_read_* kfree_call_rcu"),
-    // Timers.
+    // What queues work of its caller, waits for it and cancels it; what stops a thread.
     (
-        When::Running,
-        "add_timer* mod_timer* del_timer* timer_delete* timer_shutdown* timer_reduce try_to_del_timer* \
-         internal_add_timer enqueue_timer detach_timer detach_if_pending lock_timer_base init_timer* \
-         timer_init_key timer_is_static_object delayed_work_timer_fn sk_stop_timer* sk_reset_timer",
+        ALWAYS,
+        "*queue_work* *queue_delayed_work* insert_work *flush_work* *cancel_work_sync* cancel_work_timer \
+         cancel_work *drain_workqueue* *destroy_workqueue* *try_to_grab_pending* *kthread_stop* \
+         cleanup_srcu_struct",
     ),
-    // Work: given to a queue, taken back, waited for. Threads: made and stopped.
+    // The driver core: what adds, announces, takes down and frees a device of its caller, with its
+    // files, resources and children.
     (
-        When::Running,
-        "init_work queue_work* queue_delayed_work* mod_delayed_work* insert_work cancel_work* \
-         cancel_delayed_work* flush_work flush_delayed_work start_flush_work try_to_grab_pending \
-         work_grab_pending kthread_stop* kthread_flush_work kthread_cancel_* kthread_queue_work",
+        ALWAYS,
+        "*kobject_* *add_uevent_var* *get_device_parent* put_device *device_add* *device_del* \
+         device_register *device_unregister* *device_destroy* *device_release* *device_for_each_child* \
+         *device_remove_file* *sysfs_remove* *devres_release_all*",
     ),
-    // A workqueue's loop stands for the pseudo lock that its work holds.
-    (When::LockSite, "process_one_work process_scheduled_works worker_thread"),
-    // Completions, and giving up the processor.
+    // The same for a class of devices: network, terminals, random numbers, I2C.
     (
-        When::Running,
-        "complete complete_all wait_for_common* wait_for_completion* schedule schedule_timeout* \
-         schedule_preempt_disabled schedule_hrtimeout* preempt_schedule* try_to_freeze",
+        ALWAYS,
+        "*unregister_netdev* *rollback_registered* *tty_unregister_device* *hwrng_unregister* \
+         *i2c_del_adapter* unregister_client",
     ),
-    // The driver core: objects, devices, their resources, files and events.
+    // What hands a driver's request to a USB controller, and takes it back.
     (
-        When::Always,
-        "kobject_* kset_* device_add device_del device_register device_unregister device_release \
-         device_for_each_child get_device get_device_parent put_device cleanup_glue_dir devres_* \
-         add_uevent_var sysfs_remove_group* dpm_sysfs_* proc_create* proc_mkdir* proc_register \
-         i2c_del_adapter unregister_client",
+        ALWAYS,
+        "*usb_submit_urb* *usb_hcd_submit_urb* *usb_kill_urb* *usb_kill_anchored_urbs* *usb_control_msg* \
+         dummy_urb_enqueue",
     ),
-    // The core of network devices takes them down for whoever made them.
-    (When::Always, "unregister_netdevice_many* unregister_netdevice_queue rollback_registered*"),
-    // The USB core: requests of drivers.
+    // What reads or writes one register or port.
     (
-        When::Always,
-        "usb_submit_urb usb_hcd_submit_urb usb_hcd_map_urb_for_dma usb_kill_urb usb_kill_anchored_urbs \
-         usb_poison_urb usb_unlink_urb usb_start_wait_urb usb_bulk_msg usb_control_msg* \
-         usb_internal_control_msg usb_interrupt_msg",
+        ALWAYS,
+        "*readb *readw *readl *readq *writeb *writew *writel *writeq *logic_in* *logic_out*",
     ),
-    // A task that waits: bits, pages, buffers, sockets, work, grace periods of the network.
+    // A workqueue takes the pseudo locks of its work.
     (
-        When::Waiting,
-        "bit_wait* out_of_line_wait_on_bit* wait_on_* wait_event* wait_rcu_gp wait_woken prepare_to_wait \
-         do_wait_for_common folio_lock* folio_wait_bit* lock_page* lock_buffer lock_sock* \
-         do_read_cache_folio do_read_cache_page console_lock io_schedule* context_switch switch_to \
-         cond_resched* do_nanosleep msleep* usleep_range* synchronize_net rela_dyn_start",
+        only(&[Skip::LockSite]),
+        "process_one_work process_scheduled_works *flush_workqueue* *drain_workqueue* \
+         *destroy_workqueue*",
     ),
+    // A socket's lock is taken for whoever works on the socket.
+    (only(&[Skip::LockState]), "*lock_sock* *release_sock*"),
+    // What looks at the word of a lock, and what takes the lock by it.
+    (only(&[Skip::LockWord]), "*spin_* rwlock_* *_lock* *_unlock*"),
+    // A lock is set up where it is declared, not where it is taken.
+    (only(&[Skip::LockKey]), "*stack* *lock* *IRQ* static_obj"),
+    // RCU itself, and memory, which RCU checks look into.
+    (only(&[Skip::Rcu]), "*rcu* *kmem* *slab*"),
+    // The timer interrupt that notices a stall, and RCU, which complains of it.
+    (only(&[Skip::Stall]), "*rcu* *apic_timer_interrupt*"),
+    // The scheduler's own way out of a task.
+    (only(&[Skip::Schedule]), "*schedule*"),
+    // The same, where the end of a stack is checked; and what is called when a stack has no room.
+    (only(&[Skip::StackEnd]), "*schedule* *retint_kernel* *bad_stack*"),
+    // Whatever waits, for a lock, an event, a thread or a grace period.
+    (
+        only(&[Skip::Waiting]),
+        "*sched* *_lock* *_slowlock* *down* *rwsem* *completion* *kthread* *wait* *synchronize* \
+         *context_switch* *switch_to* *cancel_delayed_work* *rcu_barrier*",
+    ),
+    // What looks at the CPU's number and finds that it may change.
+    (only(&[Skip::Preemption]), "*preempt* debug_* *processor_id* *this_cpu*"),
     // Allocators of objects, above those of memory.
     (
-        When::Allocation,
-        "create_object kmemleak_* kasprintf kvasprintf* alloc_skb* sk_alloc sk_prot_alloc \
-         sock_alloc_send_* sock_kmalloc sock_wmalloc new_inode alloc_inode percpu_ref_init pcpu_alloc* \
-         post_alloc_hook prep_new_page reset_page_owner set_page_owner folio_alloc* vma_alloc_folio* \
-         filemap_alloc_folio* filemap_get_folio* pagecache_get_page page_pool_* skb_page_frag_refill",
+        only(&[Skip::Allocation]),
+        "*alloc* *kmemleak* *kmem* *slab* *mmap* *create_object* *idr_get* *list_lru_init* *pcpu_create*",
     ),
-    // Ciphers and digests: what comes out is as undefined as what went in.
+    // Allocators of pages, their owners' accounts, and what puts a page back.
     (
-        When::Data,
-        "aes_* aesti_* aesni_* sha1_* sha256_* sha512_* sha3_* blake2* chacha* poly1305* cipher_* drbg_* \
-         crypto_* rng_setkey",
+        only(&[Skip::Page]),
+        "*alloc* *vmap* *page_owner* *free_page* *put_page* *get_page* *update_page* *release_page* \
+         *free_unref* folio* *truncate_inode_pages* *page_frag_free* prep_new_page",
     ),
+    // What gives memory back, to whom it never belonged.
+    (only(&[Skip::Free]), "*slab_* *kfree* *vunmap* *vfree*"),
+    // What transforms or passes on a value that was undefined before: ciphers, buffers, messages.
+    (
+        only(&[Skip::Data]),
+        "*alloc_skb* netlink_ack netlink_rcv_skb *_encrypt crypto_* cipher_* drbg_* rng_*",
+    ),
+    // What computes on behalf of UBSAN.
+    (only(&[Skip::Undefined]), "*ubsan* *overflow*"),
+    // Users of object debugging: timers, work, RCU heads, counters; and what frees memory with a live
+    // object in it.
+    (
+        only(&[Skip::Object]),
+        "*debug_* *rcu* *hrtimer_* *timer_* *work_* *percpu_* *vunmap* *vfree* *__free_*",
+    ),
+    // Checks of user copies.
+    (only(&[Skip::Copy]), "*usercopy* *__check*"),
+    // /proc's own functions, below who makes a file there.
+    (only(&[Skip::Proc]), "*proc_*"),
+    // Allocators that were asked for the impossible.
+    (only(&[Skip::Request]), "*slab* *kmem* *vmalloc*"),
+    // The USB core's synchronous requests.
+    (only(&[Skip::Usb]), "usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_internal_control_msg"),
+    // Packet buffers check their edges for whoever moves them.
+    (only(&[Skip::Bug]), "skb_*"),
 ];
 
 /// Says whether a function (without suffixes) is to be passed over.
 pub(super) fn is_helper(name: &str, skip: Skip) -> bool {
-    TABLE.of(name.trim_start_matches('_')) & When::set(skip) != 0
+    TABLE.of(name) & skip.bit() != 0
 }
 
 /// The families, as a table.
-static TABLE: LazyLock<Names> =
-    LazyLock::new(|| {
-        Names::new(FAMILIES.iter().flat_map(|(when, names)| {
-            names.split_ascii_whitespace().map(|name| (name, when.bit()))
-        }))
-    });
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_name_is_said_twice() {
-        let all: Vec<&str> =
-            FAMILIES.iter().flat_map(|(_, names)| names.split_ascii_whitespace()).collect();
-        for (i, name) in all.iter().enumerate() {
-            assert!(!name.starts_with('_') && name.len() > 1, "{name}");
-            assert!(!name.trim_end_matches('*').contains('*'), "{name}");
-            assert!(!all[..i].contains(name), "{name} is there twice");
-        }
-        for (when, names) in FAMILIES {
-            let covers = |name: &&str| {
-                let covering = |(other, text): &(&When, &str)| {
-                    *other == when
-                        && text.split_ascii_whitespace().filter(|p| p != name).any(|prefix| {
-                            prefix.strip_suffix('*').is_some_and(|p| name.starts_with(p))
-                        })
-                };
-                FAMILIES.iter().map(|(other, text)| (other, *text)).any(|f| covering(&f))
-            };
-            let covered = names.split_ascii_whitespace().find(covers);
-            assert_eq!(covered, None, "a prefix covers it already");
-        }
-    }
-
-    #[test]
-    fn knows_helpers() {
-        for name in
-            ["_raw_spin_lock", "panic", "__kmalloc", "___slab_alloc", "__list_del_entry_valid"]
-        {
-            assert!(is_helper(name, Skip::Common), "{name}");
-        }
-        for name in
-            ["nft_do_chain", "schedule_tail", "list_lru_add", "wait_on_bit", "strp_data_ready"]
-        {
-            assert!(!is_helper(name, Skip::Common), "{name}");
-        }
-        assert!(is_helper("io_schedule", Skip::Waiting) && !is_helper("io_schedule", Skip::Common));
-        assert!(is_helper("kmemleak_alloc", Skip::Allocation));
-        assert!(!is_helper("flush_work", Skip::LockSite) && is_helper("flush_work", Skip::Common));
-        assert!(is_helper("process_one_work", Skip::LockSite));
-        assert!(!is_helper("process_one_work", Skip::Common));
-    }
-}
+static TABLE: LazyLock<Names> = LazyLock::new(|| {
+    Names::new(FAMILIES.iter().flat_map(|(bits, patterns)| {
+        patterns.split_ascii_whitespace().map(|pattern| (pattern, *bits))
+    }))
+});

@@ -10,6 +10,7 @@
 
 mod blame;
 mod die;
+mod evidence;
 mod helpers;
 mod line;
 mod names;

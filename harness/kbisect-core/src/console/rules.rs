@@ -1,28 +1,33 @@
 //! The first lines of failures, as the kernel prints them.
 
 use super::die::die;
+use super::helpers::Skip;
 use super::place::warning_place;
 use super::report::Class;
 
-/// How to find the function to blame.
+/// How to find the function to blame, and what to pass over on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blame {
     /// The title names none.
     Nobody,
     /// Instruction pointer, then the trace.
-    Trap,
+    Trap(Skip),
     /// The trace.
-    Trace,
-    /// The trace; where there is none, the function in the first line.
-    TraceOrFirstLine,
+    Trace(Skip),
+    /// The function in the first line, then the trace.
+    FirstLine(Skip),
     /// The place where a lock is taken, then the trace.
     LockSite,
+    /// The places where two locks are taken, then the chain between them.
+    LockCycle,
+    /// The place that made a lock unsafe in an interrupt.
+    LockUnsafe,
     /// A trace of a task that waits.
     Waiting,
-    /// The way into the subsystem.
-    Entry,
-    /// A trace of an allocation.
-    Allocation,
+    /// The way into the subsystem, from the instruction pointer and the trace.
+    Entry(Skip),
+    /// The same, of what the timer interrupted.
+    Interrupted,
     /// Where the memory in question was allocated; nobody, if the kernel kept no record.
     Origin,
     /// The work that ran last: a line below names it.
@@ -80,7 +85,7 @@ pub(super) const fn rule(title: Title, class: Class, blame: Blame) -> Rule {
 }
 
 pub(super) const fn herald(title: &'static str, class: Class) -> Rule {
-    let rule = rule(Title::Text(title), class, Blame::Trap);
+    let rule = rule(Title::Text(title), class, Blame::Trap(Skip::Common));
     Rule { heralds: true, ..rule }
 }
 
@@ -212,15 +217,17 @@ pub(super) fn untagged(body: &str) -> &str {
 }
 
 fn bug(rest: &str) -> Rule {
-    use Blame::{Allocation, Entry, Nobody, Trace, TraceOrFirstLine};
+    use Blame::{Entry, FirstLine, Nobody, Trace};
     use Title::{Text, UpTo};
     let starts = |head: &str| rest.starts_with(head);
     if starts("KASAN: ") {
-        rule(Title::Kasan, Class::Kasan, TraceOrFirstLine)
+        let freed = rest.contains("-free in ") && !rest.contains("use-after-free");
+        let skip = if freed { Skip::Free } else { Skip::Common };
+        rule(Title::Kasan, Class::Kasan, FirstLine(skip))
     } else if starts("KMSAN: ") {
-        rule(Title::Tool, Class::Kmsan, TraceOrFirstLine)
+        rule(Title::Tool, Class::Kmsan, Trace(Skip::Data))
     } else if starts("KFENCE: ") {
-        rule(Title::Tool, Class::Kfence, TraceOrFirstLine)
+        rule(Title::Tool, Class::Kfence, FirstLine(Skip::Common))
     } else if starts("KCSAN: ") {
         rule(Title::Kcsan, Class::Kcsan, Nobody)
     } else if starts("unable to handle kernel NULL")
@@ -231,27 +238,27 @@ fn bug(rest: &str) -> Rule {
     } else if starts("unable to handle") || starts("Unable to handle") {
         herald("BUG: unable to handle kernel paging request", Class::BadAccess)
     } else if rest.contains("stack guard page was hit") {
-        Rule { blame: Entry, ..herald("BUG: stack guard page was hit", Class::StackOverflow) }
+        Rule { blame: Entry(Skip::Common), ..herald("BUG: stack guard page was hit", Class::StackOverflow) }
     } else if starts("soft lockup") {
-        rule(Text("BUG: soft lockup"), Class::Lockup, Entry)
+        rule(Text("BUG: soft lockup"), Class::Lockup, Entry(Skip::Common))
     } else if starts("workqueue lockup") {
         rule(Text("BUG: workqueue lockup"), Class::Lockup, Nobody)
     } else if starts("memory leak") {
-        rule(Text("memory leak"), Class::Leak, Allocation)
+        rule(Text("memory leak"), Class::Leak, Trace(Skip::Allocation))
     } else if starts("sleeping function called from invalid context") {
         let text = "BUG: sleeping function called from invalid context";
-        rule(Text(text), Class::Atomic, Trace)
+        rule(Text(text), Class::Atomic, Trace(Skip::Common))
     } else if starts("scheduling while atomic") {
-        rule(Text("BUG: scheduling while atomic"), Class::Atomic, Blame::Waiting)
+        rule(Text("BUG: scheduling while atomic"), Class::Atomic, Trace(Skip::Schedule))
     } else if starts("using ") && rest.contains(" in preemptible") {
-        rule(Title::Preemptible, Class::Lockdep, Trace)
+        rule(Title::Preemptible, Class::Lockdep, Trace(Skip::Preemption))
     } else if let Some(text) = ["spinlock", "rwlock", "rt_mutex", "mutex"]
         .iter()
         .find(|lock| starts(lock))
         .and(Some(" on CPU#"))
         .filter(|text| rest.contains(text))
     {
-        rule(UpTo(text), Class::Lockdep, Trace)
+        rule(UpTo(text), Class::Lockdep, Trace(Skip::LockWord))
     } else if starts("Bad rss-counter state") {
         rule(Text("BUG: Bad rss-counter state"), Class::Memory, Nobody)
     } else if starts("Dentry ") && rest.contains(" still in use ") {
@@ -259,12 +266,14 @@ fn bug(rest: &str) -> Rule {
         rule(Text("BUG: Dentry still in use in unmount"), Class::Memory, Nobody)
     } else if starts("Bad page state") {
         rule(Text("BUG: Bad page state"), Class::Memory, Blame::Origin)
+    } else if starts("Bad page cache") {
+        rule(Text("BUG: Bad page cache"), Class::Memory, Blame::Origin)
     } else if starts("Bad ") {
         rule(UpTo(" in process"), Class::Memory, Nobody)
     } else if starts("workqueue leaked") {
         rule(UpTo(": kworker"), Class::Atomic, Blame::LastWork)
     } else if starts("Invalid wait context") {
-        rule(Text("WARNING: locking bug"), Class::Lockdep, Blame::LockSite)
+        rule(Text("WARNING: locking bug"), Class::Lockdep, Trace(Skip::LockState))
     } else {
         lockdep(rest).unwrap_or(rule(Title::Line, Class::Other, Nobody))
     }
@@ -272,7 +281,7 @@ fn bug(rest: &str) -> Rule {
 
 fn warning(rest: &str) -> Option<Rule> {
     if warning_place(rest).is_some() {
-        return Some(rule(Title::Warning, Class::Warning, Blame::Trap));
+        return Some(rule(Title::Warning, Class::Warning, Blame::Trap(Skip::Common)));
     }
     if rest.starts_with("kernel stack ") {
         return Some(rule(Title::UpTo(" at "), Class::Warning, Blame::Nobody));
@@ -285,13 +294,13 @@ fn info(rest: &str) -> Option<Rule> {
     if starts("task ") && (rest.contains(" blocked for more") || rest.contains(" blocked in I/O")) {
         Some(rule(Title::Text("INFO: task hung"), Class::HungTask, Blame::Waiting))
     } else if starts("task ") && rest.contains(" can't die for more") {
-        Some(rule(Title::Text("INFO: task can't die"), Class::HungTask, Blame::Waiting))
+        Some(rule(Title::Text("INFO: task can't die"), Class::HungTask, Blame::Trace(Skip::Schedule)))
     } else if starts("rcu_") && (rest.contains("detected stall") || rest.contains("detected exped"))
     {
-        Some(rule(Title::Text("INFO: rcu detected stall"), Class::RcuStall, Blame::Entry))
+        Some(rule(Title::Text("INFO: rcu detected stall"), Class::RcuStall, Blame::Interrupted))
     } else if starts("trying to register non-static key") {
         let text = "INFO: trying to register non-static key";
-        Some(rule(Title::Text(text), Class::Lockdep, Blame::Trace))
+        Some(rule(Title::Text(text), Class::Lockdep, Blame::Trace(Skip::LockKey)))
     } else if starts("Freed in ") || starts("Allocated in ") {
         Some(rule(Title::Line, Class::Memory, Blame::Nobody))
     } else {
@@ -311,23 +320,18 @@ fn is_hung_task(text: &str) -> bool {
 }
 
 fn lockdep(rest: &str) -> Option<Rule> {
-    use Blame::{LockSite, Trace};
+    use Blame::{LockCycle, LockSite, LockUnsafe, Trace, Trap};
     use Title::{Level, Text};
     let rest = rest.trim_start();
     let starts = |heads: &[&str]| heads.iter().any(|head| rest.starts_with(head));
-    let (title, blame) = if starts(&[
-        "possible circular locking",
-        "possible recursive locking",
-        "possible irq lock inversion",
-        "possible deadlock",
-        "SOFTIRQ-safe -> SOFTIRQ-unsafe",
-        "HARDIRQ-safe -> HARDIRQ-unsafe",
-        "SOFTIRQ-READ-safe",
-        "HARDIRQ-READ-safe",
-    ]) {
+    let (title, blame) = if starts(&["possible circular locking", "possible deadlock"]) {
+        (Text("possible deadlock"), LockCycle)
+    } else if rest.contains("-safe -> ") && rest.contains("-unsafe lock order") {
+        (Text("possible deadlock"), LockUnsafe)
+    } else if starts(&["possible recursive locking", "possible irq lock inversion"]) {
         (Text("possible deadlock"), LockSite)
     } else if starts(&["inconsistent lock state"]) {
-        (Text("inconsistent lock state"), LockSite)
+        (Text("inconsistent lock state"), Trace(Skip::Common))
     } else if starts(&["bad unlock balance"]) {
         (Level("bad unlock balance"), LockSite)
     } else if starts(&["held lock freed"]) {
@@ -335,13 +339,13 @@ fn lockdep(rest: &str) -> Option<Rule> {
     } else if starts(&["lock held when returning to user"]) {
         (Level("lock held when returning to user space"), LockSite)
     } else if starts(&["Nested lock was not taken"]) {
-        (Level("nested lock was not taken"), LockSite)
+        (Level("nested lock was not taken"), Trap(Skip::Common))
     } else if starts(&["bad contention detected", "bad contention"]) {
         (Level("bad contention"), LockSite)
     } else if rest.ends_with("still has locks held!") {
         (Level("still has locks held"), LockSite)
     } else if starts(&["suspicious RCU usage", "suspicious rcu_dereference"]) {
-        (Level("suspicious RCU usage"), Trace)
+        (Level("suspicious RCU usage"), Trace(Skip::Rcu))
     } else if starts(&["MAX_LOCK"]) {
         (Title::Line, Blame::Nobody)
     } else {
@@ -354,15 +358,15 @@ fn panic_rule(reason: &str) -> Rule {
     let starts = |head: &str| reason.starts_with(head);
     let text = |text, class, blame| rule(Title::Text(text), class, blame);
     if starts("corrupted stack end detected") {
-        text("kernel panic: corrupted stack end", Class::StackOverflow, Blame::Entry)
+        text("kernel panic: corrupted stack end", Class::StackOverflow, Blame::Entry(Skip::StackEnd))
     } else if starts("stack-protector: ") {
-        text("kernel panic: stack is corrupted", Class::Panic, Blame::TraceOrFirstLine)
+        text("kernel panic: stack is corrupted", Class::Panic, Blame::FirstLine(Skip::Common))
     } else if starts("VFS: Unable to mount root") {
         text("kernel panic: VFS: Unable to mount root fs", Class::Boot, Blame::Nobody)
     } else if starts("No working init found") || starts("No init found") {
         text("kernel panic: No working init found", Class::Boot, Blame::Nobody)
     } else if starts("kernel stack overflow") || starts("Kernel stack overflow") {
-        text("kernel panic: kernel stack overflow", Class::StackOverflow, Blame::Nobody)
+        text("kernel stack overflow", Class::StackOverflow, Blame::Entry(Skip::StackEnd))
     } else {
         rule(Title::Panic, Class::Panic, Blame::Nobody)
     }
@@ -372,7 +376,8 @@ fn other(text: &str) -> Option<Rule> {
     let starts = |head: &str| text.starts_with(head);
     let plain = |title, class| Some(rule(Title::Text(title), class, Blame::Nobody));
     if starts("kernel BUG at ") || starts("Kernel BUG at ") {
-        Some(herald("kernel BUG", Class::Bug))
+        let blame = Blame::Trap(Skip::Bug);
+        Some(Rule { blame, ..herald("kernel BUG", Class::Bug) })
     } else if starts("Unable to handle kernel ") {
         Some(Rule { title: Title::Unable, ..herald("", Class::BadAccess) })
     } else if starts("Unhandled fault: ") {
@@ -380,22 +385,23 @@ fn other(text: &str) -> Option<Rule> {
     } else if starts("Alignment trap: not handling") {
         Some(herald("Alignment trap", Class::Trap))
     } else if starts("UBSAN: ") {
-        Some(rule(Title::Ubsan, Class::Ubsan, Blame::Trace))
+        Some(rule(Title::Ubsan, Class::Ubsan, Blame::Trace(Skip::Undefined)))
     } else if starts("list_add corruption") || starts("list_del corruption") || starts("list_add d")
     {
         Some(herald("BUG: corrupted list", Class::List))
     } else if starts("usercopy: Kernel memory ") {
-        Some(herald("BUG: bad usercopy", Class::Bug))
+        let blame = Blame::Trap(Skip::Copy);
+        Some(Rule { blame, ..herald("BUG: bad usercopy", Class::Bug) })
     } else if starts("PANIC: double fault") {
         Some(herald("PANIC: double fault", Class::Trap))
     } else if starts("Insufficient stack space to handle exception") {
         Some(rule(
-            Title::Text("kernel panic: kernel stack overflow"),
+            Title::Text("kernel stack overflow"),
             Class::StackOverflow,
-            Blame::Nobody,
+            Blame::Entry(Skip::StackEnd),
         ))
     } else if text.contains("Watchdog detected hard LOCKUP") {
-        Some(rule(Title::Text("BUG: hard lockup"), Class::Lockup, Blame::Entry))
+        Some(rule(Title::Text("BUG: hard lockup"), Class::Lockup, Blame::Entry(Skip::Common)))
     } else if starts("unregister_netdevice: waiting for ") {
         plain("unregister_netdevice: waiting for DEV to become free", Class::Device)
     } else if text.contains("NETDEV WATCHDOG: ") && text.contains("timed out") {
@@ -411,7 +417,7 @@ fn other(text: &str) -> Option<Rule> {
     } else if starts("VFS: Close: file count is 0") {
         plain("VFS: Close: file count is zero (use-after-free)", Class::Memory)
     } else if text.contains(": panicked at ") && starts("rust_kernel") {
-        Some(Rule { heralds: true, ..rule(Title::RustPanic, Class::Bug, Blame::Trap) })
+        Some(Rule { heralds: true, ..rule(Title::RustPanic, Class::Bug, Blame::Trace(Skip::Common)) })
     } else if starts("fatal error: ") {
         // Go programs: the load generator, say. Taken only with what the runtime prints next.
         plain("go runtime error", Class::UserSpace)

@@ -1,6 +1,7 @@
 //! From the lines of a report to its title.
 
-use super::blame::{self, Culprit};
+use super::blame;
+use super::evidence;
 use super::helpers::Skip;
 use super::place;
 use super::report::{Class, Report, ReportKind};
@@ -36,9 +37,13 @@ const FRAMES_MAX: usize = 64;
 pub(super) fn report(collected: Collected<'_>) -> Report {
     let Collected { rule, bodies, traces, line, offset, interrupted, fatal } = collected;
     let first = rules::untagged(bodies.first().copied().unwrap_or_default());
-    let (culprit, damaged) = blame_for(rule.blame, rule.class, first, bodies, traces);
-    let Named { head, whole, tail, alt_head, class, access_missing } =
+    let Named { head, whole, tail, alt_head, class, skip, access_missing } =
         name(rule, first, bodies, interrupted);
+    let blame = match (rule.blame, skip) {
+        (Blame::Trap(_), Some(skip)) => Blame::Trap(skip),
+        (blame, _) => blame,
+    };
+    let (culprit, damaged) = evidence::find(blame, rule.class, bodies, traces);
     let head = head.replace('\t', " ");
     let mut alt_titles = Vec::new();
     let unknown = rule.blame == Blame::Origin && culprit.is_none();
@@ -100,104 +105,6 @@ pub(super) fn is_on_purpose(class: Class, traces: &Traces<'_>) -> bool {
     all().any(|frame| runner(&frame)) || first.and_then(|c| c.module).is_some_and(|m| is_test(&m))
 }
 
-/// Finds the culprit; the second value says that the trace is damaged.
-fn blame_for(
-    blame: Blame,
-    class: Class,
-    first: &str,
-    bodies: &[&str],
-    traces: &Traces<'_>,
-) -> (Option<Culprit>, bool) {
-    // These two begin with a trace that has no heading.
-    let headless = matches!(class, Class::Kfence | Class::Kmsan) && !traces.head.is_empty();
-    let call: &[Frame<'_>] =
-        if traces.main().is_empty() || headless { &traces.head } else { traces.main() };
-    let with_ip: Vec<Frame<'_>> = traces.ip().into_iter().chain(call.iter().copied()).collect();
-    let skip = if class == Class::Kmsan { Skip::Data } else { Skip::Common };
-    let found = match blame {
-        Blame::Nobody => {
-            // Damaged memory is reported with the trace that found it.
-            let bare = class == Class::Memory && traces.main().is_empty();
-            return (None, bare && bodies.len() > 1);
-        }
-        Blame::Trap if class == Class::Warning && call.is_empty() && traces.ip().is_none() => None,
-        Blame::Trap => blame::first(&with_ip, Skip::Common),
-        Blame::Trace => blame::first(call, Skip::Common),
-        Blame::TraceOrFirstLine => {
-            let named = || function_in(first, &[" in ", " in: "], skip);
-            blame::first(if traces.is_guess() { &[] } else { call }, skip)
-                .or_else(named)
-                .or_else(|| blame::first(call, skip))
-        }
-        Blame::LockSite => lock_site(bodies).or_else(|| {
-            // Old lockdep prints the chains in the same form: only a trace with a heading counts.
-            blame::first(traces.main(), Skip::Common)
-        }),
-        Blame::Waiting => blame::first(call, Skip::Waiting),
-        Blame::Allocation => blame::first(call, Skip::Allocation),
-        Blame::Entry => match traces.calls.iter().position(|frames| blame::is_noticed_in(frames)) {
-            // Other tasks may come first: the kernel's own thread, what another CPU runs.
-            Some(stalled) if stalled > 0 && class == Class::RcuStall => {
-                blame::entry(&traces.calls[stalled])
-            }
-            _ => blame::entry(&with_ip),
-        },
-        Blame::Origin => {
-            let found = blame::first(&traces.origin, Skip::Allocation);
-            return (found, traces.main().is_empty() && bodies.len() > 1);
-        }
-        Blame::LastWork => last_work(bodies),
-    };
-    // Sanitizers come with an unwinder.
-    let guessed = blame == Blame::TraceOrFirstLine && traces.is_guess();
-    let damaged =
-        found.is_none() || guessed || traces.main().is_empty() && needs_heading(class, traces);
-    (found, damaged)
-}
-
-/// Whether a report of this class always has a trace with a heading.
-fn needs_heading(class: Class, traces: &Traces<'_>) -> bool {
-    match class {
-        Class::Kmsan | Class::Kfence | Class::Leak => traces.head.is_empty(),
-        // `__stack_chk_fail` panics name the function themselves.
-        Class::Panic | Class::StackOverflow => false,
-        // 32-bit arm prints the trace without one.
-        _ => traces.head.iter().filter(|frame| !frame.ip).count() < 2,
-    }
-}
-
-/// The function after one of the marks in the first line (`... in func+0x1/0x2`).
-fn function_in(first: &str, marks: &[&str], skip: Skip) -> Option<Culprit> {
-    let rest = marks.iter().find_map(|mark| first.split_once(mark))?.1;
-    let (name, module) = trace::symbol(rest)?;
-    blame::first(&[Frame { name, module, ip: true }], skip)
-}
-
-/// The function in the line `last function: addrconf_dad_work`.
-fn last_work(bodies: &[&str]) -> Option<Culprit> {
-    let name =
-        bodies.iter().take(4).find_map(|body| body.trim().strip_prefix("last function: "))?;
-    let (name, module) = trace::symbol(name).unwrap_or((name, None));
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.".contains(&b));
-    plain.then(|| blame::first(&[Frame { name, module, ip: true }], Skip::LockSite)).flatten()
-}
-
-/// Where lockdep saw the lock taken: `..., at: func+0x1/0x2`, `at: [<address>] func+0x1/0x2`.
-fn lock_site(bodies: &[&str]) -> Option<Culprit> {
-    // The line after the announcement; older kernels put the address on a line of its own.
-    let place = bodies.iter().take(24).find_map(|body| {
-        let place = match body.split_once(", at: ") {
-            Some((_, place)) => place,
-            None if body.starts_with("[<") => body,
-            None => return None,
-        };
-        let place = place.rsplit_once(">] ").map_or(place, |(_, place)| place);
-        trace::symbol(place.trim_start())
-    });
-    let (name, module) = place?;
-    blame::first(&[Frame { name, module, ip: true }], Skip::LockSite)
-}
-
 struct Named {
     /// The title without the function.
     head: String,
@@ -208,13 +115,15 @@ struct Named {
     /// What takes its place in alternative titles.
     alt_head: Option<&'static str>,
     class: Class,
+    /// What else is passed over, where the head decides it.
+    skip: Option<Skip>,
     /// KASAN only: the line that says what was tried is not there.
     access_missing: bool,
 }
 
 fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
     let mut class = rule.class;
-    let (mut access_missing, mut whole, mut tail) = (false, false, "");
+    let (mut access_missing, mut whole, mut tail, mut skip) = (false, false, "", None);
     let alt_head = match rule.class {
         Class::BadAccess | Class::Kasan | Class::Kmsan => Some("bad-access"),
         Class::Trap if first.contains("general protection") => Some("bad-access"),
@@ -259,10 +168,10 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             format!("UBSAN: {kind}")
         }
         Title::Warning => {
-            let (head, precise) = warning(first, bodies);
-            class = precise;
+            let (head, precise, helpers) = warning(first, bodies);
+            (class, skip) = (precise, Some(helpers));
             // What the USB core complains about is the driver's request: both are named.
-            if first.contains(" usb_submit_urb+0x") {
+            if helpers == Skip::Usb {
                 tail = "/usb_submit_urb";
             }
             head.to_owned()
@@ -294,7 +203,7 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             .find(|body| !body.is_empty() && !body.starts_with("---"))
             .map_or_else(|| "Rust panic".to_owned(), equalise),
     };
-    Named { head, whole, tail, alt_head, class, access_missing }
+    Named { head, whole, tail, alt_head, class, skip, access_missing }
 }
 
 /// The file in `kernel BUG at FILE:12!`.
@@ -339,36 +248,38 @@ fn kcsan(first: &str) -> String {
     format!("{head} in {}", names.join(" / "))
 }
 
-/// What a WARN is about, by the file and the function that hold it.
-fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class) {
+/// What a WARN is about, by the file and the function that hold it; and which further functions only
+/// check on behalf of others then.
+fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class, Skip) {
     let rest = first.strip_prefix("WARNING: ").unwrap_or(first);
     let (file, function) = place::warning_place(rest).unwrap_or_default();
     let function = blame::bare(function.split('+').next().unwrap_or_default());
     let says = |text: &str| bodies.iter().take(12).any(|body| body.starts_with(text));
-    if file.ends_with("lib/refcount.c") || function.starts_with("refcount_") || says("refcount_t: ")
-    {
-        ("WARNING: refcount bug", Class::Refcount)
-    } else if file.ends_with("lib/debugobjects.c") || function.starts_with("debug_print_object") {
-        ("WARNING: ODEBUG bug", Class::Warning)
-    } else if file.ends_with("kernel/locking/lockdep.c") {
-        ("WARNING: locking bug", Class::Lockdep)
-    } else if file.ends_with("lib/list_debug.c") {
-        ("BUG: corrupted list", Class::List)
-    } else if file.ends_with("lib/kobject.c") {
-        ("WARNING: kobject bug", Class::Warning)
-    } else if function.starts_with("proc_register") {
-        ("WARNING: proc registration bug", Class::Warning)
-    } else if function == "usercopy_warn" {
-        ("WARNING: bad usercopy", Class::Warning)
-    } else if file.ends_with("mm/vmalloc.c") && function.starts_with("__vmalloc_node_range") {
-        ("WARNING: zero-size vmalloc", Class::Warning)
-    } else if ["kmalloc", "kvmalloc", "__kmalloc", "__kvmalloc"]
-        .iter()
-        .any(|f| function.starts_with(f))
-    {
-        ("WARNING: kmalloc bug", Class::Warning)
+    let begins = |heads: &[&str]| heads.iter().any(|head| function.starts_with(head));
+    let within = |path: &str| file.ends_with(path);
+    let plain = |head, skip| (head, Class::Warning, skip);
+    if within("lib/refcount.c") || begins(&["refcount_"]) || says("refcount_t: ") {
+        ("WARNING: refcount bug", Class::Refcount, Skip::Common)
+    } else if within("lib/debugobjects.c") || begins(&["debug_print_object"]) {
+        plain("WARNING: ODEBUG bug", Skip::Object)
+    } else if within("kernel/locking/lockdep.c") && function.contains("lock_") {
+        ("WARNING: locking bug", Class::Lockdep, Skip::LockState)
+    } else if within("lib/list_debug.c") {
+        ("BUG: corrupted list", Class::List, Skip::Common)
+    } else if within("lib/kobject.c") {
+        plain("WARNING: kobject bug", Skip::Common)
+    } else if begins(&["proc_register"]) {
+        plain("WARNING: proc registration bug", Skip::Proc)
+    } else if within("mm/usercopy.c") || begins(&["usercopy_warn"]) {
+        plain("WARNING: bad usercopy", Skip::Copy)
+    } else if within("mm/vmalloc.c") && begins(&["__vmalloc_node"]) {
+        plain("WARNING: zero-size vmalloc", Skip::Common)
+    } else if begins(&["kmalloc", "kvmalloc", "vmalloc"]) {
+        plain("WARNING: kmalloc bug", Skip::Request)
+    } else if function == "usb_submit_urb" {
+        plain("WARNING", Skip::Usb)
     } else {
-        ("WARNING", Class::Warning)
+        plain("WARNING", Skip::Common)
     }
 }
 

@@ -20,6 +20,12 @@ pub(super) struct Traces<'a> {
     pub calls: Vec<Vec<Frame<'a>>>,
     /// Where the memory in question came from (`Uninit was created at:` and the like).
     pub origin: Vec<Frame<'a>>,
+    /// Where the locks of a dependency chain were taken (`-> #1 (&a->lock){+.+.}:`).
+    pub chain: Vec<Frame<'a>>,
+    /// Where a lock became unsafe (`... which became HARDIRQ-irq-unsafe at:`).
+    pub became_unsafe: Vec<Frame<'a>>,
+    /// The trace of another report is in it.
+    pub mixed: bool,
     /// A heading of a trace was seen.
     pub headed: bool,
     /// Functions that the unwinder only found on the stack (`? func+0x1/0x2`).
@@ -51,6 +57,8 @@ enum Section {
     Head,
     Call,
     Origin,
+    Chain,
+    BecameUnsafe,
     /// The trace of a CPU comes; it may have no heading (arm).
     Between,
     /// Other tasks, lock chains, the history of an object.
@@ -70,6 +78,11 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
                 continue;
             }
             let frame = Frame { name, module, ip: false };
+            if name.starts_with("should_fail") && section != Section::Aside {
+                // Fault injection tells whom it failed, in a trace of its own.
+                traces.mixed = true;
+                section = Section::Aside;
+            }
             match section {
                 Section::Between => {
                     traces.calls.push(vec![frame]);
@@ -78,6 +91,8 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
                 Section::Head => traces.head.push(frame),
                 Section::Call => traces.calls.last_mut().expect("a heading opened it").push(frame),
                 Section::Origin => traces.origin.push(frame),
+                Section::Chain => traces.chain.push(frame),
+                Section::BecameUnsafe => traces.became_unsafe.push(frame),
                 Section::Aside => {}
             }
             continue;
@@ -102,6 +117,8 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
             Section::Head => &mut traces.head,
             Section::Call => traces.calls.last_mut().expect("a heading opened it"),
             Section::Origin => &mut traces.origin,
+            Section::Chain => &mut traces.chain,
+            Section::BecameUnsafe => &mut traces.became_unsafe,
             Section::Between => {
                 let mut frames = Vec::new();
                 if frames_of(body, &mut frames) {
@@ -181,7 +198,7 @@ fn is_heading(text: &str) -> bool {
 
 fn section_of(text: &str) -> Option<Section> {
     let starts = |heads: &[&str]| heads.iter().any(|head| text.starts_with(head));
-    if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-' || c == '{') {
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '-' | '{' | '.')) {
         return None;
     }
     if starts(&[
@@ -191,6 +208,12 @@ fn section_of(text: &str) -> Option<Section> {
         "page last allocated via",
     ]) {
         return Some(Section::Origin);
+    }
+    if text.starts_with("-> #") {
+        return Some(Section::Chain);
+    }
+    if text.contains("which became ") && text.ends_with("-unsafe at:") {
+        return Some(Section::BecameUnsafe);
     }
     if text.starts_with("NMI backtrace for cpu") {
         return Some(Section::Between);
@@ -203,7 +226,6 @@ fn section_of(text: &str) -> Option<Section> {
         "Last potentially related",
         "Second to last",
         "Last call_rcu",
-        "-> #",
         "the existing dependency chain",
         "the dependencies between",
         "to a ",
@@ -313,8 +335,14 @@ fn add_frames<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
     {
         let caller = unindented(caller);
         let caller = strip_address(caller).unwrap_or(caller).trim_start_matches('(');
+        let callee = text.split(' ').next().unwrap_or_default();
+        let callee = callee.trim_start_matches('(').trim_end_matches(')');
+        if frames.is_empty() && is_name(callee) {
+            // The innermost one is nobody's caller.
+            frames.push(Frame { name: callee, module: None, ip: false });
+        }
         if let Some((name, module)) = symbol(caller).filter(|_| !is_past_the_end(caller)) {
-            add(name, module);
+            frames.push(Frame { name, module, ip: false });
         }
         return;
     }
