@@ -37,7 +37,7 @@ pub(super) fn entry(frames: &[Frame<'_>], skip: Skip) -> Option<Culprit> {
         let name = bare(frame.name);
         if family(name) == Some(CROSS_CALL) {
             // It waits for another CPU: the time goes here, whoever called.
-            return Some(named(frame));
+            return Some(of_family(frame, CROSS_CALL));
         }
         if is_dispatcher(name) {
             return Some(named(inner));
@@ -61,11 +61,16 @@ pub(super) fn interrupted<'a, 'b>(frames: &'a [Frame<'b>]) -> Option<&'a [Frame<
 /// What a task that waits shows: where many tasks wait for one thing, that, else the first function
 /// that is no way of waiting.
 pub(super) fn waiting(frames: &[Frame<'_>]) -> Option<Culprit> {
-    let shared = |frame: &&Frame<'_>| {
+    for frame in frames {
         let name = bare(frame.name);
-        name.contains(RTNL) || family(name) == Some(GRACE_PERIOD)
-    };
-    frames.iter().find(shared).map(named).or_else(|| first(frames, Skip::Waiting))
+        if name.contains(RTNL) {
+            return Some(named(frame));
+        }
+        if family(name) == Some(GRACE_PERIOD) {
+            return Some(of_family(frame, GRACE_PERIOD));
+        }
+    }
+    first(frames, Skip::Waiting)
 }
 
 /// A function, whether helper or not.
@@ -73,7 +78,7 @@ pub(super) fn named(frame: &Frame<'_>) -> Culprit {
     let module = frame.module.map(str::to_owned);
     let demangled = demangle(frame.name);
     let bare = demangled.as_deref().unwrap_or_else(|| bare(frame.name));
-    let name = family(bare).unwrap_or_else(|| syscall(bare)).to_owned();
+    let name = syscall(bare).to_owned();
     let mut others = Vec::new();
     if name != bare {
         // As printed, and as other versions of the kernel print it.
@@ -81,6 +86,13 @@ pub(super) fn named(frame: &Frame<'_>) -> Culprit {
         others.extend(name.strip_prefix("sys_").map(str::to_owned));
     }
     Culprit { name, others, module }
+}
+
+/// A function under the name of its family.
+fn of_family(frame: &Frame<'_>, family: &str) -> Culprit {
+    let Culprit { name, mut others, module } = named(frame);
+    others.insert(0, name);
+    Culprit { name: family.to_owned(), others, module }
 }
 
 /// The name without what the compiler appends (`.isra.0`, `.constprop.0`, `.part.0`, `.cold`).
@@ -158,8 +170,8 @@ const DISPATCHERS: &[&str] = &[
     "ioctl sys_ioctl connect sys_connect socketpair sys_socketpair setsockopt listen accept",
     // Files: the operations that drivers and file systems implement.
     "*vfs_write* *vfs_read* *vfs_iter_read* *vfs_iter_write* *do_iter_read* *do_iter_write* \
-     *call_read_iter* *call_write_iter* new_sync_read new_sync_write vfs_ioctl *compat_ioctl* \
-     *compat_sys_ioctl* blkdev_driver_ioctl blkdev_ioctl call_mmap *mmap_region* *do_mmap* \
+     *call_read_iter* *call_write_iter* new_sync_read new_sync_write *vfs_ioctl *compat_ioctl* \
+     *compat_sys_ioctl* *blkdev_driver_ioctl *blkdev_ioctl *ksys_ioctl call_mmap *mmap_region* *do_mmap* \
      *do_dentry_open* *vfs_open* *__fput*",
     // Sockets: the operations of protocol families.
     "sock_sendmsg* sock_recvmsg* sock_release sock_mmap sock_do_ioctl sock_ioctl compat_sock_ioctl \
@@ -215,7 +227,6 @@ mod tests {
             ("ksys_mount", "mount"),
             ("sys_mount", "mount"),
             ("compat_SyS_mount", "mount"),
-            ("synchronize_rcu_expedited", "synchronize_rcu"),
             (
                 "_RNvCshgDM7dBCdno_11rust_binder26rust_binder_unlocked_ioctl",
                 "rust_binder::rust_binder_unlocked_ioctl",

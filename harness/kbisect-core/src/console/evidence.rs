@@ -65,7 +65,7 @@ fn call<'a, 'b>(class: Class, traces: &'a Traces<'b>) -> &'a [Frame<'b>] {
 fn with_pointer<'a>(class: Class, traces: &Traces<'a>) -> Vec<Frame<'a>> {
     let call = call(class, traces);
     // A WARN is a trap: what lies above the instruction pointer in the trace is its handler.
-    let trap = call.iter().rposition(|frame| frame.ip).filter(|_| class == Class::Warning);
+    let trap = call.iter().position(|frame| frame.ip).filter(|_| class == Class::Warning);
     match traces.ip() {
         Some(pointer) => std::iter::once(pointer).chain(call.iter().copied()).collect(),
         None => call[trap.unwrap_or(0)..].to_vec(),
@@ -113,6 +113,7 @@ fn lock_cycle(bodies: &[&str], traces: &Traces<'_>) -> Option<Culprit> {
     frames.extend(&traces.chain);
     blame::first(&frames, Skip::LockSite)
         .or_else(|| blame::first(traces.main(), Skip::LockSite))
+        .or_else(|| lock_sites(bodies).next().and_then(as_named))
 }
 
 /// Where lockdep saw locks taken: `..., at: func+0x1/0x2`, `at: [<address>] func+0x1/0x2`. Only the

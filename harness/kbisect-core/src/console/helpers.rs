@@ -132,7 +132,7 @@ const FAMILIES: &[(u32, &str)] = &[
         ALWAYS,
         "*spin_lock* *spin_trylock* *spin_unlock* *raw_spin_rq* *read_lock* *read_trylock* \
          *read_unlock* *write_lock* *write_trylock* *write_unlock* mutex_* ww_mutex_* rt_mutex_* \
-         rwsem_* *owner_on_cpu* *osq_lock* *osq_unlock* down down_* *down_read* *down_write* \
+         rwsem_* *_and_lock* *owner_on_cpu* *osq_lock* *osq_unlock* down down_* *down_read* *down_write* \
          *down_trylock* up *up_read* *up_write* *bh_enable* *bh_disable* kernel::sync*",
     ),
     // What wakes up who waits; and a wait that only one event ends.

@@ -61,6 +61,8 @@ pub(super) enum Title {
     UpTo(&'static str),
     /// The first line with its numbers made equal.
     Line,
+    /// `BUG: TEXT` for `BUG CACHE (TAINT): TEXT`.
+    Slab,
     /// The line after a Rust panic.
     RustPanic,
 }
@@ -171,8 +173,8 @@ pub(super) fn is_consequence(reason: &str) -> bool {
 /// The rule under which a message begins a report.
 pub(super) fn start_of(body: &str) -> Option<Rule> {
     let text = untagged(body);
-    if let Some(rest) = text.strip_prefix("BUG: ") {
-        return Some(bug(rest));
+    if let Some(rest) = text.strip_prefix("BUG:") {
+        return bug_text(rest).map(bug);
     }
     if let Some(rest) = text.strip_prefix("WARNING: ") {
         return warning(rest);
@@ -216,6 +218,11 @@ pub(super) fn untagged(body: &str) -> &str {
     text
 }
 
+/// The text after `BUG:`; the line may end there, cut off.
+fn bug_text(rest: &str) -> Option<&str> {
+    rest.strip_prefix(' ').or_else(|| rest.is_empty().then_some(rest))
+}
+
 fn bug(rest: &str) -> Rule {
     use Blame::{Entry, FirstLine, Nobody, Trace};
     use Title::{Text, UpTo};
@@ -230,6 +237,11 @@ fn bug(rest: &str) -> Rule {
         rule(Title::Tool, Class::Kfence, FirstLine(Skip::Common))
     } else if starts("KCSAN: ") {
         rule(Title::Kcsan, Class::Kcsan, Nobody)
+    } else if rest.is_empty() {
+        rule(Text("BUG: corrupted"), Class::Other, Nobody)
+    } else if matches!(rest.trim_end(), "unable to handle kernel" | "Unable to handle kernel") {
+        // Until 4.18 the rest was a message of its own.
+        Rule { heralds: true, ..rule(Text("BUG: unable to handle kernel"), Class::BadAccess, Nobody) }
     } else if starts("unable to handle kernel NULL")
         || starts("kernel NULL pointer deref")
         || starts("Kernel NULL pointer deref")
@@ -264,6 +276,10 @@ fn bug(rest: &str) -> Rule {
     } else if starts("Dentry ") && rest.contains(" still in use ") {
         // Only unmounting looks.
         rule(Text("BUG: Dentry still in use in unmount"), Class::Memory, Nobody)
+    } else if starts("non-zero nr_ptes ") {
+        rule(Text("BUG: non-zero nr_ptes on freeing mm"), Class::Memory, Nobody)
+    } else if starts("non-zero nr_pmds ") {
+        rule(Text("BUG: non-zero nr_pmds on freeing mm"), Class::Memory, Nobody)
     } else if starts("Bad page state") {
         rule(Text("BUG: Bad page state"), Class::Memory, Blame::Origin)
     } else if starts("Bad page cache") {
@@ -320,7 +336,7 @@ fn is_hung_task(text: &str) -> bool {
 }
 
 fn lockdep(rest: &str) -> Option<Rule> {
-    use Blame::{LockCycle, LockSite, LockUnsafe, Trace, Trap};
+    use Blame::{LockCycle, LockSite, LockUnsafe, Trace};
     use Title::{Level, Text};
     let rest = rest.trim_start();
     let starts = |heads: &[&str]| heads.iter().any(|head| rest.starts_with(head));
@@ -339,7 +355,7 @@ fn lockdep(rest: &str) -> Option<Rule> {
     } else if starts(&["lock held when returning to user"]) {
         (Level("lock held when returning to user space"), LockSite)
     } else if starts(&["Nested lock was not taken"]) {
-        (Level("nested lock was not taken"), Trap(Skip::Common))
+        (Level("nested lock was not taken"), LockCycle)
     } else if starts(&["bad contention detected", "bad contention"]) {
         (Level("bad contention"), LockSite)
     } else if rest.ends_with("still has locks held!") {
@@ -426,7 +442,7 @@ fn other(text: &str) -> Option<Rule> {
     } else if starts("BUG ") && text.contains("ainted") && text.contains("): ") {
         // What KASAN found is announced by KASAN; the slab only describes the object.
         let details = text.ends_with("): kasan: bad access detected");
-        (!details).then_some(rule(Title::Line, Class::Memory, Blame::Nobody))
+        (!details).then_some(rule(Title::Slab, Class::Memory, Blame::Nobody))
     } else {
         None
     }

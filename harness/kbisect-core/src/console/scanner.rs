@@ -276,10 +276,10 @@ impl Scanner {
             if line.stamped || !self.stamped {
                 self.milestone(line.body, offset);
             }
-            if let Some(rule) = rules::start_of(line.body)
-                && !self.absorbed(rule, line)
-            {
-                self.begin(rule, line, offset);
+            if let Some(rule) = rules::start_of(line.body) {
+                if !self.absorbed(rule, line) {
+                    self.begin(rule, line, offset);
+                }
                 return;
             }
         }
@@ -333,11 +333,12 @@ impl Scanner {
         } else if near && rule.class == Class::Memory && rules::is_slab_detail(line.body) {
             // Details of what is open already.
         } else if near
-            && open.rule.class == Class::RcuStall
-            && !open.traced
+            && matches!(open.rule.class, Class::RcuStall | Class::Memory)
+            && !open.traced_after_first()
             && rule.class == Class::Warning
         {
             // The detector stumbles over its own checks: the trace is that of the stall all the same.
+            // And what is left over when a file system goes is announced before the WARN.
         } else if open.is_message_of_warning(rule, now) {
             // Until 4.10 what a WARN is about came after it.
         } else if near && open.rule.class == Class::Device && rule.class == Class::Warning {
@@ -561,7 +562,7 @@ impl Open {
     /// Whether a trace has begun: the first line of a WARN names a function too.
     fn traced_after_first(&self) -> bool {
         let bodies = self.bodies.iter().skip(1);
-        bodies.filter_map(|(start, end)| self.text.get(*start..*end)).any(trace::belongs)
+        bodies.filter_map(|(start, end)| self.text.get(*start..*end)).any(|body| body.contains("+0x"))
     }
 
     fn into_report(mut self) -> Option<Report> {

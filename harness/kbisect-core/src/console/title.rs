@@ -29,7 +29,7 @@ pub(super) struct Collected<'a> {
 /// What the function goes by when the log does not show it.
 const CORRUPTED: &str = "corrupted";
 /// Titles are kept this short (bytes).
-const TITLE_MAX: usize = 160;
+const TITLE_MAX: usize = 120;
 /// Functions kept of a trace.
 const FRAMES_MAX: usize = 64;
 
@@ -126,6 +126,11 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
     let (mut access_missing, mut whole, mut tail, mut skip) = (false, false, "", None);
     let alt_head = match rule.class {
         Class::BadAccess | Class::Kasan | Class::Kmsan => Some("bad-access"),
+        Class::Kfence if first.contains("invalid free") => Some("invalid-free"),
+        Class::Kfence if !first.contains("memory corruption") => Some("bad-access"),
+        Class::Ubsan if first.contains("array-index-out-of-bounds") => Some("bad-access"),
+        // arm64 and others say that of an access too.
+        Class::Trap if first.contains("Internal error") => Some("bad-access"),
         Class::Trap if first.contains("general protection") => Some("bad-access"),
         Class::Lockup | Class::RcuStall => Some("stall"),
         Class::HungTask => Some("hang"),
@@ -179,8 +184,12 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
         Title::Panic => {
             let reason = rules::panic_reason(first).unwrap_or(first);
             let reason = reason.split_once(" exitcode").map_or(reason, |(reason, _)| reason);
-            // Where the exception came is another matter.
+            // Where the exception came, and for which terminal, is another matter.
             let reason = reason.strip_suffix(" in interrupt").unwrap_or(reason);
+            let reason = match reason.split_once(" for ") {
+                Some((terminal, _)) if terminal.ends_with("N_TTY ldisc") => terminal,
+                _ => reason,
+            };
             format!("kernel panic: {}", equalise(reason.trim_end_matches("...")))
         }
         Title::Unable => unable(first),
@@ -196,6 +205,11 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             first.split_once(text).map_or_else(|| equalise(first), |(head, _)| head.to_owned())
         }
         Title::Line => equalise(first),
+        Title::Slab => {
+            // Which cache it is depends on the size of an object, and the taint on what came before.
+            let text = first.split_once("): ").map_or(first, |(_, text)| text);
+            format!("BUG: {}", equalise(text))
+        }
         Title::RustPanic => bodies
             .iter()
             .skip(1)
@@ -293,7 +307,8 @@ fn unable(first: &str) -> String {
     format!("BUG: unable to handle {what}")
 }
 
-/// Takes out what differs from run to run: addresses become ADDR, numbers NUM, and offsets go.
+/// Takes out what differs from run to run: addresses become ADDR, numbers NUM, lines of files LINE,
+/// CPUs CPU, and offsets go. Digits at the end of a name stay: they belong to it.
 fn equalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.trim();
@@ -304,36 +319,52 @@ fn equalise(text: &str) -> String {
             continue;
         }
         if !c.is_ascii_alphanumeric() && c != '_' {
-            out.push(c);
+            if !(c == ' ' && out.ends_with(' ')) {
+                out.push(c);
+            }
             rest = &rest[c.len_utf8()..];
             continue;
         }
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
-        out.push_str(&equal_word(word));
         rest = after;
+        if is_number(word) && out.ends_with("CPU#") {
+            out.truncate(out.len() - 1);
+        } else if is_number(word) && names_a_file(&out) {
+            out.push_str("LINE");
+        } else {
+            out.push_str(equal_word(word));
+        }
     }
     out
 }
 
-fn equal_word(word: &str) -> String {
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether a text ends with a file and a colon: `mm/slub.c:`.
+fn names_a_file(text: &str) -> bool {
+    let Some(name) = text.strip_suffix(':') else { return false };
+    let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+    !end.is_empty() && end.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+fn equal_word(word: &str) -> &str {
     let hex = word.strip_prefix("0x").unwrap_or(word);
-    let is_hex = hex.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_hex
-        && (word.len() != hex.len() && !hex.is_empty() || hex.len() >= 8)
-        && hex.bytes().any(|b| b.is_ascii_digit())
+    let digits = hex.bytes().any(|b| b.is_ascii_digit());
+    if is_number(word) {
+        "NUM"
+    } else if digits
+        && hex.bytes().all(|b| b.is_ascii_hexdigit())
+        && (hex.len() != word.len() || hex.len() >= 6)
     {
-        return "ADDR".to_owned();
+        "ADDR"
+    } else if word.strip_prefix("CPU").is_some_and(is_number) && digits {
+        "CPU"
+    } else {
+        word
     }
-    if word.bytes().all(|b| b.is_ascii_digit()) {
-        return "NUM".to_owned();
-    }
-    // `kmalloc64`, `CPU3`: the name stays, a number at its end does not; names of functions do.
-    let name = word.trim_end_matches(|c: char| c.is_ascii_digit());
-    if word.contains('_') || name.len() == word.len() || name.len() > 4 {
-        return word.to_owned();
-    }
-    format!("{name}NUM")
 }
 
 fn shorten(mut title: String) -> String {
@@ -358,12 +389,15 @@ mod tests {
                 "INFO: Freed in a_rcu+0x14/0x20 age=62 cpu=0 pid=3",
                 "INFO: Freed in a_rcu age=NUM cpu=NUM pid=NUM",
             ),
-            ("BUG: bad at 0xffff8800 on CPU3", "BUG: bad at ADDR on CPUNUM"),
+            ("BUG: bad at 0xffff8800 on CPU3", "BUG: bad at ADDR on CPU"),
+            ("lockup suspected on CPU#12, x", "lockup suspected on CPU, x"),
+            ("bad thing at mm/slab.c:123!", "bad thing at mm/slab.c:LINE!"),
+            ("(device  loop0): on block(8,1)", "(device loop0): on block(NUM,NUM)"),
             (
                 "BUG: Bad rss-counter state mm:ffff888012345678 val:12",
                 "BUG: Bad rss-counter state mm:ADDR val:NUM",
             ),
-            ("nft_set_hash2 ipv4 deadbeef", "nft_set_hash2 ipvNUM deadbeef"),
+            ("nft_set_hash2 ipv4 deadbeef", "nft_set_hash2 ipv4 deadbeef"),
         ] {
             assert_eq!(equalise(text), expected);
         }

@@ -139,9 +139,10 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
     traces
 }
 
-/// The function of `[<ffffffff81071a01>] ? func+0x31/0x100`.
+/// The function of `[<ffffffff81071a01>] ? func+0x31/0x100`. Since 4.11 traces show no addresses, and
+/// there is an unwinder, which has failed where all is guesses: those say nothing then.
 fn guess(text: &str) -> Option<Frame<'_>> {
-    let mut text = text;
+    let mut text = strip_address(text)?;
     while let Some(rest) = strip_address(text) {
         text = rest;
     }
@@ -271,18 +272,18 @@ pub(super) fn instruction_pointer(body: &str) -> Option<Frame<'_>> {
     while let Some(after) = strip_address(rest) {
         rest = after;
     }
-    // MIPS and LoongArch put the bare address before it.
-    if let Some((address, after)) = rest.split_once(' ')
+    // MIPS and LoongArch put the bare address before it, s390 a mask too, and brackets around it.
+    while let Some((address, after)) = rest.split_once(' ')
         && address.len() >= 8
         && address.bytes().all(is_hex)
     {
-        rest = after;
+        rest = after.trim_start_matches('(');
     }
     symbol(rest).map(|(name, module)| Frame { name, module, ip: true })
 }
 
 /// What stands before the function at the instruction pointer: x86, arm, arm64 and riscv, powerpc, MIPS,
-/// LoongArch.
+/// LoongArch, s390.
 const INSTRUCTION_POINTERS: &[&str] = &[
     "RIP: ",
     "RIP ",
@@ -295,6 +296,7 @@ const INSTRUCTION_POINTERS: &[&str] = &[
     "NIP ",
     "epc   : ",
     "ERA: ",
+    "Krnl PSW : ",
 ];
 
 /// Adds the functions of one line of a trace; says whether there was one.
