@@ -182,10 +182,7 @@ const FAMILIES: &[(u32, &str)] = &[
          iput iput_final ihold *drop_nlink* *dput",
     ),
     // What sets, moves and stops a timer of its caller.
-    (
-        ALWAYS,
-        "mod_timer *del_timer* timer_delete* lock_timer_base *sk_stop_timer*",
-    ),
+    (ALWAYS, "mod_timer *del_timer* timer_delete* lock_timer_base *sk_stop_timer*"),
     // What queues work of its caller, waits for it and cancels it; what stops a thread.
     (
         ALWAYS,
@@ -214,10 +211,7 @@ const FAMILIES: &[(u32, &str)] = &[
          dummy_urb_enqueue",
     ),
     // What reads or writes one register or port.
-    (
-        ALWAYS,
-        "*readb *readw *readl *readq *writeb *writew *writel *writeq *logic_in* *logic_out*",
-    ),
+    (ALWAYS, "*readb *readw *readl *readq *writeb *writew *writel *writeq *logic_in* *logic_out*"),
     // A workqueue takes the pseudo locks of its work.
     (
         only(&[Skip::LockSite]),
@@ -279,7 +273,10 @@ const FAMILIES: &[(u32, &str)] = &[
     // Allocators that were asked for the impossible.
     (only(&[Skip::Request]), "*slab* *kmem* *vmalloc*"),
     // The USB core's synchronous requests.
-    (only(&[Skip::Usb]), "usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_internal_control_msg"),
+    (
+        only(&[Skip::Usb]),
+        "usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_internal_control_msg",
+    ),
     // Packet buffers check their edges for whoever moves them.
     (only(&[Skip::Bug]), "skb_*"),
 ];

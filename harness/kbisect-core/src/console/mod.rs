@@ -14,6 +14,7 @@ mod evidence;
 mod helpers;
 mod line;
 mod names;
+mod open;
 mod place;
 mod report;
 mod rules;

@@ -241,7 +241,10 @@ fn bug(rest: &str) -> Rule {
         rule(Text("BUG: corrupted"), Class::Other, Nobody)
     } else if matches!(rest.trim_end(), "unable to handle kernel" | "Unable to handle kernel") {
         // Until 4.18 the rest was a message of its own.
-        Rule { heralds: true, ..rule(Text("BUG: unable to handle kernel"), Class::BadAccess, Nobody) }
+        Rule {
+            heralds: true,
+            ..rule(Text("BUG: unable to handle kernel"), Class::BadAccess, Nobody)
+        }
     } else if starts("unable to handle kernel NULL")
         || starts("kernel NULL pointer deref")
         || starts("Kernel NULL pointer deref")
@@ -250,7 +253,10 @@ fn bug(rest: &str) -> Rule {
     } else if starts("unable to handle") || starts("Unable to handle") {
         herald("BUG: unable to handle kernel paging request", Class::BadAccess)
     } else if rest.contains("stack guard page was hit") {
-        Rule { blame: Entry(Skip::Common), ..herald("BUG: stack guard page was hit", Class::StackOverflow) }
+        Rule {
+            blame: Entry(Skip::Common),
+            ..herald("BUG: stack guard page was hit", Class::StackOverflow)
+        }
     } else if starts("soft lockup") {
         rule(Text("BUG: soft lockup"), Class::Lockup, Entry(Skip::Common))
     } else if starts("workqueue lockup") {
@@ -310,7 +316,11 @@ fn info(rest: &str) -> Option<Rule> {
     if starts("task ") && (rest.contains(" blocked for more") || rest.contains(" blocked in I/O")) {
         Some(rule(Title::Text("INFO: task hung"), Class::HungTask, Blame::Waiting))
     } else if starts("task ") && rest.contains(" can't die for more") {
-        Some(rule(Title::Text("INFO: task can't die"), Class::HungTask, Blame::Trace(Skip::Schedule)))
+        Some(rule(
+            Title::Text("INFO: task can't die"),
+            Class::HungTask,
+            Blame::Trace(Skip::Schedule),
+        ))
     } else if starts("rcu_") && (rest.contains("detected stall") || rest.contains("detected exped"))
     {
         Some(rule(Title::Text("INFO: rcu detected stall"), Class::RcuStall, Blame::Interrupted))
@@ -374,7 +384,11 @@ fn panic_rule(reason: &str) -> Rule {
     let starts = |head: &str| reason.starts_with(head);
     let text = |text, class, blame| rule(Title::Text(text), class, blame);
     if starts("corrupted stack end detected") {
-        text("kernel panic: corrupted stack end", Class::StackOverflow, Blame::Entry(Skip::StackEnd))
+        text(
+            "kernel panic: corrupted stack end",
+            Class::StackOverflow,
+            Blame::Entry(Skip::StackEnd),
+        )
     } else if starts("stack-protector: ") {
         text("kernel panic: stack is corrupted", Class::Panic, Blame::FirstLine(Skip::Common))
     } else if starts("VFS: Unable to mount root") {
@@ -433,7 +447,10 @@ fn other(text: &str) -> Option<Rule> {
     } else if starts("VFS: Close: file count is 0") {
         plain("VFS: Close: file count is zero (use-after-free)", Class::Memory)
     } else if text.contains(": panicked at ") && starts("rust_kernel") {
-        Some(Rule { heralds: true, ..rule(Title::RustPanic, Class::Bug, Blame::Trace(Skip::Common)) })
+        Some(Rule {
+            heralds: true,
+            ..rule(Title::RustPanic, Class::Bug, Blame::Trace(Skip::Common))
+        })
     } else if starts("fatal error: ") {
         // Go programs: the load generator, say. Taken only with what the runtime prints next.
         plain("go runtime error", Class::UserSpace)

@@ -4,25 +4,15 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::line::{self, Caller, Line};
+use super::line::{self, Line};
+use super::open::{Open, Source, has_details};
 use super::report::{Class, Event, Milestone, MilestoneKind, Report, ReportKind};
 use super::rules::{self, Blame, HINTS, Rule};
-use super::title::{self, Collected};
-use super::trace;
 
 /// Longer lines are cut (bytes).
 const LINE_MAX: usize = 4096;
-/// A report keeps that much (bytes, lines).
-const TEXT_MAX: usize = 128 * 1024;
-const LINES_MAX: usize = 1024;
-/// A report without a trace ends after that many of its lines.
-const TRACELESS_MAX: usize = 160;
-/// A report ends when that many lines in a row are not part of a trace.
-const QUIET_MAX: usize = 40;
 /// A report that ended waits that many lines of log for the panic that may follow.
 const LINGER: usize = 400;
-/// No report reaches over more lines of log, whoever printed them.
-const SPAN_MAX: usize = 2 * LINES_MAX;
 /// Reports that are collected side by side (one for each caller).
 const OPEN_MAX: usize = 8;
 /// Further reports of one log are only counted: complaints first, then what killed a task. What ended
@@ -32,6 +22,9 @@ const OOPSES_MAX: usize = REPORTS_MAX + 64;
 const PANICS_MAX: usize = OOPSES_MAX + 64;
 /// Milestones of each kind are told that many times.
 const MILESTONES_MAX: u8 = 64;
+
+/// What the console prints before a message again, when it was taken over in the middle of it.
+const REPLAY: &str = "** replaying previous printk message **";
 
 /// Finds what can matter in one pass.
 static HINT: LazyLock<AhoCorasick> = LazyLock::new(|| {
@@ -64,41 +57,6 @@ pub struct Scanner {
     dropped: usize,
     milestones: [u8; 5],
     events: Vec<Event>,
-}
-
-/// Where lines come from: those of one report have the same source.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Source {
-    caller: Caller,
-    /// In a log with time stamps, lines without one are user space's.
-    stamped: bool,
-}
-
-impl Source {
-    fn of(line: Line<'_>) -> Self {
-        Self { caller: line.caller, stamped: line.stamped }
-    }
-}
-
-/// A report that is being collected.
-#[derive(Debug)]
-struct Open {
-    rule: Rule,
-    source: Source,
-    line: usize,
-    offset: u64,
-    text: String,
-    /// The messages of `text`: (start, end).
-    bodies: Vec<(usize, usize)>,
-    /// The header of the oops has come.
-    died: bool,
-    fatal: bool,
-    ended: bool,
-    interrupted: bool,
-    /// May be user space quoting a kernel: only a trace proves it.
-    doubtful: bool,
-    traced: bool,
-    quiet: usize,
 }
 
 /// Finds the reports in a whole log.
@@ -282,6 +240,12 @@ impl Scanner {
                 }
                 return;
             }
+        }
+        if line.body.starts_with(REPLAY) {
+            // The message before it was cut off, and comes again.
+            let now = self.lines;
+            self.open.retain(|open| open.bodies.len() > 1 || now - open.line > 1);
+            return;
         }
         let Some(i) = self.collector(Source::of(line)) else { return };
         let done = self.open[i].add(line);
@@ -488,113 +452,4 @@ impl Scanner {
         self.reports += 1;
         self.events.push(Event::Report(Box::new(report)));
     }
-}
-
-impl Open {
-    fn new(rule: Rule, source: Source, line: usize, offset: u64) -> Self {
-        Self {
-            rule,
-            source,
-            line,
-            offset,
-            text: String::with_capacity(4096),
-            bodies: Vec::with_capacity(64),
-            died: rule.die,
-            fatal: false,
-            ended: false,
-            interrupted: false,
-            doubtful: false,
-            traced: false,
-            quiet: 0,
-        }
-    }
-
-    /// Whether lines that are printed now can belong to it.
-    fn is_growing(&self, now: usize) -> bool {
-        !self.ended && now - self.line <= SPAN_MAX
-    }
-
-    /// Adds a line; returns whether the report ended with it.
-    fn add(&mut self, line: Line<'_>) -> bool {
-        if self.bodies.len() < LINES_MAX && self.text.len() + line.full.len() < TEXT_MAX {
-            let start = self.text.len() + (line.full.len() - line.body.len());
-            self.text.push_str(line.full);
-            self.bodies.push((start, self.text.len()));
-            self.text.push('\n');
-        } else {
-            self.ended = true;
-        }
-        if trace::belongs(line.body) {
-            self.traced = true;
-            self.quiet = 0;
-        } else {
-            self.quiet += 1;
-        }
-        let body = line.body.trim_start();
-        self.ended |= body.starts_with("---[ end trace")
-            || body.starts_with("---[ end Kernel panic")
-            || body.starts_with("Rebooting in ")
-            || self.traced && self.quiet > QUIET_MAX
-            || !self.traced && self.bodies.len() > TRACELESS_MAX;
-        self.ended
-    }
-
-    /// Whether another first line is a part of this report: what breaks an invariant announces
-    /// the BUG or WARN that reports it.
-    fn takes(&self, rule: Rule) -> bool {
-        let bug = rule.heralds && rule.class == Class::Bug;
-        match self.rule.class {
-            Class::List => bug || rule.class == Class::Warning,
-            Class::Bug => bug && self.rule.title != rule.title,
-            Class::Kasan => rule.class == Class::Memory,
-            _ => false,
-        }
-    }
-
-    /// Whether a first line is the text of this WARN.
-    fn is_message_of_warning(&self, rule: Rule, now: usize) -> bool {
-        self.rule.class == Class::Warning
-            && matches!(rule.class, Class::List | Class::Device | Class::Other)
-            && !self.traced_after_first()
-            && now - self.line <= 2
-    }
-
-    /// Whether a trace has begun: the first line of a WARN names a function too.
-    fn traced_after_first(&self) -> bool {
-        let bodies = self.bodies.iter().skip(1);
-        bodies.filter_map(|(start, end)| self.text.get(*start..*end)).any(|body| body.contains("+0x"))
-    }
-
-    fn into_report(mut self) -> Option<Report> {
-        // What came after the last line of the trace has nothing to do with it.
-        if self.quiet > QUIET_MAX {
-            let keep = self.bodies.len().saturating_sub(self.quiet).max(1);
-            if let Some((_, end)) = self.bodies.get(keep - 1) {
-                self.text.truncate(end + 1);
-                self.bodies.truncate(keep);
-            }
-        }
-        let bodies: Vec<&str> =
-            self.bodies.iter().filter_map(|(start, end)| self.text.get(*start..*end)).collect();
-        let traces = trace::collect(bodies.iter().copied());
-        if self.doubtful && !title::has_trace(&bodies, &traces) {
-            return None;
-        }
-        let on_purpose = !self.fatal && title::is_on_purpose(self.rule.class, &traces);
-        let report = title::report(Collected {
-            rule: self.rule,
-            bodies: &bodies,
-            traces: &traces,
-            line: self.line,
-            offset: self.offset,
-            interrupted: self.interrupted,
-            fatal: self.fatal,
-        });
-        Some(Report { text: self.text, suppressed: report.suppressed || on_purpose, ..report })
-    }
-}
-
-/// Whether reports of a class go on after their first line although they blame nobody.
-fn has_details(class: Class) -> bool {
-    !matches!(class, Class::Oom | Class::Boot)
 }

@@ -176,6 +176,14 @@ pub(super) fn belongs(body: &str) -> bool {
     heads.iter().any(|head| text.starts_with(head))
 }
 
+/// Says whether a message has a trace of its own, without being a report: a failed allocation, an
+/// injected fault, a page fault that may not be retried.
+pub(super) fn is_of_another(body: &str) -> bool {
+    body.contains("allocation failure: ")
+        || body.starts_with("FAULT_INJECTION: forcing a failure")
+        || body.starts_with("FAULT_FLAG_ALLOW_RETRY missing")
+}
+
 /// A line of a memory dump: `1ac0: 80275518 802a0f18`, `ffff8880949e7300: fb fb fb`.
 fn is_dump(text: &str) -> bool {
     let text = text.strip_prefix("Object ").unwrap_or(text);
