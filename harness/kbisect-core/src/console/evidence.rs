@@ -20,7 +20,11 @@ pub(super) fn find(
             return (None, bare && bodies.len() > 1);
         }
         Blame::Trap(skip) => blame::first(&with_pointer(class, traces), skip),
-        Blame::Trace(skip) => blame::first(call(class, traces), skip),
+        Blame::Trace(skip) => blame::first(call(class, traces), skip).or_else(|| {
+            // What lockdep complains of is a lock, and it says where that one was taken.
+            let usage = class == Class::Lockdep && skip == Skip::Common;
+            lock_sites(bodies).next().filter(|_| usage).and_then(as_named)
+        }),
         Blame::FirstLine(skip) => {
             let call = call(class, traces);
             function_in(bodies.first().copied().unwrap_or_default(), skip)
@@ -38,7 +42,10 @@ pub(super) fn find(
         Blame::Interrupted => std::iter::once(&traces.head)
             .chain(&traces.calls)
             .find_map(|frames| blame::interrupted(frames))
-            .and_then(|frames| blame::entry(frames, Skip::Stall)),
+            .map(|frames| frames.to_vec())
+            // The registers of the CPU are printed before its trace, without the interrupt.
+            .or_else(|| traces.ip().map(|_| with_pointer(class, traces)))
+            .and_then(|frames| blame::entry(&frames, Skip::Stall)),
         Blame::Origin => {
             let found = blame::first(&traces.origin, Skip::Page);
             return (found, traces.main().is_empty() && bodies.len() > 1);

@@ -228,8 +228,8 @@ const FAMILIES: &[(u32, &str)] = &[
     (only(&[Skip::Rcu]), "*rcu* *kmem* *slab*"),
     // The timer interrupt that notices a stall, and RCU, which complains of it.
     (only(&[Skip::Stall]), "*rcu* *apic_timer_interrupt*"),
-    // The scheduler's own way out of a task.
-    (only(&[Skip::Schedule]), "*schedule*"),
+    // The scheduler's own way out of a task, and sleeping for a time.
+    (only(&[Skip::Schedule]), "*schedule* usleep_range* msleep*"),
     // The same, where the end of a stack is checked; and what is called when a stack has no room.
     (only(&[Skip::StackEnd]), "*schedule* *retint_kernel* *bad_stack*"),
     // Whatever waits, for a lock, an event, a thread or a grace period.

@@ -379,7 +379,6 @@ fn shorten(mut title: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::helpers::is_helper;
     use super::*;
 
     #[test]
@@ -407,14 +406,5 @@ mod tests {
     fn long_titles_are_cut_at_a_character() {
         let title = shorten("\u{e4}".repeat(200));
         assert!(title.len() <= TITLE_MAX && title.chars().all(|c| c == '\u{e4}'));
-    }
-
-    #[test]
-    fn a_lock_site_that_is_a_helper_does_not_count() {
-        let bodies = [" (x){+.+.}, at: [<0000>] rtnl_lock+0x17/0x20"];
-        assert_eq!(lock_site(&bodies).map(|c| c.name).as_deref(), Some("rtnl_lock"));
-        let bodies = ["ffff (x){+.+.}, at: down_trylock+0x13/0x70"];
-        assert_eq!(lock_site(&bodies), None);
-        assert!(is_helper("down_trylock", Skip::Common));
     }
 }

@@ -456,12 +456,17 @@ mod tests {
             (" <IRQ>  [<ffffffff813eb3e6>] show_task+0x2d0/0x2dc", "show_task", None),
             (" el0_svc+0x60/0x25c (P)", "el0_svc", None),
             (" [<ffffffe0021420e2>] panic+0x10c/0x2e0", "panic", None),
-            ("[<80d8>] (dump_stack) from [<8012>] (panic+0x104/0x2cc)", "panic", None),
-            (" dump_backtrace from show_stack+0x20/0x24", "show_stack", None),
             (" dump_stack_lvl (lib/dump_stack.c:123)", "dump_stack_lvl", None),
             (" foo.isra.12+0x1d9/0x3210 net/x.c:1", "foo.isra.12", None),
         ] {
             assert_eq!(names(line), [(name, module)], "{line}");
+        }
+        // The first line of a trace tells of two.
+        for (line, callee, caller) in [
+            ("[<80d8>] (dump_stack) from [<8012>] (panic+0x104/0x2cc)", "dump_stack", "panic"),
+            (" dump_backtrace from show_stack+0x20/0x24", "dump_backtrace", "show_stack"),
+        ] {
+            assert_eq!(names(line), [(callee, None), (caller, None)], "{line}");
         }
         for line in [
             " ? insert_work+0x5d0/0x5d0",
@@ -485,6 +490,8 @@ mod tests {
             ("PC is at foo+0x1/0x2", Some("foo")),
             ("pc : foo+0x1/0x2", Some("foo")),
             ("epc : foo+0x1/0x2", Some("foo")),
+            ("NIP [c00000000072c4d8] foo+0x1/0x2", Some("foo")),
+            ("Krnl PSW : 0704c00180000000 00000000009f2a3c (foo+0x1/0x2)", Some("foo")),
             ("RIP: 0033:0x452a39", None),
             ("RIP: 0033:foo+0x1/0x2", None),
             ("RIP: 0010:0xffff880214d12c00", None),
