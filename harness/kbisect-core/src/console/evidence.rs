@@ -34,6 +34,13 @@ pub(super) fn find(
             // Old lockdep prints the chains in the same form: only a trace with a heading counts.
             blame::first(traces.main(), Skip::Common)
         }),
+        Blame::LockRelease => {
+            let site = lock_sites(bodies).next();
+            site.map(|(name, module)| Frame { name, module, ip: true })
+                .and_then(|frame| blame::first(&[frame], Skip::Common))
+                .or_else(|| blame::first(traces.main(), Skip::Common))
+                .or_else(|| site.and_then(as_named))
+        }
         Blame::LockCycle => lock_cycle(bodies, traces),
         Blame::LockUnsafe => blame::first(&traces.became_unsafe, Skip::Common)
             .or_else(|| lock_sites(bodies).next().and_then(as_named)),

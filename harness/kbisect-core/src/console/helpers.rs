@@ -232,11 +232,12 @@ const FAMILIES: &[(u32, &str)] = &[
     (only(&[Skip::Schedule]), "*schedule* usleep_range* msleep*"),
     // The same, where the end of a stack is checked; and what is called when a stack has no room.
     (only(&[Skip::StackEnd]), "*schedule* *retint_kernel* *bad_stack*"),
-    // Whatever waits, for a lock, an event, a thread or a grace period.
+    // Whatever waits, for a lock, an event, a thread, a grace period or a time.
     (
         only(&[Skip::Waiting]),
         "*sched* *_lock* *_slowlock* *down* *rwsem* *completion* *kthread* *wait* *synchronize* \
-         *context_switch* *switch_to* *cancel_delayed_work* *rcu_barrier*",
+         *context_switch* *switch_to* *cancel_delayed_work* *rcu_barrier* msleep* usleep_range* \
+         do_nanosleep",
     ),
     // What looks at the CPU's number and finds that it may change.
     (only(&[Skip::Preemption]), "*preempt* debug_* *processor_id* *this_cpu*"),

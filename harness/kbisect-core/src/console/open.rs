@@ -44,7 +44,6 @@ pub(super) struct Open {
     pub died: bool,
     pub fatal: bool,
     pub ended: bool,
-    pub interrupted: bool,
     /// May be user space quoting a kernel: only a trace proves it.
     pub doubtful: bool,
     pub traced: bool,
@@ -63,7 +62,6 @@ impl Open {
             died: rule.die,
             fatal: false,
             ended: false,
-            interrupted: false,
             doubtful: false,
             traced: false,
             quiet: 0,
@@ -153,7 +151,6 @@ impl Open {
             traces: &traces,
             line: self.line,
             offset: self.offset,
-            interrupted: self.interrupted,
             fatal: self.fatal,
         });
         Some(Report { text: self.text, suppressed: report.suppressed || on_purpose, ..report })

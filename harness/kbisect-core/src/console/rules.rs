@@ -20,6 +20,9 @@ pub(super) enum Blame {
     LockSite,
     /// The places where two locks are taken, then the chain between them.
     LockCycle,
+    /// The place where a lock is given back or waited for, if that is no lock's own function; then the
+    /// trace.
+    LockRelease,
     /// The place that made a lock unsafe in an interrupt.
     LockUnsafe,
     /// A trace of a task that waits.
@@ -232,7 +235,9 @@ fn bug(rest: &str) -> Rule {
         let skip = if freed { Skip::Free } else { Skip::Common };
         rule(Title::Kasan, Class::Kasan, FirstLine(skip))
     } else if starts("KMSAN: ") {
-        rule(Title::Tool, Class::Kmsan, Trace(Skip::Data))
+        let leak = rest.contains("kernel-usb-infoleak");
+        let skip = if leak { Skip::Usb } else { Skip::Data };
+        rule(Title::Tool, Class::Kmsan, Trace(skip))
     } else if starts("KFENCE: ") {
         rule(Title::Tool, Class::Kfence, FirstLine(Skip::Common))
     } else if starts("KCSAN: ") {
@@ -330,7 +335,11 @@ fn info(rest: &str) -> Option<Rule> {
     } else if starts("Freed in ") || starts("Allocated in ") {
         Some(rule(Title::Line, Class::Memory, Blame::Nobody))
     } else {
-        lockdep(rest)
+        // Until 4.11, when lockdep informed, the place of the lock is all that titles go by.
+        lockdep(rest).map(|rule| match rule.blame {
+            Blame::LockCycle | Blame::LockUnsafe => Rule { blame: Blame::LockSite, ..rule },
+            _ => rule,
+        })
     }
 }
 
@@ -346,7 +355,7 @@ fn is_hung_task(text: &str) -> bool {
 }
 
 fn lockdep(rest: &str) -> Option<Rule> {
-    use Blame::{LockCycle, LockSite, LockUnsafe, Trace};
+    use Blame::{LockCycle, LockRelease, LockSite, LockUnsafe, Trace};
     use Title::{Level, Text};
     let rest = rest.trim_start();
     let starts = |heads: &[&str]| heads.iter().any(|head| rest.starts_with(head));
@@ -359,7 +368,7 @@ fn lockdep(rest: &str) -> Option<Rule> {
     } else if starts(&["inconsistent lock state"]) {
         (Text("inconsistent lock state"), Trace(Skip::Common))
     } else if starts(&["bad unlock balance"]) {
-        (Level("bad unlock balance"), LockSite)
+        (Level("bad unlock balance"), LockRelease)
     } else if starts(&["held lock freed"]) {
         (Level("held lock freed"), LockSite)
     } else if starts(&["lock held when returning to user"]) {
@@ -367,7 +376,7 @@ fn lockdep(rest: &str) -> Option<Rule> {
     } else if starts(&["Nested lock was not taken"]) {
         (Level("nested lock was not taken"), LockCycle)
     } else if starts(&["bad contention detected", "bad contention"]) {
-        (Level("bad contention"), LockSite)
+        (Level("bad contention"), LockRelease)
     } else if rest.ends_with("still has locks held!") {
         (Level("still has locks held"), LockSite)
     } else if starts(&["suspicious RCU usage", "suspicious rcu_dereference"]) {

@@ -329,8 +329,7 @@ impl Scanner {
                 self.open[i].is_growing(self.lines) && self.open[i].rule.blame != Blame::Nobody
             });
         if let Some(i) = same.filter(|_| !aside) {
-            let mut before = self.open.remove(i);
-            before.interrupted = !before.traced;
+            let before = self.open.remove(i);
             self.close(before);
         }
         if self.open.len() == OPEN_MAX {
@@ -440,8 +439,7 @@ impl Scanner {
 
     /// A second kernel starts although nobody asked for it.
     fn reset(&mut self, body: &str, offset: u64) {
-        for mut open in std::mem::take(&mut self.open) {
-            open.interrupted |= !open.traced;
+        for open in std::mem::take(&mut self.open) {
             self.close(open);
         }
         if !self.has_room_for(ReportKind::Reboot, false) {

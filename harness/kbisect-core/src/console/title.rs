@@ -20,8 +20,6 @@ pub(super) struct Collected<'a> {
     pub line: usize,
     /// Byte offset of the first line.
     pub offset: u64,
-    /// Another report began before this one had a trace.
-    pub interrupted: bool,
     /// A panic followed.
     pub fatal: bool,
 }
@@ -35,10 +33,10 @@ const FRAMES_MAX: usize = 64;
 
 /// Makes the report; its text is left to the caller.
 pub(super) fn report(collected: Collected<'_>) -> Report {
-    let Collected { rule, bodies, traces, line, offset, interrupted, fatal } = collected;
+    let Collected { rule, bodies, traces, line, offset, fatal } = collected;
     let first = rules::untagged(bodies.first().copied().unwrap_or_default());
     let Named { head, whole, tail, alt_head, class, skip, access_missing } =
-        name(rule, first, bodies, interrupted);
+        name(rule, first, bodies);
     let blame = match (rule.blame, skip) {
         (Blame::Trap(_), Some(skip)) => Blame::Trap(skip),
         (blame, _) => blame,
@@ -46,8 +44,11 @@ pub(super) fn report(collected: Collected<'_>) -> Report {
     let (culprit, damaged) = evidence::find(blame, rule.class, bodies, traces);
     let head = head.replace('\t', " ");
     let mut alt_titles = Vec::new();
-    let unknown = rule.blame == Blame::Origin && culprit.is_none();
-    let title = if rule.blame == Blame::Nobody || unknown || whole {
+    if rule.blame == Blame::Origin && culprit.is_none() {
+        // Kernels that keep no record of a page's owner say no more.
+        alt_titles.push(head.clone());
+    }
+    let title = if rule.blame == Blame::Nobody || whole {
         head
     } else {
         let name = culprit.as_ref().map_or(CORRUPTED, |c| c.name.as_str());
@@ -121,7 +122,7 @@ struct Named {
     access_missing: bool,
 }
 
-fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
+fn name(rule: Rule, first: &str, bodies: &[&str]) -> Named {
     let mut class = rule.class;
     let (mut access_missing, mut whole, mut tail, mut skip) = (false, false, "", None);
     let alt_head = match rule.class {
@@ -151,7 +152,7 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             format!("{level}: {text}")
         }
         Title::Kasan => {
-            let (head, missing) = kasan(first, bodies, interrupted);
+            let (head, missing) = kasan(first, bodies);
             access_missing = missing;
             // Until 4.10 the first line ended with the address: all that is known of the access.
             whole = missing && first.contains(" at addr ");
@@ -198,8 +199,17 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             format!("BUG: using {} in preemptible code", what.unwrap_or("percpu data"))
         }
         Title::UpTo(" at ") => {
-            let head = first.split_once(" at ").map_or(first, |(head, _)| head);
-            format!("{head} has bad value")
+            let (head, rest) = first.split_once(" at ").unwrap_or((first, ""));
+            // Which register it is, where the address before it was printed.
+            let shown = rest.starts_with(|c: char| c.is_ascii_hexdigit());
+            let value = rest.split_once(" has bad ").map_or("", |(_, value)| value);
+            let register = value.split_once(" value").map_or("", |(register, _)| register);
+            match register {
+                register if shown && register.starts_with('\'') => {
+                    format!("{head} has bad {register} value")
+                }
+                _ => format!("{head} has bad value"),
+            }
         }
         Title::UpTo(text) => {
             first.split_once(text).map_or_else(|| equalise(first), |(head, _)| head.to_owned())
@@ -227,7 +237,7 @@ fn place_of_bug(first: &str) -> &str {
 }
 
 /// `KASAN: TYPE ACCESS`, where the access stands on a line below the first.
-fn kasan(first: &str, bodies: &[&str], interrupted: bool) -> (String, bool) {
+fn kasan(first: &str, bodies: &[&str]) -> (String, bool) {
     let rest = first.strip_prefix("BUG: KASAN: ").unwrap_or(first);
     let mut kind = rest.split_once(" in ").map_or(rest, |(kind, _)| kind);
     // One check, whose name changed twice.
@@ -246,7 +256,7 @@ fn kasan(first: &str, bodies: &[&str], interrupted: bool) -> (String, bool) {
     });
     match access {
         Some(access) => (format!("KASAN: {kind} {access}"), false),
-        None => (format!("KASAN: {kind}"), interrupted || bodies.len() < 3),
+        None => (format!("KASAN: {kind}"), true),
     }
 }
 
