@@ -17,7 +17,7 @@
 //! with 1 when a target is missed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use kbisect_core::console::{Scanner, classify};
@@ -127,7 +127,7 @@ fn part_of(path: &Path) -> Part {
 }
 
 impl Tally {
-    fn add(&mut self, path: &PathBuf, bytes: &[u8]) {
+    fn add(&mut self, path: &Path, bytes: &[u8]) {
         let (expected, log) = split(bytes);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if expected.kind == "SYZ_FAILURE" {

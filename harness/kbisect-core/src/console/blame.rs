@@ -39,6 +39,9 @@ pub(super) fn entry(frames: &[Frame<'_>], skip: Skip) -> Option<Culprit> {
             // It waits for another CPU: the time goes here, whoever called.
             return Some(of_family(frame, CROSS_CALL));
         }
+        if RULE_SETS.contains(&name) {
+            return Some(named(frame));
+        }
         if is_dispatcher(name) {
             return Some(named(inner));
         }
@@ -117,6 +120,10 @@ pub(super) fn demangle(name: &str) -> Option<String> {
 const RTNL: &str = "rtnl_lock";
 const GRACE_PERIOD: &str = "synchronize_rcu";
 const CROSS_CALL: &str = "smp_call_function";
+
+/// Walks through the rules of iptables and its kin, which take as long as the rules make them: what is
+/// slow is below, by turns, and the way in is the same for all packets.
+const RULE_SETS: &[&str] = &["ipt_do_table", "ip6t_do_table", "arpt_do_table", "ebt_do_table"];
 
 /// Functions that wait for the same and take each other's place between versions.
 fn family(name: &str) -> Option<&'static str> {
@@ -260,6 +267,9 @@ mod tests {
         ]);
         let stalled = interrupted(&trace).expect("the timer interrupted it");
         assert_eq!(blamed(entry(stalled, Skip::Stall)), "my_write");
+        let rules =
+            frames(&["nf_ct_get", "ipt_do_table", "nf_hook_slow", "ip_rcv", "process_one_work"]);
+        assert_eq!(blamed(entry(&rules, Skip::Stall)), "ipt_do_table");
         let busy = frames(&["inner", "smp_call_function_many_cond", "text_poke", "vfs_write"]);
         assert_eq!(blamed(entry(&busy, Skip::Stall)), "smp_call_function");
         let call = frames(&["tcp_setsockopt", "__sys_setsockopt", "do_syscall_64"]);

@@ -22,7 +22,7 @@ pub(super) fn find(
         Blame::Trap(skip) => blame::first(&with_pointer(class, traces), skip),
         Blame::Trace(skip) => blame::first(call(class, traces), skip).or_else(|| {
             // What lockdep complains of is a lock, and it says where that one was taken.
-            let usage = class == Class::Lockdep && skip == Skip::Common;
+            let usage = class == Class::Lockdep && matches!(skip, Skip::Common | Skip::LockState);
             lock_sites(bodies).next().filter(|_| usage).and_then(as_named)
         }),
         Blame::FirstLine(skip) => {

@@ -260,7 +260,7 @@ const FAMILIES: &[(u32, &str)] = &[
         "*alloc_skb* netlink_ack netlink_rcv_skb *_encrypt crypto_* cipher_* drbg_* rng_*",
     ),
     // What computes on behalf of UBSAN.
-    (only(&[Skip::Undefined]), "*ubsan* *overflow*"),
+    (only(&[Skip::Undefined]), "*overflow*"),
     // Users of object debugging: timers, work, RCU heads, counters; and what frees memory with a live
     // object in it.
     (

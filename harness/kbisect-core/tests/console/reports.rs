@@ -264,19 +264,25 @@ fn lockups_stalls_and_hung_tasks() {
     for (first, title) in [
         (
             "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [nginx:417]",
-            "BUG: soft lockup in ip_rcv",
+            "BUG: soft lockup in ipt_do_table",
         ),
         (
             "NMI watchdog: BUG: soft lockup - CPU#1 stuck for 23s! [nginx:417]",
-            "BUG: soft lockup in ip_rcv",
+            "BUG: soft lockup in ipt_do_table",
         ),
         (
             "rcu: INFO: rcu_sched self-detected stall on CPU\n\
           rcu: \t0-....: (5249 ticks this GP) idle=abc/1/0x4000 softirq=1/1 fqs=2624",
-            "INFO: rcu detected stall in ip_rcv",
+            "INFO: rcu detected stall in ipt_do_table",
         ),
-        ("INFO: rcu_preempt detected stalls on CPUs/tasks:", "INFO: rcu detected stall in ip_rcv"),
-        ("watchdog: CPU2: Watchdog detected hard LOCKUP on cpu 2", "BUG: hard lockup in ip_rcv"),
+        (
+            "INFO: rcu_preempt detected stalls on CPUs/tasks:",
+            "INFO: rcu detected stall in ipt_do_table",
+        ),
+        (
+            "watchdog: CPU2: Watchdog detected hard LOCKUP on cpu 2",
+            "BUG: hard lockup in ipt_do_table",
+        ),
     ] {
         let report = one(&stamped(&oops(first, "_raw_spin_lock_bh", &stack)));
         assert_eq!((report.title.as_str(), report.kind), (title, ReportKind::Hang));
