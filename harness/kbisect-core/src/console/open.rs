@@ -83,15 +83,16 @@ impl Open {
         } else {
             self.ended = true;
         }
+        let mut other = false;
         if trace::belongs(line.body) {
             self.traced = true;
             self.quiet = 0;
         } else {
             self.quiet += 1;
+            // Who prints is not known: the next trace is that of this message.
+            other = self.source.caller == Caller::Unknown && trace::is_of_another(line.body);
         }
         let body = line.body.trim_start();
-        // Who prints is not known: the next trace is that of this message.
-        let other = self.source.caller == Caller::Unknown && trace::is_of_another(body);
         self.ended |= other
             || body.starts_with("---[ end trace")
             || body.starts_with("---[ end Kernel panic")

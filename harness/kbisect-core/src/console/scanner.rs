@@ -17,9 +17,9 @@ const LINGER: usize = 400;
 const OPEN_MAX: usize = 8;
 /// Further reports of one log are only counted: complaints first, then what killed a task. What ended
 /// the kernel is told in any case, unless it is printed again and again.
-const REPORTS_MAX: usize = 256;
-const OOPSES_MAX: usize = REPORTS_MAX + 64;
-const PANICS_MAX: usize = OOPSES_MAX + 64;
+const REPORTS_MAX: usize = 192;
+const OOPSES_MAX: usize = REPORTS_MAX + 32;
+const PANICS_MAX: usize = OOPSES_MAX + 32;
 /// Milestones of each kind are told that many times.
 const MILESTONES_MAX: u8 = 64;
 
