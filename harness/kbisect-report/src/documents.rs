@@ -105,7 +105,7 @@ pub struct DetectedReport {
     pub text: String,
     /// The kernel did not go on.
     pub fatal: bool,
-    /// Not about the kernel: user space gave up.
+    /// Not about the kernel: user space gave up, or a test made the kernel report.
     pub suppressed: bool,
     /// Other titles for the same failure.
     pub alt_titles: Vec<String>,

@@ -1,549 +1,295 @@
 //! Functions that are never to blame: they are where a fault shows, not where it comes from.
+//!
+//! Each family says what its functions *are*, by the words that the kernel names them with. A function
+//! belongs to one because of what it does for its caller: it prints reports, takes locks, keeps a
+//! count, copies, formats, hands out memory, holds a data structure together, or is the plain
+//! interface of a core (timers, work, driver core, USB) that acts on its caller's own objects. What a
+//! subsystem does itself is in none of them, however often it shows in traces.
 
-/// Which functions to pass over, beyond those that never count.
+use std::sync::LazyLock;
+
+use super::names::Names;
+
+/// Which functions to pass over: those that never count, and more, by what is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Skip {
-    /// Only the common ones.
+    /// Only those that never count.
     Common,
-    /// A task waits: the scheduler and the waiting primitives say nothing.
+    /// The place where a lock is taken.
+    LockSite,
+    /// A lock that lockdep finds in a state that it should not be in.
+    LockState,
+    /// A lock whose own word is not what it should be.
+    LockWord,
+    /// A lock whose class was never set up.
+    LockKey,
+    /// RCU is not held.
+    Rcu,
+    /// A CPU that does not get on.
+    Stall,
+    /// A stack that ran over its end.
+    StackEnd,
+    /// A task that waits.
     Waiting,
-    /// Memory was allocated: so do the allocators and the layers above them.
+    /// A task that gives up the processor where it may not.
+    Schedule,
+    /// Data of one CPU, used where the task may move.
+    Preemption,
+    /// Memory that was allocated and lost.
     Allocation,
+    /// A page, by where it was allocated.
+    Page,
+    /// Memory that was given back wrongly.
+    Free,
+    /// A value that was not initialised.
+    Data,
+    /// An operation without a defined result.
+    Undefined,
+    /// An object that is used before or after its life.
+    Object,
+    /// A copy from or to user space that leaves its object.
+    Copy,
+    /// A name in /proc that is there already.
+    Proc,
+    /// An allocation that was asked for wrongly.
+    Request,
+    /// A request to a USB device.
+    Usb,
+    /// A broken invariant, by `BUG()`.
+    Bug,
 }
+
+impl Skip {
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// In all reports.
+const ALWAYS: u32 = u32::MAX;
+
+/// In these reports.
+const fn only(skips: &[Skip]) -> u32 {
+    let (mut bits, mut i) = (0, 0);
+    while i < skips.len() {
+        bits |= skips[i].bit();
+        i += 1;
+    }
+    bits
+}
+
+/// Families of functions: patterns (a star stands for anything, leading underscores do not count).
+const FAMILIES: &[(u32, &str)] = &[
+    // What reports: panic(), WARN(), BUG() and die(), their texts, and the assertions of subsystems,
+    // which fail in their caller.
+    (
+        ALWAYS,
+        "*panic* warn warn_* *warn_slowpath* *report_bug* *fixup_bug* handle_bug bug_handler \
+         ubsan_handler brk_handler call_break_hook die die_kernel_fault oops_* arm64_notify_die \
+         arm_notify_die *assertfail* *stack_chk_fail* *fortify_report* get_taint *print_tainted* \
+         *print_report* *print_address_description* *print_usage_bug* *print_unlock* \
+         *imbalance_bug* refcount_error_report rust_begin_unwind rustc::* core::*",
+    ),
+    // What prints, and what formats for it.
+    (
+        ALWAYS,
+        "*printk* *snprintf* *scnprintf* *asprintf* sprintf vsprintf va_format *string* *pointer* \
+         hex_dump_to_buffer print_hex_dump* *dev_emerg* *dev_alert* *dev_crit* *dev_err* *dev_warn* \
+         *dev_notice* *dev_info*",
+    ),
+    // What unwinds the stack and shows it, and trace points, which only look.
+    (
+        ALWAYS,
+        "*dump_stack* *show_stack* *walk_stack* *dump_backtrace* unwind_backtrace arch_stack_walk \
+         stack_trace_save* stack_trace_consume_entry save_stack_trace* *perf_trace*",
+    ),
+    // What instruments: sanitizers, their checks of an access, coverage, branch thunks.
+    (
+        ALWAYS,
+        "*sanitizer* *asan_* *kasan* *msan_* *kmsan* *kcsan* tsan_* ubsan_* *check_memory_region* \
+         *check_region_inline* *check_object* *check_heap_object* *once_word_nocheck* \
+         read_word_at_a_time instrument_* write_comp_data *_indirect_thunk_* *_return_thunk*",
+    ),
+    // What enters the kernel by an exception that a check raises on purpose (a trap instruction), or
+    // that an access does: x86, arm64, arm, riscv, powerpc, s390, MIPS, LoongArch.
+    (
+        ALWAYS,
+        "*invalid_op* *do_error* *do_trap* *_trap do_undefinstr* exc_* asm_exc_* do_*_fault \
+         el1_* el1h_* do_el1_* do_mem_abort do_bad_area do_kernel_fault do_translation_fault \
+         do_tag_check_fault do_tag_recovery do_debug_exception do_sea und_svc* handle_break \
+         program_check_* do_program_check pgm_check* do_pgm_check illegal_op \
+         monitor_event_exception do_bp handle_bp_int",
+    ),
+    // What checks locks, objects and contexts, in a debugging kernel.
+    (
+        ALWAYS,
+        "*lockdep* *lock_acquire* *lock_release* *lock_class* *mark_lock* *held_locks* \
+         trace_hardirq* trace_softirq* *debug_object* timer_is_static_object work_is_static_object \
+         *might_sleep* *might_fault* *might_resched* *seqprop_assert* *warn_bogus*",
+    ),
+    // What takes, waits for and gives back a lock.
+    (
+        ALWAYS,
+        "*spin_lock* *spin_trylock* *spin_unlock* *raw_spin_rq* *read_lock* *read_trylock* \
+         *read_unlock* *write_lock* *write_trylock* *write_unlock* mutex_* ww_mutex_* rt_mutex_* \
+         rwsem_* *_and_lock* *owner_on_cpu* *osq_lock* *osq_unlock* down down_* *down_read* *down_write* \
+         *down_trylock* up *up_read* *up_write* *bh_enable* *bh_disable* kernel::sync*",
+    ),
+    // What wakes up who waits; and a wait that only one event ends.
+    (ALWAYS, "complete complete_all *wait_for_completion* *__wake_up* *finish_wait*"),
+    // What counts: atomic operations and bits, references and their trackers.
+    (
+        ALWAYS,
+        "*atomic_dec* *atomic_inc* *atomic_read* *atomic_set* *atomic_or* *atomic_xor* *atomic_and* \
+         *atomic_add* *atomic_sub* *atomic_fetch* *atomic_xchg* *atomic_cmpxchg* *atomic_try* \
+         atomic64_* *set_bit* *clear_bit* *change_bit* *test_bit* refcount_* rcuref_* kref_* \
+         *ref_tracker*",
+    ),
+    // What copies, compares and measures bytes and text, and sums over them.
+    (
+        ALWAYS,
+        "*memcpy* *memcmp* *memset* *memchr* *memmove* *memdup* *strcmp* *strncmp* *strcpy* *strncpy* \
+         *strlcpy* *strscpy* strcat strncat strlcat *strlen* *strnlen* *strchr* *strstr* *strnstr* \
+         *strdup* *strndup* crc16* crc32* crc64* crc4* crc7* crc8* crc_itu_t*",
+    ),
+    // What copies from and to user space, and through iterators over it.
+    (
+        ALWAYS,
+        "*copy_to_user* *copy_from_user* *get_user* *put_user* *copy_to_iter* *copy_from_iter* \
+         *copy_page_to_iter* *copy_page_from_iter* *copy_folio_to_iter* *copy_folio_from_iter* copyin \
+         copyout *extract_user_to_sg* *extract_iter_to_sg*",
+    ),
+    // What holds lib/'s data structures together.
+    (
+        ALWAYS,
+        "*list_add* *list_del* *list_replace* *list_move* *list_splice* klist_* rb_* xas_start xas_load \
+         xas_find* *rhashtable_lookup* ida_free",
+    ),
+    // What hands out memory and takes it back: slabs, pages, virtual ranges; and what an address is.
+    (
+        ALWAYS,
+        "*malloc* *zalloc* *calloc* *krealloc* *kmem_cache* *slab_* *allocate_slab* *alloc_page* \
+         *alloc_frozen_pages* *warn_alloc* kfree kvfree kfree_sensitive kzfree kfree_const \
+         *free_large_kmalloc* *kfree_skb* *phys_addr* virt_to_phys*",
+    ),
+    // What finds, locks and marks pages of the page cache for a file system; and drops what a file
+    // system has a reference to.
+    (
+        ALWAYS,
+        "*folio_alloc* *folio_unlock* *filemap_alloc_folio* *filemap_get_folio* *find_or_create_page* \
+         *do_read_cache_folio* *read_cache_page* *pagecache_get_page* *grab_cache_page_write_begin* \
+         lock_page* unlock_page* *find_lock_entries* *truncate_inode_pages_range* *mark_buffer_dirty* \
+         iput iput_final ihold *drop_nlink* *dput",
+    ),
+    // What sets, moves and stops a timer of its caller.
+    (ALWAYS, "mod_timer *del_timer* timer_delete* lock_timer_base *sk_stop_timer*"),
+    // What queues work of its caller, waits for it and cancels it; what stops a thread.
+    (
+        ALWAYS,
+        "*queue_work* *queue_delayed_work* insert_work *flush_work* *cancel_work_sync* cancel_work_timer \
+         cancel_work *drain_workqueue* *destroy_workqueue* *try_to_grab_pending* *kthread_stop* \
+         cleanup_srcu_struct",
+    ),
+    // The driver core: what adds, announces, takes down and frees a device of its caller, with its
+    // files, resources and children.
+    (
+        ALWAYS,
+        "*kobject_* *add_uevent_var* *get_device_parent* put_device *device_add* *device_del* \
+         device_register *device_unregister* *device_destroy* *device_release* *device_for_each_child* \
+         *device_remove_file* *sysfs_remove* *devres_release_all*",
+    ),
+    // The same for a class of devices: network, terminals, random numbers, I2C.
+    (
+        ALWAYS,
+        "*unregister_netdev* *rollback_registered* *tty_unregister_device* *hwrng_unregister* \
+         *i2c_del_adapter* unregister_client",
+    ),
+    // What hands a driver's request to a USB controller, and takes it back.
+    (
+        ALWAYS,
+        "*usb_submit_urb* *usb_hcd_submit_urb* *usb_kill_urb* *usb_kill_anchored_urbs* *usb_control_msg* \
+         dummy_urb_enqueue",
+    ),
+    // What reads or writes one register or port.
+    (ALWAYS, "*readb *readw *readl *readq *writeb *writew *writel *writeq *logic_in* *logic_out*"),
+    // A workqueue takes the pseudo locks of its work.
+    (
+        only(&[Skip::LockSite]),
+        "process_one_work process_scheduled_works *flush_workqueue* *drain_workqueue* \
+         *destroy_workqueue*",
+    ),
+    // A socket's lock is taken for whoever works on the socket.
+    (only(&[Skip::LockState]), "*lock_sock* *release_sock*"),
+    // What looks at the word of a lock, and what takes the lock by it.
+    (only(&[Skip::LockWord]), "*spin_* rwlock_* *_lock* *_unlock*"),
+    // A lock is set up where it is declared, not where it is taken.
+    (only(&[Skip::LockKey]), "*stack* *lock* *IRQ* static_obj"),
+    // RCU itself, and memory, which RCU checks look into.
+    (only(&[Skip::Rcu]), "*rcu* *kmem* *slab*"),
+    // The timer interrupt that notices a stall, and RCU, which complains of it.
+    (only(&[Skip::Stall]), "*rcu* *apic_timer_interrupt*"),
+    // The scheduler's own way out of a task, and sleeping for a time.
+    (only(&[Skip::Schedule]), "*schedule* usleep_range* msleep*"),
+    // The same, where the end of a stack is checked; and what is called when a stack has no room.
+    (only(&[Skip::StackEnd]), "*schedule* *retint_kernel* *bad_stack*"),
+    // Whatever waits, for a lock, an event, a thread, a grace period or a time.
+    (
+        only(&[Skip::Waiting]),
+        "*sched* *_lock* *_slowlock* *down* *rwsem* *completion* *kthread* *wait* *synchronize* \
+         *context_switch* *switch_to* *cancel_delayed_work* *rcu_barrier* msleep* usleep_range* \
+         do_nanosleep",
+    ),
+    // What looks at the CPU's number and finds that it may change.
+    (only(&[Skip::Preemption]), "*preempt* debug_* *processor_id* *this_cpu*"),
+    // Allocators of objects, above those of memory.
+    (
+        only(&[Skip::Allocation]),
+        "*alloc* *kmemleak* *kmem* *slab* *mmap* *create_object* *idr_get* *list_lru_init* *pcpu_create*",
+    ),
+    // Allocators of pages, their owners' accounts, and what puts a page back.
+    (
+        only(&[Skip::Page]),
+        "*alloc* *vmap* *page_owner* *free_page* *put_page* *get_page* *update_page* *release_page* \
+         *free_unref* folio* *truncate_inode_pages* *page_frag_free* prep_new_page",
+    ),
+    // What gives memory back, to whom it never belonged.
+    (only(&[Skip::Free]), "*slab_* *kfree* *vunmap* *vfree*"),
+    // What transforms or passes on a value that was undefined before: ciphers, buffers, messages.
+    (
+        only(&[Skip::Data]),
+        "*alloc_skb* netlink_ack netlink_rcv_skb *_encrypt crypto_* cipher_* drbg_* rng_*",
+    ),
+    // What computes on behalf of UBSAN.
+    (only(&[Skip::Undefined]), "*overflow*"),
+    // Users of object debugging: timers, work, RCU heads, counters; and what frees memory with a live
+    // object in it.
+    (
+        only(&[Skip::Object]),
+        "*debug_* *rcu* *hrtimer_* *timer_* *work_* *percpu_* *vunmap* *vfree* *__free_*",
+    ),
+    // Checks of user copies.
+    (only(&[Skip::Copy]), "*usercopy* *__check*"),
+    // /proc's own functions, below who makes a file there.
+    (only(&[Skip::Proc]), "*proc_*"),
+    // Allocators that were asked for the impossible.
+    (only(&[Skip::Request]), "*slab* *kmem* *vmalloc*"),
+    // The USB core's synchronous requests.
+    (
+        only(&[Skip::Usb]),
+        "usb_start_wait_urb usb_bulk_msg usb_interrupt_msg usb_internal_control_msg",
+    ),
+    // Packet buffers check their edges for whoever moves them.
+    (only(&[Skip::Bug]), "skb_*"),
+];
 
 /// Says whether a function (without suffixes) is to be passed over.
 pub(super) fn is_helper(name: &str, skip: Skip) -> bool {
-    let bytes = name.as_bytes();
-    let begins = |prefix: &&str| {
-        // Most differ in the first letters.
-        bytes.first() == prefix.as_bytes().first()
-            && bytes.get(2) == prefix.as_bytes().get(2)
-            && name.starts_with(prefix)
-    };
-    let listed = |exact: &[&str], prefixes: &[&str]| {
-        exact.binary_search(&name).is_ok() || prefixes.iter().any(begins)
-    };
-    listed(COMMON, COMMON_PREFIXES)
-        || match skip {
-            Skip::Common => false,
-            Skip::Waiting => listed(WAITING, WAITING_PREFIXES),
-            Skip::Allocation => listed(ALLOCATION, ALLOCATION_PREFIXES),
-        }
+    TABLE.of(name) & skip.bit() != 0
 }
 
-/// Sorted: it is searched by halving.
-const COMMON: &[&str] = &[
-    "___might_sleep",
-    "__bug_table",
-    "__cant_migrate",
-    "__cant_sleep",
-    "__check_heap_object",
-    "__check_object_size",
-    "__crc32c_le",
-    "__die",
-    "__down",
-    "__dump_stack",
-    "__init_work",
-    "__kmem_cache_alloc_node",
-    "__might_fault",
-    "__might_resched",
-    "__might_sleep",
-    "__mod_timer",
-    "__panic",
-    "__proc_create",
-    "__queue_delayed_work",
-    "__queue_work",
-    "__radix_tree_lookup",
-    "__rb_erase_color",
-    "__rb_insert_augmented",
-    "__read_once_word_nocheck",
-    "__report_bug",
-    "__schedule",
-    "__schedule_bug",
-    "__stack_chk_fail",
-    "__unregister_client",
-    "__up",
-    "__virt_to_phys",
-    "__warn",
-    "__warn_printk",
-    "_atomic_dec_and_lock",
-    "add_timer",
-    "alloc_pages_mpol",
-    "arch_stack_walk",
-    "arm64_notify_die",
-    "asm_exc_divide_error",
-    "asm_exc_general_protection",
-    "asm_exc_invalid_op",
-    "asm_exc_page_fault",
-    "brk_handler",
-    "bug_handler",
-    "call_break_hook",
-    "check_chain_key",
-    "check_irq_usage",
-    "check_memory_region",
-    "check_noncircular",
-    "check_preemption_disabled",
-    "check_prev_add",
-    "check_prevs_add",
-    "check_region_inline",
-    "check_usage",
-    "complete",
-    "complete_all",
-    "copy_from_iter",
-    "copy_from_user",
-    "copy_to_iter",
-    "copy_to_user",
-    "copyin",
-    "copyout",
-    "crash_kexec",
-    "debug_check_no_locks_freed",
-    "debug_check_no_locks_held",
-    "debug_check_no_obj_freed",
-    "debug_print_object",
-    "del_timer",
-    "del_timer_sync",
-    "delayed_work_timer_fn",
-    "depot_fetch_stack",
-    "device_add",
-    "device_del",
-    "device_for_each_child",
-    "device_register",
-    "device_unregister",
-    "devm_kfree",
-    "devm_kmalloc",
-    "die",
-    "die_kernel_fault",
-    "do_divide_error",
-    "do_el1_undef",
-    "do_error_trap",
-    "do_general_protection",
-    "do_invalid_op",
-    "do_mem_abort",
-    "do_oops_enter_exit",
-    "do_page_fault",
-    "do_strncpy_from_user",
-    "do_translation_fault",
-    "do_trap",
-    "do_trap_break",
-    "do_undefinstr",
-    "do_undefinstr_svc",
-    "down",
-    "dpm_sysfs_remove",
-    "drop_nlink",
-    "dump_backtrace",
-    "dump_page",
-    "dump_stack",
-    "dump_stack_lvl",
-    "dump_stack_print_info",
-    "el1_brk64",
-    "el1_dbg",
-    "el1_sync",
-    "el1_sync_handler",
-    "el1_undef",
-    "el1h_64_sync",
-    "el1h_64_sync_handler",
-    "enqueue_timer",
-    "exc_divide_error",
-    "exc_general_protection",
-    "exc_invalid_op",
-    "exc_page_fault",
-    "filter_irq_stacks",
-    "find_first_bit",
-    "find_first_zero_bit",
-    "find_next_bit",
-    "find_next_zero_bit",
-    "fixup_bug",
-    "fixup_exception",
-    "free_pages",
-    "general_protection",
-    "get_page_from_freelist",
-    "handle_bug",
-    "i2c_del_adapter",
-    "inc_nlink",
-    "init_timer_key",
-    "internal_add_timer",
-    "invalid_op",
-    "iov_iter_copy_from_user_atomic",
-    "iov_iter_revert",
-    "iput",
-    "is_bpf_text_address",
-    "kernel_text_address",
-    "kfree",
-    "kfree_const",
-    "kmemdup",
-    "kmemdup_noprof",
-    "kobject_add",
-    "kobject_add_internal",
-    "kobject_create_and_add",
-    "kobject_del",
-    "kobject_get",
-    "kobject_init",
-    "kobject_init_and_add",
-    "kobject_put",
-    "kobject_release",
-    "kobject_uevent",
-    "kobject_uevent_env",
-    "krealloc",
-    "ksize",
-    "kstrdup",
-    "kstrndup",
-    "kvfree",
-    "kvmemdup",
-    "kzfree",
-    "list_add",
-    "list_del",
-    "list_empty",
-    "list_move",
-    "lock_release",
-    "lockdep_init_map",
-    "lockref_get",
-    "lockref_put_return",
-    "mark_held_locks",
-    "mark_lock",
-    "mark_lock_irq",
-    "mark_usage",
-    "memcmp",
-    "mempool_alloc",
-    "mempool_free",
-    "mod_delayed_work_on",
-    "mod_timer",
-    "nmi_panic",
-    "number",
-    "object_err",
-    "out_of_line_wait_on_bit",
-    "panic",
-    "panic_saved_regs",
-    "percpu_counter_add_batch",
-    "percpu_counter_destroy",
-    "percpu_ref_get",
-    "pointer",
-    "preempt_schedule",
-    "preempt_schedule_common",
-    "preempt_schedule_irq",
-    "preempt_schedule_notrace",
-    "preempt_schedule_thunk",
-    "printk",
-    "proc_create",
-    "proc_create_data",
-    "proc_create_net_data",
-    "proc_mkdir",
-    "proc_mkdir_data",
-    "proc_register",
-    "pskb_expand_head",
-    "put_dec",
-    "queue_delayed_work_on",
-    "queue_work_on",
-    "rb_erase",
-    "rb_first",
-    "rb_insert_color",
-    "rb_next",
-    "rb_prev",
-    "rb_replace_node",
-    "read_word_at_a_time",
-    "refcount_error_report",
-    "register_lock_class",
-    "report_bug",
-    "rust_begin_unwind",
-    "rust_helper_BUG",
-    "schedule",
-    "show_stack",
-    "simple_copy_to_iter",
-    "simple_strtoul",
-    "skb_over_panic",
-    "skb_panic",
-    "skb_pull",
-    "skb_push",
-    "skb_put",
-    "skb_under_panic",
-    "snprintf",
-    "sprintf",
-    "stack_depot_save",
-    "stack_trace_consume_entry",
-    "stack_trace_save",
-    "static_obj",
-    "string",
-    "string_nocheck",
-    "sysfs_remove_group",
-    "sysfs_remove_groups",
-    "test_bit",
-    "timer_delete",
-    "timer_delete_sync",
-    "timer_is_static_object",
-    "trace_hardirqs_off",
-    "trace_hardirqs_on",
-    "trace_hardirqs_on_caller",
-    "trace_hardirqs_on_thunk",
-    "trace_softirqs_on",
-    "try_to_freeze",
-    "unwind_backtrace",
-    "unwind_next_frame",
-    "up",
-    "up_read",
-    "up_write",
-    "usb_bulk_msg",
-    "usb_control_msg",
-    "usb_hcd_map_urb_for_dma",
-    "usb_hcd_submit_urb",
-    "usb_kill_anchored_urbs",
-    "usb_kill_urb",
-    "usb_poison_urb",
-    "usb_start_wait_urb",
-    "usb_submit_urb",
-    "usercopy_abort",
-    "usercopy_warn",
-    "validate_chain",
-    "vpanic",
-    "vscnprintf",
-    "vsnprintf",
-    "vsprintf",
-    "walk_stackframe",
-    "warn_alloc",
-    "warn_bogus_irq_restore",
-    "warn_slowpath_common",
-    "warn_slowpath_fmt",
-    "warn_slowpath_null",
-];
-
-const COMMON_PREFIXES: &[&str] = &[
-    "____cache_alloc",
-    "___kmalloc",
-    "___slab_alloc",
-    "__alloc_frozen_pages",
-    "__alloc_pages",
-    "__alloc_skb",
-    "__asan_",
-    "__atomic_",
-    "__call_rcu",
-    "__debug_check_no_obj_freed",
-    "__debug_object",
-    "__down_",
-    "__free_pages",
-    "__get_free_pages",
-    "__get_user_",
-    "__get_vm_area",
-    "__hlist_",
-    "__hwasan_",
-    "__kasan_",
-    "__kcsan_",
-    "__kfence_",
-    "__kmalloc",
-    "__kmsan_",
-    "__kvmalloc",
-    "__list_",
-    "__lock_acquire",
-    "__lock_release",
-    "__lock_text",
-    "__memcpy",
-    "__memmove",
-    "__memset",
-    "__msan_",
-    "__mutex_",
-    "__pskb_",
-    "__put_user_",
-    "__raw_spin_",
-    "__rcu_read_",
-    "__rt_mutex_",
-    "__rustc::",
-    "__rwsem_",
-    "__sanitizer_",
-    "__sg_alloc",
-    "__slab_",
-    "__tsan_",
-    "__ubsan_",
-    "__vmalloc",
-    "__x86_indirect_thunk",
-    "__x86_return_thunk",
-    "_copy_from_",
-    "_copy_to_",
-    "_printk",
-    "_raw_read_",
-    "_raw_spin_",
-    "_raw_write_",
-    "alloc_pages",
-    "alloc_slab_page",
-    "alloc_vmap_area",
-    "allocate_slab",
-    "arch_atomic",
-    "arch_spin_",
-    "asan_",
-    "atomic64_",
-    "atomic_",
-    "cache_alloc",
-    "call_rcu",
-    "cmpxchg",
-    "copy_page_from_iter",
-    "copy_page_to_iter",
-    "copy_user_",
-    "core::option",
-    "core::panicking",
-    "core::result",
-    "core::slice",
-    "crc16",
-    "crc32",
-    "csum_partial",
-    "debug_object_",
-    "do_raw_read_",
-    "do_raw_spin_",
-    "do_raw_write_",
-    "down_",
-    "fortify_panic",
-    "hlist_",
-    "ida_",
-    "idr_",
-    "instrument_",
-    "kasan_",
-    "kcsan_",
-    "kernel::sync",
-    "kfence_",
-    "kmalloc",
-    "kmem_cache_",
-    "kmsan_",
-    "kref_",
-    "kvmalloc",
-    "kzalloc",
-    "llist_",
-    "lock_acquire",
-    "lock_is_held",
-    "lockdep_",
-    "memcpy",
-    "memmove",
-    "memset",
-    "might_",
-    "mutex_lock",
-    "mutex_trylock",
-    "mutex_unlock",
-    "native_queued_",
-    "panic_fmt",
-    "plist_",
-    "print_",
-    "pv_queued_",
-    "queued_read_",
-    "queued_spin_",
-    "queued_write_",
-    "radix_tree_",
-    "raw_copy_",
-    "raw_spin_",
-    "rcu_lock_",
-    "rcu_read_",
-    "refcount_",
-    "rt_mutex_",
-    "rt_spin_",
-    "rust_helper_",
-    "rwsem_",
-    "schedule_",
-    "sized_strscpy",
-    "slab_",
-    "slob_",
-    "spin_lock",
-    "spin_unlock",
-    "strcat",
-    "strchr",
-    "strcmp",
-    "strcpy",
-    "string_",
-    "strlcpy",
-    "strlen",
-    "strn",
-    "strscpy",
-    "strstr",
-    "test_and_",
-    "ubsan_",
-    "vmalloc",
-    "vprintk",
-    "wait_for_common",
-    "wait_for_completion",
-    "write_comp_data",
-    "xa_",
-    "xas_",
-];
-
-const WAITING: &[&str] = &[
-    "__bit_wait",
-    "__cancel_work",
-    "__cancel_work_sync",
-    "__cancel_work_timer",
-    "__cond_resched",
-    "__flush_work",
-    "__lock_page",
-    "__lock_sock",
-    "__rela_dyn_start",
-    "__switch_to",
-    "__wait_on_bit",
-    "__wait_on_bit_lock",
-    "__wait_on_buffer",
-    "__wait_on_freeing_inode",
-    "__wait_on_page_locked_async",
-    "__wait_rcu_gp",
-    "_cond_resched",
-    "bit_wait",
-    "bit_wait_io",
-    "cancel_delayed_work",
-    "cancel_delayed_work_sync",
-    "cancel_work_sync",
-    "console_lock",
-    "context_switch",
-    "do_nanosleep",
-    "do_read_cache_folio",
-    "do_read_cache_page",
-    "do_wait_for_common",
-    "folio_lock",
-    "folio_wait_bit",
-    "folio_wait_bit_common",
-    "io_schedule",
-    "io_schedule_timeout",
-    "lock_page",
-    "lock_sock_nested",
-    "percpu_down_write",
-    "percpu_rwsem_wait",
-    "prepare_to_wait",
-    "synchronize_net",
-    "usleep_range",
-    "wait_on_bit",
-    "wait_on_page_bit",
-    "wait_on_page_bit_common",
-    "wait_woken",
-];
-
-const WAITING_PREFIXES: &[&str] = &["__folio_lock", "__wait_event", "msleep", "wait_event"];
-
-const ALLOCATION: &[&str] = &[
-    "__get_vm_area_node",
-    "__percpu_ref_init",
-    "alloc_inode",
-    "alloc_skb_with_frags",
-    "create_object",
-    "new_inode",
-    "pcpu_alloc",
-    "sk_alloc",
-    "sk_prot_alloc",
-    "sock_alloc_send_pskb",
-    "sock_alloc_send_skb",
-    "sock_kmalloc",
-    "sock_wmalloc",
-];
-
-const ALLOCATION_PREFIXES: &[&str] =
-    &["__kvmemdup", "kmemleak_", "kstrdup", "kvasprintf", "kasprintf", "krealloc", "alloc_skb"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lists_are_sorted() {
-        for list in [COMMON, WAITING, ALLOCATION] {
-            if let Some(pair) = list.windows(2).find(|pair| pair[0] >= pair[1]) {
-                panic!("{} comes after {}", pair[1], pair[0]);
-            }
-        }
-    }
-
-    #[test]
-    fn knows_helpers() {
-        assert!(is_helper("_raw_spin_lock", Skip::Common));
-        assert!(is_helper("panic", Skip::Common));
-        assert!(!is_helper("nft_do_chain", Skip::Common));
-        assert!(is_helper("io_schedule", Skip::Waiting) && !is_helper("io_schedule", Skip::Common));
-        assert!(is_helper("kmemleak_alloc", Skip::Allocation));
-    }
-}
+/// The families, as a table.
+static TABLE: LazyLock<Names> = LazyLock::new(|| {
+    Names::new(FAMILIES.iter().flat_map(|(bits, patterns)| {
+        patterns.split_ascii_whitespace().map(|pattern| (pattern, *bits))
+    }))
+});

@@ -111,9 +111,15 @@ pub(super) fn parse(full: &str) -> Line<'_> {
         }
         // Most lines begin with one of few characters.
         let rest = match text.as_bytes().first() {
-            Some(b'[') => {
-                strip_stamp(text).inspect(|_| line.stamped = true).or_else(|| strip_clock(text))
-            }
+            Some(b'[') => strip_stamp(text)
+                .or_else(|| {
+                    // Without time stamps the caller stands alone.
+                    let (caller, rest) = strip_caller(text)?;
+                    line.caller = caller;
+                    rest.strip_prefix(' ')
+                })
+                .inspect(|_| line.stamped = true)
+                .or_else(|| strip_clock(text)),
             Some(b'<') => strip_level(text),
             Some(b'*') => strip_dropped(text),
             Some(b'0'..=b'9') => strip_record(text)
@@ -123,8 +129,11 @@ pub(super) fn parse(full: &str) -> Line<'_> {
             Some(b'A'..=b'Z') => {
                 strip_journal(text).inspect(|_| line.stamped = true).or_else(|| strip_clock(text))
             }
-            Some(b'k') => strip_facility(text),
+            Some(b'k') => strip_facility(text).or_else(|| strip_prompt(text)),
             Some(b'|') => text.strip_prefix("| "),
+            Some(b'a'..=b'z') => strip_prompt(text),
+            // What was no text: noise of the line.
+            Some(0xef) => text.strip_prefix('\u{fffd}'),
             _ => None,
         };
         let Some(rest) = rest else { return line };
@@ -210,14 +219,14 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 fn strip_caller(text: &str) -> Option<(Caller, &str)> {
-    let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
-    let inner = inner.trim_start_matches(' ');
-    let number = inner.get(1..)?.parse().ok()?;
-    match inner.as_bytes().first()? {
-        b'T' => Some((Caller::Task(number), rest)),
-        b'C' => Some((Caller::Cpu(number), rest)),
-        _ => None,
-    }
+    let text = text.strip_prefix('[')?.trim_start_matches(' ');
+    let caller = match text.as_bytes().first()? {
+        b'T' => Caller::Task,
+        b'C' => Caller::Cpu,
+        _ => return None,
+    };
+    let (number, rest) = text[1..].split_once(']')?;
+    Some((caller(number.parse().ok()?), rest))
 }
 
 /// `<4>`
@@ -225,6 +234,23 @@ fn strip_level(text: &str) -> Option<&str> {
     let (level, rest) = text.strip_prefix('<')?.split_once('>')?;
     (level.len() <= 3 && !level.is_empty() && level.bytes().all(|b| b.is_ascii_digit()))
         .then_some(rest)
+}
+
+/// `gw login: `: a prompt, which ends no line.
+fn strip_prompt(text: &str) -> Option<&str> {
+    let end = memchr::memchr(b' ', text.as_bytes()).filter(|end| *end < 64)?;
+    text[end..].strip_prefix(" login: ")
+}
+
+/// Says whether the stamp of a line shows a kernel that runs for a while: `[   12.345678]`, where the
+/// first lines of a boot have `[    0.000000]`.
+pub(super) fn is_running(full: &str) -> bool {
+    memchr::memchr_iter(b'[', full.as_bytes()).any(|at| {
+        let inner = full[at + 1..].split_once(']').map_or("", |(inner, _)| inner).trim_start();
+        strip_stamp(&full[at..]).is_some()
+            && inner.starts_with(|c: char| c.is_ascii_digit())
+            && inner.bytes().any(|b| (b'1'..=b'9').contains(&b))
+    })
 }
 
 /// `kern  :warn  : `, as dmesg -x prints it.
@@ -337,6 +363,10 @@ mod tests {
             ("4,1234,5678901,-;BUG: x", "BUG: x", Caller::Unknown, true),
             ("4,5;BUG: x", "4,5;BUG: x", Caller::Unknown, false),
             ("[Mon Jan  1 12:00:00 2024] BUG: x", "BUG: x", Caller::Unknown, true),
+            ("[    T1] BUG: x", "BUG: x", Caller::Task(1), true),
+            ("gw login: BUG: x", "BUG: x", Caller::Unknown, false),
+            ("\u{fffd}\u{fffd}BUG: x", "BUG: x", Caller::Unknown, false),
+            ("a b login: BUG: x", "a b login: BUG: x", Caller::Unknown, false),
             ("[  OK  ] Started x", "[  OK  ] Started x", Caller::Unknown, false),
             (
                 "[<ffffffff81000000>] foo+0x1/0x2",

@@ -9,8 +9,13 @@
 //! user space prints does not become a report without a kernel trace.
 
 mod blame;
+mod die;
+mod evidence;
 mod helpers;
 mod line;
+mod names;
+mod open;
+mod place;
 mod report;
 mod rules;
 mod scanner;

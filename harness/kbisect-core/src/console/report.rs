@@ -25,7 +25,8 @@ pub struct Report {
     pub class: Class,
     /// The kernel went on to panic, or this is a panic: it does not run any more.
     pub fatal: bool,
-    /// Not about the kernel: user space gave up (init was killed, for example).
+    /// Not about the kernel: user space gave up (init was killed, for example), or a test made the
+    /// kernel report (KUnit, lkdtm, a test module).
     pub suppressed: bool,
     /// Other titles for the same failure; two reports whose sets of titles intersect are taken
     /// for the same.
@@ -39,6 +40,25 @@ pub struct Report {
 }
 
 impl Report {
+    /// A second kernel that starts although nobody asked for it.
+    pub(super) fn reboot(line: usize, offset: u64, banner: &str) -> Self {
+        Self {
+            kind: ReportKind::Reboot,
+            title: "unexpected kernel reboot".to_owned(),
+            function: None,
+            module: None,
+            corrupted: false,
+            line,
+            text: format!("{banner}\n"),
+            class: Class::Reboot,
+            fatal: true,
+            suppressed: false,
+            alt_titles: Vec::new(),
+            offset,
+            frames: Vec::new(),
+        }
+    }
+
     /// The title and the alternatives.
     pub fn titles(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.title.as_str()).chain(self.alt_titles.iter().map(String::as_str))

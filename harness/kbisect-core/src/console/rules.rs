@@ -1,26 +1,40 @@
 //! The first lines of failures, as the kernel prints them.
 
+use super::die::die;
+use super::helpers::Skip;
+use super::place::warning_place;
 use super::report::Class;
 
-/// How to find the function to blame.
+/// How to find the function to blame, and what to pass over on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blame {
     /// The title names none.
     Nobody,
     /// Instruction pointer, then the trace.
-    Trap,
+    Trap(Skip),
     /// The trace.
-    Trace,
-    /// The trace; where there is none, the function in the first line.
-    TraceOrFirstLine,
+    Trace(Skip),
+    /// The function in the first line, then the trace.
+    FirstLine(Skip),
     /// The place where a lock is taken, then the trace.
     LockSite,
+    /// The places where two locks are taken, then the chain between them.
+    LockCycle,
+    /// The place where a lock is given back or waited for, if that is no lock's own function; then the
+    /// trace.
+    LockRelease,
+    /// The place that made a lock unsafe in an interrupt.
+    LockUnsafe,
     /// A trace of a task that waits.
     Waiting,
-    /// The way into the subsystem.
-    Entry,
-    /// A trace of an allocation.
-    Allocation,
+    /// The way into the subsystem, from the instruction pointer and the trace.
+    Entry(Skip),
+    /// The same, of what the timer interrupted.
+    Interrupted,
+    /// Where the memory in question was allocated; nobody, if the kernel kept no record.
+    Origin,
+    /// The work that ran last: a line below names it.
+    LastWork,
 }
 
 /// How the title is made.
@@ -50,6 +64,8 @@ pub(super) enum Title {
     UpTo(&'static str),
     /// The first line with its numbers made equal.
     Line,
+    /// `BUG: TEXT` for `BUG CACHE (TAINT): TEXT`.
+    Slab,
     /// The line after a Rust panic.
     RustPanic,
 }
@@ -69,12 +85,12 @@ pub(super) struct Rule {
     pub heralds: bool,
 }
 
-const fn rule(title: Title, class: Class, blame: Blame) -> Rule {
+pub(super) const fn rule(title: Title, class: Class, blame: Blame) -> Rule {
     Rule { title, class, blame, die: false, heralds: false }
 }
 
-const fn herald(title: &'static str, class: Class) -> Rule {
-    let rule = rule(Title::Text(title), class, Blame::Trap);
+pub(super) const fn herald(title: &'static str, class: Class) -> Rule {
+    let rule = rule(Title::Text(title), class, Blame::Trap(Skip::Common));
     Rule { heralds: true, ..rule }
 }
 
@@ -87,7 +103,11 @@ pub(super) const HINTS: &[&str] = &[
     "Kernel panic",
     "Unable to handle",
     "Unhandled fault",
+    // The counter of oopses; none is shorter than three bytes, which is what makes the search quick.
     " [#",
+    "Oops[#",
+    "detected[#",
+    " blocked for more than ",
     "UBSAN: ",
     "PANIC: double fault",
     "Insufficient stack space",
@@ -156,8 +176,8 @@ pub(super) fn is_consequence(reason: &str) -> bool {
 /// The rule under which a message begins a report.
 pub(super) fn start_of(body: &str) -> Option<Rule> {
     let text = untagged(body);
-    if let Some(rest) = text.strip_prefix("BUG: ") {
-        return Some(bug(rest));
+    if let Some(rest) = text.strip_prefix("BUG:") {
+        return bug_text(rest).map(bug);
     }
     if let Some(rest) = text.strip_prefix("WARNING: ") {
         return warning(rest);
@@ -185,6 +205,13 @@ pub(super) fn untagged(body: &str) -> &str {
         text = text.strip_prefix(tag).unwrap_or(text);
     }
     // `watchdog: CPU0: Watchdog detected ...`
+    // `CPU 0 Unable to handle kernel paging request ...` (MIPS, LoongArch)
+    if let Some((cpu, rest)) = text.strip_prefix("CPU ").and_then(|rest| rest.split_once(' '))
+        && cpu.bytes().all(|b| b.is_ascii_digit())
+        && rest.starts_with("Unable to handle")
+    {
+        return rest;
+    }
     if let Some((cpu, rest)) = text.split_once(": ")
         && cpu.strip_prefix("CPU").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
         && rest.starts_with("Watchdog")
@@ -194,18 +221,35 @@ pub(super) fn untagged(body: &str) -> &str {
     text
 }
 
+/// The text after `BUG:`; the line may end there, cut off.
+fn bug_text(rest: &str) -> Option<&str> {
+    rest.strip_prefix(' ').or_else(|| rest.is_empty().then_some(rest))
+}
+
 fn bug(rest: &str) -> Rule {
-    use Blame::{Allocation, Entry, Nobody, Trace, TraceOrFirstLine};
+    use Blame::{Entry, FirstLine, Nobody, Trace};
     use Title::{Text, UpTo};
     let starts = |head: &str| rest.starts_with(head);
     if starts("KASAN: ") {
-        rule(Title::Kasan, Class::Kasan, TraceOrFirstLine)
+        let freed = rest.contains("-free in ") && !rest.contains("use-after-free");
+        let skip = if freed { Skip::Free } else { Skip::Common };
+        rule(Title::Kasan, Class::Kasan, FirstLine(skip))
     } else if starts("KMSAN: ") {
-        rule(Title::Tool, Class::Kmsan, TraceOrFirstLine)
+        let leak = rest.contains("kernel-usb-infoleak");
+        let skip = if leak { Skip::Usb } else { Skip::Data };
+        rule(Title::Tool, Class::Kmsan, Trace(skip))
     } else if starts("KFENCE: ") {
-        rule(Title::Tool, Class::Kfence, TraceOrFirstLine)
+        rule(Title::Tool, Class::Kfence, FirstLine(Skip::Common))
     } else if starts("KCSAN: ") {
         rule(Title::Kcsan, Class::Kcsan, Nobody)
+    } else if rest.is_empty() {
+        rule(Text("BUG: corrupted"), Class::Other, Nobody)
+    } else if matches!(rest.trim_end(), "unable to handle kernel" | "Unable to handle kernel") {
+        // Until 4.18 the rest was a message of its own.
+        Rule {
+            heralds: true,
+            ..rule(Text("BUG: unable to handle kernel"), Class::BadAccess, Nobody)
+        }
     } else if starts("unable to handle kernel NULL")
         || starts("kernel NULL pointer deref")
         || starts("Kernel NULL pointer deref")
@@ -214,37 +258,49 @@ fn bug(rest: &str) -> Rule {
     } else if starts("unable to handle") || starts("Unable to handle") {
         herald("BUG: unable to handle kernel paging request", Class::BadAccess)
     } else if rest.contains("stack guard page was hit") {
-        Rule { blame: Entry, ..herald("BUG: stack guard page was hit", Class::StackOverflow) }
+        Rule {
+            blame: Entry(Skip::Common),
+            ..herald("BUG: stack guard page was hit", Class::StackOverflow)
+        }
     } else if starts("soft lockup") {
-        rule(Text("BUG: soft lockup"), Class::Lockup, Entry)
+        rule(Text("BUG: soft lockup"), Class::Lockup, Entry(Skip::Common))
     } else if starts("workqueue lockup") {
         rule(Text("BUG: workqueue lockup"), Class::Lockup, Nobody)
     } else if starts("memory leak") {
-        rule(Text("memory leak"), Class::Leak, Allocation)
+        rule(Text("memory leak"), Class::Leak, Trace(Skip::Allocation))
     } else if starts("sleeping function called from invalid context") {
         let text = "BUG: sleeping function called from invalid context";
-        rule(Text(text), Class::Atomic, Trace)
+        rule(Text(text), Class::Atomic, Trace(Skip::Common))
     } else if starts("scheduling while atomic") {
-        rule(Text("BUG: scheduling while atomic"), Class::Atomic, Blame::Waiting)
+        rule(Text("BUG: scheduling while atomic"), Class::Atomic, Trace(Skip::Schedule))
     } else if starts("using ") && rest.contains(" in preemptible") {
-        rule(Title::Preemptible, Class::Lockdep, Trace)
+        rule(Title::Preemptible, Class::Lockdep, Trace(Skip::Preemption))
     } else if let Some(text) = ["spinlock", "rwlock", "rt_mutex", "mutex"]
         .iter()
         .find(|lock| starts(lock))
         .and(Some(" on CPU#"))
         .filter(|text| rest.contains(text))
     {
-        rule(UpTo(text), Class::Lockdep, Trace)
+        rule(UpTo(text), Class::Lockdep, Trace(Skip::LockWord))
     } else if starts("Bad rss-counter state") {
         rule(Text("BUG: Bad rss-counter state"), Class::Memory, Nobody)
     } else if starts("Dentry ") && rest.contains(" still in use ") {
-        rule(Text("BUG: Dentry still in use"), Class::Memory, Nobody)
+        // Only unmounting looks.
+        rule(Text("BUG: Dentry still in use in unmount"), Class::Memory, Nobody)
+    } else if starts("non-zero nr_ptes ") {
+        rule(Text("BUG: non-zero nr_ptes on freeing mm"), Class::Memory, Nobody)
+    } else if starts("non-zero nr_pmds ") {
+        rule(Text("BUG: non-zero nr_pmds on freeing mm"), Class::Memory, Nobody)
+    } else if starts("Bad page state") {
+        rule(Text("BUG: Bad page state"), Class::Memory, Blame::Origin)
+    } else if starts("Bad page cache") {
+        rule(Text("BUG: Bad page cache"), Class::Memory, Blame::Origin)
     } else if starts("Bad ") {
         rule(UpTo(" in process"), Class::Memory, Nobody)
-    } else if starts("workqueue leaked") || starts("workqueue leaked atomic") {
-        rule(UpTo(": kworker"), Class::Atomic, Nobody)
+    } else if starts("workqueue leaked") {
+        rule(UpTo(": kworker"), Class::Atomic, Blame::LastWork)
     } else if starts("Invalid wait context") {
-        rule(Text("BUG: Invalid wait context"), Class::Lockdep, Blame::LockSite)
+        rule(Text("WARNING: locking bug"), Class::Lockdep, Trace(Skip::LockState))
     } else {
         lockdep(rest).unwrap_or(rule(Title::Line, Class::Other, Nobody))
     }
@@ -252,7 +308,7 @@ fn bug(rest: &str) -> Rule {
 
 fn warning(rest: &str) -> Option<Rule> {
     if warning_place(rest).is_some() {
-        return Some(rule(Title::Warning, Class::Warning, Blame::Trap));
+        return Some(rule(Title::Warning, Class::Warning, Blame::Trap(Skip::Common)));
     }
     if rest.starts_with("kernel stack ") {
         return Some(rule(Title::UpTo(" at "), Class::Warning, Blame::Nobody));
@@ -260,73 +316,71 @@ fn warning(rest: &str) -> Option<Rule> {
     lockdep(rest)
 }
 
-/// The place in `CPU: 0 PID: 1 at file.c:12 func+0x1/0x2`, `at file.c:12 func+0x1/0x2()` (before
-/// 3.11) and `file.c:12 at func+0x1/0x2, CPU#0: name/1` (since 6.19): file and the rest.
-pub(super) fn warning_place(rest: &str) -> Option<(&str, &str)> {
-    let old = rest.strip_prefix("at ").or_else(|| {
-        let after = rest.strip_prefix("CPU: ")?;
-        after.split_once(" at ").map(|(_, place)| place)
-    });
-    let (file, function) = match old {
-        Some(place) => place.split_once(' ').unwrap_or((place, "")),
-        None => rest.split_once(" at ")?,
-    };
-    let (path, line) = file.rsplit_once(':')?;
-    let numbered = !line.is_empty() && line.bytes().all(|b| b.is_ascii_digit());
-    (numbered && !path.contains(' ')).then_some((path, function))
-}
-
 fn info(rest: &str) -> Option<Rule> {
     let starts = |head: &str| rest.starts_with(head);
     if starts("task ") && (rest.contains(" blocked for more") || rest.contains(" blocked in I/O")) {
         Some(rule(Title::Text("INFO: task hung"), Class::HungTask, Blame::Waiting))
     } else if starts("task ") && rest.contains(" can't die for more") {
-        Some(rule(Title::Text("INFO: task can't die"), Class::HungTask, Blame::Waiting))
+        Some(rule(
+            Title::Text("INFO: task can't die"),
+            Class::HungTask,
+            Blame::Trace(Skip::Schedule),
+        ))
     } else if starts("rcu_") && (rest.contains("detected stall") || rest.contains("detected exped"))
     {
-        Some(rule(Title::Text("INFO: rcu detected stall"), Class::RcuStall, Blame::Entry))
+        Some(rule(Title::Text("INFO: rcu detected stall"), Class::RcuStall, Blame::Interrupted))
     } else if starts("trying to register non-static key") {
         let text = "INFO: trying to register non-static key";
-        Some(rule(Title::Text(text), Class::Lockdep, Blame::Trace))
+        Some(rule(Title::Text(text), Class::Lockdep, Blame::Trace(Skip::LockKey)))
     } else if starts("Freed in ") || starts("Allocated in ") {
         Some(rule(Title::Line, Class::Memory, Blame::Nobody))
     } else {
-        lockdep(rest)
+        // Until 4.11, when lockdep informed, the place of the lock is all that titles go by.
+        lockdep(rest).map(|rule| match rule.blame {
+            Blame::LockCycle | Blame::LockUnsafe => Rule { blame: Blame::LockSite, ..rule },
+            _ => rule,
+        })
     }
 }
 
+/// `NAME:PID blocked for more than 120 seconds.`; the name is whatever a task calls itself, be it line
+/// ends, so the start of the message can be missing.
+fn is_hung_task(text: &str) -> bool {
+    if !text.ends_with(" seconds.") {
+        return false;
+    }
+    let Some((task, _)) = text.split_once(" blocked for more than ") else { return false };
+    let pid = task.rsplit_once(':').map_or("", |(_, pid)| pid);
+    !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit())
+}
+
 fn lockdep(rest: &str) -> Option<Rule> {
-    use Blame::{LockSite, Trace};
+    use Blame::{LockCycle, LockRelease, LockSite, LockUnsafe, Trace};
     use Title::{Level, Text};
     let rest = rest.trim_start();
     let starts = |heads: &[&str]| heads.iter().any(|head| rest.starts_with(head));
-    let (title, blame) = if starts(&[
-        "possible circular locking",
-        "possible recursive locking",
-        "possible irq lock inversion",
-        "possible deadlock",
-        "SOFTIRQ-safe -> SOFTIRQ-unsafe",
-        "HARDIRQ-safe -> HARDIRQ-unsafe",
-        "SOFTIRQ-READ-safe",
-        "HARDIRQ-READ-safe",
-    ]) {
+    let (title, blame) = if starts(&["possible circular locking", "possible deadlock"]) {
+        (Text("possible deadlock"), LockCycle)
+    } else if rest.contains("-safe -> ") && rest.contains("-unsafe lock order") {
+        (Text("possible deadlock"), LockUnsafe)
+    } else if starts(&["possible recursive locking", "possible irq lock inversion"]) {
         (Text("possible deadlock"), LockSite)
     } else if starts(&["inconsistent lock state"]) {
-        (Text("inconsistent lock state"), LockSite)
+        (Text("inconsistent lock state"), Trace(Skip::Common))
     } else if starts(&["bad unlock balance"]) {
-        (Level("bad unlock balance"), LockSite)
+        (Level("bad unlock balance"), LockRelease)
     } else if starts(&["held lock freed"]) {
         (Level("held lock freed"), LockSite)
     } else if starts(&["lock held when returning to user"]) {
         (Level("lock held when returning to user space"), LockSite)
     } else if starts(&["Nested lock was not taken"]) {
-        (Level("nested lock was not taken"), LockSite)
+        (Level("nested lock was not taken"), LockCycle)
     } else if starts(&["bad contention detected", "bad contention"]) {
-        (Level("bad contention"), LockSite)
+        (Level("bad contention"), LockRelease)
     } else if rest.ends_with("still has locks held!") {
         (Level("still has locks held"), LockSite)
     } else if starts(&["suspicious RCU usage", "suspicious rcu_dereference"]) {
-        (Level("suspicious RCU usage"), Trace)
+        (Level("suspicious RCU usage"), Trace(Skip::Rcu))
     } else if starts(&["MAX_LOCK"]) {
         (Title::Line, Blame::Nobody)
     } else {
@@ -339,95 +393,30 @@ fn panic_rule(reason: &str) -> Rule {
     let starts = |head: &str| reason.starts_with(head);
     let text = |text, class, blame| rule(Title::Text(text), class, blame);
     if starts("corrupted stack end detected") {
-        text("kernel panic: corrupted stack end", Class::StackOverflow, Blame::Entry)
+        text(
+            "kernel panic: corrupted stack end",
+            Class::StackOverflow,
+            Blame::Entry(Skip::StackEnd),
+        )
     } else if starts("stack-protector: ") {
-        text("kernel panic: stack is corrupted", Class::Panic, Blame::TraceOrFirstLine)
+        text("kernel panic: stack is corrupted", Class::Panic, Blame::FirstLine(Skip::Common))
     } else if starts("VFS: Unable to mount root") {
         text("kernel panic: VFS: Unable to mount root fs", Class::Boot, Blame::Nobody)
     } else if starts("No working init found") || starts("No init found") {
         text("kernel panic: No working init found", Class::Boot, Blame::Nobody)
     } else if starts("kernel stack overflow") || starts("Kernel stack overflow") {
-        text("kernel panic: kernel stack overflow", Class::StackOverflow, Blame::Nobody)
+        text("kernel stack overflow", Class::StackOverflow, Blame::Entry(Skip::StackEnd))
     } else {
         rule(Title::Panic, Class::Panic, Blame::Nobody)
     }
-}
-
-/// Headers that `die()` prints: `TEXT: CODE [#COUNT] CONFIG`.
-fn die(text: &str) -> Option<Rule> {
-    let (full, count) = text.split_once(" [#")?;
-    if !count.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let head = full.strip_prefix("Oops: ").unwrap_or(full);
-    // riscv prints no code.
-    let (what, code) = head.rsplit_once(": ").unwrap_or((head, ""));
-    let coded = is_code(code);
-    let starts = |start: &str| head.starts_with(start);
-    let rule = if coded && what.contains("general protection fault") {
-        trap("general protection fault")
-    } else if coded && (starts("stack guard page") || starts("kernel stack overflow")) {
-        let rule = herald("BUG: stack guard page was hit", Class::StackOverflow);
-        Rule { blame: Blame::Entry, heralds: false, ..rule }
-    } else if starts("Internal error: Oops - BUG") || full == "Kernel BUG" {
-        rule(Title::Text("kernel BUG"), Class::Bug, Blame::Trap)
-    } else if coded && what == "stack segment" {
-        trap("stack segment fault")
-    } else if let Some(name) = EXCEPTIONS.iter().find(|name| coded && what.starts_with(*name)) {
-        trap(name)
-    } else if starts("Internal error: Oops")
-        || full.starts_with("Oops - ")
-        || full.strip_prefix("Oops: ").is_some_and(is_oops)
-        || full == "Oops"
-    {
-        rule(Title::Text("Oops"), Class::BadAccess, Blame::Trap)
-    } else if starts("Internal error: ") {
-        trap("Internal error")
-    } else {
-        return None;
-    };
-    Some(Rule { die: true, ..rule })
-}
-
-/// What follows `Oops: `: a code (twice `Oops: ` since 6.10), or powerpc's words.
-fn is_oops(text: &str) -> bool {
-    let code = text.strip_prefix("Oops: ").unwrap_or(text);
-    code.split(' ').next().is_some_and(is_code) || text.contains(", sig: ")
-}
-
-const fn trap(title: &'static str) -> Rule {
-    rule(Title::Text(title), Class::Trap, Blame::Trap)
-}
-
-/// Exceptions as `die()` names them.
-const EXCEPTIONS: &[&str] = &[
-    "divide error",
-    "invalid opcode",
-    "double fault",
-    "alignment check",
-    "int3",
-    "debug",
-    "bounds",
-    "coprocessor error",
-    "simd exception",
-    "machine check",
-    "Bad pagetable",
-    "segment not present",
-    "invalid TSS",
-    "control protection fault",
-    "unhandled instruction",
-];
-
-/// Whether it is the error code of an exception.
-fn is_code(code: &str) -> bool {
-    !code.is_empty() && code.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn other(text: &str) -> Option<Rule> {
     let starts = |head: &str| text.starts_with(head);
     let plain = |title, class| Some(rule(Title::Text(title), class, Blame::Nobody));
     if starts("kernel BUG at ") || starts("Kernel BUG at ") {
-        Some(herald("kernel BUG", Class::Bug))
+        let blame = Blame::Trap(Skip::Bug);
+        Some(Rule { blame, ..herald("kernel BUG", Class::Bug) })
     } else if starts("Unable to handle kernel ") {
         Some(Rule { title: Title::Unable, ..herald("", Class::BadAccess) })
     } else if starts("Unhandled fault: ") {
@@ -435,22 +424,23 @@ fn other(text: &str) -> Option<Rule> {
     } else if starts("Alignment trap: not handling") {
         Some(herald("Alignment trap", Class::Trap))
     } else if starts("UBSAN: ") {
-        Some(rule(Title::Ubsan, Class::Ubsan, Blame::Trace))
+        Some(rule(Title::Ubsan, Class::Ubsan, Blame::Trace(Skip::Undefined)))
     } else if starts("list_add corruption") || starts("list_del corruption") || starts("list_add d")
     {
         Some(herald("BUG: corrupted list", Class::List))
     } else if starts("usercopy: Kernel memory ") {
-        Some(herald("BUG: bad usercopy", Class::Bug))
+        let blame = Blame::Trap(Skip::Copy);
+        Some(Rule { blame, ..herald("BUG: bad usercopy", Class::Bug) })
     } else if starts("PANIC: double fault") {
         Some(herald("PANIC: double fault", Class::Trap))
     } else if starts("Insufficient stack space to handle exception") {
         Some(rule(
-            Title::Text("kernel panic: kernel stack overflow"),
+            Title::Text("kernel stack overflow"),
             Class::StackOverflow,
-            Blame::Nobody,
+            Blame::Entry(Skip::StackEnd),
         ))
     } else if text.contains("Watchdog detected hard LOCKUP") {
-        Some(rule(Title::Text("BUG: hard lockup"), Class::Lockup, Blame::Entry))
+        Some(rule(Title::Text("BUG: hard lockup"), Class::Lockup, Blame::Entry(Skip::Common)))
     } else if starts("unregister_netdevice: waiting for ") {
         plain("unregister_netdevice: waiting for DEV to become free", Class::Device)
     } else if text.contains("NETDEV WATCHDOG: ") && text.contains("timed out") {
@@ -466,15 +456,29 @@ fn other(text: &str) -> Option<Rule> {
     } else if starts("VFS: Close: file count is 0") {
         plain("VFS: Close: file count is zero (use-after-free)", Class::Memory)
     } else if text.contains(": panicked at ") && starts("rust_kernel") {
-        Some(Rule { heralds: true, ..rule(Title::RustPanic, Class::Bug, Blame::Trap) })
+        Some(Rule {
+            heralds: true,
+            ..rule(Title::RustPanic, Class::Bug, Blame::Trace(Skip::Common))
+        })
     } else if starts("fatal error: ") {
         // Go programs: the load generator, say. Taken only with what the runtime prints next.
         plain("go runtime error", Class::UserSpace)
+    } else if is_hung_task(text) {
+        Some(rule(Title::Text("INFO: task hung"), Class::HungTask, Blame::Waiting))
     } else if starts("BUG ") && text.contains("ainted") && text.contains("): ") {
-        Some(rule(Title::Line, Class::Memory, Blame::Nobody))
+        // What KASAN found is announced by KASAN; the slab only describes the object.
+        let details = text.ends_with("): kasan: bad access detected");
+        (!details).then_some(rule(Title::Slab, Class::Memory, Blame::Nobody))
     } else {
         None
     }
+}
+
+/// Whether a line describes the object of a report that is open.
+pub(super) fn is_slab_detail(body: &str) -> bool {
+    ["INFO: Freed in", "INFO: Allocated in", "INFO: Slab", "INFO: Object", "BUG "]
+        .iter()
+        .any(|head| body.starts_with(head))
 }
 
 #[cfg(test)]
@@ -489,6 +493,10 @@ mod tests {
             "INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.356 msecs",
             "WARNING: the mand mount option is being deprecated and",
             "WARNING: Unable to find swap-space signature",
+            "WARNING: [deprecated] old.c:12 is not used any more",
+            "WARNING: [eth0] mtu: 1500 at boot",
+            "nginx: worker:12 blocked for more than a while",
+            "BUG x (Not tainted): kasan: bad access detected",
             "Warning: unable to open an initial console.",
             "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on",
             "DEBUG: something",
@@ -544,6 +552,15 @@ mod tests {
             "WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2",
             "WARNING: a.c:1 at f+0x1/0x2, CPU#0: x/1",
             "WARNING: at a.c:1 f+0x1/0x2()",
+            "WARNING: [a[i] at 1 || !b] net/a.c:1 at f+0x1/0x2 [m], CPU#0: x/1",
+            "WARNING: CPU: 0 PID: 1 at [!x] a.c:1 f+0x1/0x2",
+            "divide_error: 0000 [#1] PREEMPT SMP",
+            "Oops[#1]:",
+            "Kernel bug detected[#1]:",
+            "CPU 1 Unable to handle kernel paging request at virtual address 0000000000000000",
+            "illegal operation: 0001 ilc:1 [#1] SMP",
+            "Oops: 0004 ilc:3 [#1] SMP",
+            "me:7 blocked for more than 120 seconds.",
             "BUG kmalloc-64 (Not tainted): Poison overwritten",
             "WARNING: x/1 still has locks held!",
             "rcu: INFO: rcu_sched self-detected stall on CPU",

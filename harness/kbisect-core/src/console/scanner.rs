@@ -4,29 +4,27 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::line::{self, Caller, Line};
+use super::line::{self, Line};
+use super::open::{Open, Source, has_details};
 use super::report::{Class, Event, Milestone, MilestoneKind, Report, ReportKind};
 use super::rules::{self, Blame, HINTS, Rule};
-use super::title::{self, Collected};
-use super::trace;
 
 /// Longer lines are cut (bytes).
 const LINE_MAX: usize = 4096;
-/// A report keeps that much (bytes, lines).
-const TEXT_MAX: usize = 128 * 1024;
-const LINES_MAX: usize = 1024;
-/// A report without a trace ends after that many of its lines.
-const TRACELESS_MAX: usize = 160;
-/// A report ends when that many lines in a row are not part of a trace.
-const QUIET_MAX: usize = 40;
 /// A report that ended waits that many lines of log for the panic that may follow.
 const LINGER: usize = 400;
-/// No report reaches over more lines of log, whoever printed them.
-const SPAN_MAX: usize = 2 * LINES_MAX;
 /// Reports that are collected side by side (one for each caller).
 const OPEN_MAX: usize = 8;
-/// Further reports of one log are only counted.
-const REPORTS_MAX: usize = 256;
+/// Further reports of one log are only counted: complaints first, then what killed a task. What ended
+/// the kernel is told in any case, unless it is printed again and again.
+const REPORTS_MAX: usize = 192;
+const OOPSES_MAX: usize = REPORTS_MAX + 32;
+const PANICS_MAX: usize = OOPSES_MAX + 32;
+/// Milestones of each kind are told that many times.
+const MILESTONES_MAX: u8 = 64;
+
+/// What the console prints before a message again, when it was taken over in the middle of it.
+const REPLAY: &str = "** replaying previous printk message **";
 
 /// Finds what can matter in one pass.
 static HINT: LazyLock<AhoCorasick> = LazyLock::new(|| {
@@ -50,47 +48,15 @@ pub struct Scanner {
     open: Vec<Open>,
     /// Kernel lines carry time stamps.
     stamped: bool,
+    /// A kernel was running before the log's first banner.
+    running: bool,
     banners: u32,
     /// A restart was announced, or a panic reached: the next banner is no surprise.
     restart_known: bool,
     reports: usize,
     dropped: usize,
+    milestones: [u8; 5],
     events: Vec<Event>,
-}
-
-/// Where lines come from: those of one report have the same source.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Source {
-    caller: Caller,
-    /// In a log with time stamps, lines without one are user space's.
-    stamped: bool,
-}
-
-impl Source {
-    fn of(line: Line<'_>) -> Self {
-        Self { caller: line.caller, stamped: line.stamped }
-    }
-}
-
-/// A report that is being collected.
-#[derive(Debug)]
-struct Open {
-    rule: Rule,
-    source: Source,
-    line: usize,
-    offset: u64,
-    text: String,
-    /// The messages of `text`: (start, end).
-    bodies: Vec<(usize, usize)>,
-    /// The header of the oops has come.
-    died: bool,
-    fatal: bool,
-    ended: bool,
-    interrupted: bool,
-    /// May be user space quoting a kernel: only a trace proves it.
-    doubtful: bool,
-    traced: bool,
-    quiet: usize,
 }
 
 /// Finds the reports in a whole log.
@@ -127,10 +93,12 @@ impl Scanner {
             offset: 0,
             open: Vec::new(),
             stamped: false,
+            running: false,
             banners: 0,
             restart_known: false,
             reports: 0,
             dropped: 0,
+            milestones: [0; 5],
             events: Vec::new(),
         }
     }
@@ -241,13 +209,22 @@ impl Scanner {
 
     fn line(&mut self, text: &str, offset: u64, candidate: bool) {
         if !candidate && !self.needs_lines() {
-            self.stamped |= line::parse(text).stamped;
+            self.note_stamp(line::parse(text));
             return;
         }
         line::split(text, |line| {
-            self.stamped |= line.stamped;
+            self.note_stamp(line);
             self.message(line, offset, candidate);
         });
+    }
+
+    /// Learns from the first line with a stamp what kind of log it is.
+    fn note_stamp(&mut self, line: Line<'_>) {
+        if line.stamped && !self.stamped {
+            self.stamped = true;
+            let banner = line.body.starts_with("Linux version ");
+            self.running = self.banners == 0 && !banner && line::is_running(line.full);
+        }
     }
 
     fn message(&mut self, line: Line<'_>, offset: u64, candidate: bool) {
@@ -257,12 +234,18 @@ impl Scanner {
             if line.stamped || !self.stamped {
                 self.milestone(line.body, offset);
             }
-            if let Some(rule) = rules::start_of(line.body)
-                && !self.absorbed(rule, line)
-            {
-                self.begin(rule, line, offset);
+            if let Some(rule) = rules::start_of(line.body) {
+                if !self.absorbed(rule, line) {
+                    self.begin(rule, line, offset);
+                }
                 return;
             }
+        }
+        if line.body.starts_with(REPLAY) {
+            // The message before it was cut off, and comes again.
+            let now = self.lines;
+            self.open.retain(|open| open.bodies.len() > 1 || now - open.line > 1);
+            return;
         }
         let Some(i) = self.collector(Source::of(line)) else { return };
         let done = self.open[i].add(line);
@@ -290,9 +273,11 @@ impl Scanner {
             if !rules::is_consequence(reason) {
                 return false;
             }
-            let stamped = line.stamped;
-            let Some(open) = self.open.iter_mut().rfind(|open| open.source.stamped == stamped)
-            else {
+            // Of several that are open, that of the task or CPU that panics.
+            let source = Source::of(line);
+            let own = self.open.iter().rposition(|open| open.source == source);
+            let any = || self.open.iter().rposition(|open| open.source.stamped == line.stamped);
+            let Some(open) = own.or_else(any).and_then(|i| self.open.get_mut(i)) else {
                 return false;
             };
             open.fatal = true;
@@ -309,8 +294,15 @@ impl Scanner {
             open.died = true;
         } else if near && !open.died && open.takes(rule) {
             open.rule = Rule { heralds: true, ..open.rule };
-        } else if near && rule.class == Class::Memory && is_slab_detail(line.body) {
+        } else if near && rule.class == Class::Memory && rules::is_slab_detail(line.body) {
             // Details of what is open already.
+        } else if near
+            && matches!(open.rule.class, Class::RcuStall | Class::Memory)
+            && !open.traced_after_first()
+            && rule.class == Class::Warning
+        {
+            // The detector stumbles over its own checks: the trace is that of the stall all the same.
+            // And what is left over when a file system goes is announced before the WARN.
         } else if open.is_message_of_warning(rule, now) {
             // Until 4.10 what a WARN is about came after it.
         } else if near && open.rule.class == Class::Device && rule.class == Class::Warning {
@@ -329,9 +321,15 @@ impl Scanner {
     }
 
     fn begin(&mut self, rule: Rule, line: Line<'_>, offset: u64) {
-        if let Some(i) = self.open.iter().position(|open| open.source == Source::of(line)) {
-            let mut before = self.open.remove(i);
-            before.interrupted = !before.traced;
+        let same = self.open.iter().position(|open| open.source == Source::of(line));
+        // A line that is repeated every ten seconds does not end the trace that it falls into.
+        let aside = rule.class == Class::Device
+            && rule.blame == Blame::Nobody
+            && same.is_some_and(|i| {
+                self.open[i].is_growing(self.lines) && self.open[i].rule.blame != Blame::Nobody
+            });
+        if let Some(i) = same.filter(|_| !aside) {
+            let before = self.open.remove(i);
             self.close(before);
         }
         if self.open.len() == OPEN_MAX {
@@ -346,10 +344,10 @@ impl Scanner {
         open.doubtful = doubtful;
         open.add(line);
         if rule.blame == Blame::Nobody && rules::panic_reason(line.body).is_none() {
-            open.ended = !has_details(rule.class);
+            open.ended = aside || !has_details(rule.class);
         }
-        if !doubtful && self.reports < REPORTS_MAX {
-            let kind = rule.class.kind();
+        let kind = rule.class.kind();
+        if !doubtful && self.has_room_for(kind, false) {
             let text = line.full.trim().to_owned();
             self.events.push(Event::Opened { kind, line: open.line, text });
         }
@@ -367,8 +365,19 @@ impl Scanner {
         }
     }
 
+    /// Whether one more report of a kind is told: a storm of one kind does not hide what is worse.
+    fn has_room_for(&self, kind: ReportKind, fatal: bool) -> bool {
+        let max = match kind {
+            _ if fatal => PANICS_MAX,
+            ReportKind::Panic | ReportKind::BootFailed => PANICS_MAX,
+            ReportKind::Oops | ReportKind::Reboot => OOPSES_MAX,
+            ReportKind::Warning | ReportKind::Hang => REPORTS_MAX,
+        };
+        self.reports < max
+    }
+
     fn close(&mut self, open: Open) {
-        if self.reports >= REPORTS_MAX {
+        if !self.has_room_for(open.rule.class.kind(), open.fatal) {
             self.dropped += 1;
             return;
         }
@@ -381,8 +390,10 @@ impl Scanner {
     fn milestone(&mut self, body: &str, offset: u64) {
         let body = body.trim();
         let kind = if let Some(rest) = body.strip_prefix("Linux version ") {
-            self.banners += 1;
-            if self.banners > 1 && !std::mem::take(&mut self.restart_known) {
+            self.banners = self.banners.saturating_add(1);
+            // A log may begin in the middle of a kernel's life.
+            let second = self.banners > 1 || std::mem::take(&mut self.running);
+            if second && !std::mem::take(&mut self.restart_known) {
                 self.reset(body, offset);
             }
             let release = rest.split(' ').next().unwrap_or_default().to_owned();
@@ -413,148 +424,30 @@ impl Scanner {
         } else {
             return;
         };
-        self.events.push(Event::Milestone(Milestone { kind, line: self.lines }));
+        let told = match kind {
+            MilestoneKind::LinuxBanner { .. } => &mut self.milestones[0],
+            MilestoneKind::Panic => &mut self.milestones[1],
+            MilestoneKind::Restarting => &mut self.milestones[2],
+            MilestoneKind::PowerDown => &mut self.milestones[3],
+            MilestoneKind::Halted => &mut self.milestones[4],
+        };
+        if *told < MILESTONES_MAX {
+            *told += 1;
+            self.events.push(Event::Milestone(Milestone { kind, line: self.lines }));
+        }
     }
 
     /// A second kernel starts although nobody asked for it.
     fn reset(&mut self, body: &str, offset: u64) {
-        for mut open in std::mem::take(&mut self.open) {
-            open.interrupted |= !open.traced;
+        for open in std::mem::take(&mut self.open) {
             self.close(open);
         }
-        let report = Report {
-            kind: ReportKind::Reboot,
-            title: "unexpected kernel reboot".to_owned(),
-            function: None,
-            module: None,
-            corrupted: false,
-            line: self.lines,
-            text: format!("{body}\n"),
-            class: Class::Reboot,
-            fatal: true,
-            suppressed: false,
-            alt_titles: Vec::new(),
-            offset,
-            frames: Vec::new(),
-        };
+        if !self.has_room_for(ReportKind::Reboot, false) {
+            self.dropped += 1;
+            return;
+        }
+        let report = Report::reboot(self.lines, offset, body);
         self.reports += 1;
         self.events.push(Event::Report(Box::new(report)));
     }
-}
-
-impl Open {
-    fn new(rule: Rule, source: Source, line: usize, offset: u64) -> Self {
-        Self {
-            rule,
-            source,
-            line,
-            offset,
-            text: String::with_capacity(4096),
-            bodies: Vec::with_capacity(64),
-            died: rule.die,
-            fatal: false,
-            ended: false,
-            interrupted: false,
-            doubtful: false,
-            traced: false,
-            quiet: 0,
-        }
-    }
-
-    /// Whether lines that are printed now can belong to it.
-    fn is_growing(&self, now: usize) -> bool {
-        !self.ended && now - self.line <= SPAN_MAX
-    }
-
-    /// Adds a line; returns whether the report ended with it.
-    fn add(&mut self, line: Line<'_>) -> bool {
-        if self.bodies.len() < LINES_MAX && self.text.len() + line.full.len() < TEXT_MAX {
-            let start = self.text.len() + (line.full.len() - line.body.len());
-            self.text.push_str(line.full);
-            self.bodies.push((start, self.text.len()));
-            self.text.push('\n');
-        } else {
-            self.ended = true;
-        }
-        if trace::belongs(line.body) {
-            self.traced = true;
-            self.quiet = 0;
-        } else {
-            self.quiet += 1;
-        }
-        let body = line.body.trim_start();
-        self.ended |= body.starts_with("---[ end trace")
-            || body.starts_with("---[ end Kernel panic")
-            || body.starts_with("Rebooting in ")
-            || self.traced && self.quiet > QUIET_MAX
-            || !self.traced && self.bodies.len() > TRACELESS_MAX;
-        self.ended
-    }
-
-    /// Whether another first line is a part of this report: what breaks an invariant announces
-    /// the BUG or WARN that reports it.
-    fn takes(&self, rule: Rule) -> bool {
-        let bug = rule.heralds && rule.class == Class::Bug;
-        match self.rule.class {
-            Class::List => bug || rule.class == Class::Warning,
-            Class::Bug => bug && self.rule.title != rule.title,
-            Class::Kasan => rule.class == Class::Memory,
-            _ => false,
-        }
-    }
-
-    /// Whether a first line is the text of this WARN.
-    fn is_message_of_warning(&self, rule: Rule, now: usize) -> bool {
-        self.rule.class == Class::Warning
-            && matches!(rule.class, Class::List | Class::Device | Class::Other)
-            && !self.traced_after_first()
-            && now - self.line <= 2
-    }
-
-    /// Whether a trace has begun: the first line of a WARN names a function too.
-    fn traced_after_first(&self) -> bool {
-        let bodies = self.bodies.iter().skip(1);
-        bodies.filter_map(|(start, end)| self.text.get(*start..*end)).any(trace::belongs)
-    }
-
-    fn into_report(mut self) -> Option<Report> {
-        // What came after the last line of the trace has nothing to do with it.
-        if self.quiet > QUIET_MAX {
-            let keep = self.bodies.len().saturating_sub(self.quiet).max(1);
-            if let Some((_, end)) = self.bodies.get(keep - 1) {
-                self.text.truncate(end + 1);
-                self.bodies.truncate(keep);
-            }
-        }
-        let bodies: Vec<&str> =
-            self.bodies.iter().filter_map(|(start, end)| self.text.get(*start..*end)).collect();
-        let traces = trace::collect(bodies.iter().copied());
-        if self.doubtful && !title::has_trace(&bodies, &traces) {
-            return None;
-        }
-        if !self.fatal && title::is_on_purpose(self.rule.class, &traces) {
-            return None;
-        }
-        let report = title::report(Collected {
-            rule: self.rule,
-            bodies: &bodies,
-            traces: &traces,
-            line: self.line,
-            offset: self.offset,
-            interrupted: self.interrupted,
-            fatal: self.fatal,
-        });
-        Some(Report { text: self.text, ..report })
-    }
-}
-
-/// Whether reports of a class go on after their first line although they blame nobody.
-fn has_details(class: Class) -> bool {
-    !matches!(class, Class::Oom | Class::Boot)
-}
-
-fn is_slab_detail(body: &str) -> bool {
-    ["INFO: Freed in", "INFO: Allocated in", "INFO: Slab", "INFO: Object", "BUG "]
-        .iter()
-        .any(|head| body.starts_with(head))
 }

@@ -1,7 +1,9 @@
 //! From the lines of a report to its title.
 
-use super::blame::{self, Culprit};
+use super::blame;
+use super::evidence;
 use super::helpers::Skip;
+use super::place;
 use super::report::{Class, Report, ReportKind};
 use super::rules::{self, Blame, Rule, Title};
 use super::trace::{self, Frame, Traces};
@@ -18,8 +20,6 @@ pub(super) struct Collected<'a> {
     pub line: usize,
     /// Byte offset of the first line.
     pub offset: u64,
-    /// Another report began before this one had a trace.
-    pub interrupted: bool,
     /// A panic followed.
     pub fatal: bool,
 }
@@ -27,28 +27,37 @@ pub(super) struct Collected<'a> {
 /// What the function goes by when the log does not show it.
 const CORRUPTED: &str = "corrupted";
 /// Titles are kept this short (bytes).
-const TITLE_MAX: usize = 160;
+const TITLE_MAX: usize = 120;
 /// Functions kept of a trace.
 const FRAMES_MAX: usize = 64;
 
 /// Makes the report; its text is left to the caller.
 pub(super) fn report(collected: Collected<'_>) -> Report {
-    let Collected { rule, bodies, traces, line, offset, interrupted, fatal } = collected;
+    let Collected { rule, bodies, traces, line, offset, fatal } = collected;
     let first = rules::untagged(bodies.first().copied().unwrap_or_default());
-    let (culprit, damaged) = blame_for(rule.blame, rule.class, first, bodies, traces);
-    let Named { head, alt_head, class, access_missing } = name(rule, first, bodies, interrupted);
+    let Named { head, whole, tail, alt_head, class, skip, access_missing } =
+        name(rule, first, bodies);
+    let blame = match (rule.blame, skip) {
+        (Blame::Trap(_), Some(skip)) => Blame::Trap(skip),
+        (blame, _) => blame,
+    };
+    let (culprit, damaged) = evidence::find(blame, rule.class, bodies, traces);
     let head = head.replace('\t', " ");
     let mut alt_titles = Vec::new();
-    let title = if rule.blame == Blame::Nobody {
+    if rule.blame == Blame::Origin && culprit.is_none() {
+        // Kernels that keep no record of a page's owner say no more.
+        alt_titles.push(head.clone());
+    }
+    let title = if rule.blame == Blame::Nobody || whole {
         head
     } else {
         let name = culprit.as_ref().map_or(CORRUPTED, |c| c.name.as_str());
-        let exact = culprit.as_ref().and_then(|c| c.exact.as_deref());
-        for name in [Some(name), exact].into_iter().flatten() {
+        let others = culprit.as_ref().map_or(&[][..], |c| c.others.as_slice());
+        for name in std::iter::once(name).chain(others.iter().map(String::as_str)) {
             alt_titles.extend(alt_head.map(|alt| format!("{alt} in {name}")));
         }
-        alt_titles.extend(exact.map(|exact| format!("{head} in {exact}")));
-        format!("{head} in {name}")
+        alt_titles.extend(others.iter().map(|other| format!("{head} in {other}{tail}")));
+        format!("{head} in {name}{tail}")
     };
     let all = traces.ip().into_iter().chain(traces.main().iter().copied());
     let frames = all.map(|frame| blame::bare(frame.name).to_owned());
@@ -88,7 +97,7 @@ pub(super) fn is_on_purpose(class: Class, traces: &Traces<'_>) -> bool {
     if class.kind() == ReportKind::Hang {
         return false;
     }
-    let all = || traces.ip().into_iter().chain(traces.main().iter().copied());
+    let all = || traces.ip().into_iter().chain(traces.head.iter().chain(traces.main()).copied());
     let runner = |frame: &Frame<'_>| {
         matches!(blame::bare(frame.name), "kunit_try_run_case" | "lkdtm_do_action")
     };
@@ -97,95 +106,32 @@ pub(super) fn is_on_purpose(class: Class, traces: &Traces<'_>) -> bool {
     all().any(|frame| runner(&frame)) || first.and_then(|c| c.module).is_some_and(|m| is_test(&m))
 }
 
-/// Finds the culprit; the second value says that the trace is damaged.
-fn blame_for(
-    blame: Blame,
-    class: Class,
-    first: &str,
-    bodies: &[&str],
-    traces: &Traces<'_>,
-) -> (Option<Culprit>, bool) {
-    let call: &[Frame<'_>] = if traces.main().is_empty() { &traces.head } else { traces.main() };
-    let with_ip: Vec<Frame<'_>> = traces.ip().into_iter().chain(call.iter().copied()).collect();
-    let found = match blame {
-        Blame::Nobody => {
-            // Damaged memory is reported with the trace that found it.
-            let bare = class == Class::Memory && traces.main().is_empty();
-            return (None, bare && bodies.len() > 1);
-        }
-        Blame::Trap if class == Class::Warning && call.is_empty() && traces.ip().is_none() => None,
-        Blame::Trap => blame::first(&with_ip, Skip::Common),
-        Blame::Trace => blame::first(call, Skip::Common),
-        Blame::TraceOrFirstLine => {
-            let named = || function_in(first, &[" in ", " in: "]);
-            blame::first(if traces.is_guess() { &[] } else { call }, Skip::Common)
-                .or_else(named)
-                .or_else(|| blame::first(call, Skip::Common))
-        }
-        Blame::LockSite => lock_site(bodies).or_else(|| {
-            // Old lockdep prints the chains in the same form: only a trace with a heading counts.
-            blame::first(traces.main(), Skip::Common)
-        }),
-        Blame::Waiting => blame::first(call, Skip::Waiting),
-        Blame::Allocation => blame::first(call, Skip::Allocation),
-        Blame::Entry => blame::entry(&with_ip),
-    };
-    // Sanitizers come with an unwinder.
-    let guessed = blame == Blame::TraceOrFirstLine && traces.is_guess();
-    let damaged =
-        found.is_none() || guessed || traces.main().is_empty() && needs_heading(class, traces);
-    (found, damaged)
-}
-
-/// Whether a report of this class always has a trace with a heading.
-fn needs_heading(class: Class, traces: &Traces<'_>) -> bool {
-    match class {
-        Class::Kmsan | Class::Kfence | Class::Leak => traces.head.is_empty(),
-        // `__stack_chk_fail` panics name the function themselves.
-        Class::Panic | Class::StackOverflow => false,
-        // 32-bit arm prints the trace without one.
-        _ => traces.head.iter().filter(|frame| !frame.ip).count() < 2,
-    }
-}
-
-/// The function after one of the marks in the first line (`... in func+0x1/0x2`).
-fn function_in(first: &str, marks: &[&str]) -> Option<Culprit> {
-    let rest = marks.iter().find_map(|mark| first.split_once(mark))?.1;
-    let (name, module) = trace::symbol(rest)?;
-    blame::first(&[Frame { name, module, ip: true }], Skip::Common)
-}
-
-/// Where lockdep saw the lock taken: `..., at: func+0x1/0x2`, `at: [<address>] func+0x1/0x2`.
-fn lock_site(bodies: &[&str]) -> Option<Culprit> {
-    // The line after the announcement; older kernels put the address on a line of its own.
-    let place = bodies.iter().take(24).find_map(|body| {
-        let place = match body.split_once(", at: ") {
-            Some((_, place)) => place,
-            None if body.starts_with("[<") => body,
-            None => return None,
-        };
-        let place = place.rsplit_once(">] ").map_or(place, |(_, place)| place);
-        trace::symbol(place.trim_start())
-    });
-    let (name, module) = place?;
-    blame::first(&[Frame { name, module, ip: true }], Skip::Common)
-}
-
 struct Named {
     /// The title without the function.
     head: String,
+    /// The title names the function already.
+    whole: bool,
+    /// What follows the function.
+    tail: &'static str,
     /// What takes its place in alternative titles.
     alt_head: Option<&'static str>,
     class: Class,
+    /// What else is passed over, where the head decides it.
+    skip: Option<Skip>,
     /// KASAN only: the line that says what was tried is not there.
     access_missing: bool,
 }
 
-fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
+fn name(rule: Rule, first: &str, bodies: &[&str]) -> Named {
     let mut class = rule.class;
-    let mut access_missing = false;
+    let (mut access_missing, mut whole, mut tail, mut skip) = (false, false, "", None);
     let alt_head = match rule.class {
         Class::BadAccess | Class::Kasan | Class::Kmsan => Some("bad-access"),
+        Class::Kfence if first.contains("invalid free") => Some("invalid-free"),
+        Class::Kfence if !first.contains("memory corruption") => Some("bad-access"),
+        Class::Ubsan if first.contains("array-index-out-of-bounds") => Some("bad-access"),
+        // arm64 and others say that of an access too.
+        Class::Trap if first.contains("Internal error") => Some("bad-access"),
         Class::Trap if first.contains("general protection") => Some("bad-access"),
         Class::Lockup | Class::RcuStall => Some("stall"),
         Class::HungTask => Some("hang"),
@@ -195,14 +141,23 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
     };
     let mut alt_head = alt_head;
     let head = match rule.title {
+        Title::Text("kernel BUG") if place_of_bug(first).ends_with("lib/list_debug.c") => {
+            class = Class::List;
+            alt_head = Some("bad-access");
+            "BUG: corrupted list".to_owned()
+        }
         Title::Text(text) => text.to_owned(),
         Title::Level(text) => {
             let level = first.split_once(':').map_or("WARNING", |(level, _)| level);
             format!("{level}: {text}")
         }
         Title::Kasan => {
-            let (head, missing) = kasan(first, bodies, interrupted);
+            let (head, missing) = kasan(first, bodies);
             access_missing = missing;
+            // Until 4.10 the first line ended with the address: all that is known of the access.
+            whole = missing && first.contains(" at addr ");
+            let head =
+                if whole { equalise(first.strip_prefix("BUG: ").unwrap_or(first)) } else { head };
             if head.contains("invalid-free") || head.contains("double-free") {
                 alt_head = Some("invalid-free");
             }
@@ -210,10 +165,7 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
         }
         Title::Tool => {
             let rest = first.strip_prefix("BUG: ").unwrap_or(first);
-            let head = rest.split_once(" in ").map_or(rest, |(head, _)| head);
-            // KFENCE: whether it was a read or a write is a detail.
-            let head = head.strip_suffix(" read").or(head.strip_suffix(" write")).unwrap_or(head);
-            head.to_owned()
+            rest.split_once(" in ").map_or(rest, |(head, _)| head).to_owned()
         }
         Title::Kcsan => kcsan(first),
         Title::Ubsan => {
@@ -222,13 +174,23 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             format!("UBSAN: {kind}")
         }
         Title::Warning => {
-            let (head, precise) = warning(first, bodies);
-            class = precise;
+            let (head, precise, helpers) = warning(first, bodies);
+            (class, skip) = (precise, Some(helpers));
+            // What the USB core complains about is the driver's request: both are named.
+            if helpers == Skip::Usb {
+                tail = "/usb_submit_urb";
+            }
             head.to_owned()
         }
         Title::Panic => {
             let reason = rules::panic_reason(first).unwrap_or(first);
             let reason = reason.split_once(" exitcode").map_or(reason, |(reason, _)| reason);
+            // Where the exception came, and for which terminal, is another matter.
+            let reason = reason.strip_suffix(" in interrupt").unwrap_or(reason);
+            let reason = match reason.split_once(" for ") {
+                Some((terminal, _)) if terminal.ends_with("N_TTY ldisc") => terminal,
+                _ => reason,
+            };
             format!("kernel panic: {}", equalise(reason.trim_end_matches("...")))
         }
         Title::Unable => unable(first),
@@ -237,13 +199,27 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             format!("BUG: using {} in preemptible code", what.unwrap_or("percpu data"))
         }
         Title::UpTo(" at ") => {
-            let head = first.split_once(" at ").map_or(first, |(head, _)| head);
-            format!("{head} has bad value")
+            let (head, rest) = first.split_once(" at ").unwrap_or((first, ""));
+            // Which register it is, where the address before it was printed.
+            let shown = rest.starts_with(|c: char| c.is_ascii_hexdigit());
+            let value = rest.split_once(" has bad ").map_or("", |(_, value)| value);
+            let register = value.split_once(" value").map_or("", |(register, _)| register);
+            match register {
+                register if shown && register.starts_with('\'') => {
+                    format!("{head} has bad {register} value")
+                }
+                _ => format!("{head} has bad value"),
+            }
         }
         Title::UpTo(text) => {
             first.split_once(text).map_or_else(|| equalise(first), |(head, _)| head.to_owned())
         }
         Title::Line => equalise(first),
+        Title::Slab => {
+            // Which cache it is depends on the size of an object, and the taint on what came before.
+            let text = first.split_once("): ").map_or(first, |(_, text)| text);
+            format!("BUG: {}", equalise(text))
+        }
         Title::RustPanic => bodies
             .iter()
             .skip(1)
@@ -251,14 +227,21 @@ fn name(rule: Rule, first: &str, bodies: &[&str], interrupted: bool) -> Named {
             .find(|body| !body.is_empty() && !body.starts_with("---"))
             .map_or_else(|| "Rust panic".to_owned(), equalise),
     };
-    Named { head, alt_head, class, access_missing }
+    Named { head, whole, tail, alt_head, class, skip, access_missing }
+}
+
+/// The file in `kernel BUG at FILE:12!`.
+fn place_of_bug(first: &str) -> &str {
+    let place = first.split_once("BUG at ").map_or("", |(_, place)| place);
+    place.rsplit_once(':').map_or(place, |(file, _)| file)
 }
 
 /// `KASAN: TYPE ACCESS`, where the access stands on a line below the first.
-fn kasan(first: &str, bodies: &[&str], interrupted: bool) -> (String, bool) {
+fn kasan(first: &str, bodies: &[&str]) -> (String, bool) {
     let rest = first.strip_prefix("BUG: KASAN: ").unwrap_or(first);
     let mut kind = rest.split_once(" in ").map_or(rest, |(kind, _)| kind);
-    if kind == "double-free or invalid-free" {
+    // One check, whose name changed twice.
+    if matches!(kind, "double-free or invalid-free" | "double-free") {
         kind = "invalid-free";
     }
     if kind.contains("free") && !kind.contains("after") {
@@ -273,7 +256,7 @@ fn kasan(first: &str, bodies: &[&str], interrupted: bool) -> (String, bool) {
     });
     match access {
         Some(access) => (format!("KASAN: {kind} {access}"), false),
-        None => (format!("KASAN: {kind}"), interrupted || bodies.len() < 3),
+        None => (format!("KASAN: {kind}"), true),
     }
 }
 
@@ -289,36 +272,38 @@ fn kcsan(first: &str) -> String {
     format!("{head} in {}", names.join(" / "))
 }
 
-/// What a WARN is about, by the file and the function that hold it.
-fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class) {
+/// What a WARN is about, by the file and the function that hold it; and which further functions only
+/// check on behalf of others then.
+fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class, Skip) {
     let rest = first.strip_prefix("WARNING: ").unwrap_or(first);
-    let (file, function) = rules::warning_place(rest).unwrap_or_default();
+    let (file, function) = place::warning_place(rest).unwrap_or_default();
     let function = blame::bare(function.split('+').next().unwrap_or_default());
     let says = |text: &str| bodies.iter().take(12).any(|body| body.starts_with(text));
-    if file.ends_with("lib/refcount.c") || function.starts_with("refcount_") || says("refcount_t: ")
-    {
-        ("WARNING: refcount bug", Class::Refcount)
-    } else if file.ends_with("lib/debugobjects.c") || function.starts_with("debug_print_object") {
-        ("WARNING: ODEBUG bug", Class::Warning)
-    } else if file.ends_with("kernel/locking/lockdep.c") {
-        ("WARNING: locking bug", Class::Lockdep)
-    } else if file.ends_with("lib/list_debug.c") {
-        ("BUG: corrupted list", Class::List)
-    } else if file.ends_with("lib/kobject.c") {
-        ("WARNING: kobject bug", Class::Warning)
-    } else if function.starts_with("proc_register") {
-        ("WARNING: proc registration bug", Class::Warning)
-    } else if function == "usercopy_warn" {
-        ("WARNING: bad usercopy", Class::Warning)
-    } else if file.ends_with("mm/vmalloc.c") && function.starts_with("__vmalloc_node_range") {
-        ("WARNING: zero-size vmalloc", Class::Warning)
-    } else if ["kmalloc", "kvmalloc", "__kmalloc", "__kvmalloc"]
-        .iter()
-        .any(|f| function.starts_with(f))
-    {
-        ("WARNING: kmalloc bug", Class::Warning)
+    let begins = |heads: &[&str]| heads.iter().any(|head| function.starts_with(head));
+    let within = |path: &str| file.ends_with(path);
+    let plain = |head, skip| (head, Class::Warning, skip);
+    if within("lib/refcount.c") || begins(&["refcount_"]) || says("refcount_t: ") {
+        ("WARNING: refcount bug", Class::Refcount, Skip::Common)
+    } else if within("lib/debugobjects.c") || begins(&["debug_print_object"]) {
+        plain("WARNING: ODEBUG bug", Skip::Object)
+    } else if within("kernel/locking/lockdep.c") && function.contains("lock_") {
+        ("WARNING: locking bug", Class::Lockdep, Skip::LockState)
+    } else if within("lib/list_debug.c") {
+        ("BUG: corrupted list", Class::List, Skip::Common)
+    } else if within("lib/kobject.c") {
+        plain("WARNING: kobject bug", Skip::Common)
+    } else if begins(&["proc_register"]) {
+        plain("WARNING: proc registration bug", Skip::Proc)
+    } else if within("mm/usercopy.c") || begins(&["usercopy_warn"]) {
+        plain("WARNING: bad usercopy", Skip::Copy)
+    } else if within("mm/vmalloc.c") && begins(&["__vmalloc_node"]) {
+        plain("WARNING: zero-size vmalloc", Skip::Common)
+    } else if begins(&["kmalloc", "kvmalloc", "vmalloc"]) {
+        plain("WARNING: kmalloc bug", Skip::Request)
+    } else if function == "usb_submit_urb" {
+        plain("WARNING", Skip::Usb)
     } else {
-        ("WARNING", Class::Warning)
+        plain("WARNING", Skip::Common)
     }
 }
 
@@ -326,11 +311,14 @@ fn warning(first: &str, bodies: &[&str]) -> (&'static str, Class) {
 fn unable(first: &str) -> String {
     let rest = first.strip_prefix("Unable to handle ").unwrap_or(first);
     let what = rest.split(" at ").next().unwrap_or(rest);
-    let what = what.split(" outside ").next().unwrap_or(what);
+    let what = [" outside ", " without "]
+        .iter()
+        .fold(what, |what, end| what.split_once(end).map_or(what, |(what, _)| what));
     format!("BUG: unable to handle {what}")
 }
 
-/// Takes out what differs from run to run: addresses become ADDR, numbers NUM, and offsets go.
+/// Takes out what differs from run to run: addresses become ADDR, numbers NUM, lines of files LINE,
+/// CPUs CPU, and offsets go. Digits at the end of a name stay: they belong to it.
 fn equalise(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.trim();
@@ -341,36 +329,52 @@ fn equalise(text: &str) -> String {
             continue;
         }
         if !c.is_ascii_alphanumeric() && c != '_' {
-            out.push(c);
+            if !(c == ' ' && out.ends_with(' ')) {
+                out.push(c);
+            }
             rest = &rest[c.len_utf8()..];
             continue;
         }
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
-        out.push_str(&equal_word(word));
         rest = after;
+        if is_number(word) && out.ends_with("CPU#") {
+            out.truncate(out.len() - 1);
+        } else if is_number(word) && names_a_file(&out) {
+            out.push_str("LINE");
+        } else {
+            out.push_str(equal_word(word));
+        }
     }
     out
 }
 
-fn equal_word(word: &str) -> String {
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether a text ends with a file and a colon: `mm/slub.c:`.
+fn names_a_file(text: &str) -> bool {
+    let Some(name) = text.strip_suffix(':') else { return false };
+    let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+    !end.is_empty() && end.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+fn equal_word(word: &str) -> &str {
     let hex = word.strip_prefix("0x").unwrap_or(word);
-    let is_hex = hex.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_hex
-        && (word.len() != hex.len() && !hex.is_empty() || hex.len() >= 8)
-        && hex.bytes().any(|b| b.is_ascii_digit())
+    let digits = hex.bytes().any(|b| b.is_ascii_digit());
+    if is_number(word) {
+        "NUM"
+    } else if digits
+        && hex.bytes().all(|b| b.is_ascii_hexdigit())
+        && (hex.len() != word.len() || hex.len() >= 6)
     {
-        return "ADDR".to_owned();
+        "ADDR"
+    } else if word.strip_prefix("CPU").is_some_and(is_number) && digits {
+        "CPU"
+    } else {
+        word
     }
-    if word.bytes().all(|b| b.is_ascii_digit()) {
-        return "NUM".to_owned();
-    }
-    // `kmalloc64`, `CPU3`: the name stays, a number at its end does not; names of functions do.
-    let name = word.trim_end_matches(|c: char| c.is_ascii_digit());
-    if word.contains('_') || name.len() == word.len() || name.len() > 4 {
-        return word.to_owned();
-    }
-    format!("{name}NUM")
 }
 
 fn shorten(mut title: String) -> String {
@@ -385,7 +389,6 @@ fn shorten(mut title: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::helpers::is_helper;
     use super::*;
 
     #[test]
@@ -395,12 +398,15 @@ mod tests {
                 "INFO: Freed in a_rcu+0x14/0x20 age=62 cpu=0 pid=3",
                 "INFO: Freed in a_rcu age=NUM cpu=NUM pid=NUM",
             ),
-            ("BUG: bad at 0xffff8800 on CPU3", "BUG: bad at ADDR on CPUNUM"),
+            ("BUG: bad at 0xffff8800 on CPU3", "BUG: bad at ADDR on CPU"),
+            ("lockup suspected on CPU#12, x", "lockup suspected on CPU, x"),
+            ("bad thing at mm/slab.c:123!", "bad thing at mm/slab.c:LINE!"),
+            ("(device  loop0): on block(8,1)", "(device loop0): on block(NUM,NUM)"),
             (
                 "BUG: Bad rss-counter state mm:ffff888012345678 val:12",
                 "BUG: Bad rss-counter state mm:ADDR val:NUM",
             ),
-            ("nft_set_hash2 ipv4 deadbeef", "nft_set_hash2 ipvNUM deadbeef"),
+            ("nft_set_hash2 ipv4 deadbeef", "nft_set_hash2 ipv4 deadbeef"),
         ] {
             assert_eq!(equalise(text), expected);
         }
@@ -410,14 +416,5 @@ mod tests {
     fn long_titles_are_cut_at_a_character() {
         let title = shorten("\u{e4}".repeat(200));
         assert!(title.len() <= TITLE_MAX && title.chars().all(|c| c == '\u{e4}'));
-    }
-
-    #[test]
-    fn a_lock_site_that_is_a_helper_does_not_count() {
-        let bodies = [" (x){+.+.}, at: [<0000>] rtnl_lock+0x17/0x20"];
-        assert_eq!(lock_site(&bodies).map(|c| c.name).as_deref(), Some("rtnl_lock"));
-        let bodies = ["ffff (x){+.+.}, at: down_trylock+0x13/0x70"];
-        assert_eq!(lock_site(&bodies), None);
-        assert!(is_helper("down_trylock", Skip::Common));
     }
 }

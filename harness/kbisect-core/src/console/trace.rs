@@ -20,6 +20,12 @@ pub(super) struct Traces<'a> {
     pub calls: Vec<Vec<Frame<'a>>>,
     /// Where the memory in question came from (`Uninit was created at:` and the like).
     pub origin: Vec<Frame<'a>>,
+    /// Where the locks of a dependency chain were taken (`-> #1 (&a->lock){+.+.}:`).
+    pub chain: Vec<Frame<'a>>,
+    /// Where a lock became unsafe (`... which became HARDIRQ-irq-unsafe at:`).
+    pub became_unsafe: Vec<Frame<'a>>,
+    /// The trace of another report is in it.
+    pub mixed: bool,
     /// A heading of a trace was seen.
     pub headed: bool,
     /// Functions that the unwinder only found on the stack (`? func+0x1/0x2`).
@@ -51,6 +57,10 @@ enum Section {
     Head,
     Call,
     Origin,
+    Chain,
+    BecameUnsafe,
+    /// The trace of a CPU comes; it may have no heading (arm).
+    Between,
     /// Other tasks, lock chains, the history of an object.
     Aside,
 }
@@ -64,11 +74,25 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
         // Most lines are frames, and no frame is a heading.
         let text = unindented(body);
         if let Some((name, module)) = symbol(text) {
+            if is_past_the_end(text) {
+                continue;
+            }
             let frame = Frame { name, module, ip: false };
+            if name.starts_with("should_fail") && section != Section::Aside {
+                // Fault injection tells whom it failed, in a trace of its own.
+                traces.mixed = true;
+                section = Section::Aside;
+            }
             match section {
+                Section::Between => {
+                    traces.calls.push(vec![frame]);
+                    section = Section::Call;
+                }
                 Section::Head => traces.head.push(frame),
                 Section::Call => traces.calls.last_mut().expect("a heading opened it").push(frame),
                 Section::Origin => traces.origin.push(frame),
+                Section::Chain => traces.chain.push(frame),
+                Section::BecameUnsafe => traces.became_unsafe.push(frame),
                 Section::Aside => {}
             }
             continue;
@@ -93,6 +117,16 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
             Section::Head => &mut traces.head,
             Section::Call => traces.calls.last_mut().expect("a heading opened it"),
             Section::Origin => &mut traces.origin,
+            Section::Chain => &mut traces.chain,
+            Section::BecameUnsafe => &mut traces.became_unsafe,
+            Section::Between => {
+                let mut frames = Vec::new();
+                if frames_of(body, &mut frames) {
+                    traces.calls.push(frames);
+                    section = Section::Call;
+                }
+                continue;
+            }
             Section::Aside => continue,
         };
         if let Some(frame) = instruction_pointer(text) {
@@ -105,9 +139,10 @@ pub(super) fn collect<'a>(bodies: impl Iterator<Item = &'a str>) -> Traces<'a> {
     traces
 }
 
-/// The function of `[<ffffffff81071a01>] ? func+0x31/0x100`.
+/// The function of `[<ffffffff81071a01>] ? func+0x31/0x100`. Since 4.11 traces show no addresses, and
+/// there is an unwinder, which has failed where all is guesses: those say nothing then.
 fn guess(text: &str) -> Option<Frame<'_>> {
-    let mut text = text;
+    let mut text = strip_address(text)?;
     while let Some(rest) = strip_address(text) {
         text = rest;
     }
@@ -141,6 +176,14 @@ pub(super) fn belongs(body: &str) -> bool {
     heads.iter().any(|head| text.starts_with(head))
 }
 
+/// Says whether a message has a trace of its own, without being a report: a failed allocation, an
+/// injected fault, a page fault that may not be retried.
+pub(super) fn is_of_another(body: &str) -> bool {
+    body.contains("allocation failure: ")
+        || body.starts_with("FAULT_INJECTION: forcing a failure")
+        || body.starts_with("FAULT_FLAG_ALLOW_RETRY missing")
+}
+
 /// A line of a memory dump: `1ac0: 80275518 802a0f18`, `ffff8880949e7300: fb fb fb`.
 fn is_dump(text: &str) -> bool {
     let text = text.strip_prefix("Object ").unwrap_or(text);
@@ -164,11 +207,25 @@ fn is_heading(text: &str) -> bool {
 
 fn section_of(text: &str) -> Option<Section> {
     let starts = |heads: &[&str]| heads.iter().any(|head| text.starts_with(head));
-    if !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-' || c == '{') {
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '-' | '{' | '.')) {
         return None;
     }
-    if starts(&["Uninit was created at", "Uninit was stored to memory at", "Local variable"]) {
+    if starts(&[
+        "Uninit was created at",
+        "Uninit was stored to memory at",
+        "Local variable",
+        "page last allocated via",
+    ]) {
         return Some(Section::Origin);
+    }
+    if text.starts_with("-> #") {
+        return Some(Section::Chain);
+    }
+    if text.contains("which became ") && text.ends_with("-unsafe at:") {
+        return Some(Section::BecameUnsafe);
+    }
+    if text.starts_with("NMI backtrace for cpu") {
+        return Some(Section::Between);
     }
     let aside = starts(&[
         "Allocated by ",
@@ -178,7 +235,6 @@ fn section_of(text: &str) -> Option<Section> {
         "Last potentially related",
         "Second to last",
         "Last call_rcu",
-        "-> #",
         "the existing dependency chain",
         "the dependencies between",
         "to a ",
@@ -187,8 +243,7 @@ fn section_of(text: &str) -> Option<Section> {
         "INFO: Allocated in",
         "INFO: Freed in",
         "Showing all locks",
-        "NMI backtrace for cpu",
-        "Exception stack",
+        "page last free ",
         "value changed",
         "read to 0x",
         "write to 0x",
@@ -205,9 +260,11 @@ fn section_of(text: &str) -> Option<Section> {
 /// `epc : func+0x1/0x2` and the older spellings.
 pub(super) fn instruction_pointer(body: &str) -> Option<Frame<'_>> {
     let text = unindented(body);
-    let rest = ["RIP: ", "RIP ", "EIP: ", "EIP is at ", "IP: ", "PC is at ", "pc : ", "epc : "]
-        .iter()
-        .find_map(|head| text.strip_prefix(head))?;
+    let rest = match text.strip_prefix("--- interrupt: ") {
+        // powerpc: what follows was interrupted there.
+        Some(rest) => rest.split_once(" at ")?.1,
+        None => INSTRUCTION_POINTERS.iter().find_map(|head| text.strip_prefix(head))?,
+    };
     let rest = unindented(rest);
     // Code segment: 0010 is the kernel's, 0033 and 0023 are user space.
     let rest = match rest.split_once(':') {
@@ -223,8 +280,32 @@ pub(super) fn instruction_pointer(body: &str) -> Option<Frame<'_>> {
     while let Some(after) = strip_address(rest) {
         rest = after;
     }
+    // MIPS and LoongArch put the bare address before it, s390 a mask too, and brackets around it.
+    while let Some((address, after)) = rest.split_once(' ')
+        && address.len() >= 8
+        && address.bytes().all(is_hex)
+    {
+        rest = after.trim_start_matches('(');
+    }
     symbol(rest).map(|(name, module)| Frame { name, module, ip: true })
 }
+
+/// What stands before the function at the instruction pointer: x86, arm, arm64 and riscv, powerpc, MIPS,
+/// LoongArch, s390.
+const INSTRUCTION_POINTERS: &[&str] = &[
+    "RIP: ",
+    "RIP ",
+    "EIP: ",
+    "EIP is at ",
+    "IP: ",
+    "PC is at ",
+    "pc : ",
+    "epc : ",
+    "NIP ",
+    "epc   : ",
+    "ERA: ",
+    "Krnl PSW : ",
+];
 
 /// Adds the functions of one line of a trace; says whether there was one.
 fn frames_of<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) -> bool {
@@ -252,7 +333,9 @@ fn add_frames<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
         return;
     }
     if let Some((name, module)) = symbol(text) {
-        add(name, module);
+        if !is_past_the_end(text) {
+            add(name, module);
+        }
         return;
     }
     // arm: `[<80de0078>] (callee) from [<80de0574>] (caller+0x28/0x2c)`, `callee from caller+..`
@@ -261,17 +344,24 @@ fn add_frames<'a>(body: &'a str, frames: &mut Vec<Frame<'a>>) {
         && let Some((_, caller)) = text.split_once(" from ")
     {
         let caller = unindented(caller);
-        let caller = strip_address(caller).unwrap_or(caller);
-        if let Some((name, module)) = symbol(caller.trim_start_matches('(')) {
-            add(name, module);
+        let caller = strip_address(caller).unwrap_or(caller).trim_start_matches('(');
+        let callee = text.split(' ').next().unwrap_or_default();
+        let callee = callee.trim_start_matches('(').trim_end_matches(')');
+        if frames.is_empty() && is_name(callee) {
+            // The innermost one is nobody's caller.
+            frames.push(Frame { name: callee, module: None, ip: false });
+        }
+        if let Some((name, module)) = symbol(caller).filter(|_| !is_past_the_end(caller)) {
+            frames.push(Frame { name, module, ip: false });
         }
         return;
     }
-    // Symbolised: `func file.c:12 [inline]`, `func (file.c:12 (discriminator 1))`.
-    if text.ends_with([']', ')'])
+    // Symbolised: `func (file.c:12 (discriminator 1))`. What was inlined (`func file.c:12 [inline]`) is
+    // not of the kernel's own making, and would give the same failure another name.
+    if text.ends_with(')')
         && let Some((name, place)) = text.split_once(' ')
         && is_name(name)
-        && (place.ends_with("[inline]") || place.starts_with('(') && place.ends_with(')'))
+        && place.starts_with('(')
         && place.split_once(':').is_some_and(|(path, line)| {
             path.contains('.') && line.starts_with(|c: char| c.is_ascii_digit())
         })
@@ -298,6 +388,14 @@ pub(super) fn symbol(text: &str) -> Option<(&str, Option<&str>)> {
         .and_then(|rest| rest.split([']', ' ']).next())
         .filter(|module| *module != "inline" && is_name(module));
     Some((name, module))
+}
+
+/// Whether it is a return address at the very start of a function: the function before it in memory
+/// ended with a call that does not return, and that one's name is not known. (Assembly returns to
+/// `ret_fast_syscall` and its like on purpose.)
+fn is_past_the_end(text: &str) -> bool {
+    let plus = memchr::memchr(b'+', text.as_bytes());
+    plus.is_some_and(|plus| text[plus..].starts_with("+0x0/")) && !text.starts_with("ret_")
 }
 
 /// Whether it can be the name of a function: C, with compiler suffixes, or demangled Rust.
@@ -358,18 +456,23 @@ mod tests {
             (" <IRQ>  [<ffffffff813eb3e6>] show_task+0x2d0/0x2dc", "show_task", None),
             (" el0_svc+0x60/0x25c (P)", "el0_svc", None),
             (" [<ffffffe0021420e2>] panic+0x10c/0x2e0", "panic", None),
-            ("[<80d8>] (dump_stack) from [<8012>] (panic+0x104/0x2cc)", "panic", None),
-            (" dump_backtrace from show_stack+0x20/0x24", "show_stack", None),
-            (" vfs_read fs/read_write.c:474 [inline]", "vfs_read", None),
             (" dump_stack_lvl (lib/dump_stack.c:123)", "dump_stack_lvl", None),
             (" foo.isra.12+0x1d9/0x3210 net/x.c:1", "foo.isra.12", None),
         ] {
             assert_eq!(names(line), [(name, module)], "{line}");
         }
+        // The first line of a trace tells of two.
+        for (line, callee, caller) in [
+            ("[<80d8>] (dump_stack) from [<8012>] (panic+0x104/0x2cc)", "dump_stack", "panic"),
+            (" dump_backtrace from show_stack+0x20/0x24", "dump_backtrace", "show_stack"),
+        ] {
+            assert_eq!(names(line), [(callee, None), (caller, None)], "{line}");
+        }
         for line in [
             " ? insert_work+0x5d0/0x5d0",
             "RAX: 0000000000000000 RBX: ffff8801def81900",
             " </TASK>",
+            " vfs_read fs/read_write.c:474 [inline]",
             "eth0: link up (1000 Mbit/s)",
             " 0xffff8801be95eb38+0x1/0x2",
         ] {
@@ -387,6 +490,8 @@ mod tests {
             ("PC is at foo+0x1/0x2", Some("foo")),
             ("pc : foo+0x1/0x2", Some("foo")),
             ("epc : foo+0x1/0x2", Some("foo")),
+            ("NIP [c00000000072c4d8] foo+0x1/0x2", Some("foo")),
+            ("Krnl PSW : 0704c00180000000 00000000009f2a3c (foo+0x1/0x2)", Some("foo")),
             ("RIP: 0033:0x452a39", None),
             ("RIP: 0033:foo+0x1/0x2", None),
             ("RIP: 0010:0xffff880214d12c00", None),

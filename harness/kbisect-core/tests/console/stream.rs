@@ -145,6 +145,62 @@ fn memory_is_bounded() {
     assert!(longest <= 128 << 10, "{longest}");
 }
 
+#[test]
+fn a_storm_of_warnings_hides_no_panic() {
+    let warning = stamped_by(
+        "T5",
+        &oops("WARNING: CPU: 0 PID: 5 at net/a.c:1 aa_one+0x1/0x2", "aa_one", &["aa_in", "aa_out"]),
+    );
+    let fault =
+        stamped_by("T9", &oops("general protection fault: 0000 [#1] SMP", "bb_two", &["b1"]));
+    let panic = stamped_by("T9", "Kernel panic - not syncing: Fatal exception\n");
+    let own = stamped_by("T7", "Kernel panic - not syncing: out of frobs\n");
+    let storm = warning.repeat(5000);
+    // Warnings go on between the fault and the panic that follows from it.
+    let log = format!("{storm}{fault}{warning}{panic}{storm}{own}");
+    let mut scanner = Scanner::new();
+    let mut events = Vec::new();
+    for piece in log.as_bytes().chunks(64 << 10) {
+        events.extend(scanner.push(piece));
+    }
+    events.extend(scanner.finish());
+    let told = |wanted: &str, is_fatal: bool| {
+        events.iter().any(|event| {
+            matches!(event, Event::Report(r) if r.title.starts_with(wanted) && r.fatal == is_fatal)
+        })
+    };
+    assert!(told("general protection fault in bb_two", true));
+    assert!(told("kernel panic: out of frobs", true));
+    assert!(told("WARNING in aa_one", false) && !told("WARNING in aa_one", true));
+    let opened = |wanted| {
+        events.iter().any(|event| matches!(event, Event::Opened { kind, .. } if *kind == wanted))
+    };
+    assert!(opened(ReportKind::Oops) && opened(ReportKind::Panic));
+    assert!(events.len() < 700, "{}", events.len());
+    assert!(scanner.dropped() > 9000, "{}", scanner.dropped());
+}
+
+#[test]
+fn repeated_banners_and_panics_are_bounded() {
+    let boot = stamped(BOOT.lines().next().unwrap());
+    let panic = stamped("Kernel panic - not syncing: again\n");
+    for line in [boot.clone(), panic.clone(), format!("{boot}{panic}")] {
+        let mut scanner = Scanner::new();
+        let mut events = scanner.push(line.repeat(20_000).as_bytes());
+        events.extend(scanner.finish());
+        assert!(events.len() < 1000, "{}", events.len());
+        assert!(scanner.dropped() > 0 || line.len() > panic.len());
+    }
+}
+
+#[test]
+fn hostile_conditions_and_names_cost_little() {
+    let brackets = format!("[    1.000000] WARNING: [{} a.c:1 at f+0x1/0x2\n", "]".repeat(4000));
+    let names = "[    1.000000] :1 blocked for more than :1 blocked for more than 1 seconds.\n";
+    assert!(classify(brackets.repeat(2000).as_bytes()).len() <= 2000);
+    assert!(classify(names.repeat(2000).as_bytes()).len() <= 2000);
+}
+
 /// Enough for a report to be given up waiting for its panic.
 static MANY_LINES: LazyLock<String> = LazyLock::new(|| "[    1.0000] up\n".repeat(300));
 
@@ -231,6 +287,8 @@ fn prefixes_of_loggers_change_nothing() {
         "",
         "[    1.000000] ",
         "[12345.678901][ T4321] ",
+        "[ T4321] ",
+        "\u{fffd}[    1.000000] ",
         "[    1.000000][    C3] ",
         "<1>",
         "<4>[    1.000000] ",
