@@ -17,9 +17,10 @@ use std::collections::BTreeMap;
 use crate::disturbed::{Cause, Gaps, Window};
 use crate::fault::ScenarioFault;
 use crate::flow::Loss;
-use crate::mark::lack_reason;
 use crate::scenario::WarningPolicy;
-use crate::trial::{CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Verdict};
+use crate::trial::{
+    CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Untestable, Verdict,
+};
 
 pub use lacks::{Sought as SoughtFeature, sought, text_of};
 pub use scenario::{
@@ -191,7 +192,7 @@ pub fn judge_whole(seen: &Observation, warnings: WarningPolicy) -> Judged {
             }
             symptom.to_string()
         }
-        Verdict::Skip(reason) => reason.clone(),
+        Verdict::Skip(why) => why.to_string(),
         Verdict::Good | Verdict::Infra(_) | Verdict::Scenario(_) => return plain(verdict),
     };
     match undecided(&seen.gaps, basis) {
@@ -287,7 +288,7 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> (Verdict, Basis) {
         return (verdict, if silent { Basis::Silence(seen.silence) } else { Basis::Stands });
     }
     if !seen.lacks.is_empty() {
-        return plain(Verdict::Skip(lack_reason(&seen.lacks)));
+        return plain(Verdict::Skip(Untestable::Lacks { features: seen.lacks.clone() }));
     }
     match (&seen.refused, &seen.service) {
         // A step that failed because the application is gone says less than the application's end.
@@ -334,7 +335,7 @@ fn before_user_space(seen: &Observation) -> Verdict {
             None => "it ended early".to_owned(),
         },
     };
-    Verdict::Skip(format!("did not reach user space: {why}"))
+    Verdict::Skip(Untestable::NoBoot { said: why })
 }
 
 fn ended(seen: &Observation) -> Option<Verdict> {
@@ -389,7 +390,8 @@ fn failed_check(seen: &Observation, failed: &CheckResult) -> (Verdict, Basis) {
     if let Some((check, loss)) = seen.losses.iter().find(|(check, _)| *check == failed.name) {
         let detail = format!("check `{check}`: {}; {}", failed.detail, loss.detail);
         let basis = loss.window.map_or(Basis::Failed(window), Basis::Proof);
-        return (Verdict::Bad(symptom(loss.kind, loss.title.clone(), detail, None)), basis);
+        let lost = symptom(loss.kind, loss.title.clone(), detail, None);
+        return (Verdict::Bad(Symptom { loss: loss.place.clone(), ..lost }), basis);
     }
     let wrong = seen.wrong.get(&failed.name);
     if let Some(why) = wrong.and_then(Wrong::of_reference) {
@@ -424,11 +426,29 @@ fn crash(first: &ConsoleReport, fatal: &ConsoleReport) -> Symptom {
         matches!(fatal.kind, SymptomKind::Panic | SymptomKind::Oops | SymptomKind::Warning);
     let kind = if fatal.fatal && stopped { SymptomKind::Panic } else { first.kind };
     let detail = first.text.lines().next().unwrap_or_default().to_owned();
-    Symptom { kind, title: first.title.clone(), detail, place: None, alt_titles, frames }
+    Symptom {
+        kind,
+        title: first.title.clone(),
+        detail,
+        place: None,
+        alt_titles,
+        frames,
+        lacks: Vec::new(),
+        loss: None,
+    }
 }
 
 fn symptom(kind: SymptomKind, title: String, detail: String, place: Option<String>) -> Symptom {
-    Symptom { kind, title, detail, place, alt_titles: Vec::new(), frames: Vec::new() }
+    Symptom {
+        kind,
+        title,
+        detail,
+        place,
+        alt_titles: Vec::new(),
+        frames: Vec::new(),
+        lacks: Vec::new(),
+        loss: None,
+    }
 }
 
 fn one_line(text: &str) -> String {
@@ -525,7 +545,7 @@ mod tests {
             ..Observation::default()
         };
         let verdict = judge(&seen, WarningPolicy::Bad);
-        assert_eq!(verdict, Verdict::Skip("did not reach user space: panic in f".to_owned()));
+        assert_eq!(verdict, Verdict::Skip(Untestable::NoBoot { said: "panic in f".to_owned() }));
     }
 
     #[test]
@@ -543,7 +563,7 @@ mod tests {
         );
         let never = Observation { hello: false, ..late };
         let Verdict::Skip(why) = judge(&never, WarningPolicy::Bad) else { panic!("no skip") };
-        assert!(why.ends_with("no sign of life within 60 s"), "{why}");
+        assert!(why.to_string().ends_with("no sign of life within 60 s"), "{why}");
     }
 
     #[test]
@@ -635,6 +655,7 @@ mod tests {
             kind: SymptomKind::LostIngress,
             title: "replies lost inside gw".to_owned(),
             detail: "3 frames".to_owned(),
+            place: None,
             window: None,
         };
         let failed = Observation { checks: vec![check(CheckStatus::Fail)], ..good() };

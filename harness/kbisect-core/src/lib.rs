@@ -32,5 +32,6 @@ pub mod search;
 pub mod selftest;
 pub mod state;
 pub mod trial;
+pub mod verdict;
 pub mod version;
 pub mod workers;

@@ -5,26 +5,19 @@
 
 use crate::run::{Plan, SymptomName};
 use crate::search::{Direction, Mark, Role};
-use crate::trial::{Match, Matching, Symptom, SymptomKind, TrialRecord, Verdict};
+use crate::trial::{
+    Match, Matching, Symptom, SymptomKind, TrialRecord, Untestable, Verdict, VerdictKind,
+};
 
-/// Begins the reason why a kernel without a feature that the scenario requires is not booted.
-const LACKS: &str = "the kernel lacks ";
-
-/// Says that a kernel lacks features, in the form that [`lack_symptom`] reads again.
+/// The symptom that a lack of features amounts to. Two kernels that lack one feature in common have the
+/// same symptom.
 #[must_use]
-pub fn lack_reason(features: &[String]) -> String {
-    format!("{LACKS}{}", features.join(", "))
-}
-
-/// The symptom that a lack amounts to; `None` when the reason speaks of something else. Two kernels
-/// that lack one feature in common have the same symptom.
-#[must_use]
-pub fn lack_symptom(reason: &str) -> Option<Symptom> {
-    let features: Vec<&str> = reason.strip_prefix(LACKS)?.split(", ").collect();
-    let alone = |feature: &&str| format!("{LACKS}{feature}");
-    Some(Symptom {
+pub fn lack_symptom(features: &[String]) -> Symptom {
+    let title = |features: &[String]| Untestable::Lacks { features: features.to_vec() }.to_string();
+    let alone = |feature: &String| title(std::slice::from_ref(feature));
+    Symptom {
         kind: SymptomKind::CheckFailed,
-        title: reason.to_owned(),
+        title: title(features),
         detail: format!(
             "the scenario requires {}, which the kernel's package does not have: nothing was booted",
             features.join(" and ")
@@ -32,13 +25,15 @@ pub fn lack_symptom(reason: &str) -> Option<Symptom> {
         place: None,
         alt_titles: features.iter().filter(|_| features.len() > 1).map(alone).collect(),
         frames: Vec::new(),
-    })
+        lacks: features.to_vec(),
+        loss: None,
+    }
 }
 
-/// Whether a symptom is a lack.
+/// The symptom that it amounts to that a kernel cannot answer; none unless it lacks features.
 #[must_use]
-pub fn is_lack(symptom: &Symptom) -> bool {
-    symptom.title.starts_with(LACKS)
+pub fn as_symptom(untestable: &Untestable) -> Option<Symptom> {
+    untestable.lacks().map(lack_symptom)
 }
 
 /// Kernels of the plan that need no trial since they cannot answer. `target` is the symptom looked
@@ -49,13 +44,13 @@ pub fn untestable(plan: &Plan, target: Option<&Symptom>) -> Vec<usize> {
         Direction::Regression => plan.series.last(),
         Direction::Fix => plan.series.first(),
     };
-    let planned = bad_end.and_then(|end| lack_symptom(end.untestable.as_deref()?));
+    let planned = bad_end.and_then(|end| as_symptom(end.untestable.as_ref()?));
     let target = target.or(planned.as_ref());
-    let is_answer = |reason: &str| match (target, lack_symptom(reason)) {
+    let is_answer = |why: &Untestable| match (target, as_symptom(why)) {
         (Some(target), Some(lack)) => target.compare(&lack) != Match::Different,
         _ => false,
     };
-    let reasons = plan.series.iter().map(|planned| planned.untestable.as_deref()).enumerate();
+    let reasons = plan.series.iter().map(|planned| planned.untestable.as_ref()).enumerate();
     reasons.filter_map(|(index, reason)| (!is_answer(reason?)).then_some(index)).collect()
 }
 
@@ -69,8 +64,8 @@ pub fn mark_named(record: &mut TrialRecord, role: Role, name: &SymptomName) -> O
         record.reason = Some(format!("other symptom than `{name}`, which was named, so no answer"));
         return Some(Mark::Skip);
     }
-    if let Verdict::Skip(reason) = record.verdict()
-        && lack_symptom(&reason).is_some_and(|lack| !name.names(&lack))
+    if let Verdict::Skip(why) = record.verdict()
+        && as_symptom(&why).is_some_and(|lack| !name.names(&lack))
     {
         return Some(Mark::Skip);
     }
@@ -102,7 +97,7 @@ pub fn mark_again(
 #[must_use]
 pub fn remark(record: &TrialRecord, mark: Option<Mark>, target: Option<&Symptom>) -> Option<Mark> {
     match (mark, target, &record.symptom) {
-        (Some(_), Some(target), Some(symptom)) if record.verdict == "bad" => {
+        (Some(_), Some(target), Some(symptom)) if record.verdict == VerdictKind::Bad => {
             Some(match target.compare(symptom) {
                 Match::Different => Mark::Skip,
                 _ => Mark::Bad,
@@ -123,14 +118,14 @@ pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> O
     match record.verdict() {
         Verdict::Good => Some(Mark::Good),
         Verdict::Infra(_) | Verdict::Scenario(_) => None,
-        Verdict::Skip(reason) => {
-            let lack = lack_symptom(&reason).filter(|lack| match target {
+        Verdict::Skip(why) => {
+            let lack = as_symptom(&why).filter(|lack| match target {
                 Some(target) => target.compare(lack) != Match::Different,
                 None => role == Role::BadEnd,
             });
             let Some(lack) = lack else { return Some(Mark::Skip) };
             record.matching = target.map(|target| target.matching(&lack));
-            record.verdict = Verdict::Bad(lack.clone()).word().to_owned();
+            record.verdict = VerdictKind::Bad;
             record.symptom = Some(lack);
             record.reason = None;
             Some(Mark::Bad)
@@ -154,7 +149,7 @@ pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> O
 pub fn needs_target(record: &TrialRecord) -> bool {
     match record.verdict() {
         Verdict::Bad(_) => true,
-        Verdict::Skip(reason) => lack_symptom(&reason).is_some(),
+        Verdict::Skip(why) => as_symptom(&why).is_some(),
         Verdict::Good | Verdict::Infra(_) | Verdict::Scenario(_) => false,
     }
 }
@@ -165,7 +160,7 @@ mod tests {
 
     fn lack(features: &[&str]) -> Symptom {
         let features: Vec<String> = features.iter().map(|feature| (*feature).to_owned()).collect();
-        lack_symptom(&lack_reason(&features)).expect("a lack")
+        lack_symptom(&features)
     }
 
     #[test]
@@ -173,12 +168,14 @@ mod tests {
         assert_eq!(lack(&["vrf"]).compare(&lack(&["vrf"])), Match::Title);
         assert_eq!(lack(&["vrf"]).compare(&lack(&["ebtables", "vrf"])), Match::AltTitle);
         assert_eq!(lack(&["vrf"]).compare(&lack(&["ebtables"])), Match::Different);
-        assert!(is_lack(&lack(&["vrf"])));
+        assert_eq!(lack(&["ebtables", "vrf"]).lacks, ["ebtables", "vrf"]);
     }
 
     #[test]
     fn other_reasons_are_no_lack() {
-        assert_eq!(lack_symptom("the archive holds no modules for it"), None);
-        assert_eq!(lack_symptom("the kernel cannot boot here: it lacks virtio_blk"), None);
+        let said = || "the archive holds no modules for it".to_owned();
+        assert_eq!(as_symptom(&Untestable::NoPackages { said: said() }), None);
+        let modules = vec!["virtio_blk".to_owned()];
+        assert_eq!(as_symptom(&Untestable::LacksForBoot { modules }), None);
     }
 }

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::Kernel;
 use crate::run::Environment;
 use crate::scenario::{Check, Flavour, Probe, Scenario};
-use crate::trial::{CheckResult, CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict};
+use crate::trial::{
+    CheckResult, CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict, VerdictKind,
+};
 
 /// The result of `kbisect scenario selftest`: the document `kbisect.selftest/1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,7 +51,7 @@ pub struct Variation {
     /// What a flavour leaves out or has otherwise.
     pub ingredients: Vec<String>,
     /// `good`, `bad` or `skip`.
-    pub verdict: String,
+    pub verdict: VerdictKind,
     /// Set when bad.
     pub symptom: Option<Symptom>,
     /// Why, when skipped.
@@ -102,7 +104,7 @@ pub struct Control {
     /// The variation whose wires were cut: a good one with the most checks. Nothing when none is good.
     pub variation: Option<String>,
     /// Its verdict with the wires cut.
-    pub verdict: Option<String>,
+    pub verdict: Option<VerdictKind>,
     /// The checks of the scenario, in order.
     pub checks: Vec<CheckSight>,
     /// Folder of its run.
@@ -154,7 +156,7 @@ impl Variation {
             name: scenario.name.clone(),
             summary: scenario.summary.clone(),
             ingredients,
-            verdict: verdict.word().to_owned(),
+            verdict: verdict.kind(),
             symptom: verdict.symptom().cloned(),
             reason: trial.reason.clone(),
             expected: scenario.expect.map(|expect| expect.to_string()),
@@ -168,7 +170,7 @@ impl Variation {
     /// Whether it is good.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.verdict == Verdict::Good.word()
+        self.verdict == VerdictKind::Good
     }
 }
 
@@ -292,7 +294,7 @@ pub fn problems(variations: &[Variation], control: &Control) -> Vec<String> {
             let got = match (&variation.symptom, &variation.reason) {
                 (Some(symptom), _) => symptom.to_string(),
                 (None, Some(reason)) => format!("{}: {reason}", variation.verdict),
-                (None, None) => variation.verdict.clone(),
+                (None, None) => variation.verdict.to_string(),
             };
             problems.push(format!("{} is expected to be {expected}, and is {got}", variation.name));
         }
@@ -414,7 +416,7 @@ without = ["ping"]
             name: "x".to_owned(),
             summary: String::new(),
             ingredients: Vec::new(),
-            verdict: if symptom.is_some() { "bad" } else { "good" }.to_owned(),
+            verdict: if symptom.is_some() { VerdictKind::Bad } else { VerdictKind::Good },
             symptom,
             reason: None,
             expected: None,
@@ -433,6 +435,8 @@ without = ["ping"]
             place: None,
             alt_titles: Vec::new(),
             frames: Vec::new(),
+            lacks: Vec::new(),
+            loss: None,
         }
     }
 
@@ -446,7 +450,10 @@ without = ["ping"]
         assert_eq!(effect(&hang, &other), Effect::OtherFailure);
         assert_eq!(traffic_effect(&hang, &other), Effect::Necessary);
         assert_eq!(traffic_effect(&hang, &bad(SymptomKind::Oops, "o")), Effect::OtherFailure);
-        assert_eq!(effect(&hang, &Verdict::Skip(String::new())), Effect::NoAnswer);
+        assert_eq!(
+            effect(&hang, &Verdict::Skip(crate::trial::Untestable::NoBoot { said: String::new() })),
+            Effect::NoAnswer
+        );
         let good = variation(None);
         assert_eq!(effect(&good, &Verdict::Good), Effect::StaysGood);
         assert_eq!(effect(&good, &other), Effect::Breaks);

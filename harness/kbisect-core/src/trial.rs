@@ -11,6 +11,7 @@ use crate::disturbed::Disturbed;
 use crate::evidence::Evidence;
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
+pub use crate::verdict::{Untestable, Verdict, VerdictKind};
 
 /// The phases of a trial, in order.
 #[derive(
@@ -135,6 +136,35 @@ pub struct Symptom {
     /// Functions on the stack, innermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<String>,
+    /// Features that the kernel lacks, when that is the failure: nothing was booted then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
+    /// Where packets were lost, when that is the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossPlace>,
+}
+
+/// Where packets were lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LossPlace {
+    /// The node that had them and did not use them, or did not hand them on.
+    pub node: String,
+    /// Which way they went.
+    pub packets: Packets,
+    /// Node that opened the connection.
+    pub client: String,
+    /// Node and port that it was for, or the address when no node has it.
+    pub server: String,
+}
+
+/// Which way packets of a connection go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Packets {
+    /// To the server.
+    Requests,
+    /// Back.
+    Replies,
 }
 
 /// Why two symptoms count as the same, or not.
@@ -269,59 +299,6 @@ impl fmt::Display for Symptom {
     }
 }
 
-/// The word for [`Verdict::Scenario`].
-const SCENARIO_ERROR: &str = "scenario-error";
-
-/// The verdict of a trial.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Everything that had to be shown was shown.
-    Good,
-    /// The kernel failed.
-    Bad(Symptom),
-    /// The kernel cannot answer.
-    Skip(String),
-    /// Our fault, or the host's.
-    Infra(String),
-    /// The scenario's fault: no kernel can answer.
-    Scenario(ScenarioFault),
-}
-
-impl Verdict {
-    /// The word of the contract.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Bad(_) => "bad",
-            Self::Skip(_) => "skip",
-            Self::Infra(_) => "infra",
-            Self::Scenario(_) => SCENARIO_ERROR,
-        }
-    }
-
-    /// The symptom, when bad.
-    #[must_use]
-    pub fn symptom(&self) -> Option<&Symptom> {
-        match self {
-            Self::Bad(symptom) => Some(symptom),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Good => f.write_str("good"),
-            Self::Bad(symptom) => write!(f, "bad ({symptom})"),
-            Self::Skip(reason) => write!(f, "skip ({reason})"),
-            Self::Infra(error) => write!(f, "infra ({error})"),
-            Self::Scenario(fault) => write!(f, "{SCENARIO_ERROR} ({fault})"),
-        }
-    }
-}
-
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -431,14 +408,17 @@ pub struct TrialRecord {
     pub number: u32,
     /// The kernel.
     pub kernel: Kernel,
-    /// `good`, `bad`, `skip`, `infra` or `scenario-error`.
-    pub verdict: String,
+    /// The verdict.
+    pub verdict: VerdictKind,
     /// Set when bad.
     pub symptom: Option<Symptom>,
     /// What is wrong with the scenario, when that is the verdict; what may be, when bad.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<ScenarioFault>,
-    /// Why, when it has no answer; for a bad trial that does not count, why not.
+    /// Why the kernel cannot answer, when that is the verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untestable: Option<Untestable>,
+    /// Why in words, when it has no answer; for a bad trial that does not count, why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The checks.
@@ -525,20 +505,20 @@ impl TrialRecord {
     /// Whether it answers what a search asks: it passed, or failed with the symptom that is looked for.
     #[must_use]
     pub fn is_answer(&self) -> bool {
-        self.verdict == "good" || (self.verdict == "bad" && self.reason.is_none())
+        self.verdict == VerdictKind::Good
+            || (self.verdict == VerdictKind::Bad && self.reason.is_none())
     }
 
     /// The verdict in its typed form.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let reason = || self.reason.clone().unwrap_or_default();
-        if let (SCENARIO_ERROR, Some(fault)) = (self.verdict.as_str(), &self.fault) {
-            return Verdict::Scenario(fault.clone());
-        }
-        match (self.verdict.as_str(), &self.symptom) {
-            ("good", _) => Verdict::Good,
-            ("bad", Some(symptom)) => Verdict::Bad(symptom.clone()),
-            ("skip", _) => Verdict::Skip(reason()),
+        match (self.verdict, &self.symptom, &self.untestable, &self.fault) {
+            (VerdictKind::Good, ..) => Verdict::Good,
+            (VerdictKind::Bad, Some(symptom), ..) => Verdict::Bad(symptom.clone()),
+            (VerdictKind::Skip, _, Some(why), _) => Verdict::Skip(why.clone()),
+            (VerdictKind::Skip, ..) => Verdict::Skip(Untestable::NoBoot { said: reason() }),
+            (VerdictKind::ScenarioError, _, _, Some(fault)) => Verdict::Scenario(fault.clone()),
             _ => Verdict::Infra(reason()),
         }
     }
@@ -546,7 +526,7 @@ impl TrialRecord {
     /// Takes what may be the scenario's fault for its fault: the failure says nothing of the kernel.
     pub fn blame_scenario(&mut self) {
         if let Some(fault) = &self.fault {
-            SCENARIO_ERROR.clone_into(&mut self.verdict);
+            self.verdict = VerdictKind::ScenarioError;
             self.reason = Some(fault.to_string());
             self.symptom = None;
         }
@@ -575,6 +555,8 @@ mod tests {
             place: None,
             alt_titles: Vec::new(),
             frames: frames.iter().map(|frame| (*frame).to_owned()).collect(),
+            lacks: Vec::new(),
+            loss: None,
         }
     }
 

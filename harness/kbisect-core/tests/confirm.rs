@@ -40,7 +40,7 @@ fn plan(len: usize, direction: Direction, options: PlanOptions) -> Plan {
     let planned =
         |index| PlannedKernel { kernel: kernel(index), untestable: None, download_bytes: 0 };
     Plan {
-        schema: "kbisect.plan/1".to_owned(),
+        schema: "kbisect.plan/2".to_owned(),
         run_id: "run".to_owned(),
         tool_version: "0".to_owned(),
         command: Vec::new(),
@@ -241,7 +241,7 @@ fn repeats_without_an_answer_leave_it_unconfirmed() {
     assert_eq!(ended.result.confidence.level, "unconfirmed", "{:?}", ended.result.confidence);
     assert!(ended.repeats_of(7).len() >= 3);
     let shown = &ended.result.series[7];
-    assert_eq!(shown.verdict, "bad", "a repeat in vain takes nothing back");
+    assert_eq!(shown.verdict.word(), "bad", "a repeat in vain takes nothing back");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn under_doubt_runs_of_one_boot_are_no_proof() {
             let doubt = ended.method.doubt().unwrap();
             let boots = |index: usize, verdict: &str| {
                 let of = |trial: &&TrialRecord| {
-                    trial.kernel.id.0 == index.to_string() && trial.verdict == verdict
+                    trial.kernel.id.0 == index.to_string() && trial.verdict.word() == verdict
                 };
                 let mut ids: Vec<_> =
                     ended.result.trials.iter().filter(of).map(|t| t.boot_id.clone()).collect();

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, RunEvent, SeriesEntry};
+use kbisect_core::run::{BisectResult, RunEvent, SeriesEntry, SeriesVerdict};
 use kbisect_core::search::{Direction, Mark};
 
 use crate::dossier::{Dossier, Subject};
@@ -58,7 +58,7 @@ pub(crate) fn bisect_log(dossier: &Dossier) -> Option<String> {
         let name = if tags { tag(kernel).unwrap_or_default() } else { package(kernel) };
         put(&command(format!("git bisect {term} {name}")));
     }
-    for entry in result.series.iter().filter(|entry| entry.verdict == "untestable") {
+    for entry in result.series.iter().filter(|entry| entry.verdict == SeriesVerdict::Untestable) {
         let why = line(entry.reason.as_deref().unwrap_or("it cannot be tested"), COMMENT);
         put(&format!("# skip: {}: {why}", package(&entry.kernel)));
         if let Some(tag) = tag(&entry.kernel).filter(|_| tags) {
@@ -120,7 +120,7 @@ fn package(kernel: &Kernel) -> String {
 fn counts(dossier: &Dossier, kernel: &Kernel, entry: Option<&SeriesEntry>) -> String {
     let of = |word: &str| {
         let trials = dossier.trials().iter();
-        trials.filter(|trial| trial.kernel.id == kernel.id && trial.verdict == word).count()
+        trials.filter(|trial| trial.kernel.id == kernel.id && trial.verdict.word() == word).count()
     };
     let (good, bad) = (of("good"), of("bad"));
     let symptom = dossier
@@ -140,10 +140,7 @@ fn counts(dossier: &Dossier, kernel: &Kernel, entry: Option<&SeriesEntry>) -> St
 /// two kernels with different answers.
 fn fits_tags(result: &BisectResult) -> bool {
     let tried = || {
-        result
-            .series
-            .iter()
-            .filter(|entry| matches!(entry.verdict.as_str(), "good" | "bad" | "skip"))
+        result.series.iter().filter(|entry| matches!(entry.verdict.word(), "good" | "bad" | "skip"))
     };
     let tags: Option<Vec<String>> = tried().map(|entry| tag(&entry.kernel)).collect();
     let series: BTreeSet<String> = tried().map(|entry| entry.kernel.series()).collect();

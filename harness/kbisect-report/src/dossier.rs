@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, Environment, JournalLine, RunEvent, RunResult, SeriesEntry};
-use kbisect_core::trial::{Symptom, SymptomKind, TrialRecord, Verdict};
+use kbisect_core::trial::{Symptom, SymptomKind, TrialRecord, Verdict, VerdictKind};
 
 use crate::evidence::{Evidence, Times};
 use crate::extra::Extra;
@@ -280,7 +280,7 @@ impl Dossier {
             Subject::Trial(result) => {
                 let trial = &result.trial;
                 // A trial without an answer is shown as well: its console says why.
-                (trial.verdict != "good").then_some(trial)
+                (trial.verdict != VerdictKind::Good).then_some(trial)
             }
         }
     }
@@ -290,11 +290,13 @@ impl Dossier {
         match &self.subject {
             Subject::Bisection(result) => {
                 let story = Story { result };
-                story
-                    .good_trial()
-                    .or_else(|| result.trials.iter().rev().find(|trial| trial.verdict == "good"))
+                story.good_trial().or_else(|| {
+                    result.trials.iter().rev().find(|trial| trial.verdict == VerdictKind::Good)
+                })
             }
-            Subject::Trial(result) => (result.trial.verdict == "good").then_some(&result.trial),
+            Subject::Trial(result) => {
+                (result.trial.verdict == VerdictKind::Good).then_some(&result.trial)
+            }
         }
     }
 
@@ -376,7 +378,7 @@ impl Dossier {
     /// Commands that repeat what was done, each with what it does.
     pub(crate) fn commands(&self) -> Vec<(&'static str, String)> {
         let mut commands = Vec::new();
-        let fails = self.bad().is_some_and(|trial| trial.verdict == "bad");
+        let fails = self.bad().is_some_and(|trial| trial.verdict == VerdictKind::Bad);
         let repeat = match self.story() {
             Some(story) => story.repeat().map(str::to_owned),
             None => self.trials().first().map(|trial| trial.repeat.clone()),

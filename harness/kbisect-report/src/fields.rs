@@ -197,7 +197,7 @@ fn crashed(bad: Option<&TrialRecord>) -> bool {
 /// What is known of the newest kernel of the series.
 fn newest(dossier: &Dossier) -> Option<String> {
     let entry = dossier.series().last()?;
-    let tried = matches!(entry.verdict.as_str(), "good" | "bad");
+    let tried = entry.verdict.is_answer();
     tried.then(|| {
         format!(
             "{}, the newest of the series, is {}; newer ones were not tried",

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub const JOURNAL_NAME: &str = "journal.jsonl";
 
 /// Schema of the plans that this version understands.
-const PLAN_SCHEMA: &str = "kbisect.plan/1";
+const PLAN_SCHEMA: &str = "kbisect.plan/2";
 
 /// Events that this version understands.
 const EVENTS: [&str; 18] = [
@@ -292,9 +292,9 @@ mod tests {
         let error = read_journal(b"{\"at_ms\":1,\"event\":\"paused\"}\n").unwrap_err();
         assert_eq!(error.to_string(), "line 1 of the journal has the unknown event `paused`");
         assert!(error.hint().unwrap().contains("another version"));
-        let plan = b"{\"at_ms\":1,\"event\":\"began\",\"plan\":{\"schema\":\"kbisect.plan/2\"}}\n";
+        let plan = b"{\"at_ms\":1,\"event\":\"began\",\"plan\":{\"schema\":\"kbisect.plan/3\"}}\n";
         let error = read_journal(plan).unwrap_err();
-        assert!(error.to_string().contains("`kbisect.plan/2`"), "{error}");
+        assert!(error.to_string().contains("`kbisect.plan/3`"), "{error}");
     }
 
     /// The list of known events is that of the type, as the journal's schema has it.

@@ -91,7 +91,7 @@ fn suite_of(dossier: &Dossier, trial: &TrialRecord) -> Suite {
     // What is no check's business (a panic, a service that died, a kernel that does not boot) is a
     // case of its own, so that it is not lost when every check passes or none was made.
     let failed = trial.checks.iter().any(|check| check.status == CheckStatus::Fail);
-    let whole = match trial.verdict.as_str() {
+    let whole = match trial.verdict.word() {
         "bad" if failed => None,
         "good" => None,
         _ => Some(case_of_trial(trial)),
@@ -236,7 +236,7 @@ fn case_of(trial: &TrialRecord, check: &CheckResult) -> Case {
 
 fn case_of_trial(trial: &TrialRecord) -> Case {
     let reason = trial.reason.clone().unwrap_or_default();
-    match (trial.verdict.as_str(), &trial.symptom) {
+    match (trial.verdict.word(), &trial.symptom) {
         ("bad", Some(symptom)) => Case::Failed {
             kind: symptom.kind.to_string(),
             message: symptom.title.clone(),
@@ -256,7 +256,7 @@ fn case_of_trial(trial: &TrialRecord) -> Case {
 fn properties(dossier: &Dossier, trial: &TrialRecord) -> Vec<(&'static str, String)> {
     let kernel = &trial.kernel;
     vec![
-        ("verdict", trial.verdict.clone()),
+        ("verdict", trial.verdict.to_string()),
         ("package-version", kernel.package_version.to_string()),
         ("flavour", kernel.flavour.clone()),
         ("source", kernel.source.clone()),

@@ -47,7 +47,7 @@ fn subtests(to: &mut String, trial: &TrialRecord) {
 fn result(to: &mut String, indent: &str, number: usize, name: &str, trial: &TrialRecord) {
     let name = name_of(name);
     let why = text(trial.reason.as_deref().unwrap_or_default());
-    let (ok, directive) = match trial.verdict.as_str() {
+    let (ok, directive) = match trial.verdict.word() {
         "good" => ("ok", String::new()),
         "bad" => ("not ok", String::new()),
         "skip" => ("ok", format!(" # SKIP {why}")),

@@ -77,7 +77,7 @@ fn subject(dossier: &Dossier) -> String {
     );
     let part = subsystem(dossier).map(|name| format!(" ({name})")).unwrap_or_default();
     let Some(story) = dossier.story() else {
-        return match dossier.trials().first().map(|trial| trial.verdict.as_str()) {
+        return match dossier.trials().first().map(|trial| trial.verdict.word()) {
             Some("bad") => format!("[BUG] {title} on {}{part}", on(dossier)),
             _ => format!("[kbisect] {}: {}", dossier.scenario(), dossier.heading()),
         };
@@ -145,7 +145,7 @@ fn table(to: &mut String, dossier: &Dossier) {
     for (role, kernel) in rows {
         let of = |word: &str| {
             let same = dossier.trials().iter().filter(|trial| trial.kernel.id == kernel.id);
-            same.filter(|trial| trial.verdict == word).count()
+            same.filter(|trial| trial.verdict.word() == word).count()
         };
         let (good, bad) = (of("good"), of("bad"));
         let runs =

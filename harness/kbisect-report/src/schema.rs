@@ -32,7 +32,8 @@ pub const SCHEMA_NAMES: [&str; 18] = [
 /// were JSON; `scenarios` is the list of them.
 #[must_use]
 pub fn schema(name: &str) -> Option<&'static str> {
-    let short = name.strip_prefix("kbisect.").and_then(|rest| rest.strip_suffix("/1"));
+    let short = name.strip_prefix("kbisect.").and_then(|rest| rest.split_once('/'));
+    let short = short.filter(|(name, of)| *of == version(name)).map(|(name, _)| name);
     Some(match short.unwrap_or(name) {
         "bisect" => include_str!("../schemas/bisect.json"),
         "run" => include_str!("../schemas/run.json"),
@@ -56,6 +57,14 @@ pub fn schema(name: &str) -> Option<&'static str> {
     })
 }
 
+/// The version of a document.
+fn version(name: &str) -> &'static str {
+    match name {
+        "plan" => "2",
+        _ => "1",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,15 +73,18 @@ mod tests {
     fn every_name_has_a_schema_under_both_spellings() {
         for name in SCHEMA_NAMES {
             let text = schema(name).unwrap_or_else(|| panic!("{name}"));
-            assert_eq!(schema(&format!("kbisect.{name}/1")), Some(text));
+            let long = format!("kbisect.{name}/{}", version(name));
+            assert_eq!(schema(&long), Some(text));
             let value: serde_json::Value = serde_json::from_str(text).unwrap();
-            assert_eq!(value["$id"], format!("kbisect.{name}/1"));
+            assert_eq!(value["$id"], long);
         }
     }
 
     #[test]
     fn unknown_names_and_versions_have_none() {
-        for name in ["", "bisect/1", "kbisect.bisect/2", "kbisect.bisect", "Bisect"] {
+        for name in
+            ["", "bisect/1", "kbisect.bisect/2", "kbisect.bisect", "kbisect.plan/1", "Bisect"]
+        {
             assert_eq!(schema(name), None, "{name}");
         }
     }

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use kbisect_core::bayes::Notice;
 use kbisect_core::boot::{BootWay, SpeedSource};
 use kbisect_core::kernel::Kernel;
-use kbisect_core::mark::is_lack;
 use kbisect_core::run::{
-    BisectResult, FAULT_OF_SCENARIO, NO_ANSWER, OutcomeWord, SeriesEntry, choice_words,
-    notice_texts,
+    Aborted, BisectResult, FAULT_OF_SCENARIO, OutcomeWord, SeriesEntry, SeriesVerdict,
+    choice_words, notice_texts,
 };
 use kbisect_core::search::Direction;
-use kbisect_core::trial::{BootKind, TrialRecord};
+use kbisect_core::trial::{BootKind, TrialRecord, VerdictKind};
 
 /// A result with the questions that a report asks of it.
 pub(crate) struct Story<'a> {
@@ -24,7 +23,10 @@ pub(crate) enum Ending {
     /// It is complete, with or without a culprit.
     Complete,
     /// An end gave no answer: trying again would give none either.
-    EndSkipped,
+    EndSkipped {
+        /// Whether it is the good end.
+        good: bool,
+    },
     /// The user stopped it.
     Interrupted,
     /// It failed, or was killed.
@@ -49,10 +51,10 @@ impl<'a> Story<'a> {
 
     /// How it ended.
     pub(crate) fn ending(&self) -> Ending {
-        match (self.result.outcome, self.result.reason.as_deref()) {
-            (OutcomeWord::Aborted, Some("interrupted")) => Ending::Interrupted,
-            (OutcomeWord::Aborted, Some(reason)) if reason.contains(NO_ANSWER) => {
-                Ending::EndSkipped
+        match (self.result.outcome, self.result.aborted) {
+            (OutcomeWord::Aborted, Some(Aborted::Interrupted)) => Ending::Interrupted,
+            (OutcomeWord::Aborted, Some(Aborted::EndUntestable { good })) => {
+                Ending::EndSkipped { good }
             }
             (OutcomeWord::Aborted, _) => Ending::Failed,
             _ => Ending::Complete,
@@ -104,9 +106,9 @@ impl<'a> Story<'a> {
     pub(crate) fn shown_trial(&self) -> Option<&'a TrialRecord> {
         let beside = self.sides().into_iter().find(|side| !side.good);
         let beside = beside.and_then(|side| self.trial_of(side.kernel));
-        let bad = || self.result.trials.iter().filter(|trial| trial.verdict == "bad");
+        let bad = || self.result.trials.iter().filter(|trial| trial.verdict == VerdictKind::Bad);
         beside
-            .filter(|trial| trial.verdict == "bad")
+            .filter(|trial| trial.verdict == VerdictKind::Bad)
             .or_else(|| bad().find(|trial| trial.reason.is_none()))
             .or_else(|| bad().next())
     }
@@ -114,7 +116,7 @@ impl<'a> Story<'a> {
     /// The trial to compare it with: that of the good kernel next to the change.
     pub(crate) fn good_trial(&self) -> Option<&'a TrialRecord> {
         let beside = self.sides().into_iter().find(|side| side.good)?;
-        self.trial_of(beside.kernel).filter(|trial| trial.verdict == "good")
+        self.trial_of(beside.kernel).filter(|trial| trial.verdict == VerdictKind::Good)
     }
 
     /// The command that repeats the most telling trial: the one that fails, else the last one.
@@ -177,7 +179,7 @@ impl<'a> Story<'a> {
             (OutcomeWord::GoodFails, ..) => "the good end fails too".to_owned(),
             _ => match self.ending() {
                 Ending::Interrupted => "interrupted".to_owned(),
-                Ending::EndSkipped => "an end gives no answer".to_owned(),
+                Ending::EndSkipped { .. } => "an end gives no answer".to_owned(),
                 _ => "stopped".to_owned(),
             },
         }
@@ -253,8 +255,7 @@ impl<'a> Story<'a> {
                     "The bisection of scenario {scenario} was interrupted after {trials}: no verdict yet."
                 )
             }
-            Ending::EndSkipped => {
-                let good = reason.is_some_and(|reason| reason.starts_with("the good end"));
+            Ending::EndSkipped { good } => {
                 let word = if good { "good" } else { "bad" };
                 let why = self.end(good).and_then(|entry| entry.reason.clone());
                 let why = why.unwrap_or_else(|| "it gives no answer".to_owned());
@@ -272,7 +273,7 @@ impl<'a> Story<'a> {
     }
 
     fn fails(&self) -> bool {
-        self.result.trials.iter().any(|trial| trial.verdict == "bad")
+        self.result.trials.iter().any(|trial| trial.verdict == VerdictKind::Bad)
     }
 
     fn end_label(&self, good: bool) -> String {
@@ -297,9 +298,9 @@ impl<'a> Story<'a> {
                 remarks.push(format!("{label} was not tried: it was taken for {word}."));
             }
         }
-        let fault = self.result.reason.as_deref().and_then(|reason| reason.find(FAULT_OF_SCENARIO));
-        if let (Some(at), Some(reason)) = (fault, &self.result.reason) {
-            remarks.push(format!("{}.", reason[at..].replacen("rules", "Rules", 1)));
+        if let Some(said) = &self.result.rules_refused {
+            let fault = FAULT_OF_SCENARIO.replacen("rules", "Rules", 1);
+            remarks.push(format!("{fault}: {said}."));
         }
         match self.result.outcome {
             OutcomeWord::NotReproduced => remarks.push(
@@ -307,7 +308,7 @@ impl<'a> Story<'a> {
                  sometimes, or it is not in these kernels."
                     .to_owned(),
             ),
-            OutcomeWord::GoodFails if self.result.symptom.as_ref().is_some_and(is_lack) => remarks
+            OutcomeWord::GoodFails if self.result.symptom.as_ref().is_some_and(|it| !it.lacks.is_empty()) => remarks
                 .push(
                     "Both ends lack what the scenario requires, so it does not fit this range: take \
                      another range, or change `requires`."
@@ -391,8 +392,9 @@ impl<'a> Story<'a> {
             Direction::Fix => ("bad", "good"),
         };
         // A failure of another kind says nothing about the one that is looked for.
-        let is =
-            |entry: &&SeriesEntry, word: &str| entry.verdict == word && !is_other_failure(entry);
+        let is = |entry: &&SeriesEntry, word: &str| {
+            entry.verdict.word() == word && !is_other_failure(entry)
+        };
         let old = series.iter().rev().find(|entry| is(entry, old_word));
         let new = series.iter().find(|entry| is(entry, new_word));
         match (old, new) {
@@ -416,7 +418,7 @@ impl<'a> Story<'a> {
         self.result
             .series
             .iter()
-            .filter(|entry| match entry.verdict.as_str() {
+            .filter(|entry| match entry.verdict.word() {
                 "skip" | "infra" | "scenario-error" | "untestable" => true,
                 "bad" => is_other_failure(entry),
                 _ => false,
@@ -432,7 +434,7 @@ impl<'a> Story<'a> {
         self.result
             .series
             .iter()
-            .filter(|entry| entry.verdict == "untested" && !assumed(entry))
+            .filter(|entry| entry.verdict == SeriesVerdict::Untested && !assumed(entry))
             .count()
     }
 }
@@ -440,7 +442,7 @@ impl<'a> Story<'a> {
 /// Whether a kernel failed in another way than the one that is looked for. Under doubt the reason of
 /// a bad kernel is its count of runs.
 pub(crate) fn is_other_failure(entry: &SeriesEntry) -> bool {
-    entry.verdict == "bad" && entry.reason.is_some() && entry.belief.is_none()
+    entry.verdict == SeriesVerdict::Bad && entry.reason.is_some() && entry.belief.is_none()
 }
 
 /// A number with its noun: `1 trial`, `4 trials`.

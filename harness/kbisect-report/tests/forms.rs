@@ -11,6 +11,7 @@ use common::{Does, Play, Stop, run_result};
 use kbisect_core::bayes::{Ending, Settings};
 use kbisect_core::run::{JournalLine, RunEvent};
 use kbisect_core::search::{Direction, Mark};
+use kbisect_core::trial::VerdictKind;
 use kbisect_report::{Dossier, Format};
 use proptest::prelude::*;
 
@@ -214,9 +215,12 @@ fn doubtful() -> Dossier {
         for run in pattern.chars() {
             number += 1;
             let mut record = play.trial(number, index);
-            let (verdict, mark) =
-                if run == 'x' { ("bad", Mark::Bad) } else { ("good", Mark::Good) };
-            record.verdict = verdict.to_owned();
+            let (verdict, mark) = if run == 'x' {
+                (VerdictKind::Bad, Mark::Bad)
+            } else {
+                (VerdictKind::Good, Mark::Good)
+            };
+            record.verdict = verdict;
             record.symptom = (run == 'x').then(|| template.symptom.clone().unwrap());
             let ended = RunEvent::TrialEnded { index, record: Box::new(record), mark: Some(mark) };
             journal.push(JournalLine { at_ms: 1_000_000 + u64::from(number), event: ended });

@@ -11,6 +11,7 @@ use common::{Does, Play, Stop, run_result};
 use kbisect_core::mark::{lack_symptom, untestable};
 use kbisect_core::run::OutcomeWord;
 use kbisect_core::search::Direction;
+use kbisect_core::trial::Untestable;
 use kbisect_report::{
     Dossier, Extra, Format, markdown, markdown_run, terminal_summary, terminal_summary_run,
 };
@@ -163,15 +164,16 @@ fn an_end_known_beforehand_to_lack_a_feature_makes_the_others_testable() {
     let plan = |lacking: &[usize]| {
         let mut plan = Play { untestable: vec![4], ..Play::new(&connlimit()) }.plan();
         for index in lacking {
-            plan.series[*index].untestable = Some("the kernel lacks ebtables".to_owned());
+            plan.series[*index].untestable =
+                Some(Untestable::Lacks { features: vec!["ebtables".to_owned()] });
         }
         plan
     };
     assert_eq!(untestable(&plan(&[5, 7]), None), [4], "the bad end lacks it");
     assert_eq!(untestable(&plan(&[5, 6]), None), [4, 5, 6], "the bad end has it");
-    let target = lack_symptom("the kernel lacks ebtables, vrf");
+    let target = Some(lack_symptom(&["ebtables", "vrf"].map(str::to_owned)));
     assert_eq!(untestable(&plan(&[5, 6]), target.as_ref()), [4], "the bad end's trial told so");
-    let other = lack_symptom("the kernel lacks vrf");
+    let other = Some(lack_symptom(&["vrf".to_owned()]));
     assert_eq!(untestable(&plan(&[5, 6]), other.as_ref()), [4, 5, 6], "another feature");
 }
 

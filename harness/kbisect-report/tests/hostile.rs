@@ -23,7 +23,7 @@ fn poison_trial(trial: &mut TrialRecord, text: &str) {
     trial.release = Some(text.to_owned());
     trial.notes = vec![text.to_owned()];
     trial.hops = vec![text.to_owned(), text.to_owned()];
-    if trial.verdict != "good" {
+    if trial.verdict.word() != "good" {
         trial.reason = Some(text.to_owned());
     }
     if let Some(symptom) = &mut trial.symptom {

@@ -49,10 +49,11 @@ fn generated() -> Vec<(&'static str, Value)> {
 fn of<T: JsonSchema>(name: &str, title: &str) -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize();
     let mut value = settings.into_generator().into_root_schema_for::<T>().to_value();
-    value["$id"] = json!(format!("kbisect.{name}/1"));
+    let version = if name == "plan" { 2 } else { 1 };
+    value["$id"] = json!(format!("kbisect.{name}/{version}"));
     value["title"] = json!(title);
     if let Some(tag) = value.pointer_mut("/properties/schema") {
-        tag["const"] = json!(format!("kbisect.{name}/1"));
+        tag["const"] = json!(format!("kbisect.{name}/{version}"));
     }
     value
 }

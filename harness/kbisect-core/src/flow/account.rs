@@ -8,7 +8,7 @@ use super::counts::Counts;
 use super::frame::{Direction, Transport};
 use super::table::{FlowTable, Full, Hop, Sighting};
 use crate::disturbed::Window;
-use crate::trial::SymptomKind;
+use crate::trial::{LossPlace, Packets, SymptomKind};
 
 /// A SYN this long after the SYN-ACK cannot have crossed it on the way. Less than the first
 /// retransmission time-out of TCP, 1 s (RFC 6298).
@@ -45,6 +45,11 @@ impl Ends<'_> {
         }
     }
 
+    fn place(&self, forward: Direction, packets: Packets) -> Option<LossPlace> {
+        let (node, client) = (self.suspect.to_owned(), self.client.to_owned());
+        Some(LossPlace { node, packets, client, server: self.server(forward.to) })
+    }
+
     /// The other members of a wire.
     fn others(&self, hop: &Hop) -> String {
         let members = self.wires.get(&hop.wire).map(Vec::as_slice).unwrap_or_default();
@@ -63,6 +68,8 @@ pub struct Loss {
     pub title: String,
     /// With the numbers.
     pub detail: String,
+    /// Where that was; not for a refusal.
+    pub place: Option<LossPlace>,
     /// The time that it rests on, where it does: something was handed over then, and not used.
     pub window: Option<Window>,
 }
@@ -338,6 +345,7 @@ impl Account {
                     "replies to {forward} reached {suspect} ({}) and were lost inside it: {how}",
                     frames(replies)
                 ),
+                place: ends.place(forward, Packets::Replies),
                 window: Some(window(since, failure.now)),
             });
         }
@@ -349,6 +357,7 @@ impl Account {
             kind: SymptomKind::LostEgress,
             title: format!("requests to {server} never left {suspect}"),
             detail: format!("no frame of {forward} left {suspect}"),
+            place: ends.place(forward, Packets::Requests),
             window: Some(window(failure.began, failure.now)),
         })
     }
@@ -375,6 +384,7 @@ impl Account {
                 "{forward} reached {suspect} ({}) and was lost inside it: {how}",
                 frames(requests)
             ),
+            place: ends.place(forward, Packets::Requests),
             window: Some(window(since, failure.now)),
         })
     }
@@ -398,6 +408,7 @@ impl Account {
                     frames(replies_in),
                     frames(replies_out)
                 ),
+                place: ends.place(forward, Packets::Replies),
                 window: Some(window(since, failure.now)),
             });
         }
@@ -419,6 +430,7 @@ impl Account {
                 frames(requests_in),
                 frames(requests_out)
             ),
+            place: ends.place(forward, Packets::Requests),
             window: Some(window(since, failure.now)),
         })
     }
@@ -486,6 +498,7 @@ fn changed_reply(forward: Direction, mangled: &Mangled, ends: &Ends<'_>) -> Loss
             mangled.left.from,
             change(forward.reversed(), mangled.left)
         ),
+        place: ends.place(forward, Packets::Replies),
         window: None,
     }
 }
@@ -504,6 +517,7 @@ fn changed_request(forward: Direction, mangled: &Mangled, ends: &Ends<'_>) -> Lo
             mangled.left,
             change(forward, mangled.left)
         ),
+        place: ends.place(forward, Packets::Requests),
         window: None,
     }
 }
@@ -517,6 +531,7 @@ fn refused(forward: Direction, by: &str, ends: &Ends<'_>) -> Loss {
             ends.server(forward.to)
         ),
         detail: format!("{forward} was reset by {by}; no frame was lost or changed on the way"),
+        place: None,
         window: None,
     }
 }

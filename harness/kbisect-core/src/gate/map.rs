@@ -276,7 +276,7 @@ fn tried_kernel(kernel: &Kernel, label: String, record: Option<&TrialRecord>) ->
     let (answer, symptom, reason) = match record.verdict() {
         Verdict::Good => (Answer::Good, None, None),
         Verdict::Bad(symptom) => (Answer::Bad, Some(symptom), None),
-        Verdict::Skip(reason) => (Answer::Skip, None, Some(reason)),
+        Verdict::Skip(why) => (Answer::Skip, None, Some(why.to_string())),
         Verdict::Infra(reason) => (Answer::None, None, Some(reason)),
         Verdict::Scenario(fault) => (Answer::None, None, Some(fault.to_string())),
     };
@@ -346,6 +346,8 @@ mod tests {
             place: None,
             alt_titles: Vec::new(),
             frames: Vec::new(),
+            lacks: Vec::new(),
+            loss: None,
         }
     }
 

@@ -410,7 +410,7 @@ fn stand(
 ) -> (Standing, Option<String>) {
     let baseline = at_baseline.map(|tried| tried.map(TrialRecord::verdict));
     let symptom = match record.verdict() {
-        Verdict::Skip(reason) => return (Standing::NotTested, Some(reason)),
+        Verdict::Skip(why) => return (Standing::NotTested, Some(why.to_string())),
         Verdict::Infra(reason) => return (Standing::NoAnswer, Some(reason)),
         Verdict::Scenario(fault) => return (Standing::ScenarioError, Some(fault.to_string())),
         Verdict::Good => {
@@ -473,7 +473,8 @@ mod tests {
         });
         let check = |name: &&str| serde_json::json!({"name": name, "status": "fail", "detail": "no", "wall_s": 1.0});
         let text = match &verdict {
-            Verdict::Skip(text) | Verdict::Infra(text) => Some(text.clone()),
+            Verdict::Skip(why) => Some(why.to_string()),
+            Verdict::Infra(text) => Some(text.clone()),
             _ => None,
         };
         serde_json::from_value(serde_json::json!({
@@ -493,6 +494,8 @@ mod tests {
             place: None,
             alt_titles: Vec::new(),
             frames: Vec::new(),
+            lacks: Vec::new(),
+            loss: None,
         };
         record(Verdict::Bad(symptom), failed)
     }
@@ -501,7 +504,10 @@ mod tests {
     fn only_the_same_failure_at_the_baseline_excuses_one() {
         let fails = bad(SymptomKind::CheckFailed, "check failed: payload", &["payload"]);
         let panics = bad(SymptomKind::Panic, "panic in a", &[]);
-        let skip = record(Verdict::Skip("no boot".to_owned()), &[]);
+        let skip = record(
+            Verdict::Skip(crate::trial::Untestable::NoBoot { said: "it ended early".to_owned() }),
+            &[],
+        );
         let good = record(Verdict::Good, &[]);
         let stands = |record, baseline| stand(record, baseline).0;
         assert_eq!(stands(&fails, None), Standing::Regressed);

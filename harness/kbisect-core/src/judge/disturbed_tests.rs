@@ -91,6 +91,7 @@ fn a_located_loss_rests_on_its_own_time() {
                 kind: SymptomKind::LostIngress,
                 title: "replies of server:80 lost inside client".to_owned(),
                 detail: "2 frames".to_owned(),
+                place: None,
                 window: Some(window(from_ms, to_ms)),
             },
         )],

@@ -1,16 +1,17 @@
 //! From a journal to the result of a bisection.
 
 use super::{
-    BisectResult, Confidence, FAULT_OF_SCENARIO, JournalLine, NO_ANSWER, OutcomeWord, Plan,
-    RunEvent, SeriesEntry, end_of_search, named_is_missing, target_symptom, wall_seconds,
+    Aborted, BisectResult, Confidence, FAULT_OF_SCENARIO, JournalLine, NO_ANSWER, OutcomeWord,
+    Plan, RunEvent, SeriesEntry, SeriesVerdict, end_of_search, named_is_missing, target_symptom,
+    wall_seconds,
 };
 use crate::boots::BOOTS_DISAGREE;
 use crate::confirm::Confirmation;
 use crate::kernel::Kernel;
-use crate::mark::{is_lack, mark_again};
+use crate::mark::mark_again;
 use crate::method::{Method, disagreement_words};
 use crate::search::{Direction, Mark, Outcome, Role};
-use crate::trial::{AcceptedRefusal, SymptomKind, TrialRecord};
+use crate::trial::{AcceptedRefusal, SymptomKind, TrialRecord, VerdictKind};
 
 /// Follows what is said of a good end that lacks the same feature as the bad one.
 const LACK_AT_BOTH_ENDS: &str =
@@ -71,6 +72,8 @@ impl BisectResult {
                 statement: "no answer".to_owned(),
             },
             reason: None,
+            aborted: None,
+            rules_refused: None,
             fault: events.iter().rev().find_map(|event| match event {
                 RunEvent::ScenarioError { fault } => Some(fault.clone()),
                 _ => None,
@@ -141,7 +144,10 @@ impl BisectResult {
         let told = |id| {
             trials.iter().map(|(_, record)| record).find(|record| Some(&record.kernel.id) == id)
         };
-        let bad = trials.iter().map(|(_, record)| record).find(|record| record.verdict == "bad");
+        let bad = trials
+            .iter()
+            .map(|(_, record)| record)
+            .find(|record| record.verdict == VerdictKind::Bad);
         result.repeat =
             told(shown.map(|kernel| &kernel.id)).or(bad).map(|record| record.repeat.clone());
         Some(result)
@@ -204,7 +210,7 @@ impl BisectResult {
             Some(Outcome::GoodFails) => {
                 self.outcome = OutcomeWord::GoodFails;
                 let fault = self.fault_of_scenario(good_end_is_last(self.direction));
-                let lack = self.symptom.as_ref().is_some_and(is_lack);
+                let lack = self.symptom.as_ref().is_some_and(|symptom| !symptom.lacks.is_empty());
                 let misfit = if lack { LACK_AT_BOTH_ENDS } else { "" };
                 self.reason =
                     Some(format!("the end that should be good fails as well{misfit}{fault}"));
@@ -215,6 +221,7 @@ impl BisectResult {
                 let last = (which == Role::BadEnd) == (self.direction == Direction::Regression);
                 let entry = if last { self.series.last() } else { self.series.first() };
                 let why = entry.and_then(|entry| entry.reason.as_deref());
+                self.aborted = Some(Aborted::EndUntestable { good: which == Role::GoodEnd });
                 let mut reason = format!("the {end} {NO_ANSWER}");
                 if let Some(why) = why {
                     reason = format!("{reason}: {why}");
@@ -226,7 +233,7 @@ impl BisectResult {
                 None
             }
             None => {
-                self.reason = stopped(events);
+                self.stop(events);
                 None
             }
         }
@@ -250,7 +257,7 @@ impl BisectResult {
             let (mut runs, mut fails, mut booted) = (0, 0, 0);
             for record in counted {
                 runs += 1;
-                fails += u32::from(record.verdict == "bad");
+                fails += u32::from(record.verdict == VerdictKind::Bad);
                 booted += u32::from(!record.is_quick());
             }
             let label = self.series.get(index).map_or("?", |entry| entry.kernel.label());
@@ -279,17 +286,30 @@ impl BisectResult {
     }
 
     /// What it means when rules do not even load on the end that should be good.
-    pub(crate) fn fault_of_scenario(&self, last: bool) -> String {
+    pub(crate) fn fault_of_scenario(&mut self, last: bool) -> String {
         let entry = if last { self.series.last() } else { self.series.first() };
-        let refused = self.trials.iter().rev().find_map(|trial| {
+        self.rules_refused = self.trials.iter().rev().find_map(|trial| {
             let symptom = trial.symptom.as_ref()?;
             let here = entry.is_some_and(|entry| entry.kernel.id == trial.kernel.id);
-            (here && symptom.kind == SymptomKind::RulesRefused).then_some(&symptom.detail)
+            (here && symptom.kind == SymptomKind::RulesRefused).then(|| symptom.detail.clone())
         });
-        match refused {
+        match &self.rules_refused {
             Some(said) => format!("; {FAULT_OF_SCENARIO}: {said}"),
             None => String::new(),
         }
+    }
+
+    /// Says why the run ended before its search did.
+    pub(crate) fn stop(&mut self, events: &[RunEvent]) {
+        let stopped = events.iter().rev().find_map(|event| match event {
+            RunEvent::Failed { error } => Some((Aborted::Failed, error.clone())),
+            RunEvent::Interrupted => Some((Aborted::Interrupted, "interrupted".to_owned())),
+            RunEvent::ScenarioError { fault } => {
+                Some((Aborted::ScenarioError, format!("scenario error: {fault}")))
+            }
+            _ => None,
+        });
+        (self.aborted, self.reason) = stopped.unzip();
     }
 }
 
@@ -331,16 +351,6 @@ fn accepted(trials: &[TrialRecord]) -> Vec<String> {
     found.into_iter().map(words).collect()
 }
 
-/// Why a run ended before its search did.
-pub(crate) fn stopped(events: &[RunEvent]) -> Option<String> {
-    events.iter().rev().find_map(|event| match event {
-        RunEvent::Failed { error } => Some(error.clone()),
-        RunEvent::Interrupted => Some("interrupted".to_owned()),
-        RunEvent::ScenarioError { fault } => Some(format!("scenario error: {fault}")),
-        _ => None,
-    })
-}
-
 /// Whether the good end is the last of the series.
 pub(crate) fn good_end_is_last(direction: Direction) -> bool {
     direction == Direction::Fix
@@ -356,9 +366,9 @@ fn series_of(plan: &Plan, trials: &[(usize, TrialRecord)]) -> Vec<SeriesEntry> {
             // A repeat in vain takes nothing back.
             let last = own().find(|record| record.is_answer()).or_else(|| own().next());
             let (verdict, reason) = match (last, &planned.untestable) {
-                (Some(record), _) => (record.verdict.clone(), record.reason.clone()),
-                (None, Some(reason)) => ("untestable".to_owned(), Some(reason.clone())),
-                (None, None) => ("untested".to_owned(), None),
+                (Some(record), _) => (record.verdict.into(), record.reason.clone()),
+                (None, Some(why)) => (SeriesVerdict::Untestable, Some(why.to_string())),
+                (None, None) => (SeriesVerdict::Untested, None),
             };
             SeriesEntry { kernel: planned.kernel.clone(), verdict, reason, belief: None }
         })

@@ -1,7 +1,10 @@
 //! The result of a search under doubt, in the words of the contract.
 
-use super::conclude::{boots, good_end_is_last, stopped};
-use super::{BisectResult, Confidence, Doubt, NO_ANSWER, RunEvent, symptoms_of_bad_end};
+use super::conclude::{boots, good_end_is_last};
+use super::{
+    Aborted, BisectResult, Confidence, Doubt, NO_ANSWER, RunEvent, SeriesVerdict,
+    symptoms_of_bad_end,
+};
 use crate::bayes::{Ending, NoisySearch, Purpose, RangeReason, Tally};
 use crate::search::Direction;
 
@@ -19,7 +22,7 @@ impl BisectResult {
             entry.belief = Some(*version);
             let counted = version.tally.counted();
             if counted > 0 {
-                entry.verdict = if fails > 0 { "bad" } else { "good" }.to_owned();
+                entry.verdict = if fails > 0 { SeriesVerdict::Bad } else { SeriesVerdict::Good };
                 entry.reason = Some(format!("{fails} of {counted} runs failed"));
             }
         }
@@ -51,7 +54,7 @@ impl BisectResult {
             notices: search.notices(),
         });
         let Some(ending) = ending else {
-            self.reason = stopped(events);
+            self.stop(events);
             return None;
         };
         self.outcome = ending.word();
@@ -112,6 +115,7 @@ impl BisectResult {
                 let entry = if last { self.series.last() } else { self.series.first() };
                 let why = entry.and_then(|entry| entry.reason.clone()).unwrap_or_default();
                 let word = if bad { "bad" } else { "good" };
+                self.aborted = Some(Aborted::EndUntestable { good: !bad });
                 let mut reason = format!("the {word} {NO_ANSWER}: {why}");
                 let seen = symptoms_of_bad_end(events);
                 if bad && seen.len() > 1 {

@@ -15,7 +15,9 @@ mod target;
 pub use events::{JournalLine, RunEvent, end_of_search, wall_seconds};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{Environment, Plan, PlanOptions, PlannedKernel};
-pub use result::{BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry};
+pub use result::{
+    Aborted, BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry, SeriesVerdict,
+};
 pub use score::{Scored, score_again};
 pub use target::{
     ChosenBy, Due, SymptomChoice, SymptomCount, SymptomName, SymptomNameError, choice_due,
@@ -27,4 +29,4 @@ pub const FAULT_OF_SCENARIO: &str =
     "rules that do not load on a kernel that should be good are the scenario's fault";
 
 /// Follows `good` or `bad` in the reason of a run that ended at an end without an answer.
-pub const NO_ANSWER: &str = "end of the range gives no answer";
+pub(crate) const NO_ANSWER: &str = "end of the range gives no answer";

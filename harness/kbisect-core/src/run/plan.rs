@@ -10,12 +10,13 @@ use crate::bayes;
 use crate::boot::MachineChoices;
 use crate::kernel::Kernel;
 use crate::search::Direction;
+use crate::verdict::Untestable;
 
 /// What will be done. Serialisable, so that `--dry-run` prints it and a resumed run has no choice
 /// left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
-    /// `kbisect.plan/1`.
+    /// `kbisect.plan/2`.
     pub schema: String,
     /// Run id: folder name below the results folder.
     pub run_id: String,
@@ -54,7 +55,7 @@ pub struct PlannedKernel {
     pub kernel: Kernel,
     /// Why it cannot be tested, when that is known beforehand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub untestable: Option<String>,
+    pub untestable: Option<Untestable>,
     /// Bytes to download; an estimate where the source tells none.
     #[serde(default)]
     pub download_bytes: u64,

@@ -9,7 +9,7 @@ use crate::changes::WhatChanged;
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::search::Direction;
-use crate::trial::{Symptom, TrialRecord};
+use crate::trial::{Symptom, TrialRecord, VerdictKind};
 
 /// The word for how a bisection ended. The contract's closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,13 +42,90 @@ pub struct Confidence {
     pub statement: String,
 }
 
+/// What became of a kernel of the series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeriesVerdict {
+    /// It passed.
+    Good,
+    /// It failed.
+    Bad,
+    /// It could not answer in its trials.
+    Skip,
+    /// Its trials failed for our own or the host's reasons.
+    Infra,
+    /// Its trials showed that the scenario is wrong.
+    ScenarioError,
+    /// It was known beforehand that it cannot answer.
+    Untestable,
+    /// It was not tried.
+    Untested,
+}
+
+impl SeriesVerdict {
+    /// The word of the contract.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => VerdictKind::Good.word(),
+            Self::Bad => VerdictKind::Bad.word(),
+            Self::Skip => VerdictKind::Skip.word(),
+            Self::Infra => VerdictKind::Infra.word(),
+            Self::ScenarioError => VerdictKind::ScenarioError.word(),
+            Self::Untestable => "untestable",
+            Self::Untested => "untested",
+        }
+    }
+
+    /// Whether it says on which side of the change the kernel is.
+    #[must_use]
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Good | Self::Bad)
+    }
+}
+
+impl std::fmt::Display for SeriesVerdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl From<VerdictKind> for SeriesVerdict {
+    fn from(kind: VerdictKind) -> Self {
+        match kind {
+            VerdictKind::Good => Self::Good,
+            VerdictKind::Bad => Self::Bad,
+            VerdictKind::Skip => Self::Skip,
+            VerdictKind::Infra => Self::Infra,
+            VerdictKind::ScenarioError => Self::ScenarioError,
+        }
+    }
+}
+
+/// Why a run ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "why", rename_all = "kebab-case")]
+pub enum Aborted {
+    /// The user wanted it to.
+    Interrupted,
+    /// An end of the range cannot answer.
+    EndUntestable {
+        /// Whether it is the end that should be good.
+        good: bool,
+    },
+    /// The scenario is wrong.
+    ScenarioError,
+    /// Our failure, or the host's.
+    Failed,
+}
+
 /// One kernel of the series and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesEntry {
     /// Identity.
     pub kernel: Kernel,
-    /// `good`, `bad`, `skip`, `infra`, `untestable`, or `untested`.
-    pub verdict: String,
+    /// What became of it.
+    pub verdict: SeriesVerdict,
     /// Why, for skips.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -116,6 +193,13 @@ pub struct BisectResult {
     /// Why there is no answer, when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same, typed, when the run ended early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aborted: Option<Aborted>,
+    /// What was said where the end that should be good refused the scenario's rules: then those are at
+    /// fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_refused: Option<String>,
     /// What is wrong with the scenario, where that is why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<ScenarioFault>,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Plan, RunEvent};
 use crate::bayes::FAILURES;
 use crate::search::{Direction, Mark};
-use crate::trial::{Match, Symptom, SymptomKind};
+use crate::trial::{Match, Symptom, SymptomKind, VerdictKind};
 
 /// A symptom as a user names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -269,7 +269,7 @@ fn failures<'a>(
 ) -> impl Iterator<Item = &'a Symptom> {
     events.into_iter().filter_map(move |event| match event {
         RunEvent::TrialEnded { index, record, mark: Some(_) }
-            if at.is_none_or(|at| at == *index) && record.verdict == "bad" =>
+            if at.is_none_or(|at| at == *index) && record.verdict == VerdictKind::Bad =>
         {
             record.symptom.as_ref()
         }
@@ -344,6 +344,8 @@ mod tests {
             place: None,
             alt_titles: vec!["stack guard page in x".to_owned()],
             frames: Vec::new(),
+            lacks: Vec::new(),
+            loss: None,
         };
         let named = |text: &str| text.parse::<SymptomName>().unwrap();
         assert_eq!(named("2"), SymptomName::Number(2));

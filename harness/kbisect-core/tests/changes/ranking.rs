@@ -86,6 +86,8 @@ fn crash(title: &str, frames: &[&str]) -> TrialRecord {
         place: None,
         alt_titles: Vec::new(),
         frames: frames.iter().map(|frame| (*frame).to_owned()).collect(),
+        lacks: Vec::new(),
+        loss: None,
     });
     record
 }

@@ -34,7 +34,7 @@ pub(super) fn script(dossier: &Dossier, carries: Carries) -> String {
         ("TRIAL", trial.map(|trial| trial.directory.clone()).unwrap_or_default()),
         ("BOOT", booted.map(|booted| booted.way.word().to_owned()).unwrap_or_default()),
         ("CRYPTO_TESTS", flag(booted.is_some_and(|booted| booted.crypto_tests))),
-        ("VERDICT", trial.map(|trial| trial.verdict.clone()).unwrap_or_default()),
+        ("VERDICT", trial.map(|trial| trial.verdict.to_string()).unwrap_or_default()),
         ("KIND", symptom.map(|symptom| symptom.kind.to_string()).unwrap_or_default()),
         ("TITLE", symptom.map(|symptom| json(&symptom.title)).unwrap_or_default()),
         ("HAS_KERNELS", flag(carries.kernels)),

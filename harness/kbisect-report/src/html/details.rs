@@ -32,7 +32,9 @@ pub(super) fn checks(dossier: &Dossier) -> Markup {
     }
     let heads: Vec<String> = trials
         .iter()
-        .map(|trial| format!("{} ({})", cell(&dossier.label(&trial.kernel)), cell(&trial.verdict)))
+        .map(|trial| {
+            format!("{} ({})", cell(&dossier.label(&trial.kernel)), cell(trial.verdict.word()))
+        })
         .collect();
     let head: Vec<&str> = std::iter::once("").chain(heads.iter().map(String::as_str)).collect();
     let rows = names.iter().map(|name| {
@@ -62,7 +64,7 @@ pub(super) fn trials(dossier: &Dossier) -> Markup {
             html! { (trial.number) },
             html! { (dossier.times(trial).began.map(utc).unwrap_or_default()) },
             html! { (cell(&dossier.label(&trial.kernel))) },
-            verdict_word(&trial.verdict),
+            verdict_word(trial.verdict.word()),
             html! { (cell(&why)) },
             html! { (duration(trial.wall_s)) (came_up(trial)) },
         ]
@@ -117,8 +119,7 @@ pub(super) fn changes(dossier: &Dossier) -> Markup {
 pub(super) fn confidence(dossier: &Dossier) -> Markup {
     let Subject::Bisection(result) = &dossier.subject else { return html! {} };
     let story = crate::story::Story { result };
-    let tested =
-        result.series.iter().filter(|e| matches!(e.verdict.as_str(), "good" | "bad")).count();
+    let tested = result.series.iter().filter(|e| e.verdict.is_answer()).count();
     let untested = story.untested();
     let unanswered = story.without_answer().len();
     html! {

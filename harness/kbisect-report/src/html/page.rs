@@ -59,7 +59,7 @@ fn verdict(dossier: &Dossier) -> Markup {
             OutcomeWord::Found | OutcomeWord::FoundDespiteSkips => "verdict bad",
             _ => "verdict",
         },
-        Subject::Trial(result) => match class_of(&result.trial.verdict) {
+        Subject::Trial(result) => match class_of(result.trial.verdict.word()) {
             "good" => "verdict good",
             "bad" => "verdict bad",
             _ => "verdict",
@@ -130,12 +130,12 @@ fn series(dossier: &Dossier) -> Markup {
             @for entry in entries {
                 @let side = sides.iter().find(|side| side.kernel.id == entry.kernel.id);
                 @let other = is_other_failure(entry);
-                @let class = if other { "other" } else { class_of(&entry.verdict) };
+                @let class = if other { "other" } else { class_of(entry.verdict.word()) };
                 li class=(if side.is_some() { format!("{class} edge") } else { class.to_owned() })
                     title=[entry.reason.as_deref().map(cell)] {
                     (cell(&story.label(&entry.kernel)))
                     span {
-                        (if other { "another failure".to_owned() } else { cell(&entry.verdict) })
+                        (if other { "another failure".to_owned() } else { cell(entry.verdict.word()) })
                         @if let Some(belief) = entry.belief.filter(|belief| belief.tally.counted() > 0) {
                             " " (belief.tally.fails) ":" (belief.tally.counted())
                         }
@@ -151,7 +151,7 @@ fn series(dossier: &Dossier) -> Markup {
                 ul.plain {
                     @for entry in unanswered {
                         li {
-                            (cell(&story.label(&entry.kernel))) " (" (verdict_word(&entry.verdict)) "): "
+                            (cell(&story.label(&entry.kernel))) " (" (verdict_word(entry.verdict.word())) "): "
                             (cell(entry.reason.as_deref().unwrap_or_default()))
                         }
                     }

@@ -190,7 +190,7 @@ fn series(to: &mut String, story: &Story<'_>) {
         let verdict = if is_other_failure(entry) {
             "bad, another failure".to_owned()
         } else {
-            prose(&entry.verdict, CELL)
+            prose(entry.verdict.word(), CELL)
         };
         let verdict = match side {
             Some(side) => format!("**{verdict}** ({})", side.label),
@@ -227,7 +227,7 @@ fn trials(to: &mut String, story: &Story<'_>) {
         vec![
             trial.number.to_string(),
             prose(&story.label(&trial.kernel), CELL),
-            prose(&trial.verdict, CELL),
+            prose(trial.verdict.word(), CELL),
             why,
             format!("{:.1}{}", trial.wall_s, came_up(trial)),
             code_cell(&trial.directory),

@@ -26,10 +26,14 @@ pub fn markdown_run(result: &RunResult) -> String {
             put!(to, "Symptom: {}", parts::symptom(symptom));
         }
         Verdict::Skip(reason) => {
-            put!(to, "**{label} cannot answer: {}.**", prose(reason, 1000));
+            put!(to, "**{label} cannot answer: {}.**", prose(&reason.to_string(), 1000));
         }
         Verdict::Infra(reason) => {
-            put!(to, "**No verdict: kbisect or the host failed: {}.**", prose(reason, 1000));
+            put!(
+                to,
+                "**No verdict: kbisect or the host failed: {}.**",
+                prose(&reason.to_string(), 1000)
+            );
         }
         Verdict::Scenario(fault) => {
             put!(to, "**Scenario error: {}.**", prose(&fault.to_string(), 1000));

@@ -7,6 +7,7 @@ use etherparse::PacketBuilder;
 use kbisect_core::pcapng;
 use kbisect_core::run::RunEvent;
 use kbisect_core::scenario::Scenario;
+use kbisect_core::trial::VerdictKind;
 use kbisect_report::{Dossier, journal_line};
 use tempfile::TempDir;
 
@@ -34,7 +35,7 @@ pub fn written(play: &Play) -> TempDir {
         for part in ["candidate", "wires", "collect"] {
             fs::create_dir_all(folder.join(part)).unwrap();
         }
-        let good = trial.verdict == "good";
+        let good = trial.verdict == VerdictKind::Good;
         let began = |event: &RunEvent| matches!(event, RunEvent::TrialBegan { number, .. } if *number == trial.number);
         let began_ms = journal.iter().find(|line| began(&line.event)).unwrap().at_ms;
         fs::write(folder.join("trial.json"), serde_json::to_vec_pretty(&trial).unwrap()).unwrap();

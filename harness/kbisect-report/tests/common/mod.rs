@@ -14,7 +14,8 @@ use kbisect_core::run::{
 };
 use kbisect_core::search::{Direction, Mark, Search, Step};
 use kbisect_core::trial::{
-    CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, TrialRecord, WireCount,
+    CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, TrialRecord, Untestable,
+    VerdictKind, WireCount,
 };
 use kbisect_core::version::PackageVersion;
 
@@ -124,7 +125,7 @@ impl Play {
         let end = |index: usize| self.kernels[index].0.split('-').next().unwrap().to_owned();
         let (old_end, new_end) = (end(0), end(self.kernels.len() - 1));
         Plan {
-            schema: "kbisect.plan/1".to_owned(),
+            schema: "kbisect.plan/2".to_owned(),
             run_id: "sample".to_owned(),
             tool_version: "0.1.0".to_owned(),
             command: [
@@ -144,10 +145,7 @@ impl Play {
             series: (0..self.kernels.len())
                 .map(|index| PlannedKernel {
                     kernel: self.kernel(index),
-                    untestable: self
-                        .untestable
-                        .contains(&index)
-                        .then(|| "the archive holds no modules for it".to_owned()),
+                    untestable: self.untestable.contains(&index).then(no_packages),
                     download_bytes: 100_000_000,
                 })
                 .collect(),
@@ -176,7 +174,8 @@ impl Play {
         let kernel = self.kernel(index);
         let mut record = TrialRecord {
             number,
-            verdict: "good".to_owned(),
+            verdict: VerdictKind::Good,
+            untestable: None,
             symptom: None,
             fault: None,
             reason: None,
@@ -212,7 +211,7 @@ impl Play {
         match does {
             Does::Pass => {}
             Does::Lose => {
-                record.verdict = "bad".to_owned();
+                record.verdict = VerdictKind::Bad;
                 record.checks =
                     vec![failed(CheckStatus::Fail, "connection 2 of 5: no answer in 6 s")];
                 record.wires = vec![wire("client", 9), wire("server", 4)];
@@ -234,10 +233,12 @@ impl Play {
                     place: None,
                     alt_titles: Vec::new(),
                     frames: Vec::new(),
+                    lacks: Vec::new(),
+                    loss: None,
                 });
             }
             Does::Panic => {
-                record.verdict = "bad".to_owned();
+                record.verdict = VerdictKind::Bad;
                 record.checks = vec![failed(CheckStatus::NotRun, "")];
                 record.reports = vec![console_report()];
                 record.evidence = evidence();
@@ -248,26 +249,37 @@ impl Play {
                     place: None,
                     alt_titles: vec!["panic in interrupt".to_owned()],
                     frames: vec!["nft_synproxy_do_eval".to_owned(), "nft_do_chain".to_owned()],
+                    lacks: Vec::new(),
+                    loss: None,
                 });
             }
             Does::PanicAtBoot => {
-                record.verdict = "skip".to_owned();
+                record.verdict = VerdictKind::Skip;
                 record.checks = Vec::new();
-                record.reason = Some("did not reach user space: panic in acpi_init".to_owned());
+                record.untestable =
+                    Some(Untestable::NoBoot { said: "panic in acpi_init".to_owned() });
             }
             Does::Lacks => {
-                record.verdict = "skip".to_owned();
+                record.verdict = VerdictKind::Skip;
                 record.checks = Vec::new();
-                record.reason = Some("the kernel lacks ebtables".to_owned());
+                let features = vec!["ebtables".to_owned()];
+                record.untestable = Some(Untestable::Lacks { features });
             }
             Does::OurFault => {
-                record.verdict = "infra".to_owned();
+                record.verdict = VerdictKind::Infra;
                 record.checks = Vec::new();
                 record.reason = Some("QEMU could not be started".to_owned());
             }
         }
+        if let Some(why) = &record.untestable {
+            record.reason = Some(why.to_string());
+        }
         record
     }
+}
+
+fn no_packages() -> Untestable {
+    Untestable::NoPackages { said: "the archive holds no modules for it".to_owned() }
 }
 
 pub fn run_result(does: Does) -> RunResult {

@@ -89,6 +89,7 @@ impl Trial<'_> {
                 kind: SymptomKind::LostIngress,
                 title: format!("replayed frames of {file} lost inside {node}"),
                 detail: format!("they entered on {enter}; {detail}"),
+                place: None,
                 window: Some(pulse.window(all_sent)),
             },
         ));

@@ -227,7 +227,7 @@ impl Bench {
     /// Runs a trial that the kernel gives no answer in, and says why.
     pub fn skip(&mut self, script: &str) -> String {
         match self.trial(script).verdict {
-            Verdict::Skip(reason) => reason,
+            Verdict::Skip(why) => why.to_string(),
             other => panic!("skip was expected, not {other}\n{}", self.console()),
         }
     }

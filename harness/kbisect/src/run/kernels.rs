@@ -33,7 +33,10 @@ pub fn boot_files(store: &Store, kernel: &ReadyKernel) -> BootFiles {
 ///
 /// # Errors
 /// Those of the download that may go away; an interruption.
-pub fn to_try(base: &Base, candidate: &Candidate) -> anyhow::Result<Result<ReadyKernel, String>> {
+pub fn to_try(
+    base: &Base,
+    candidate: &Candidate,
+) -> anyhow::Result<Result<ReadyKernel, Untestable>> {
     to_try_unless(base, candidate, &Interrupt::default())
 }
 
@@ -45,14 +48,15 @@ pub fn to_try_unless(
     base: &Base,
     candidate: &Candidate,
     cancel: &Interrupt,
-) -> anyhow::Result<Result<ReadyKernel, String>> {
+) -> anyhow::Result<Result<ReadyKernel, Untestable>> {
     let progress = Cancellable { shown: base.progress(), cancel: cancel.clone() };
     let ready = base.store.ensure(candidate, &base.settings, &progress);
     base.go_on()?;
     match ready {
         Ok(kernel) => Ok(Ok(kernel)),
         Err(error) if error.is_final() => {
-            Ok(Err(format!("it is not to be had: {}", errors::message(&error.into()))))
+            let said = format!("it is not to be had: {}", errors::message(&error.into()));
+            Ok(Err(Untestable::NoPackages { said }))
         }
         Err(error) => Err(error.into()),
     }

@@ -1,6 +1,6 @@
 //! From arguments to a plan: every choice is made here.
 
-use kbisect_core::mark::{lack_symptom, untestable};
+use kbisect_core::mark::untestable;
 use std::path::Path;
 
 use kbisect_core::method::with_ends;
@@ -29,14 +29,13 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
     let planned: Vec<PlannedKernel> =
         series.iter().map(|candidate| planned(candidate, context)).collect();
     let bad_end = if args.find_fix { planned.first() } else { planned.last() };
-    let lack =
-        bad_end.and_then(|end| end.untestable.clone()).filter(|why| lack_symptom(why).is_some());
+    let lack = bad_end.and_then(|end| end.untestable.clone()).filter(|why| why.lacks().is_some());
     let mut warnings = warnings(series);
     warnings.extend(lack.map(|why| {
         format!("the bad end cannot pass: {why}; so the search is for where that begins (--find-fix: ends)")
     }));
     Plan {
-        schema: "kbisect.plan/1".to_owned(),
+        schema: "kbisect.plan/2".to_owned(),
         run_id: run_id.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         command: std::env::args().collect(),
@@ -93,7 +92,9 @@ fn end(typed: &Series, kernel: Option<&Candidate>, of: impl Fn(&Range) -> &Strin
 
 fn planned(candidate: &Candidate, context: &Context) -> PlannedKernel {
     let untestable = match &candidate.state {
-        CandidateState::Untestable { reason } => Some(reason.clone()),
+        CandidateState::Untestable { reason } => {
+            Some(Untestable::NoPackages { said: reason.clone() })
+        }
         // What is in the store can be looked at now; the rest is when it is there.
         CandidateState::Stored => context
             .base

@@ -1,15 +1,16 @@
 //! What a kernel must offer before it is worth a boot.
 
-use kbisect_core::mark::lack_reason;
 use kbisect_core::scenario::Requires;
+use kbisect_core::trial::Untestable;
 use kbisect_kernels::{Provided, ReadyKernel};
 
 /// Says why a kernel cannot be tested with a scenario; `None` when nothing speaks against it.
 #[must_use]
-pub fn missing(kernel: &ReadyKernel, requires: &Requires) -> Option<String> {
+pub fn missing(kernel: &ReadyKernel, requires: &Requires) -> Option<Untestable> {
     let for_boot = kernel.missing_for_boot();
     if !for_boot.is_empty() {
-        return Some(format!("the kernel cannot boot here: it lacks {}", for_boot.join(", ")));
+        let modules = for_boot.iter().map(ToString::to_string).collect();
+        return Some(Untestable::LacksForBoot { modules });
     }
     let modules = requires
         .modules
@@ -24,6 +25,6 @@ pub fn missing(kernel: &ReadyKernel, requires: &Requires) -> Option<String> {
             config_known && !matches!(kernel.config_value(option).as_deref(), Some("y" | "m"))
         })
         .cloned();
-    let missing: Vec<String> = modules.chain(options).collect();
-    (!missing.is_empty()).then(|| lack_reason(&missing))
+    let features: Vec<String> = modules.chain(options).collect();
+    (!features.is_empty()).then_some(Untestable::Lacks { features })
 }

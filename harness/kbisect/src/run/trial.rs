@@ -81,7 +81,7 @@ impl<'a> Trials<'a> {
     pub fn run(
         &mut self,
         place: &Place,
-        kernel: Result<&ReadyKernel, &String>,
+        kernel: Result<&ReadyKernel, &Untestable>,
         shell: Option<&ShellRequest>,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<TrialRecord> {
@@ -122,7 +122,7 @@ impl<'a> Trials<'a> {
     pub fn run_unless_cancelled(
         &mut self,
         place: &Place,
-        kernel: Result<&ReadyKernel, &String>,
+        kernel: Result<&ReadyKernel, &Untestable>,
         shell: Option<&ShellRequest>,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<TrialRecord>> {
@@ -138,7 +138,7 @@ impl<'a> Trials<'a> {
             missing.map_or(Ok(kernel), Err)
         });
         let result = match ready {
-            Err(reason) => untested(Verdict::Skip(reason)),
+            Err(why) => untested(Verdict::Skip(why)),
             Ok(kernel) => {
                 let Some(mut result) = self.in_lab(kernel, &folder, shell, place, tell)? else {
                     forget(&self.run_folder, place.number);
@@ -275,7 +275,8 @@ impl<'a> Trials<'a> {
     ) -> TrialRecord {
         let booted = result.booted;
         let reason = match &result.verdict {
-            Verdict::Skip(reason) | Verdict::Infra(reason) => Some(reason.clone()),
+            Verdict::Skip(why) => Some(why.to_string()),
+            Verdict::Infra(reason) => Some(reason.clone()),
             Verdict::Scenario(fault) => Some(fault.to_string()),
             Verdict::Good | Verdict::Bad(_) => None,
         };
@@ -289,7 +290,11 @@ impl<'a> Trials<'a> {
         TrialRecord {
             number: place.number,
             kernel: place.kernel.clone(),
-            verdict: result.verdict.word().to_owned(),
+            verdict: result.verdict.kind(),
+            untestable: match &result.verdict {
+                Verdict::Skip(why) => Some(why.clone()),
+                _ => None,
+            },
             symptom: result.verdict.symptom().cloned(),
             fault,
             reason,

@@ -276,7 +276,7 @@ pub mod tests {
             .collect();
         RunEvent::Began {
             plan: Box::new(Plan {
-                schema: "kbisect.plan/1".to_owned(),
+                schema: "kbisect.plan/2".to_owned(),
                 run_id: "r".to_owned(),
                 tool_version: "0".to_owned(),
                 command: Vec::new(),

@@ -172,7 +172,7 @@ fn a_range_across_series_is_warned_about() {
 fn a_dry_run_starts_nothing() {
     let place = Place::series(3, from(2));
     let plan = place.bisect("6.12.1..6.12.3", "--dry-run").code(0).json();
-    assert_eq!(plan["schema"], "kbisect.plan/1");
+    assert_eq!(plan["schema"], "kbisect.plan/2");
     assert!(!place.path("results").exists() && !place.path("peer").exists());
 }
 
