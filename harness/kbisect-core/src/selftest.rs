@@ -104,7 +104,7 @@ pub struct Control {
     /// The variation whose wires were cut: a good one with the most checks. Nothing when none is good.
     pub variation: Option<String>,
     /// Its verdict with the wires cut.
-    pub verdict: Option<VerdictKind>,
+    pub verdict: Option<String>,
     /// The checks of the scenario, in order.
     pub checks: Vec<CheckSight>,
     /// Folder of its run.

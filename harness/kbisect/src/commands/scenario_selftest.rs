@@ -60,7 +60,7 @@ fn variation_row(variation: &Variation) -> Vec<String> {
     let verdict = match (&variation.symptom, &variation.reason) {
         (Some(symptom), _) => format!("bad ({symptom})"),
         (None, Some(reason)) => format!("{} ({reason})", variation.verdict),
-        (None, None) => variation.verdict.clone(),
+        (None, None) => variation.verdict.to_string(),
     };
     let expected = match (&variation.expected, variation.as_expected) {
         (Some(_), Some(true)) => "as expected".to_owned(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kbisect_core::kernel::Kernel;
+use kbisect_core::trial::Untestable;
 use kbisect_kernels::{
     Candidate, CandidateState, Progress, ProgressItem, ReadyKernel, Source, Store,
 };

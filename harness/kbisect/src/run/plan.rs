@@ -6,6 +6,7 @@ use std::path::Path;
 use kbisect_core::method::with_ends;
 use kbisect_core::run::{Plan, PlanOptions, PlannedKernel, SymptomName};
 use kbisect_core::search::Direction;
+use kbisect_core::trial::Untestable;
 use kbisect_kernels::{Candidate, CandidateState, Source};
 
 use super::context::Context;

@@ -10,7 +10,7 @@ use kbisect_core::selftest::{
     Control, SelftestResult, Traffic, Variation, ingredients, is_crash, problems, sight,
     traffic_effect,
 };
-use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Verdict};
+use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Untestable, Verdict};
 use kbisect_kernels::ReadyKernel;
 use kbisect_vm::lab::{Coming, Wiring};
 
@@ -62,7 +62,7 @@ struct Bench {
     context: Context,
     folder: PathBuf,
     kernel: Kernel,
-    ready: Result<ReadyKernel, String>,
+    ready: Result<ReadyKernel, Untestable>,
     /// Whether the trial of the scenario as it is came to the checks.
     reached_checks: bool,
 }

@@ -7,7 +7,7 @@ use kbisect_core::disturbed::{Cause, Disturbed};
 use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
-use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_core::trial::{TrialRecord, Untestable, Verdict};
 use kbisect_kernels::{ReadyKernel, Source};
 use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
 use kbisect_vm::lab::{BootPolicy, Coming, LabSettings, Wiring};

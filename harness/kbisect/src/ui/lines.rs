@@ -88,7 +88,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             // The word is padded before it is coloured: escape codes have no width.
             text = text.replacen(
                 &format!(" {} ", record.verdict),
-                &format!(" {} ", paint.verdict(&record.verdict)),
+                &format!(" {} ", paint.verdict(record.verdict.word())),
                 1,
             );
             if let Some(symptom) = &record.symptom {

@@ -248,7 +248,7 @@ pub mod tests {
     use kbisect_core::kernel::{Kernel, KernelId};
     use kbisect_core::run::{Environment, PlanOptions, PlannedKernel};
     use kbisect_core::search::Role;
-    use kbisect_core::trial::TrialRecord;
+    use kbisect_core::trial::{TrialRecord, VerdictKind};
     use kbisect_core::version::PackageVersion;
 
     use super::*;
@@ -316,12 +316,12 @@ pub mod tests {
                 number,
                 kernel: kernel(&format!("6.12.{index}")),
                 verdict: match mark {
-                    Some(Mark::Good) => "good",
-                    Some(Mark::Bad) => "bad",
-                    Some(Mark::Skip) => "skip",
-                    None => "infra",
-                }
-                .to_owned(),
+                    Some(Mark::Good) => VerdictKind::Good,
+                    Some(Mark::Bad) => VerdictKind::Bad,
+                    Some(Mark::Skip) => VerdictKind::Skip,
+                    None => VerdictKind::Infra,
+                },
+                untestable: None,
                 symptom: None,
                 fault: None,
                 reason: None,
