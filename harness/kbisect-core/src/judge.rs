@@ -391,7 +391,7 @@ fn failed_check(seen: &Observation, failed: &CheckResult) -> (Verdict, Basis) {
         let detail = format!("check `{check}`: {}; {}", failed.detail, loss.detail);
         let basis = loss.window.map_or(Basis::Failed(window), Basis::Proof);
         let lost = symptom(loss.kind, loss.title.clone(), detail, None);
-        return (Verdict::Bad(Symptom { loss: loss.place.clone(), ..lost }), basis);
+        return (Verdict::Bad(Symptom { loss: loss.place.clone().map(Box::new), ..lost }), basis);
     }
     let wrong = seen.wrong.get(&failed.name);
     if let Some(why) = wrong.and_then(Wrong::of_reference) {

@@ -141,7 +141,7 @@ pub struct Symptom {
     pub lacks: Vec<String>,
     /// Where packets were lost, when that is the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<LossPlace>,
+    pub loss: Option<Box<LossPlace>>,
 }
 
 /// Where packets were lost.
