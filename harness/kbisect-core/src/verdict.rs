@@ -42,7 +42,8 @@ impl VerdictKind {
 
 impl fmt::Display for VerdictKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        // Columns of a terminal ask for a width.
+        f.pad(self.word())
     }
 }
 

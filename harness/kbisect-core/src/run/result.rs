@@ -86,7 +86,7 @@ impl SeriesVerdict {
 
 impl std::fmt::Display for SeriesVerdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
+        f.pad(self.word())
     }
 }
 
