@@ -219,7 +219,7 @@ def wrapper(work):
 import os, re, sys
 words = sys.argv[1:]
 if "kbisect-candidate" in words:
-    words = [re.sub(r"file\\.filename=|file=(?=/)", "file=blkdebug:{rules}:", word)
+    words = [re.sub(r"file=(?=/)", "file=blkdebug:{rules}:", word).replace("file.locking", "file.image.locking")
              if "squashfs" in word else word for word in words]
 qemu = {shutil.which("qemu-system-x86_64")!r}
 os.execv(qemu, [qemu, *words])
