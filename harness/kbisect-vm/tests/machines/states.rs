@@ -102,11 +102,17 @@ fn a_failure_is_one_however_the_kernel_came_up() {
 #[test]
 fn a_kernel_that_complains_while_it_boots_is_seen_to_do_so_each_time() {
     let mut bench = Bench::saving(|_| String::new());
-    let script = "at start\n warning init_fake\n delay 600\n boot 6.12.57-fake\n";
+    // Behind its banner: a banner behind a report is a restart.
+    let script = format!(
+        "at start\n print [    0.000000] Linux version 6.12.57-fake (fake@kbisect) #1 SMP\n \
+         warning init_fake\n delay 600\n marker\n hello {}\n heartbeats\n",
+        kbisect_proto::PROTOCOL
+    );
     for _ in 0..2 {
-        let result = bench.again("kernel", script, Coming::Any);
+        let result = bench.again("kernel", &script, Coming::Any);
         assert_eq!(result.boot, COLD);
-        assert_eq!(result.observation.reports.len(), 1, "{}", bench.console());
+        let reports = &result.observation.reports;
+        assert_eq!(reports.len(), 1, "{reports:?}\n{}", bench.console());
     }
 }
 
