@@ -1,5 +1,6 @@
 //! Verdicts on trials in which our own side was not alive all the time.
 
+use super::tests::{check, good};
 use super::*;
 use crate::disturbed::Gap;
 
@@ -11,25 +12,6 @@ fn disturbed(seen: Observation, cause: Cause, from_ms: u64, to_ms: u64) -> Judge
     let mut seen = seen;
     seen.gaps.add(Gap { cause, from_ms, to_ms });
     judge_whole(&seen, WarningPolicy::Bad)
-}
-
-fn good() -> Observation {
-    Observation {
-        phase: Phase::Off,
-        hello: true,
-        checks: vec![check(CheckStatus::Pass)],
-        answered_at_end: true,
-        ..Observation::default()
-    }
-}
-
-fn check(status: CheckStatus) -> CheckResult {
-    CheckResult {
-        name: "payload".to_owned(),
-        status,
-        detail: "no connection within 6.0 s".to_owned(),
-        wall_s: 0.0,
-    }
 }
 
 /// A check that failed from second 10 to 16.

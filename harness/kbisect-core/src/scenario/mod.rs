@@ -10,6 +10,7 @@ mod lint;
 mod model;
 mod parse;
 mod places;
+mod probe;
 mod problem;
 mod suggest;
 #[cfg(test)]
@@ -20,5 +21,6 @@ pub use assets::{AssetRef, Parsed};
 pub use kept::KeptError;
 pub use model::*;
 pub use parse::{FILE_NAME, SCHEMA};
+pub use probe::*;
 pub use problem::{Problem, ScenarioError};
 pub use suggest::nearest;

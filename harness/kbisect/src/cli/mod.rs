@@ -7,6 +7,7 @@ mod doubt;
 mod evidence;
 mod form;
 mod kernels;
+mod machine;
 mod range;
 mod seen;
 mod words;
@@ -14,10 +15,9 @@ mod words;
 #[cfg(test)]
 pub use args::SourceName;
 pub use args::{
-    AccelChoice, BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs,
-    Endpoint, Global, ImageArgs, ImageCommand, MachineArgs, ManArgs, NewScenarioArgs, Placement,
-    ReportArgs, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs,
-    SettingArgs, ShellOn, WorkersArgs,
+    BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
+    ImageArgs, ImageCommand, ManArgs, NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs,
+    ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs, ShellOn,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
@@ -27,5 +27,6 @@ pub use form::{Form, parse};
 pub use kernels::{
     AddArgs, DebugArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs,
 };
+pub use machine::{AccelChoice, MachineArgs, WorkersArgs};
 pub use range::{Range, Series};
 pub use seen::{ScoreArgs, WatchArgs};
