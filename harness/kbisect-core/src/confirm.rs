@@ -139,27 +139,29 @@ impl Examination<'_> {
     pub(crate) fn confirmation(&self, outcome: &Outcome) -> Option<Confirmation> {
         let (sides, possible) = self.around(outcome)?;
         let probability = self.search.probability(&possible);
+        // What was taken for granted was not seen.
+        let answered = |index: usize| {
+            let answers = |told: &Told| matches!(told.answer, Answer::Pass | Answer::Fail);
+            self.told.iter().any(|told| told.index == index && answers(told))
+        };
+        let (old, new) = neighbours(outcome)?;
         let repeated = |side: &Side| side.repeats >= REPEATS && side.boots > 0;
         Some(Confirmation {
             probability,
-            is_confirmed: sides.iter().all(repeated) && probability >= self.stop,
+            is_confirmed: answered(old)
+                && answered(new)
+                && sides.iter().all(repeated)
+                && probability >= self.stop,
             repeats: sides.iter().map(|side| side.repeats).sum(),
         })
     }
 
     /// The sides of the change, the bad one first, and where it may have come.
     fn around(&self, outcome: &Outcome) -> Option<(Vec<Side>, Vec<usize>)> {
-        let (old, new, possible) = match outcome {
-            Outcome::Found { last_old, first_new }
-            | Outcome::FoundDespiteSkips { last_old, first_new, .. } => {
-                (*last_old, *first_new, vec![*first_new])
-            }
-            Outcome::Range { last_old, first_new, possible, .. } => {
-                (*last_old, *first_new, possible.clone())
-            }
-            Outcome::NotReproduced | Outcome::GoodFails | Outcome::EndSkipped { .. } => {
-                return None;
-            }
+        let (old, new) = neighbours(outcome)?;
+        let possible = match outcome {
+            Outcome::Range { possible, .. } => possible.clone(),
+            _ => vec![new],
         };
         let (bad, good) = match self.direction {
             Direction::Regression => (new, old),
@@ -184,5 +186,15 @@ impl Examination<'_> {
             }
         }
         search.probability(possible)
+    }
+}
+
+/// The versions on both sides of a change, the older one first.
+fn neighbours(outcome: &Outcome) -> Option<(usize, usize)> {
+    match outcome {
+        Outcome::Found { last_old, first_new }
+        | Outcome::FoundDespiteSkips { last_old, first_new, .. }
+        | Outcome::Range { last_old, first_new, .. } => Some((*last_old, *first_new)),
+        Outcome::NotReproduced | Outcome::GoodFails | Outcome::EndSkipped { .. } => None,
     }
 }

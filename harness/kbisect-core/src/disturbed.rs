@@ -27,10 +27,14 @@ pub enum Cause {
     CandidateStopped,
     /// The candidate's QEMU wanted a processor and did not get one.
     CandidateStarved,
+    /// The candidate's QEMU waited for the host's disk or memory.
+    CandidateBlocked,
     /// The peer's QEMU was stopped.
     PeerStopped,
     /// The peer's QEMU wanted a processor and did not get one.
     PeerStarved,
+    /// The peer's QEMU waited for the host's disk or memory.
+    PeerBlocked,
     /// The peer machine gave no sign of life.
     PeerSilent,
     /// A frame for the peer could not be handed over.
@@ -45,7 +49,11 @@ impl Cause {
             Self::HarnessLate | Self::CandidateStarved | Self::PeerStarved | Self::PeerSilent => {
                 true
             }
-            Self::CandidateStopped | Self::PeerStopped | Self::FrameUndelivered => false,
+            Self::CandidateStopped
+            | Self::CandidateBlocked
+            | Self::PeerStopped
+            | Self::PeerBlocked
+            | Self::FrameUndelivered => false,
         }
     }
 
@@ -53,9 +61,13 @@ impl Cause {
         match whose {
             Whose::Everyone => true,
             Whose::Candidate => match self {
-                Self::HarnessLate | Self::CandidateStopped | Self::CandidateStarved => true,
+                Self::HarnessLate
+                | Self::CandidateStopped
+                | Self::CandidateStarved
+                | Self::CandidateBlocked => true,
                 Self::PeerStopped
                 | Self::PeerStarved
+                | Self::PeerBlocked
                 | Self::PeerSilent
                 | Self::FrameUndelivered => false,
             },
@@ -69,8 +81,10 @@ impl fmt::Display for Cause {
             Self::HarnessLate => "kbisect itself did not run",
             Self::CandidateStopped => "the candidate's QEMU was stopped",
             Self::CandidateStarved => "the candidate's QEMU had no processor",
+            Self::CandidateBlocked => "the candidate's QEMU waited for the host's disk or memory",
             Self::PeerStopped => "the peer's QEMU was stopped",
             Self::PeerStarved => "the peer's QEMU had no processor",
+            Self::PeerBlocked => "the peer's QEMU waited for the host's disk or memory",
             Self::PeerSilent => "the peer machine gave no sign of life",
             Self::FrameUndelivered => "a frame for the peer machine could not be handed over",
         })

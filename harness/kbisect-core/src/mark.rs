@@ -127,7 +127,7 @@ pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> O
             record.matching = target.map(|target| target.matching(&lack));
             record.verdict = VerdictKind::Bad;
             record.symptom = Some(lack);
-            record.reason = None;
+            (record.reason, record.untestable) = (None, None);
             Some(Mark::Bad)
         }
         Verdict::Bad(symptom) => {

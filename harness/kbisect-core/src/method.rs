@@ -258,15 +258,12 @@ impl Method {
     fn confirm(&self, outcome: Outcome) -> Next {
         let (bad_end, good_end) = (self.model.bad_end(), self.model.good_end());
         let shown = match &outcome {
+            _ if self.quick => None,
             Outcome::NotReproduced => Some(bad_end),
             Outcome::GoodFails => Some(good_end),
             Outcome::EndSkipped { .. } => None,
             Outcome::Found { .. } | Outcome::FoundDespiteSkips { .. } | Outcome::Range { .. } => {
-                let standing = match self.quick {
-                    true => Standing::Settled,
-                    false => self.examination().standing(&outcome),
-                };
-                match standing {
+                match self.examination().standing(&outcome) {
                     Standing::Settled => None,
                     Standing::UnderWay => return Next::Wait,
                     Standing::Lacks { index, coming, left } => {
@@ -274,7 +271,7 @@ impl Method {
                             index,
                             role: Role::Confirm,
                             estimated_left: left,
-                            reason: Some("either side of the change is tried again".to_owned()),
+                            reason: Some("both sides of the change are tried again".to_owned()),
                             coming,
                         };
                     }

@@ -136,6 +136,8 @@ impl Pulse {
     pub fn lived(&self, since: Instant, whose: Whose) -> Duration {
         let mut state = self.lock();
         state.look();
+        // What was before the trial is no time of anybody's.
+        let since = since.max(state.origin);
         let window = state.window(since);
         let (gone, _) = state.gaps.within(window, whose);
         since.elapsed().saturating_sub(Duration::from_millis(gone))
@@ -235,6 +237,7 @@ impl State {
             match watched.look(now) {
                 Looked::Stopped { since } => found.push((watched.side.stopped(), since)),
                 Looked::Starved { since } => found.push((watched.side.starved(), since)),
+                Looked::Blocked { since } => found.push((watched.side.blocked(), since)),
                 Looked::Alive => {}
             }
         }

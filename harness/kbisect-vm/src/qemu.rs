@@ -115,7 +115,7 @@ impl Qemu {
 }
 
 /// What the host cannot read is no I/O error of the guest's: the machine stops, and QMP says why.
-const ON_ERROR: &str = "rerror=stop,werror=stop";
+const ON_ERROR: &str = "rerror=stop,werror=report";
 
 /// Looks a program up in `PATH`.
 #[must_use]

@@ -129,6 +129,10 @@ fn parse(line: &[u8]) -> Option<QmpEvent> {
         "RESUME" => Some(QmpEvent::Resumed),
         "BLOCK_IO_ERROR" => {
             let data = value.get("data")?;
+            // The disks are read-only: a write that fails is the guest's doing, and it is told so.
+            if data.get("operation").and_then(Value::as_str) == Some("write") {
+                return None;
+            }
             let word =
                 |name: &str| data.get(name).and_then(Value::as_str).filter(|w| !w.is_empty());
             Some(QmpEvent::DiskFailed {

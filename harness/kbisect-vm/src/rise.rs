@@ -110,6 +110,9 @@ impl Rise {
                     let (id, modules) = (machine.next_id(), self.preload);
                     let settle = Request::Settle { id, modules };
                     risen.result = machine.call(id, &settle, self.patience).await.map(drop);
+                    if risen.result == Err(CallError::Deadline) {
+                        risen.ours = Some(NOT_SETTLED.to_owned());
+                    }
                 }
                 if let (Ok(()), Some(draft)) = (risen.result, draft) {
                     match save(machine, draft, self.patience).await {
@@ -137,10 +140,11 @@ impl Rise {
                 let sound = tokio::task::spawn_blocking(move || content.verify());
                 let mut result = machine.wake(&self.macs, Some(&about), self.patience).await;
                 let (mut note, mut ours) = (None, None);
-                match sound.await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(Unsound::File(path))) => ours = Some(changed(&path)),
-                    Ok(Err(Unsound::State)) | Err(_) => result = Err(CallError::Down),
+                match machine.in_time(self.patience, sound).await {
+                    Some(Ok(Ok(()))) => {}
+                    Some(Ok(Err(Unsound::File(path)))) => ours = Some(changed(&path)),
+                    Some(Ok(Err(Unsound::State)) | Err(_)) => result = Err(CallError::Down),
+                    None => ours = Some(NOT_READ.to_owned()),
                 }
                 if result.is_err() && ours.is_none() {
                     slot.forget();
@@ -177,6 +181,13 @@ async fn save(
     let guest = Guest { release, failed_modules, uptime_ms: hello.uptime_ms, console };
     Ok(Some(tokio::task::spawn_blocking(move || draft.keep(guest))))
 }
+
+/// A guest that did not do what it was asked before its state is saved.
+const NOT_SETTLED: &str = "the guest did not load the modules of the scenario in time, before its state was to be saved \
+    (--cold makes trials without saved states)";
+
+/// Files that cannot be read in time.
+const NOT_READ: &str = "the saved state and the kernel's files could not be read in time to compare them: the host's disk is slow";
 
 /// What is said of a guest that is lost between hello and the trial.
 const NOT_AWAKE: &str = "the booted guest said hello, and did not wake when it was asked to";

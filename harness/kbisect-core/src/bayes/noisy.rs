@@ -12,7 +12,7 @@ use super::settings::{Settings, SettingsError};
 use super::step::{Ending, Notice, RangeReason, Step};
 use super::stop::{FAILURES, Seen, frontiers, patience};
 use super::tally::{Answer, Tally};
-use crate::boots::BootRuns;
+use crate::boots::{BootRuns, IN_VAIN};
 use crate::search::Direction;
 use crate::trial::BootId;
 
@@ -314,7 +314,10 @@ impl NoisySearch {
         if self.settings.assume_bad && version == self.bad_end() {
             boots = boots.plus(Counts::new(FAILURES, 0));
         }
-        Seen { counts: self.counts(version), boots, under_way: self.under_way(version) }
+        let tally = self.tallies[version];
+        let in_vain = tally.others + tally.skips >= IN_VAIN;
+        let under_way = self.under_way(version);
+        Seen { counts: self.counts(version), boots, in_vain, under_way }
     }
 
     fn check(&self, index: usize) -> Result<(), HistoryError> {

@@ -190,6 +190,8 @@ pub(super) struct Seen {
     pub counts: Counts,
     /// Boots with a run that failed, and boots whose runs all passed.
     pub boots: Counts,
+    /// Whether it was tried so often without an answer that it is not booted for more.
+    pub in_vain: bool,
     pub under_way: u32,
 }
 
@@ -205,7 +207,7 @@ pub(super) fn lacking(
     let mut lacking = Vec::new();
     for version in bad {
         let own = seen(*version);
-        let boots = BOOTS.saturating_sub(own.boots.fails);
+        let boots = if own.in_vain { 0 } else { BOOTS.saturating_sub(own.boots.fails) };
         let missing = FAILURES.saturating_sub(own.counts.fails).max(boots);
         if missing > 0 {
             let expected = (f64::from(missing) / mean_rate(own.counts)).ceil() as u32;
@@ -226,8 +228,12 @@ pub(super) fn lacking(
     };
     for version in good {
         let own = seen(*version);
-        let boots =
-            BOOTS.saturating_sub(own.boots.passes).max(passes_missing(failing_boots, own.boots));
+        let boots = match own.in_vain {
+            true => 0,
+            false => {
+                BOOTS.saturating_sub(own.boots.passes).max(passes_missing(failing_boots, own.boots))
+            }
+        };
         let passes = passes_missing(failing, own.counts);
         if passes.max(boots) > 0 {
             let missing = passes.max(boots).saturating_sub(own.under_way);

@@ -274,7 +274,7 @@ fn neighbour_has_to_pass_as_often_as_the_failure_rate_asks() {
 
 /// Runs that had a boot each.
 fn seen(counts: Counts, under_way: u32) -> Seen {
-    Seen { counts, boots: counts, under_way }
+    Seen { counts, boots: counts, in_vain: false, under_way }
 }
 
 #[test]
@@ -302,8 +302,8 @@ fn either_side_has_to_show_it_in_three_boots() {
     likelihood.grow(200);
     let of = |bad, good, chance| {
         let seen = |version| match version {
-            1 => Seen { counts: Counts::new(9, 0), boots: bad, under_way: 0 },
-            _ => Seen { counts: Counts::new(0, 15), boots: good, under_way: 0 },
+            1 => Seen { counts: Counts::new(9, 0), boots: bad, in_vain: false, under_way: 0 },
+            _ => Seen { counts: Counts::new(0, 15), boots: good, in_vain: false, under_way: 0 },
         };
         let lacks = lacking(&[1], &[0], seen, &likelihood, chance);
         lacks.iter().map(|lack| (lack.version, lack.missing, lack.boots)).collect::<Vec<_>>()

@@ -7,7 +7,8 @@ use crate::boot::Coming;
 use crate::kernel::Kernel;
 use crate::trial::Verdict;
 
-/// Boots that have to pass before a failure of a quick trial is none of the kernel's.
+/// Boots that have to pass before a failure of a quick trial is none of the kernel's; and boots without an
+/// answer after which that failure stands.
 const BOOTS: usize = 3;
 
 /// How a kernel is tried (again) with a scenario; nothing once its cell has an answer.
@@ -18,8 +19,9 @@ pub fn still_to_try(trials: &[GateTrial], scenario: &str, kernel: &Kernel) -> Op
     let again = if seen.quick_failed { Coming::AsShipped } else { Coming::Any };
     match last.verdict() {
         Verdict::Infra(_) => Some(again),
-        Verdict::Bad(_) | Verdict::Good if seen.quick_failed => {
-            (seen.boots_failed == 0 && seen.boots < BOOTS).then_some(again)
+        Verdict::Bad(_) | Verdict::Good | Verdict::Skip(_) if seen.quick_failed => {
+            let open = seen.boots_failed == 0 && seen.boots < BOOTS && seen.in_vain < BOOTS;
+            open.then_some(again)
         }
         Verdict::Bad(_) | Verdict::Good | Verdict::Skip(_) | Verdict::Scenario(_) => None,
     }
@@ -38,6 +40,8 @@ struct Seen {
     /// Boots with an answer, and those of them that failed.
     boots: usize,
     boots_failed: usize,
+    /// Boots in which the kernel could not answer.
+    in_vain: usize,
 }
 
 impl Seen {
@@ -45,7 +49,7 @@ impl Seen {
         let own = trials
             .iter()
             .filter(|trial| trial.scenario == scenario && trial.record.kernel.id == kernel.id);
-        let mut seen = Self { quick_failed: false, boots: 0, boots_failed: 0 };
+        let mut seen = Self { quick_failed: false, boots: 0, boots_failed: 0, in_vain: 0 };
         for GateTrial { record, .. } in own {
             let failed = matches!(record.verdict(), Verdict::Bad(_));
             if record.boot.is_none() || matches!(record.verdict(), Verdict::Infra(_)) {
@@ -53,6 +57,8 @@ impl Seen {
             }
             if record.is_quick() {
                 seen.quick_failed |= failed;
+            } else if matches!(record.verdict(), Verdict::Skip(_)) {
+                seen.in_vain += 1;
             } else {
                 seen.boots += 1;
                 seen.boots_failed += usize::from(failed);
@@ -65,6 +71,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::VerdictKind;
 
     /// Trials of one cell: `r` went on from a saved state, `c` booted; then what it came to.
     fn cell(trials: &[&str]) -> Vec<GateTrial> {
@@ -100,11 +107,19 @@ mod tests {
             (&["rbad", "cbad"][..], None),
             (&["rbad", "cgood"][..], confirm),
             (&["rbad", "cgood", "cbad"][..], None),
+            (&["rbad", "cskip"][..], confirm),
+            (&["rbad", "cskip", "cbad"][..], None),
+            (&["rbad", "cskip", "cskip", "cskip"][..], None),
             (&["rbad", "cgood", "cgood", "cgood"][..], None),
         ] {
             assert_eq!(still_to_try(&cell(trials), "s", &kernel), again, "{trials:?}");
         }
         assert_eq!(still_to_try(&cell(&["rbad"]), "other", &kernel), any);
+        let decides =
+            |trials: &[&str]| deciding(&cell(trials), "s", &kernel).map(|record| record.verdict);
+        assert_eq!(decides(&["rbad", "cskip", "cskip", "cskip"]), Some(VerdictKind::Bad));
+        assert_eq!(decides(&["rbad", "cgood", "cgood", "cgood"]), Some(VerdictKind::Good));
+        assert_eq!(decides(&["rskip"]), Some(VerdictKind::Skip));
         let words = |trials: &[&str]| taken_back(&cell(trials), "s", &kernel);
         assert!(
             words(&["rbad", "cgood", "cgood", "cgood"]).is_some_and(|why| why.contains("3 boots"))

@@ -8,7 +8,7 @@ use super::boots::taken_back;
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::run::Environment;
-use crate::trial::{CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict};
+use crate::trial::{CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict, VerdictKind};
 
 /// Stands for failures of any kind among those that are allowed.
 pub const ALL_BROKEN: &str = "all";
@@ -319,7 +319,8 @@ impl GateResult {
     }
 }
 
-/// The trial that decides: the last one of a kernel with a scenario.
+/// The trial that decides: the last one of a kernel with a scenario. A boot in which the kernel could not
+/// answer takes no failure back.
 pub(super) fn deciding<'a>(
     trials: &'a [GateTrial],
     scenario: &str,
@@ -327,7 +328,10 @@ pub(super) fn deciding<'a>(
 ) -> Option<&'a TrialRecord> {
     let is_it =
         |trial: &&GateTrial| trial.scenario == scenario && trial.record.kernel.id == kernel.id;
-    trials.iter().rev().find(is_it).map(|trial| &trial.record)
+    let own = || trials.iter().rev().filter(is_it).map(|trial| &trial.record);
+    let last = own().next()?;
+    let failed = own().find(|record| record.verdict == VerdictKind::Bad);
+    failed.filter(|_| last.verdict == VerdictKind::Skip).or(Some(last))
 }
 
 /// Whether a kernel gave any answer.

@@ -127,7 +127,7 @@ impl BisectResult {
             && let Some(reason) = named_is_missing(&events)
         {
             result.outcome = OutcomeWord::NotReproduced;
-            result.reason = Some(reason);
+            (result.reason, result.aborted) = (Some(reason), None);
         }
         if let Some((old, new)) = ends {
             match plan.direction {
@@ -258,7 +258,7 @@ impl BisectResult {
             for record in counted {
                 runs += 1;
                 fails += u32::from(record.verdict == VerdictKind::Bad);
-                booted += u32::from(!record.is_quick());
+                booted += u32::from(record.boot.is_some() && !record.is_quick());
             }
             let label = self.series.get(index).map_or("?", |entry| entry.kernel.label());
             match runs {
@@ -272,7 +272,7 @@ impl BisectResult {
             statement = format!("{}, {}", of(old), of(new));
         }
         if !sure.is_confirmed {
-            statement += "; not every repeat gave an answer";
+            statement += "; its repeats do not settle it";
         }
         statement += match self.outcome {
             OutcomeWord::FoundDespiteSkips => "; other versions gave no answer",

@@ -38,6 +38,15 @@ impl Side {
     }
 }
 
+impl Side {
+    pub(super) fn blocked(self) -> Cause {
+        match self {
+            Self::Candidate => Cause::CandidateBlocked,
+            Self::Peer => Cause::PeerBlocked,
+        }
+    }
+}
+
 /// What a look found.
 pub(super) enum Looked {
     /// It runs, or has nothing to do.
@@ -46,6 +55,8 @@ pub(super) enum Looked {
     Stopped { since: Instant },
     /// A thread of it waited for a processor.
     Starved { since: Instant },
+    /// A thread of it waits for the host's disk or memory.
+    Blocked { since: Instant },
 }
 
 /// A QEMU that is looked at.
@@ -66,6 +77,9 @@ struct Thread {
     file: File,
     ran: Duration,
     waited: Duration,
+    stat: Option<File>,
+    /// Since when each look found it in a sleep that nothing interrupts.
+    blocked: Option<Instant>,
 }
 
 impl Watched {
@@ -88,7 +102,12 @@ impl Watched {
         }
         self.stopped = None;
         let mut longest = Duration::ZERO;
+        let mut blocked: Option<Instant> = None;
         for thread in &mut self.threads {
+            let state = thread.stat.as_ref().and_then(read_state);
+            if let Some(since) = blocked_since(&mut thread.blocked, state, now) {
+                blocked = Some(blocked.map_or(since, |earliest| earliest.min(since)));
+            }
             let Some((ran, waited)) = read_schedstat(&thread.file) else { continue };
             let run = ran.saturating_sub(thread.ran);
             let wait = waited.saturating_sub(thread.waited);
@@ -102,7 +121,7 @@ impl Watched {
         }
         match now.checked_sub(longest) {
             Some(since) if !longest.is_zero() => Looked::Starved { since },
-            _ => Looked::Alive,
+            _ => blocked.map_or(Looked::Alive, |since| Looked::Blocked { since }),
         }
     }
 
@@ -115,12 +134,27 @@ impl Watched {
             }
             let Ok(file) = File::open(entry.path().join("schedstat")) else { continue };
             if let Some((ran, waited)) = read_schedstat(&file) {
-                self.threads.push(Thread { id, file, ran, waited });
+                let stat = File::open(entry.path().join("stat")).ok();
+                self.threads.push(Thread { id, file, ran, waited, stat, blocked: None });
             }
         }
         // A thread that ended cannot be read any more.
         self.threads.retain(|thread| read_schedstat(&thread.file).is_some());
     }
+}
+
+/// Since when a thread waits for the host's disk or memory (state D), once that is long.
+fn blocked_since(
+    since: &mut Option<Instant>,
+    state: Option<char>,
+    now: Instant,
+) -> Option<Instant> {
+    if state != Some('D') {
+        *since = None;
+        return None;
+    }
+    let since = *since.get_or_insert(now);
+    (now.duration_since(since) >= LATE).then_some(since)
 }
 
 /// The state of a process (proc_pid_stat(5)).
@@ -186,6 +220,23 @@ mod tests {
         }
         assert!(alive);
         assert_eq!(watched.stopped, None);
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_the_disk_for_long_is_blocked() {
+        let (mut since, start) = (None, Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        for (ms, state, expected) in [
+            (0, 'D', None),
+            (200, 'D', None),
+            (250, 'D', Some(start)),
+            (300, 'S', None),
+            (350, 'D', None),
+            (590, 'D', None),
+            (600, 'D', Some(at(350))),
+        ] {
+            assert_eq!(blocked_since(&mut since, Some(state), at(ms)), expected, "{ms}");
+        }
     }
 
     #[test]

@@ -62,13 +62,14 @@ impl Trial<'_> {
         }
         let (all_sent, pulse) = (Instant::now(), self.lab.pulse().clone());
         let patience = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
-        let missing = loop {
-            let missing = wires.with_flows(|flows| flows.missing()).unwrap_or_default();
-            if missing == 0 || pulse.lived(all_sent, Whose::Everyone) > patience {
-                break missing;
+        let missing = || wires.with_flows(|flows| flows.missing()).unwrap_or_default();
+        let all_passed = async {
+            while missing() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         };
+        let _ = pulse.timeout(patience, Whose::Everyone, all_passed).await;
+        let missing = missing();
         let (whole, passed) = (wanted.len(), wanted.len() - missing);
         let CaptureProbe { file, enter, leave, .. } = probe;
         if passed == whole {

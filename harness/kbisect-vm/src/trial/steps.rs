@@ -74,7 +74,11 @@ impl Trial<'_> {
             self.up_at = Some(Instant::now());
             self.notes.extend(risen.note.take());
         }
-        self.candidate = Some(candidate);
+        // What it does on files that are not what they were says nothing of its kernel.
+        match risen.ours {
+            Some(_) => drop(candidate.stop().await),
+            None => self.candidate = Some(candidate),
+        }
         (self.boot, self.boot_id) = (Some(risen.boot), Some(risen.boot_id));
         self.booted = Some(self.lab.booted(kernel, coming));
         (self.slot, self.keeping) = (risen.slot, risen.keeping);

@@ -336,7 +336,7 @@ pub struct ResumeArgs {
     /// Trials to run side by side, or `auto` [default: as the run was begun]
     #[arg(long, value_name = "N|auto", value_parser = workers)]
     pub workers: Option<Workers>,
-    /// Write JUnit XML here, for a check: a file that its journal names is not written
+    /// Write JUnit XML here (checks only); the file named when the check began is not used
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 }

@@ -285,7 +285,8 @@ impl Bisection<'_> {
         let Some(record) = dossier.bad() else { return Ok(()) };
         let work =
             Decoder { store: &base.store, settings: &base.settings, progress: base.progress() };
-        if let Some(decoded) = work.record(record, &sources) {
+        let decoded = work.record(record, &sources);
+        if let Some(decoded) = decoded.filter(|_| !base.interrupt.is_set()) {
             self.journal.append(RunEvent::Decoded { number: record.number, decoded })?;
         }
         Ok(())
@@ -305,7 +306,9 @@ impl Bisection<'_> {
         let dossier = Dossier::of_journal(self.folder, self.journal.lines.clone(), None)?;
         let progress = base.progress();
         let work = Ranker { settings: &base.settings, progress: progress.as_ref(), origin };
-        if let Some(changes) = work.of_run(&dossier, Some(&self.context.scenario), None) {
+        let changes = work.of_run(&dossier, Some(&self.context.scenario), None);
+        // What was cut off is no fact.
+        if let Some(changes) = changes.filter(|_| !base.interrupt.is_set()) {
             self.journal.append(RunEvent::Changes { changes: Box::new(changes) })?;
         }
         Ok(())

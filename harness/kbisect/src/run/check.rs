@@ -109,7 +109,7 @@ pub(super) fn resume_check(
     // The journal may be from somebody else: a file outside of the run's folder is named by the user.
     if let (Some(file), None) = (&options.junit, &args.junit) {
         base.ui.note(&format!(
-            "note: the check was begun with --junit {file}; it is written where --junit is given again"
+            "note: the check was begun with --junit {file}; give --junit again to have it written"
         ));
     }
     options.junit = match &args.junit {

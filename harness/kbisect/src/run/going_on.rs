@@ -43,7 +43,7 @@ pub fn new_budget(
 ) -> anyhow::Result<Option<RunEvent>> {
     if plan.options.doubt.is_none() {
         return Err(errors::usage(
-            "a run that tries each version once has no budget",
+            "this run is not under doubt (--flaky), so it has no budget",
             "leave --budget out",
         ));
     }

@@ -202,7 +202,7 @@ pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
         None => {
             let confirmed = match plan.options.quick {
                 true => "",
-                false => ", then two repeats or more on either side of the change",
+                false => ", then at least two repeats on each side of the change",
             };
             format!("{} trials at most (two ends and {cuts} cuts){confirmed}", cuts + 2)
         }

@@ -386,7 +386,7 @@ pub fn host_failed(
     if disturbed.decided.is_some_and(Cause::wants_processor) {
         return errors::infrastructure(
             format!(
-                "the host has too few processors for what runs on it: each trial of {} was disturbed: {error}",
+                "the host has too few processors for what runs on it: the last trial of {} was disturbed, too: {error}",
                 kernel.version
             ),
             busy::hint(),

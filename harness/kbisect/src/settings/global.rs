@@ -172,7 +172,7 @@ fn check_plain(folder: &Path) -> anyhow::Result<()> {
             } else if !kind.is_file() {
                 return Err(errors::usage(
                     format!("`{}` is a link or a special file", entry.path().display()),
-                    "a run's folder has none: if you trust it, put the file itself in its place",
+                    "a run's folder has none: if you trust it, replace the link by the file",
                 ));
             }
         }
