@@ -82,6 +82,9 @@ pub struct Booted {
     /// Why not by its PVH entry, where that was wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_pvh: Option<String>,
+    /// Whether it was never packed, so that there is no bzImage of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub never_packed: bool,
     /// Whether the kernel tested its cryptography while it booted; `cryptomgr.notests` otherwise.
     pub crypto_tests: bool,
     /// Whether that is how everybody boots it: nothing was left out for a quicker boot.

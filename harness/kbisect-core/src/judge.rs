@@ -249,16 +249,17 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> (Verdict, Basis) {
         return (before_user_space(seen), basis);
     }
     let after_boot = || seen.reports.iter().filter(|report| report.phase > Phase::Boot);
+    // A stall that rests on disturbed time does not hide what came after it.
+    let stands = |report: &&ConsoleReport| undecided(&seen.gaps, seen.rests_on(report)).is_none();
     // A crash of the candidate explains whatever else went wrong, also on our side.
     if let Some(report) = after_boot().find(|report| report.fatal) {
-        let first = after_boot().next().unwrap_or(report);
+        let mut before = after_boot().take_while(|earlier| !std::ptr::eq(*earlier, report));
+        let first = before.find(stands).unwrap_or(report);
         return (Verdict::Bad(crash(first, report)), seen.rests_on(first));
     }
     let oops_like = |report: &&ConsoleReport| {
         matches!(report.kind, SymptomKind::Oops | SymptomKind::Panic | SymptomKind::Hang)
     };
-    // A stall that rests on disturbed time does not hide what came after it.
-    let stands = |report: &&ConsoleReport| undecided(&seen.gaps, seen.rests_on(report)).is_none();
     let mut complaints = after_boot().filter(oops_like);
     let first = complaints.next();
     let told = first.filter(stands).or_else(|| complaints.find(stands)).or(first);

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::boot::{BootWay, Booted, Deadlines};
+use crate::boot::{Booted, Deadlines};
 use crate::disturbed::Disturbed;
 use crate::evidence::Evidence;
 use crate::fault::ScenarioFault;
@@ -489,15 +489,14 @@ pub struct TrialRecord {
 }
 
 impl TrialRecord {
-    /// Whether its kernel came up in a quicker way than users boot it: from a saved state, or by its PVH
-    /// entry. What such a trial shows, a boot has to confirm. Records without a word on it are of before
-    /// there were such ways.
+    /// Whether its kernel came up in a quicker way than users boot it: from a saved state, by its PVH
+    /// entry, or without its tests. What such a trial shows, a boot has to confirm. Records without a
+    /// word on it are of before there were such ways.
     #[must_use]
     pub fn is_quick(&self) -> bool {
-        let by_pvh = |booted: &Booted| booted.way == BootWay::Pvh && !booted.as_shipped;
         match self.boot {
             Some(BootKind::Restored) => true,
-            Some(BootKind::Cold) => self.booted.as_ref().is_some_and(by_pvh),
+            Some(BootKind::Cold) => self.booted.as_ref().is_some_and(|booted| !booted.as_shipped),
             None => false,
         }
     }

@@ -115,7 +115,8 @@ fn git(repository: &Path) -> Command {
         .env("LC_ALL", "C")
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_TERMINAL_PROMPT", "0")
-        // A partial clone would fetch what it lacks.
-        .env("GIT_NO_LAZY_FETCH", "1");
+        // A partial clone would fetch what it lacks; git before 2.44 knows only the second.
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_ALLOW_PROTOCOL", "");
     command
 }

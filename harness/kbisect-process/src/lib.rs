@@ -83,8 +83,9 @@ fn run_unless(
     let leader = child.id();
     let (out, err) = (child.stdout.take(), child.stderr.take());
     std::thread::scope(|scope| {
-        let stdout = scope.spawn(move || take(out, most, leader));
-        let stderr = scope.spawn(move || take(err, MOST_STDERR, leader));
+        let stdout = scope.spawn(move || take(out, most, || kill_group(leader)));
+        // Its complaints are no reason to end it.
+        let stderr = scope.spawn(move || take(err, MOST_STDERR, || ()));
         let ended = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break Ok(status),
@@ -115,15 +116,16 @@ fn run_unless(
     })
 }
 
-/// Reads to a limit; beyond it the program is of no more use.
-fn take(pipe: Option<impl Read>, most: u64, leader: u32) -> io::Result<(Vec<u8>, bool)> {
+/// Keeps what comes before a limit, and calls `beyond` where there is more.
+fn take(pipe: Option<impl Read>, most: u64, beyond: impl FnOnce()) -> io::Result<(Vec<u8>, bool)> {
     let mut bytes = Vec::new();
-    let Some(pipe) = pipe else { return Ok((bytes, false)) };
-    pipe.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    let Some(mut pipe) = pipe else { return Ok((bytes, false)) };
+    pipe.by_ref().take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     let cut = bytes.len() as u64 > most;
     if cut {
         bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-        kill_group(leader);
+        beyond();
+        io::copy(&mut pipe, &mut io::sink())?;
     }
     Ok((bytes, cut))
 }
@@ -183,6 +185,14 @@ mod tests {
     fn a_program_that_talks_too_much_is_ended() {
         let ended = run_within(shell("exec yes"), LONG, 1000).unwrap();
         assert_eq!((ended.stdout.len(), ended.cut), (1000, true));
+    }
+
+    #[test]
+    fn complaints_beyond_the_limit_are_left_out() {
+        let text = "head -c 3000000 /dev/zero >&2; echo done";
+        let ended = run_within(shell(text), LONG, 1000).unwrap();
+        assert!(ended.status.success() && !ended.cut, "{:?}", ended.status);
+        assert_eq!((&ended.stdout[..], ended.stderr.len()), (&b"done\n"[..], 1 << 20));
     }
 
     #[test]

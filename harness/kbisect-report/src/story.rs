@@ -465,9 +465,12 @@ pub(crate) fn came_up(trial: &TrialRecord) -> &'static str {
 pub(crate) fn boot(trial: &TrialRecord) -> Option<String> {
     let booted = trial.booted.as_ref()?;
     let way = match (booted.way, &booted.no_pvh) {
+        (BootWay::Pvh, _) if booted.never_packed => {
+            "by its PVH entry (it was never packed: there is no bzImage of it)".to_owned()
+        }
         (BootWay::Pvh, _) => "unpacked, by its PVH entry (no random base address)".to_owned(),
-        (BootWay::BzImage, None) => "as shipped (bzImage)".to_owned(),
-        (BootWay::BzImage, Some(why)) => format!("as shipped (bzImage), since {why}"),
+        (BootWay::BzImage, None) => "packed (bzImage)".to_owned(),
+        (BootWay::BzImage, Some(why)) => format!("packed (bzImage), since {why}"),
     };
     let tests = if booted.crypto_tests { "with" } else { "without" };
     Some(format!("{way}, {tests} the kernel's tests of its cryptography"))

@@ -67,12 +67,16 @@ pub fn resolve<'r>(
     path: &Path,
     references: impl Iterator<Item = &'r Reference>,
 ) -> Result<Vec<(&'r Reference, Lookup)>, ImageError> {
-    let file =
-        File::open(path).map_err(|source| ImageError::Open { path: path.to_owned(), source })?;
+    let failed = |source| ImageError::Open { path: path.to_owned(), source };
+    // A run folder of somebody else may name anything, and a pipe would be waited for.
+    if !path.metadata().map_err(failed)?.is_file() {
+        let reason = "it is no regular file".to_owned();
+        return Err(ImageError::Format { path: path.to_owned(), reason });
+    }
+    let file = File::open(path).map_err(failed)?;
     // SAFETY: the file is one of the store or one that the user named; if it is cut while it is
     // mapped the process ends by a signal, which is what a damaged file deserves here.
-    let map = unsafe { memmap2::Mmap::map(&file) }
-        .map_err(|source| ImageError::Open { path: path.to_owned(), source })?;
+    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(failed)?;
     let format = |reason: String| ImageError::Format { path: path.to_owned(), reason };
     let object = object::File::parse(&*map).map_err(|error| format(error.to_string()))?;
     let sections = DwarfSections::load(|id| section(&object, id)).map_err(format)?;

@@ -121,6 +121,12 @@ fn damaged_files_are_errors() {
         let files = Files { vmlinux, modules: BTreeMap::new() };
         assert!(decode(" outer+0x4/0x20\n", &files).is_err(), "{name}");
     }
+    // A pipe would be waited for without end.
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let files = Files { vmlinux: pipe, modules: BTreeMap::new() };
+    assert!(decode(" outer+0x4/0x20\n", &files).unwrap_err().to_string().contains("no regular"));
     let stripped = compile(folder.path(), "stripped", &["-no-pie", "-g0"]);
     let files = Files { vmlinux: stripped, modules: BTreeMap::new() };
     let error = decode(" outer+0x4/0x20\n", &files).unwrap_err();

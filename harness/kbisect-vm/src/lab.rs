@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 pub use kbisect_core::boot::Coming;
 use kbisect_core::boot::{BootWay, Booted};
-use kbisect_core::judge::Unprepared;
+use kbisect_core::disturbed::{Standing, Whose};
+use kbisect_core::judge::{MachineEnd, Unprepared};
 use kbisect_core::scenario::{MachineOptions, Scenario};
 use kbisect_core::trial::{BootKind, Phase};
 use kbisect_proto::{NodeSetup, Request};
@@ -133,6 +134,8 @@ pub enum LabError {
     PeerBoot {
         /// Accelerator.
         accelerator: Accelerator,
+        /// Whether nothing on the host explains it: no disk that failed, no QEMU that was stopped or killed.
+        unexplained: bool,
         /// Why.
         reason: String,
     },
@@ -274,11 +277,12 @@ impl Lab {
         let wanted = !shipped && policy.way == BootWay::Pvh;
         let no_pvh = policy.no_pvh.clone().or(failed).or(cannot).filter(|_| wanted);
         // One that was never packed has no other way.
-        let pvh = kernel.is_unpacked() || (wanted && no_pvh.is_none());
+        let never_packed = kernel.is_unpacked();
+        let pvh = never_packed || (wanted && no_pvh.is_none());
         let way = if pvh { BootWay::Pvh } else { BootWay::BzImage };
         let crypto_tests = shipped || policy.crypto_tests;
-        let as_shipped = crypto_tests && (way == BootWay::BzImage || kernel.is_unpacked());
-        Booted { way, no_pvh, crypto_tests, as_shipped }
+        let as_shipped = crypto_tests && (way == BootWay::BzImage || never_packed);
+        Booted { way, no_pvh, never_packed, crypto_tests, as_shipped }
     }
 
     /// Takes note that a kernel does not come up by its PVH entry.
@@ -358,7 +362,10 @@ impl Lab {
                 Ok(peer)
             }
             Err(error) => {
+                let whole = self.pulse.window(peer.started());
+                let sound = matches!(self.pulse.standing(whole, Whose::Everyone), Standing::Sound);
                 let state = peer.stop().await;
+                let unexplained = sound && !matches!(state.end, Some(MachineEnd::QemuEnded(_)));
                 let said =
                     state.boot_error.or_else(|| state.reports.first().map(|r| r.title.clone()));
                 let reason = match (error, said, state.end) {
@@ -369,14 +376,11 @@ impl Lab {
                             deadline.as_secs()
                         )
                     }
-                    (
-                        CallError::Down,
-                        None,
-                        Some(kbisect_core::judge::MachineEnd::QemuEnded(why)),
-                    ) => why,
+                    (CallError::Down, None, Some(MachineEnd::QemuEnded(why))) => why,
                     (CallError::Down, None, end) => format!("{end:?}"),
                 };
-                Err(LabError::PeerBoot { accelerator: self.settings.accelerator, reason })
+                let accelerator = self.settings.accelerator;
+                Err(LabError::PeerBoot { accelerator, unexplained, reason })
             }
         }
     }

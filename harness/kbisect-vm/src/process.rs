@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-pub use kbisect_process::{die_with_us, kill_group};
+pub use kbisect_process::{die_with_us, kill_group, run_within, stop_flag};
 
 /// A pair of connected stream sockets: one end to keep, one that a child inherits under the number
 /// that it has here.

@@ -195,7 +195,7 @@ const NOT_AWAKE: &str = "the booted guest said hello, and did not wake when it w
 fn changed(path: &Path) -> String {
     format!(
         "the content of {} is not what it was when a kernel was saved that booted from it, though its size and \
-         time are: the disk may be damaged",
+         time are: the disk may be damaged (remove its folder, and it is fetched or built again)",
         path.display()
     )
 }

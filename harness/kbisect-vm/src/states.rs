@@ -19,7 +19,7 @@ use crate::guest;
 use crate::qemu::{CommandLine, Qemu, StateFile};
 
 /// Version of what is kept, and how.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Bytes that stay free on the file system, at the least.
 const ROOM: u64 = 2 << 30;
 /// Bytes that the cache may hold when nothing else is said.
@@ -74,8 +74,8 @@ pub struct About {
     /// When it was saved, in milliseconds since 1970-01-01 UTC.
     pub saved_ms: u64,
     bytes: u64,
-    /// SHA-256 of the state, and of the files that the machine was booted from.
-    sha256: String,
+    /// BLAKE3 of the state, and of the files that the machine was booted from.
+    digest: String,
     files: BTreeMap<PathBuf, String>,
 }
 
@@ -304,7 +304,7 @@ impl Content {
             }
         }
         let is = digest::of(&self.state);
-        if is.ok().as_ref() == Some(&self.about.sha256) { Ok(()) } else { Err(Unsound::State) }
+        if is.ok().as_ref() == Some(&self.about.digest) { Ok(()) } else { Err(Unsound::State) }
     }
 }
 
@@ -324,7 +324,7 @@ impl Draft {
         let Self { slot: Slot { states, key }, kernel, folder, boot, file } = self;
         drop(file);
         let state = File::open(folder.path().join("state"))?;
-        let (bytes, sha256) = (state.metadata()?.len(), digest::of(&state)?);
+        let (bytes, digest) = (state.metadata()?.len(), digest::of(&state)?);
         let files =
             key.files.iter().map(|path| Ok((path.clone(), digest::of(&File::open(path)?)?)));
         let files = files.collect::<io::Result<_>>()?;
@@ -340,7 +340,7 @@ impl Draft {
             uptime_ms,
             saved_ms,
             bytes,
-            sha256,
+            digest,
             files,
         };
         fs::write(folder.path().join("console.log"), console)?;

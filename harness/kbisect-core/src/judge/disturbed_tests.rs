@@ -96,9 +96,14 @@ fn a_stall_over_which_qemu_was_stopped_is_ours_and_a_crash_is_not() {
     assert_eq!(short.verdict.symptom().map(|it| it.kind), Some(SymptomKind::Hang));
     let peers = disturbed(with_reports(vec![stall()]), Cause::PeerStopped, 2000, 22_900);
     assert_eq!(peers.verdict.symptom().map(|it| it.kind), Some(SymptomKind::Hang));
-    let both = with_reports(vec![stall(), reported(SymptomKind::Oops, None)]);
-    let judged = disturbed(both, Cause::CandidateStopped, 2000, 22_900);
-    assert_eq!(judged.verdict.symptom().map(|it| it.kind), Some(SymptomKind::Oops));
+    for (fatal, kind) in [(false, SymptomKind::Oops), (true, SymptomKind::Panic)] {
+        let mut oops = reported(SymptomKind::Oops, None);
+        oops.0.fatal = fatal;
+        let both = with_reports(vec![stall(), oops]);
+        let judged = disturbed(both, Cause::CandidateStopped, 2000, 22_900);
+        let symptom = judged.verdict.symptom().expect("the oops stands");
+        assert_eq!((symptom.kind, symptom.title.as_str()), (kind, "oops in f"));
+    }
 }
 
 #[test]

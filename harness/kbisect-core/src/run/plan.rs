@@ -133,6 +133,13 @@ pub struct PlanOptions {
     pub git: Option<String>,
 }
 
+impl PlanOptions {
+    /// Files and folders of the machine that the run's evidence is made with.
+    pub fn named_paths(&self) -> impl Iterator<Item = &str> {
+        [&self.vmlinux, &self.debug_modules, &self.git].into_iter().flatten().map(String::as_str)
+    }
+}
+
 impl Default for PlanOptions {
     fn default() -> Self {
         Self {

@@ -10,6 +10,7 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::start::{Outcome, Payload, arguments, start};
 
 use self::memory::Memory;
+use crate::process::stop_flag;
 use crate::timing::Speed;
 
 /// How QEMU runs guest code.
@@ -143,7 +145,8 @@ pub fn probe(qemu: &Path, cache: &Path, wish: Wish) -> Probe {
             Accelerator::Kvm => try_kvm(qemu),
             Accelerator::Tcg => emulation(qemu).probe(NoKvm::NotWanted),
         };
-        if let Some(memory) = &memory {
+        // A probe that was cut off knows nothing.
+        if let Some(memory) = memory.filter(|_| !stop_flag().load(Ordering::SeqCst)) {
             memory.remember(&found);
         }
         found

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use super::payload::{PROOF, boot_sector, pvh_kernel};
 use super::{Accelerator, escaped};
-use crate::process::{die_with_us, kill_group};
+use crate::process::run_within;
 
 /// How long a guest may take to say that it runs. A working KVM needs well under a second, one inside
 /// an emulated machine some seconds.
@@ -111,30 +112,21 @@ fn try_start(qemu: &Path, accelerator: Accelerator, payload: Payload) -> std::io
     fs::write(&file, content)?;
     let mut command = Command::new(qemu);
     command.args(arguments(accelerator, payload, &file));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    die_with_us(&mut command);
     let began = Instant::now();
-    let mut child = command.spawn()?;
-    let status = loop {
-        match child.try_wait()? {
-            Some(status) => break Some(status),
-            None if began.elapsed() < DEADLINE => std::thread::sleep(Duration::from_millis(5)),
-            None => break None,
+    match run_within(command, DEADLINE, 1 << 16) {
+        Ok(ended) => {
+            let said = String::from_utf8_lossy(&ended.stderr);
+            Ok(judge(ended.status, began.elapsed(), &said))
         }
-    };
-    let took = began.elapsed();
-    if status.is_none() {
-        kill_group(child.id());
+        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(Outcome::Silent),
+        Err(error) => Err(error),
     }
-    let output = child.wait_with_output()?;
-    Ok(judge(status, took, &String::from_utf8_lossy(&output.stderr)))
 }
 
-pub(super) fn judge(status: Option<ExitStatus>, took: Duration, stderr: &str) -> Outcome {
+pub(super) fn judge(status: ExitStatus, took: Duration, stderr: &str) -> Outcome {
     let said = stderr.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
-    match status {
-        Some(status) if status.code() == Some(PROOF_STATUS) => Outcome::Proof(took),
-        Some(status) => Outcome::Ended { status: status.to_string(), said },
-        None => Outcome::Silent,
+    if status.code() == Some(PROOF_STATUS) {
+        return Outcome::Proof(took);
     }
+    Outcome::Ended { status: status.to_string(), said }
 }

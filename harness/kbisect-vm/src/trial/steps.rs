@@ -94,8 +94,11 @@ impl Trial<'_> {
         }
         // A peer that does not come up is named first: the candidate was given no chance.
         if let Err(error) = peer {
-            if matches!(error, LabError::PeerBoot { accelerator: Accelerator::Kvm, .. }) {
-                self.kvm_suspect = Some(KvmSuspect::PeerBoot);
+            if let LabError::PeerBoot { accelerator: Accelerator::Kvm, unexplained, .. } = error {
+                self.kvm_suspect = Some(match unexplained {
+                    true => KvmSuspect::PeerBoot,
+                    false => KvmSuspect::QemuEnded,
+                });
             }
             self.seen.hello = booted.is_ok();
             if let LabError::Node(unprepared) = &error {

@@ -115,6 +115,9 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
         base.ui.finish();
         return conclude(&journal, &folder, global);
     }
+    for path in plan.options.named_paths() {
+        base.ui.note(&format!("the plan of this run has `{path}` read for its report"));
+    }
     let kernels = plan.series.iter().map(|planned| &planned.kernel);
     base.look_where(kernels.chain([&plan.reference]))?;
     let series = again(&base, &plan)?;

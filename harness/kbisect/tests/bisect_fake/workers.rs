@@ -297,7 +297,7 @@ fn kernels_are_checked_side_by_side() {
         let there = place.path(&format!("here-{other}"));
         format!("at prepare\n pid {}\n await {}\n", here.display(), there.display())
     });
-    let words = "check 6.12.1..6.12.12 --scenario smoke --json --workers 2";
+    let words = "check 6.12.1..6.12.12 --scenario smoke --json --workers 2 --crypto-tests";
     let result = place.run(words).code(1).json();
     let trials = result["trials"].as_array().unwrap();
     assert_eq!(trials.len(), 12);
