@@ -150,7 +150,7 @@ fn a_state_of_other_content_is_not_gone_on_from_and_other_files_stop_the_trial()
             }
         };
     // As if what is there were not what was saved.
-    set(&bench, "sha256", &|_| "0".into());
+    set(&bench, "digest", &|_| "0".into());
     let result = bench.again("kernel", "", Coming::Any);
     assert_eq!((result.verdict, result.boot), (Verdict::Good, COLD));
     assert!(result.notes.iter().any(|note| note.contains("thrown away")), "{:?}", result.notes);
