@@ -71,6 +71,14 @@ impl Cause {
                 | Self::PeerSilent
                 | Self::FrameUndelivered => false,
             },
+            Whose::Peer => match self {
+                Self::HarnessLate | Self::PeerStopped | Self::PeerStarved | Self::PeerBlocked => true,
+                Self::CandidateStopped
+                | Self::CandidateStarved
+                | Self::CandidateBlocked
+                | Self::PeerSilent
+                | Self::FrameUndelivered => false,
+            },
         }
     }
 }
@@ -98,6 +106,8 @@ pub enum Whose {
     Everyone,
     /// The candidate and who listens to it.
     Candidate,
+    /// The peer and who listens to it.
+    Peer,
 }
 
 /// An interval in which something was not alive.

@@ -1,7 +1,7 @@
 //! How errors are told: one line, what to do about it, and the class for the exit code.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{self, Write};
 
 use kbisect_core::fault::ScenarioFault;
 use kbisect_core::import::ImportError;
@@ -135,7 +135,17 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
 /// The class of an error: that of the first error in its chain that is known to have one.
 #[must_use]
 pub fn class(error: &anyhow::Error) -> Class {
+    // A helper program was ended at Ctrl-C, whatever that kept from being done.
+    if error.chain().any(is_interruption) {
+        return Class::Interrupted;
+    }
     error.chain().find_map(class_of).unwrap_or(Class::Infrastructure)
+}
+
+fn is_interruption(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::Interrupted)
 }
 
 fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
@@ -227,5 +237,7 @@ mod tests {
         assert_eq!(class(&error), Class::Usage);
         assert_eq!(hint(&error).as_deref(), Some("give GOOD..BAD"));
         assert_eq!(class(&anyhow::Error::msg("disk on fire")), Class::Infrastructure);
+        let ended = anyhow::Error::from(io::Error::from(io::ErrorKind::Interrupted));
+        assert_eq!(class(&ended.context(usage("no image", ""))), Class::Interrupted);
     }
 }

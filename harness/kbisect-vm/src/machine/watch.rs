@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kbisect_core::console::{self, MilestoneKind, ReportKind, Scanner};
-use kbisect_core::disturbed::{Standing, Whose};
+use kbisect_core::disturbed::Standing;
 use kbisect_core::judge::MachineEnd;
 use kbisect_core::trial::{ConsoleReport, Phase, SymptomKind};
 use kbisect_proto::frame::Decoder;
@@ -364,7 +364,7 @@ impl Watch {
         }
         let Timing { quiet, quiet_in_trace, .. } = self.timing;
         let patience = if self.scanner.is_collecting() { quiet_in_trace } else { quiet };
-        let quiet = self.pulse.lived(self.last_console, Whose::Candidate) > patience;
+        let quiet = self.pulse.lived(self.last_console, self.side.whose()) > patience;
         let mut state = lock(&self.shared.state);
         if !matches!(self.state, StateWork::None) {
             // QEMU holds the guest for its state: that is no silence of the guest's.
@@ -410,7 +410,7 @@ impl Watch {
             return;
         }
         // What the host took from the machine is no silence of the guest's.
-        let silent = self.pulse.lived(state.heard, Whose::Candidate);
+        let silent = self.pulse.lived(state.heard, self.side.whose());
         let hang_reported = state
             .reports
             .iter()
@@ -418,7 +418,7 @@ impl Watch {
         let limit = if hang_reported || state.watchdog { self.silence / 8 } else { self.silence };
         if state.hello.is_some() && silent > limit && quiet {
             let window = self.pulse.window(state.heard);
-            if matches!(self.pulse.standing(window, Whose::Candidate), Standing::Disturbed { .. }) {
+            if matches!(self.pulse.standing(window, self.side.whose()), Standing::Disturbed { .. }) {
                 return;
             }
             state.silence = window;

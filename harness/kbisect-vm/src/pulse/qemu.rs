@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use kbisect_core::disturbed::Cause;
+use kbisect_core::disturbed::{Cause, Whose};
 
 use super::LATE;
 
@@ -36,9 +36,15 @@ impl Side {
             Self::Peer => Cause::PeerStarved,
         }
     }
-}
 
-impl Side {
+    /// Who has to live for what this machine does.
+    pub(crate) fn whose(self) -> Whose {
+        match self {
+            Self::Candidate => Whose::Candidate,
+            Self::Peer => Whose::Peer,
+        }
+    }
+
     pub(super) fn blocked(self) -> Cause {
         match self {
             Self::Candidate => Cause::CandidateBlocked,

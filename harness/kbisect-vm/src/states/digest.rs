@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What tells that a file is the one that was read: device, inode, size, time of change.
 type Stamp = (u64, u64, u64, i64, i64);
@@ -16,16 +16,25 @@ type Stamp = (u64, u64, u64, i64, i64);
 pub(super) fn of(file: &File) -> io::Result<String> {
     let data = file.metadata()?;
     let stamp = (data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec());
-    if let Some(known) = known().get(&stamp) {
-        return Ok(known.clone());
+    let known = Arc::clone(lock(digests()).entry(stamp).or_default());
+    // Who comes second waits, and does not read it too.
+    let mut known = lock(&known);
+    if let Some(digest) = &*known {
+        return Ok(digest.clone());
     }
     // A trial waits for this with tens of megabytes, and SHA-256 takes three times as long.
     let digest = blake3::Hasher::new().update_reader(file)?.finalize().to_hex().to_string();
-    known().insert(stamp, digest.clone());
+    *known = Some(digest.clone());
     Ok(digest)
 }
 
-fn known() -> MutexGuard<'static, HashMap<Stamp, String>> {
-    static KNOWN: OnceLock<Mutex<HashMap<Stamp, String>>> = OnceLock::new();
-    KNOWN.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+type Digests = HashMap<Stamp, Arc<Mutex<Option<String>>>>;
+
+fn digests() -> &'static Mutex<Digests> {
+    static DIGESTS: OnceLock<Mutex<Digests>> = OnceLock::new();
+    DIGESTS.get_or_init(Mutex::default)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
