@@ -68,6 +68,16 @@ const COMMANDS: [&[&str]; 8] = [
     &["changes", "r1"],
 ];
 
+/// The control: without what is wrong, the same run is read.
+#[test]
+fn a_run_that_stays_in_its_folder_is_read() {
+    for words in &COMMANDS[..3] {
+        let dir = place("trials/001");
+        let (code, said) = kbisect(dir.path(), words);
+        assert_eq!(code, 0, "{words:?}: {said}");
+    }
+}
+
 #[test]
 fn a_run_with_a_link_in_it_is_refused() {
     for (link, target) in [
@@ -100,6 +110,8 @@ fn a_trial_elsewhere_is_neither_read_nor_written() {
             let dir = place(directory);
             let (code, said) = kbisect(dir.path(), words);
             assert!(code == 2 || code == 69, "{directory} {words:?}: {code} {said}");
+            let told = said.contains("is not in that of the run");
+            assert!(told || !["report", "decode"].contains(&words[0]), "{words:?}: {said}");
             let home: Vec<_> = fs::read_dir(dir.path().join("home")).unwrap().collect();
             assert_eq!(home.len(), 1, "{directory} {words:?}: {said}");
         }
