@@ -39,7 +39,8 @@ fn main() -> Result<ExitCode> {
                 Some(path) => Some(serde_json::from_slice(&std::fs::read(path)?)?),
                 None => None,
             };
-            let clues = Clues::of(Some(&scenario), result.as_ref().map(|result| &result.trial));
+            let clues =
+                Clues::of(Some(&scenario), result.as_ref().map(|result| &result.trial.record));
             let seconds = ranked(&text, old, new, &clues, true)?.1;
             println!("{} bytes, {seconds:.3} s", text.len());
             Ok(ExitCode::SUCCESS)

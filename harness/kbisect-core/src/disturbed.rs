@@ -72,7 +72,9 @@ impl Cause {
                 | Self::FrameUndelivered => false,
             },
             Whose::Peer => match self {
-                Self::HarnessLate | Self::PeerStopped | Self::PeerStarved | Self::PeerBlocked => true,
+                Self::HarnessLate | Self::PeerStopped | Self::PeerStarved | Self::PeerBlocked => {
+                    true
+                }
                 Self::CandidateStopped
                 | Self::CandidateStarved
                 | Self::CandidateBlocked

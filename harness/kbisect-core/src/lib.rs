@@ -4,6 +4,7 @@
 //! Invariant: no I/O here. No tokio, no `std::fs`, no process, no clock, no randomness. Whatever
 //! comes from outside is handed in as values; whatever goes out is returned.
 
+pub mod answer;
 pub mod bayes;
 pub mod boot;
 pub mod boots;

@@ -3,11 +3,10 @@
 //! A kernel that lacks a feature which the scenario requires gives no answer, unless lacking it is
 //! what is looked for: that is so when the end that should be bad lacks it.
 
+use crate::answer::{NoAnswer, Taken};
 use crate::run::{Plan, SymptomName};
 use crate::search::{Direction, Mark, Role};
-use crate::trial::{
-    Match, Matching, Symptom, SymptomKind, TrialRecord, Untestable, Verdict, VerdictKind,
-};
+use crate::trial::{Match, Symptom, SymptomKind, TrialRecord, Untestable, Verdict, VerdictKind};
 
 /// The symptom that a lack of features amounts to. Two kernels that lack one feature in common have the
 /// same symptom.
@@ -54,91 +53,82 @@ pub fn untestable(plan: &Plan, target: Option<&Symptom>) -> Vec<usize> {
     reasons.filter_map(|(index, reason)| (!is_answer(reason?)).then_some(index)).collect()
 }
 
+/// What a trial tells the search, and what its record was taken for.
+pub type Marked = (Option<Mark>, Taken);
+
 /// As [`mark`], where the user named the symptom and it was not seen yet: a failure of another kind
 /// is no answer.
 #[must_use]
-pub fn mark_named(record: &mut TrialRecord, role: Role, name: &SymptomName) -> Option<Mark> {
+pub fn mark_named(record: &TrialRecord, role: Role, name: &SymptomName) -> Marked {
     if let Verdict::Bad(symptom) = record.verdict()
         && !name.names(&symptom)
     {
-        record.reason = Some(format!("other symptom than `{name}`, which was named, so no answer"));
-        return Some(Mark::Skip);
+        let no_answer = Some(NoAnswer::NotNamed { name: name.clone() });
+        return (Some(Mark::Skip), Taken { no_answer, ..Taken::default() });
     }
     if let Verdict::Skip(why) = record.verdict()
         && as_symptom(&why).is_some_and(|lack| !name.names(&lack))
     {
-        return Some(Mark::Skip);
+        return (Some(Mark::Skip), Taken::default());
     }
     mark(record, role, None)
 }
 
-/// The mark of a recorded trial, now that the symptom looked for may be another one than when it
-/// ended. The record is told how the two compare.
+/// As [`mark`], of a recorded trial, now that the symptom looked for may be another one than when it
+/// ended.
 #[must_use]
 pub fn mark_again(
-    record: &mut TrialRecord,
-    mark: Option<Mark>,
+    record: &TrialRecord,
+    (mark, taken): (Option<Mark>, &Taken),
     target: Option<&Symptom>,
-) -> Option<Mark> {
-    let again = remark(record, mark, target);
-    if again == mark {
-        return mark;
-    }
+) -> Marked {
+    let again = remark(record, (mark, taken), target);
     // Only failures have another mark now.
-    if let (Some(target), Some(symptom)) = (target, record.symptom.as_ref()) {
-        let matching = target.matching(symptom);
-        record.reason = (matching.how == Match::Different).then(|| other(&matching));
-        record.matching = Some(matching);
+    match (target, taken.symptom(record)) {
+        (Some(_), Some(symptom)) if again != mark => {
+            let lack = taken.lack.clone();
+            (again, Taken { lack, ..Taken::compared(target, symptom) })
+        }
+        _ => (mark, taken.clone()),
     }
-    again
 }
 
 /// The mark of a recorded trial for a symptom.
 #[must_use]
-pub fn remark(record: &TrialRecord, mark: Option<Mark>, target: Option<&Symptom>) -> Option<Mark> {
-    match (mark, target, &record.symptom) {
-        (Some(_), Some(target), Some(symptom)) if record.verdict == VerdictKind::Bad => {
-            Some(match target.compare(symptom) {
-                Match::Different => Mark::Skip,
-                _ => Mark::Bad,
-            })
-        }
+pub fn remark(
+    record: &TrialRecord,
+    (mark, taken): (Option<Mark>, &Taken),
+    target: Option<&Symptom>,
+) -> Option<Mark> {
+    let failed = record.verdict == VerdictKind::Bad || taken.lack.is_some();
+    match (mark, target, taken.symptom(record)) {
+        (Some(_), Some(target), Some(symptom)) if failed => Some(match target.compare(symptom) {
+            Match::Different => Mark::Skip,
+            _ => Mark::Bad,
+        }),
         _ => mark,
     }
 }
 
-fn other(matching: &Matching) -> String {
-    format!("other symptom than `{}`, so no answer", matching.target)
-}
-
 /// What a trial tells the search; nothing when it failed for our own reasons. A failure with another
-/// symptom than `target` is no answer. The record is told how the two compare.
+/// symptom than `target` is no answer.
 #[must_use]
-pub fn mark(record: &mut TrialRecord, role: Role, target: Option<&Symptom>) -> Option<Mark> {
+pub fn mark(record: &TrialRecord, role: Role, target: Option<&Symptom>) -> Marked {
     match record.verdict() {
-        Verdict::Good => Some(Mark::Good),
-        Verdict::Infra(_) | Verdict::Scenario(_) => None,
+        Verdict::Good => (Some(Mark::Good), Taken::default()),
+        Verdict::Infra(_) | Verdict::Scenario(_) => (None, Taken::default()),
         Verdict::Skip(why) => {
             let lack = as_symptom(&why).filter(|lack| match target {
                 Some(target) => target.compare(lack) != Match::Different,
                 None => role == Role::BadEnd,
             });
-            let Some(lack) = lack else { return Some(Mark::Skip) };
-            record.matching = target.map(|target| target.matching(&lack));
-            record.verdict = VerdictKind::Bad;
-            record.symptom = Some(lack);
-            (record.reason, record.untestable) = (None, None);
-            Some(Mark::Bad)
+            let Some(lack) = lack else { return (Some(Mark::Skip), Taken::default()) };
+            let compared = Taken::compared(target, &lack);
+            (Some(Mark::Bad), Taken { lack: Some(Box::new(lack)), ..compared })
         }
         Verdict::Bad(symptom) => {
-            record.matching = target.map(|target| target.matching(&symptom));
-            match &record.matching {
-                Some(matching) if matching.how == Match::Different => {
-                    record.reason = Some(other(matching));
-                    Some(Mark::Skip)
-                }
-                _ => Some(Mark::Bad),
-            }
+            let taken = Taken::compared(target, &symptom);
+            (Some(if taken.no_answer.is_some() { Mark::Skip } else { Mark::Bad }), taken)
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::answer::Taken;
 use crate::bayes::{
     Answer, Ending, History, NoisySearch, NoisySearchError, Purpose, RangeReason, Settings, Step,
 };
@@ -90,8 +91,8 @@ impl Method {
         let untestable = untestable(plan, target);
         // Which symptom it is may have become clear after the first trials.
         let asked = plan.options.doubt;
-        let marked = |record: &TrialRecord, mark| match asked {
-            Some(_) => remark(record, mark, target),
+        let marked = |record: &TrialRecord, mark, taken: &Taken| match asked {
+            Some(_) => remark(record, (mark, taken), target),
             None => mark,
         };
         let mut boots = Boots::default();
@@ -100,8 +101,8 @@ impl Method {
             .clone()
             .into_iter()
             .filter_map(|event| match event {
-                RunEvent::TrialEnded { index, record, mark } => {
-                    Some((*index, record.as_ref(), marked(record, *mark)))
+                RunEvent::TrialEnded { index, record, mark, taken } => {
+                    Some((*index, record.as_ref(), marked(record, *mark, taken)))
                 }
                 _ => None,
             })

@@ -418,7 +418,8 @@ pub struct TrialRecord {
     /// Why the kernel cannot answer, when that is the verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untestable: Option<Untestable>,
-    /// Why in words, when it has no answer; for a bad trial that does not count, why not.
+    /// Why in words, when it has no answer; of a trial that a search took, also why a failure does not
+    /// count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The checks.
@@ -451,9 +452,6 @@ pub struct TrialRecord {
     /// Beside all this: the state of a machine that crashed, its memory, files.
     #[serde(default, skip_serializing_if = "Evidence::is_empty")]
     pub evidence: Evidence,
-    /// How the symptom compares with the one that the run looks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub matching: Option<Matching>,
     /// When it began, in milliseconds since 1970-01-01 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_ms: Option<u64>,
@@ -501,13 +499,6 @@ impl TrialRecord {
         }
     }
 
-    /// Whether it answers what a search asks: it passed, or failed with the symptom that is looked for.
-    #[must_use]
-    pub fn is_answer(&self) -> bool {
-        self.verdict == VerdictKind::Good
-            || (self.verdict == VerdictKind::Bad && self.reason.is_none())
-    }
-
     /// The verdict in its typed form.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
@@ -523,13 +514,15 @@ impl TrialRecord {
         }
     }
 
-    /// Takes what may be the scenario's fault for its fault: the failure says nothing of the kernel.
-    pub fn blame_scenario(&mut self) {
+    /// The record where what may be the scenario's fault is: the failure says nothing of the kernel.
+    #[must_use]
+    pub fn as_fault(&self) -> Self {
+        let mut record = self.clone();
         if let Some(fault) = &self.fault {
-            self.verdict = VerdictKind::ScenarioError;
-            self.reason = Some(fault.to_string());
-            self.symptom = None;
+            record.verdict = VerdictKind::ScenarioError;
+            (record.reason, record.symptom) = (Some(fault.to_string()), None);
         }
+        record
     }
 }
 

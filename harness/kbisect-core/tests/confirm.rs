@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use kbisect_core::answer::{Taken, Trial};
 use kbisect_core::bayes::{Answer, History, NoisySearch, Settings};
 use kbisect_core::boot::Coming;
 use kbisect_core::kernel::Kernel;
@@ -147,7 +148,12 @@ impl Run {
             "boot_id": boot.number.to_string(),
         });
         let record: Box<TrialRecord> = serde_json::from_value(record).unwrap();
-        self.events.push(RunEvent::TrialEnded { index, record, mark: Some(mark) });
+        self.events.push(RunEvent::TrialEnded {
+            index,
+            record,
+            mark: Some(mark),
+            taken: Taken::default(),
+        });
     }
 }
 
@@ -328,7 +334,7 @@ fn under_doubt_runs_of_one_boot_are_no_proof() {
             wrong += usize::from(ended.first_bad() != Some(format!("6.1.{culprit}").as_str()));
             let doubt = ended.method.doubt().unwrap();
             let boots = |index: usize, verdict: &str| {
-                let of = |trial: &&TrialRecord| {
+                let of = |trial: &&Trial| {
                     trial.kernel.id.0 == index.to_string() && trial.verdict.word() == verdict
                 };
                 let mut ids: Vec<_> =

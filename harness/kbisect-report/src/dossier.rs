@@ -4,9 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, Environment, JournalLine, RunEvent, RunResult, SeriesEntry};
-use kbisect_core::trial::{Symptom, SymptomKind, TrialRecord, Verdict, VerdictKind};
+use kbisect_core::trial::{Symptom, SymptomKind, Verdict, VerdictKind};
 
 use crate::evidence::{Evidence, Times};
 use crate::extra::Extra;
@@ -258,7 +259,7 @@ impl Dossier {
         }
     }
 
-    pub(crate) fn trials(&self) -> &[TrialRecord] {
+    pub(crate) fn trials(&self) -> &[Trial] {
         match &self.subject {
             Subject::Bisection(result) => &result.trials,
             Subject::Trial(result) => std::slice::from_ref(&result.trial),
@@ -274,7 +275,7 @@ impl Dossier {
 
     /// The trial that shows the failure best.
     #[must_use]
-    pub fn bad(&self) -> Option<&TrialRecord> {
+    pub fn bad(&self) -> Option<&Trial> {
         match &self.subject {
             Subject::Bisection(result) => Story { result }.shown_trial(),
             Subject::Trial(result) => {
@@ -286,7 +287,7 @@ impl Dossier {
     }
 
     /// The trial that passes, next to the change.
-    pub(crate) fn good(&self) -> Option<&TrialRecord> {
+    pub(crate) fn good(&self) -> Option<&Trial> {
         match &self.subject {
             Subject::Bisection(result) => {
                 let story = Story { result };
@@ -406,7 +407,7 @@ impl Dossier {
     }
 
     /// When things happened in a trial.
-    pub(crate) fn times(&self, trial: &TrialRecord) -> Times {
+    pub(crate) fn times(&self, trial: &Trial) -> Times {
         Times::of(trial, &self.journal)
     }
 

@@ -1,9 +1,10 @@
 //! What recipients of a report ask for: each is here, here in part, or named as not available with
 //! the reason.
 
+use kbisect_core::answer::Trial;
 use kbisect_core::changes::WhatChanged;
 use kbisect_core::evidence::Decoded;
-use kbisect_core::trial::{SymptomKind, TrialRecord};
+use kbisect_core::trial::SymptomKind;
 
 use crate::changed;
 use crate::dossier::{Dossier, Subject};
@@ -164,7 +165,7 @@ fn changed(dossier: &Dossier) -> State {
     }
 }
 
-fn decoded(bad: Option<&TrialRecord>, crash: bool) -> State {
+fn decoded(bad: Option<&Trial>, crash: bool) -> State {
     match bad.and_then(|trial| trial.evidence.decoded.as_ref()) {
         Some(Decoded::Lines { .. }) => here("What was seen"),
         Some(Decoded::Unavailable { reason }) => {
@@ -175,7 +176,7 @@ fn decoded(bad: Option<&TrialRecord>, crash: bool) -> State {
     }
 }
 
-fn vmcore(bad: Option<&TrialRecord>) -> State {
+fn vmcore(bad: Option<&Trial>) -> State {
     match bad.and_then(|trial| trial.evidence.vmcore.as_ref()) {
         Some(vmcore) => State::Partly(format!(
             "{} in the trial's folder, {} bytes, SHA-256 {}; too large for a report, so it is handed on \
@@ -186,7 +187,7 @@ fn vmcore(bad: Option<&TrialRecord>) -> State {
     }
 }
 
-fn crashed(bad: Option<&TrialRecord>) -> bool {
+fn crashed(bad: Option<&Trial>) -> bool {
     let kind = bad.and_then(|trial| trial.symptom.as_ref()).map(|symptom| symptom.kind);
     matches!(
         kind,

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use kbisect_core::answer::Trial;
 use kbisect_core::gate::{Cell, GateResult, GateScenario, Standing};
 use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord};
 
@@ -81,7 +82,7 @@ fn document(what: &str, suites: &[Suite]) -> String {
     to + &body + "</testsuites>\n"
 }
 
-fn suite_of(dossier: &Dossier, trial: &TrialRecord) -> Suite {
+fn suite_of(dossier: &Dossier, trial: &Trial) -> Suite {
     let label = dossier.label(&trial.kernel);
     let mut cases: Vec<(String, f64, Case)> = trial
         .checks
@@ -212,7 +213,7 @@ fn write_suite(to: &mut String, suite: &Suite) -> Counts {
     counts
 }
 
-fn case_of(trial: &TrialRecord, check: &CheckResult) -> Case {
+fn case_of(trial: &Trial, check: &CheckResult) -> Case {
     match check.status {
         CheckStatus::Pass => Case::Passed,
         CheckStatus::Fail => {
@@ -253,7 +254,7 @@ fn case_of_trial(trial: &TrialRecord) -> Case {
     }
 }
 
-fn properties(dossier: &Dossier, trial: &TrialRecord) -> Vec<(&'static str, String)> {
+fn properties(dossier: &Dossier, trial: &Trial) -> Vec<(&'static str, String)> {
     let kernel = &trial.kernel;
     vec![
         ("verdict", trial.verdict.to_string()),

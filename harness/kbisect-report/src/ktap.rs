@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use kbisect_core::trial::{CheckStatus, TrialRecord};
+use kbisect_core::answer::Trial;
+use kbisect_core::trial::CheckStatus;
 
 use crate::dossier::Dossier;
 use crate::text::line;
@@ -24,7 +25,7 @@ pub(crate) fn ktap(dossier: &Dossier) -> String {
     to
 }
 
-fn subtests(to: &mut String, trial: &TrialRecord) {
+fn subtests(to: &mut String, trial: &Trial) {
     if trial.checks.is_empty() {
         return;
     }
@@ -44,7 +45,7 @@ fn subtests(to: &mut String, trial: &TrialRecord) {
     }
 }
 
-fn result(to: &mut String, indent: &str, number: usize, name: &str, trial: &TrialRecord) {
+fn result(to: &mut String, indent: &str, number: usize, name: &str, trial: &Trial) {
     let name = name_of(name);
     let why = text(trial.reason.as_deref().unwrap_or_default());
     let (ok, directive) = match trial.verdict.word() {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
+use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::search::Direction;
-use kbisect_core::trial::TrialRecord;
 
 use crate::bisect_log::{bisect_log, tag};
 use crate::changed;
@@ -203,7 +203,7 @@ fn seen(to: &mut String, dossier: &Dossier) {
     to.push('\n');
 }
 
-fn trace(to: &mut String, trial: &TrialRecord) {
+fn trace(to: &mut String, trial: &Trial) {
     let title = trial.symptom.as_ref().map(|symptom| symptom.title.as_str());
     let own = trial.reports.iter().find(|report| Some(report.title.as_str()) == title);
     if let Some(report) = own.or(trial.reports.first()) {

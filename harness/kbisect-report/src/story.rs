@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use kbisect_core::answer::Trial;
 use kbisect_core::bayes::Notice;
 use kbisect_core::boot::{BootWay, SpeedSource};
 use kbisect_core::kernel::Kernel;
@@ -10,7 +11,7 @@ use kbisect_core::run::{
     choice_words, notice_texts,
 };
 use kbisect_core::search::Direction;
-use kbisect_core::trial::{BootKind, TrialRecord, VerdictKind};
+use kbisect_core::trial::{BootKind, VerdictKind};
 
 /// A result with the questions that a report asks of it.
 pub(crate) struct Story<'a> {
@@ -96,25 +97,25 @@ impl<'a> Story<'a> {
 
     /// The trial of a kernel that led to its verdict: the last one with an answer. A repeat in vain takes
     /// nothing back.
-    pub(crate) fn trial_of(&self, kernel: &Kernel) -> Option<&'a TrialRecord> {
+    pub(crate) fn trial_of(&self, kernel: &Kernel) -> Option<&'a Trial> {
         let own = || self.result.trials.iter().rev().filter(|trial| trial.kernel.id == kernel.id);
         own().find(|trial| trial.is_answer()).or_else(|| own().next())
     }
 
     /// The trial that shows the failure best: that of the bad kernel next to the change, else the
     /// first one with the symptom that was looked for, else the first bad one.
-    pub(crate) fn shown_trial(&self) -> Option<&'a TrialRecord> {
+    pub(crate) fn shown_trial(&self) -> Option<&'a Trial> {
         let beside = self.sides().into_iter().find(|side| !side.good);
         let beside = beside.and_then(|side| self.trial_of(side.kernel));
         let bad = || self.result.trials.iter().filter(|trial| trial.verdict == VerdictKind::Bad);
         beside
             .filter(|trial| trial.verdict == VerdictKind::Bad)
-            .or_else(|| bad().find(|trial| trial.reason.is_none()))
+            .or_else(|| bad().find(|trial| trial.is_answer()))
             .or_else(|| bad().next())
     }
 
     /// The trial to compare it with: that of the good kernel next to the change.
-    pub(crate) fn good_trial(&self) -> Option<&'a TrialRecord> {
+    pub(crate) fn good_trial(&self) -> Option<&'a Trial> {
         let beside = self.sides().into_iter().find(|side| side.good)?;
         self.trial_of(beside.kernel).filter(|trial| trial.verdict == VerdictKind::Good)
     }
@@ -452,7 +453,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
 }
 
 /// Follows a trial's time when its kernel did not boot in it, or booted as everybody boots it.
-pub(crate) fn came_up(trial: &TrialRecord) -> &'static str {
+pub(crate) fn came_up(trial: &Trial) -> &'static str {
     let as_shipped = trial.booted.as_ref().is_some_and(|booted| booted.as_shipped);
     match trial.boot {
         Some(BootKind::Restored) => ", from a saved state",
@@ -462,7 +463,7 @@ pub(crate) fn came_up(trial: &TrialRecord) -> &'static str {
 }
 
 /// How a trial's kernel was booted.
-pub(crate) fn boot(trial: &TrialRecord) -> Option<String> {
+pub(crate) fn boot(trial: &Trial) -> Option<String> {
     let booted = trial.booted.as_ref()?;
     let way = match (booted.way, &booted.no_pvh) {
         (BootWay::Pvh, _) if booted.never_packed => {
@@ -477,7 +478,7 @@ pub(crate) fn boot(trial: &TrialRecord) -> Option<String> {
 }
 
 /// What a trial's deadlines were multiplied by.
-pub(crate) fn deadlines(trial: &TrialRecord) -> Option<String> {
+pub(crate) fn deadlines(trial: &Trial) -> Option<String> {
     let deadlines = trial.deadlines?;
     let known = match deadlines.known_by {
         SpeedSource::Probe => "measured by a small guest",

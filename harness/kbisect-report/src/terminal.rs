@@ -1,8 +1,9 @@
 //! The short verdict at the end of a run, for the terminal.
 
+use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord, RunResult};
-use kbisect_core::trial::{CheckStatus, Symptom, TrialRecord, Verdict};
+use kbisect_core::trial::{CheckStatus, Symptom, Verdict};
 
 use crate::disturbed::disturbed;
 use crate::story::{Story, came_up, count, duration};
@@ -190,7 +191,7 @@ fn seen(symptom: &Symptom) -> String {
     if symptom.detail == symptom.title { String::new() } else { line(&symptom.detail, 240) }
 }
 
-fn checks(trial: &TrialRecord) -> String {
+fn checks(trial: &Trial) -> String {
     let with = |status| trial.checks.iter().filter(move |check| check.status == status);
     let passed = with(CheckStatus::Pass).count();
     let names =

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{Does, Play, Stop, run_result};
+use kbisect_core::answer::Taken;
 use kbisect_core::bayes::{Ending, Settings};
 use kbisect_core::run::{JournalLine, RunEvent};
 use kbisect_core::search::{Direction, Mark};
@@ -222,7 +223,12 @@ fn doubtful() -> Dossier {
             };
             record.verdict = verdict;
             record.symptom = (run == 'x').then(|| template.symptom.clone().unwrap());
-            let ended = RunEvent::TrialEnded { index, record: Box::new(record), mark: Some(mark) };
+            let ended = RunEvent::TrialEnded {
+                index,
+                record: Box::new(record),
+                mark: Some(mark),
+                taken: Taken::default(),
+            };
             journal.push(JournalLine { at_ms: 1_000_000 + u64::from(number), event: ended });
         }
     }

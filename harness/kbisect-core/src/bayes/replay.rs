@@ -33,7 +33,7 @@ impl NoisySearch {
         events: impl IntoIterator<Item = &'a RunEvent>,
     ) -> Result<(), HistoryError> {
         for event in events {
-            if let RunEvent::TrialEnded { index, record, mark } = event {
+            if let RunEvent::TrialEnded { index, record, mark, .. } = event {
                 self.record_of(*index, Answer::of(record, *mark), record.boot_id.as_ref())?;
             }
         }
@@ -44,6 +44,7 @@ impl NoisySearch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Taken;
     use crate::bayes::{History, Settings, Tally};
 
     fn ended(index: usize, verdict: &str, mark: Option<Mark>) -> RunEvent {
@@ -56,7 +57,7 @@ mod tests {
             "directory": "trials/1", "accelerator": "tcg", "repeat": "kbisect run 6.1.1",
         });
         let record = serde_json::from_value(record).unwrap();
-        RunEvent::TrialEnded { index, record: Box::new(record), mark }
+        RunEvent::TrialEnded { index, record: Box::new(record), mark, taken: Taken::default() }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn settle(trials: &mut [GateTrial], references: &[GateTrial]) {
         let of_scenario = trials.iter_mut().filter(|trial| trial.scenario == *scenario);
         for record in of_scenario.map(|trial| &mut trial.record).filter(|record| bad(record)) {
             if whose(record, passed, Some(&reference.record)) == Whose::Scenario {
-                record.blame_scenario();
+                *record = record.as_fault();
             }
         }
     }

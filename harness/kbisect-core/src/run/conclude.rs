@@ -5,13 +5,14 @@ use super::{
     Plan, RunEvent, SeriesEntry, SeriesVerdict, end_of_search, named_is_missing, target_symptom,
     wall_seconds,
 };
+use crate::answer::{Taken, Trial};
 use crate::boots::BOOTS_DISAGREE;
 use crate::confirm::Confirmation;
 use crate::kernel::Kernel;
 use crate::mark::mark_again;
 use crate::method::{Method, disagreement_words};
 use crate::search::{Direction, Mark, Outcome, Role};
-use crate::trial::{AcceptedRefusal, SymptomKind, TrialRecord, VerdictKind};
+use crate::trial::{AcceptedRefusal, SymptomKind, VerdictKind};
 
 /// Follows what is said of a good end that lacks the same feature as the bad one.
 const LACK_AT_BOTH_ENDS: &str =
@@ -32,15 +33,21 @@ impl BisectResult {
             _ => None,
         };
         let target = target_symptom(&events).cloned();
-        let mut trials: Vec<(usize, TrialRecord)> = events
+        let mut trials: Vec<(usize, Trial)> = events
             .iter()
             .filter_map(|event| match event {
-                RunEvent::TrialEnded { index, record, mark } => {
-                    let mut record = record.as_ref().clone();
-                    if plan.options.doubt.is_some() {
-                        let _ = mark_again(&mut record, *mark, target.as_ref());
+                RunEvent::TrialEnded { index, record, mark, taken } => {
+                    let mut taken = taken.clone();
+                    if taken.is_empty() && *mark == Some(Mark::Skip) {
+                        // A journal of before it was told.
+                        let symptom = record.symptom.as_ref();
+                        let compared = symptom.map(|it| Taken::compared(target.as_ref(), it));
+                        taken = compared.unwrap_or_default();
                     }
-                    Some((*index, record))
+                    if plan.options.doubt.is_some() {
+                        taken = mark_again(record, (*mark, &taken), target.as_ref()).1;
+                    }
+                    Some((*index, Trial::new(record, &taken)))
                 }
                 _ => None,
             })
@@ -246,7 +253,7 @@ impl BisectResult {
         &mut self,
         sure: Option<Confirmation>,
         ends: Option<(usize, usize)>,
-        trials: &[(usize, TrialRecord)],
+        trials: &[(usize, Trial)],
     ) {
         let Some((sure, (old, new))) = sure.filter(|sure| sure.repeats > 0).zip(ends) else {
             return;
@@ -317,9 +324,9 @@ impl BisectResult {
 pub(crate) fn boots(events: &[RunEvent], old: usize, new: usize) -> &'static str {
     let answered = |index: usize, restored: bool| {
         events.iter().any(|event| match event {
-            RunEvent::TrialEnded { index: at, record, mark: Some(Mark::Good | Mark::Bad) } => {
-                *at == index && record.is_quick() == restored
-            }
+            RunEvent::TrialEnded {
+                index: at, record, mark: Some(Mark::Good | Mark::Bad), ..
+            } => *at == index && record.is_quick() == restored,
             _ => false,
         })
     };
@@ -333,7 +340,7 @@ pub(crate) fn boots(events: &[RunEvent], old: usize, new: usize) -> &'static str
 }
 
 /// What kernels refused as the scenario lets them: a pass with it is one without what was refused.
-fn accepted(trials: &[TrialRecord]) -> Vec<String> {
+fn accepted(trials: &[Trial]) -> Vec<String> {
     let mut found: Vec<(&AcceptedRefusal, Vec<&str>)> = Vec::new();
     for trial in trials {
         for refusal in &trial.accepted {
@@ -356,7 +363,7 @@ pub(crate) fn good_end_is_last(direction: Direction) -> bool {
     direction == Direction::Fix
 }
 
-fn series_of(plan: &Plan, trials: &[(usize, TrialRecord)]) -> Vec<SeriesEntry> {
+fn series_of(plan: &Plan, trials: &[(usize, Trial)]) -> Vec<SeriesEntry> {
     plan.series
         .iter()
         .enumerate()

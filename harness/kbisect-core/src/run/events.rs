@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Plan, SymptomChoice};
+use crate::answer::Taken;
 use crate::bayes;
 use crate::changes::WhatChanged;
 use crate::evidence::Decoded;
@@ -78,6 +79,9 @@ pub enum RunEvent {
         record: Box<TrialRecord>,
         /// What it tells the search; nothing when it was our own failure.
         mark: Option<Mark>,
+        /// What the search took it for when it ended.
+        #[serde(default, skip_serializing_if = "Taken::is_empty")]
+        taken: Taken,
     },
     /// The reference kernel was tried in the candidate's place, to tell a kernel's fault from the
     /// scenario's. It is no kernel of the series.

@@ -4,12 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Environment, SymptomChoice};
+use crate::answer::Trial;
 use crate::bayes;
 use crate::changes::WhatChanged;
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::search::Direction;
-use crate::trial::{Symptom, TrialRecord, VerdictKind};
+use crate::trial::{Symptom, VerdictKind};
 
 /// The word for how a bisection ended. The contract's closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -210,7 +211,7 @@ pub struct BisectResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<WhatChanged>,
     /// All trials in order.
-    pub trials: Vec<TrialRecord>,
+    pub trials: Vec<Trial>,
     /// The series with what became of each kernel.
     pub series: Vec<SeriesEntry>,
     /// What the user must know before believing the answer.
@@ -243,7 +244,7 @@ pub struct RunResult {
     pub scenario: String,
     /// The trial: its verdict, symptom, checks and timings are members of this document.
     #[serde(flatten)]
-    pub trial: TrialRecord,
+    pub trial: Trial,
     /// The kernel of the reference nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Kernel>,

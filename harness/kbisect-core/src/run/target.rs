@@ -154,7 +154,7 @@ pub fn target_symptom<'a>(
         return Some(leading);
     }
     events.into_iter().find_map(|event| match event {
-        RunEvent::TrialEnded { record, mark: Some(Mark::Bad), .. } => record.symptom.as_ref(),
+        RunEvent::TrialEnded { record, mark: Some(Mark::Bad), taken, .. } => taken.symptom(record),
         _ => None,
     })
 }
@@ -268,10 +268,11 @@ fn failures<'a>(
     events: impl IntoIterator<Item = &'a RunEvent>,
 ) -> impl Iterator<Item = &'a Symptom> {
     events.into_iter().filter_map(move |event| match event {
-        RunEvent::TrialEnded { index, record, mark: Some(_) }
-            if at.is_none_or(|at| at == *index) && record.verdict == VerdictKind::Bad =>
+        RunEvent::TrialEnded { index, record, mark: Some(_), taken }
+            if at.is_none_or(|at| at == *index)
+                && (record.verdict == VerdictKind::Bad || taken.lack.is_some()) =>
         {
-            record.symptom.as_ref()
+            taken.symptom(record)
         }
         _ => None,
     })

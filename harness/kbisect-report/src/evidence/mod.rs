@@ -12,8 +12,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path as FilePath;
 
+use kbisect_core::answer::Trial;
 use kbisect_core::scenario::{KeptError, Scenario};
-use kbisect_core::trial::TrialRecord;
 
 pub(crate) use capture::{Blocks, Capture, word};
 pub(crate) use console::ConsoleLine;
@@ -59,11 +59,7 @@ impl Evidence {
     /// Reads what a report of these trials needs from the run's folder. Nothing is an error: what
     /// cannot be read is a gap.
     #[must_use]
-    pub(crate) fn read(
-        run: &FilePath,
-        bad: Option<&TrialRecord>,
-        good: Option<&TrialRecord>,
-    ) -> Self {
+    pub(crate) fn read(run: &FilePath, bad: Option<&Trial>, good: Option<&Trial>) -> Self {
         let mut evidence = Self::default();
         match bounded(&run.join("scenario/scenario.json")) {
             Some(bytes) => match Scenario::from_kept(&bytes) {
@@ -79,7 +75,7 @@ impl Evidence {
             ),
         }
         let gaps = &mut evidence.gaps;
-        let mut trial = |record: &TrialRecord| TrialFiles::read(run, record, gaps);
+        let mut trial = |record: &Trial| TrialFiles::read(run, record, gaps);
         evidence.bad = bad.and_then(&mut trial);
         evidence.good = good.and_then(&mut trial);
         evidence
@@ -95,7 +91,7 @@ impl Evidence {
 }
 
 impl TrialFiles {
-    fn read(run: &FilePath, record: &TrialRecord, gaps: &mut Vec<String>) -> Option<Self> {
+    fn read(run: &FilePath, record: &Trial, gaps: &mut Vec<String>) -> Option<Self> {
         // The name comes from a file: it must not lead out of the run's folder.
         let relative = FilePath::new(&record.directory);
         let plain = |part| matches!(part, std::path::Component::Normal(_));
@@ -145,11 +141,7 @@ impl TrialFiles {
 }
 
 /// The captures of every wire that the trial counted frames on.
-fn captures(
-    folder: &FilePath,
-    record: &TrialRecord,
-    gaps: &mut Vec<String>,
-) -> Option<Vec<Capture>> {
+fn captures(folder: &FilePath, record: &Trial, gaps: &mut Vec<String>) -> Option<Vec<Capture>> {
     let mut wires: Vec<&str> = record.wires.iter().map(|count| count.wire.as_str()).collect();
     wires.dedup();
     let mut found = Vec::new();

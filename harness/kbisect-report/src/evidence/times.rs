@@ -1,7 +1,8 @@
 //! When things happened within a trial.
 
+use kbisect_core::answer::Trial;
 use kbisect_core::run::{JournalLine, RunEvent};
-use kbisect_core::trial::{CheckStatus, Phase, TrialRecord};
+use kbisect_core::trial::{CheckStatus, Phase};
 
 /// What happened in a trial and when, in nanoseconds since 1970-01-01 UTC.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +23,7 @@ pub(crate) fn nanos(seconds: f64) -> u64 {
 impl Times {
     /// Takes the times from the journal, or from the record alone when there is none (a single
     /// trial): then phases and checks are taken to follow each other without gaps.
-    pub(crate) fn of(record: &TrialRecord, journal: &[JournalLine]) -> Self {
+    pub(crate) fn of(record: &Trial, journal: &[JournalLine]) -> Self {
         let mut times = Self::default();
         let mut ended = None;
         for line in journal {
@@ -61,7 +62,7 @@ impl Times {
         times
     }
 
-    fn guess(&mut self, record: &TrialRecord) {
+    fn guess(&mut self, record: &Trial) {
         let Some(began) = self.began.or(record.began_ms.map(|ms| ms.saturating_mul(1_000_000)))
         else {
             return;

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use kbisect_core::answer::Trial;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::scenario::Scenario;
-use kbisect_core::trial::{SymptomKind, TrialRecord};
+use kbisect_core::trial::SymptomKind;
 use maud::{Markup, html};
 
 use super::parts::{block, cell, paragraph};
@@ -91,7 +92,7 @@ fn table(dossier: &Dossier, path: &Path) -> Markup {
     let scenario = dossier.evidence.scenario.as_ref();
     let (good, bad) = (dossier.good(), dossier.bad());
     let (has_good, has_bad) = (good.is_some(), bad.is_some());
-    let label = |trial: Option<&TrialRecord>, word: &str| {
+    let label = |trial: Option<&Trial>, word: &str| {
         trial.map(|trial| format!("{} ({word})", dossier.label(&trial.kernel)))
     };
     let good = label(good, "good").unwrap_or_else(|| "good".to_owned());
@@ -199,7 +200,7 @@ fn folded(text: &str) -> Markup {
 }
 
 /// What a crash left behind, beside the report on the console.
-fn crash(trial: &TrialRecord) -> Markup {
+fn crash(trial: &Trial) -> Markup {
     let evidence = &trial.evidence;
     html! {
         @match &evidence.decoded {

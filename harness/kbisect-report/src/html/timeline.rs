@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kbisect_core::trial::{CheckStatus, TrialRecord};
+use kbisect_core::answer::Trial;
+use kbisect_core::trial::CheckStatus;
 use maud::{Markup, html};
 
 use super::parts::{cell, paragraph};
@@ -104,7 +105,7 @@ fn notes(files: &TrialFiles, times: &Times) -> Vec<String> {
 /// Console lines with the time of their place on the axis.
 fn placed<'a>(
     files: &'a TrialFiles,
-    trial: &TrialRecord,
+    trial: &Trial,
     times: &Times,
 ) -> Vec<(u64, bool, &'a ConsoleLine)> {
     let began = times.phases.first().map(|(_, at, _)| *at).or(times.began);
@@ -274,7 +275,7 @@ fn step(span: f64) -> f64 {
 }
 
 fn events(
-    trial: &TrialRecord,
+    trial: &Trial,
     times: &Times,
     console: &[(u64, bool, &ConsoleLine)],
     captures: &[Capture],

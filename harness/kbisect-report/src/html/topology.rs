@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kbisect_core::answer::Trial;
 use kbisect_core::scenario::{NodeKernel, Scenario};
-use kbisect_core::trial::TrialRecord;
 use maud::{Markup, html};
 
 use super::parts::cell;
@@ -90,12 +90,7 @@ impl<'a> Drawing<'a> {
         drawing
     }
 
-    fn svg(
-        &self,
-        dossier: &Dossier,
-        good: Option<&TrialRecord>,
-        bad: Option<&TrialRecord>,
-    ) -> Markup {
+    fn svg(&self, dossier: &Dossier, good: Option<&Trial>, bad: Option<&Trial>) -> Markup {
         let lost_taps = lost_taps(&dossier.evidence.paths());
         let culprits = dossier.culprit_nodes();
         let narrow = self.width <= 2 * COLUMN;
@@ -179,11 +174,11 @@ impl<'a> Drawing<'a> {
         wire: &str,
         node: &str,
         (x, y): (i32, i32),
-        good: Option<&TrialRecord>,
-        bad: Option<&TrialRecord>,
+        good: Option<&Trial>,
+        bad: Option<&Trial>,
         lost: Option<&str>,
     ) -> Markup {
-        let sent = |trial: Option<&TrialRecord>| {
+        let sent = |trial: Option<&Trial>| {
             let counts = trial?.wires.iter();
             let count = counts.filter(|count| count.wire == wire && count.from == node);
             Some(count.map(|count| count.frames).sum::<u64>())

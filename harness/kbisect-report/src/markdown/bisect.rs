@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord};
-use kbisect_core::trial::TrialRecord;
 
 use super::evidence;
 use super::parts::{self, CELL, put, table};
@@ -109,7 +109,7 @@ fn side_by_side(to: &mut String, story: &Story<'_>) {
     put!(to);
     let good_label = format!("{} (good)", prose(&story.label(&good.kernel), CELL));
     let bad_label = format!("{} (bad)", prose(&story.label(&bad.kernel), CELL));
-    let find = |trial: &TrialRecord, name: &str| {
+    let find = |trial: &Trial, name: &str| {
         parts::check(trial.checks.iter().find(|check| check.name == name))
     };
     let mut names: Vec<&str> = Vec::new();
@@ -120,7 +120,7 @@ fn side_by_side(to: &mut String, story: &Story<'_>) {
     }
     let rows = names.iter().map(|name| vec![prose(name, CELL), find(good, name), find(bad, name)]);
     table(to, &["check", &good_label, &bad_label], rows);
-    let frames = |trial: &TrialRecord, wire: &str, from: &str| {
+    let frames = |trial: &Trial, wire: &str, from: &str| {
         trial.wires.iter().find(|count| count.wire == wire && count.from == from).map_or(
             "-".to_owned(),
             |count| match count.undelivered {

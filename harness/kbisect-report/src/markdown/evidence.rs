@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use kbisect_core::answer::Trial;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::run::BisectResult;
 use kbisect_core::trial::{Match, TrialRecord};
@@ -78,7 +79,7 @@ pub(super) fn files(trial: &TrialRecord, whose: &str) -> Vec<Vec<String>> {
 }
 
 /// Says how a trial's symptom compares with the one that is looked for.
-pub(super) fn matching(trial: &TrialRecord) -> Option<String> {
+pub(super) fn matching(trial: &Trial) -> Option<String> {
     let matching = trial.matching.as_ref().filter(|matching| matching.how != Match::Different)?;
     Some(format!("matches: {}", prose(&matching.to_string(), CELL)))
 }
@@ -86,7 +87,7 @@ pub(super) fn matching(trial: &TrialRecord) -> Option<String> {
 /// Adds the failures that are not the one that is looked for: they did not move the search, and are
 /// somebody's bug all the same.
 pub(super) fn unrelated(to: &mut String, result: &BisectResult) {
-    let other = |trial: &&TrialRecord| {
+    let other = |trial: &&Trial| {
         trial.matching.as_ref().is_some_and(|matching| matching.how == Match::Different)
     };
     let rows: Vec<Vec<String>> = result

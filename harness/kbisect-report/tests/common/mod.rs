@@ -103,15 +103,15 @@ impl Play {
                 reason: None,
                 worker: None,
             });
-            let mut record = self.trial(number, index);
-            let mark = mark(&mut record, role, target.as_ref());
+            let record = self.trial(number, index);
+            let (mark, taken) = mark(&record, role, target.as_ref());
             if mark == Some(Mark::Bad) {
-                target = target.or_else(|| record.symptom.clone());
+                target = target.or_else(|| taken.symptom(&record).cloned());
             }
             if let Some(mark) = mark {
                 search.record(index, mark).unwrap();
             }
-            events.push(RunEvent::TrialEnded { index, record: Box::new(record), mark });
+            events.push(RunEvent::TrialEnded { index, record: Box::new(record), mark, taken });
             if mark.is_none() {
                 events.push(RunEvent::Failed { error: "QEMU could not be started".to_owned() });
                 break;
@@ -194,7 +194,6 @@ impl Play {
             counters: Vec::new(),
             state: Vec::new(),
             evidence: Default::default(),
-            matching: None,
             disturbed: Default::default(),
             began_ms: None,
             directory: format!("trials/{number:02}-{}", kernel.version),
@@ -286,7 +285,7 @@ pub fn run_result(does: Does) -> RunResult {
     RunResult {
         schema: "kbisect.run/1".to_owned(),
         scenario: "connlimit".to_owned(),
-        trial: Play::new(&[("6.12.69-1", does)]).trial(1, 0),
+        trial: Play::new(&[("6.12.69-1", does)]).trial(1, 0).into(),
         reference: None,
         environment: environment(),
         run_dir: "results/sample".to_owned(),

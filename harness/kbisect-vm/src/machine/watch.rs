@@ -418,7 +418,8 @@ impl Watch {
         let limit = if hang_reported || state.watchdog { self.silence / 8 } else { self.silence };
         if state.hello.is_some() && silent > limit && quiet {
             let window = self.pulse.window(state.heard);
-            if matches!(self.pulse.standing(window, self.side.whose()), Standing::Disturbed { .. }) {
+            if matches!(self.pulse.standing(window, self.side.whose()), Standing::Disturbed { .. })
+            {
                 return;
             }
             state.silence = window;

@@ -48,7 +48,7 @@ impl Ranker<'_> {
         text: Option<&str>,
     ) -> Option<WhatChanged> {
         let (old, new) = dossier.sides()?;
-        let mut clues = Clues::of(scenario, dossier.bad());
+        let mut clues = Clues::of(scenario, dossier.bad().map(|trial| &trial.record));
         clues.text(text.unwrap_or_default());
         Some(self.between(old, new, &clues))
     }

@@ -4,6 +4,7 @@
 //! from the journal and the trials under way, so that a run can be resumed with another number of
 //! workers; the main thread alone writes it.
 
+use kbisect_core::answer::Trial;
 use kbisect_core::bayes::RangeReason;
 use kbisect_core::boots::BOOTS_DISAGREE;
 use kbisect_core::fault::{ScenarioFault, Whose, whose};
@@ -320,16 +321,16 @@ impl<'a, 'run> Dispatch<'a, 'run> {
     }
 
     /// Journals an answer. One that is none, for our own reasons, is tried again.
-    fn settle(&mut self, task: Task, mut record: Box<TrialRecord>) -> anyhow::Result<()> {
+    fn settle(&mut self, task: Task, record: Box<TrialRecord>) -> anyhow::Result<()> {
         let run = &mut *self.run;
         let named = run.plan.options.symptom.as_ref();
-        let mark = symptom::mark_of(&mut record, task.role, run.journal.events(), named);
-        // The mark may have added to the record: a lack is a symptom, another symptom no answer.
-        write_json(&run.folder.join(&record.directory).join("trial.json"), &record)?;
+        let (mark, taken) = symptom::mark_of(&record, task.role, run.journal.events(), named);
+        let trial = Trial::new(&record, &taken);
+        write_json(&run.folder.join(&record.directory).join("trial.json"), &trial)?;
         let error = record.reason.clone().unwrap_or_default();
         let disturbed = record.disturbed.clone();
         let verdict = record.verdict();
-        run.journal.append(RunEvent::TrialEnded { index: task.index, record, mark })?;
+        run.journal.append(RunEvent::TrialEnded { index: task.index, record, mark, taken })?;
         if mark.is_some() || self.failed.is_some() || self.over.is_some() {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use kbisect_core::answer::Taken;
 use kbisect_core::boot::Coming;
 use kbisect_core::gate::{GateEvent, GateTrial, asks_reference, still_to_try};
 use kbisect_core::run::RunEvent;
@@ -210,7 +211,12 @@ impl<'a> Matrix<'a> {
             let trial = GateTrial { scenario, record: (*record).clone() };
             self.trials.push(trial.clone());
             self.log.append(GateEvent::TrialEnded { trial: Box::new(trial) })?;
-            ui.event(&RunEvent::TrialEnded { index: 0, record, mark: None });
+            ui.event(&RunEvent::TrialEnded {
+                index: 0,
+                record,
+                mark: None,
+                taken: Taken::default(),
+            });
             let Verdict::Infra(error) = verdict else {
                 let again = self.still_to_try(&context.scenario_name, task.row).is_some();
                 if again && failed.is_none() {

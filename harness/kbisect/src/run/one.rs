@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use kbisect_core::answer::Taken;
+use kbisect_core::answer::Trial;
 use kbisect_core::fault::{Whose, whose};
 use kbisect_core::run::{RunEvent, RunResult};
 use kbisect_core::scenario::Scenario;
@@ -71,11 +73,8 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         };
         ui.event(&RunEvent::ReferenceTried { record: Box::new(reference.clone()) });
         if whose(&trial, false, Some(&reference)) == Whose::Scenario {
-            trial.blame_scenario();
+            trial = trial.as_fault();
         }
-    }
-    if let (Some(was), Some(symptom)) = (&like, &trial.symptom) {
-        trial.matching = was.symptom.as_ref().map(|was| was.matching(symptom));
     }
     drop(trials);
     if let Some(sources) = Sources::of(&args.trial.evidence) {
@@ -84,10 +83,19 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
             Decoder { store: &base.store, settings: &base.settings, progress: base.progress() };
         trial.evidence.decoded = work.record(&trial, &sources);
     }
-    let ended = RunEvent::TrialEnded { index: 0, record: Box::new(trial.clone()), mark: None };
+    let ended = RunEvent::TrialEnded {
+        index: 0,
+        record: Box::new(trial.clone()),
+        mark: None,
+        taken: Taken::default(),
+    };
     ui.event(&ended);
     ui.finish();
     let verdict = trial.verdict();
+    let mut trial = Trial::from(trial);
+    if let (Some(was), Some(symptom)) = (&like, &trial.symptom) {
+        trial.matching = was.symptom.as_ref().map(|was| was.matching(symptom));
+    }
     let result = result_of(&context, trial, &folder);
     write_result(&folder, &result)?;
     if global.json {
@@ -105,11 +113,11 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
 }
 
 /// The result of a trial with everything around it.
-pub(super) fn result_of(context: &Context, trial: TrialRecord, folder: &Path) -> RunResult {
+pub(super) fn result_of(context: &Context, trial: impl Into<Trial>, folder: &Path) -> RunResult {
     RunResult {
         schema: "kbisect.run/1".to_owned(),
         scenario: context.scenario_name.clone(),
-        trial,
+        trial: trial.into(),
         reference: Some(context.reference.kernel.clone()),
         environment: context.environment(),
         run_dir: folder.display().to_string(),

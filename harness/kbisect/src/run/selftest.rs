@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kbisect_core::answer::Taken;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{RunEvent, RunResult};
 use kbisect_core::scenario::Scenario;
@@ -119,7 +120,7 @@ impl Bench {
             self.reached_checks = run.trial.timings_s.contains_key(&checks);
         }
         let variation = Variation::new(scenario, told, &run.trial, default, run.run_dir);
-        Ok(Tried { scenario: scenario.clone(), variation, checks: run.trial.checks })
+        Ok(Tried { scenario: scenario.clone(), variation, checks: run.trial.record.checks })
     }
 
     /// Whether a crash needs the traffic of the checks.
@@ -214,8 +215,12 @@ impl Bench {
                 ui.event(&event);
                 Ok(())
             })?;
-            let ended =
-                RunEvent::TrialEnded { index: 0, record: Box::new(record.clone()), mark: None };
+            let ended = RunEvent::TrialEnded {
+                index: 0,
+                record: Box::new(record.clone()),
+                mark: None,
+                taken: Taken::default(),
+            };
             ui.event(&ended);
             match record.verdict() {
                 Verdict::Infra(_) if attempts < RETRIES => attempts += 1,

@@ -5,12 +5,12 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use kbisect_core::bayes::{Ending, Tally};
-use kbisect_core::mark::{mark, mark_named};
+use kbisect_core::mark::{Marked, mark, mark_named};
 use kbisect_core::run::{
     ChosenBy, Due, RunEvent, SymptomChoice, SymptomCount, SymptomName, choice_due,
     named_is_missing, symptoms_of_bad_end, target_symptom,
 };
-use kbisect_core::search::{Mark, Role};
+use kbisect_core::search::Role;
 use kbisect_core::trial::TrialRecord;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -61,11 +61,11 @@ pub fn settle<'a>(
 
 /// What a trial tells the search of a run with these events so far.
 pub fn mark_of<'a>(
-    record: &mut TrialRecord,
+    record: &TrialRecord,
     role: Role,
     events: impl IntoIterator<Item = &'a RunEvent> + Clone,
     named: Option<&SymptomName>,
-) -> Option<Mark> {
+) -> Marked {
     match (target_symptom(events), named) {
         (None, Some(name @ (SymptomName::Kind(_) | SymptomName::Title(_)))) => {
             mark_named(record, role, name)

@@ -309,7 +309,6 @@ impl<'a> Trials<'a> {
             counters: result.counters,
             state: result.state,
             evidence: result.evidence,
-            matching: None,
             began_ms: Some(began_ms),
             directory,
             accelerator: self.probe.accelerator.to_string(),

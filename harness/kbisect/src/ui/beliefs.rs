@@ -43,9 +43,14 @@ impl Beliefs {
                 self.events = vec![event.clone()];
                 self.again();
             }
-            RunEvent::TrialEnded { index, record, mark } if !self.events.is_empty() => {
-                let record = Box::new(slim(record));
-                self.events.push(RunEvent::TrialEnded { index: *index, record, mark: *mark });
+            RunEvent::TrialEnded { index, record, mark, taken } if !self.events.is_empty() => {
+                let (record, taken) = (Box::new(slim(record)), taken.clone());
+                self.events.push(RunEvent::TrialEnded {
+                    index: *index,
+                    record,
+                    mark: *mark,
+                    taken,
+                });
                 self.step();
             }
             RunEvent::BudgetSet { .. } if !self.events.is_empty() => {
@@ -204,8 +209,8 @@ impl Beliefs {
         let target = target_symptom(&self.events);
         let same = target == self.target.as_ref();
         let last = match (self.events.last(), self.method.as_mut(), same) {
-            (Some(RunEvent::TrialEnded { index, record, mark }), Some(method), true) => {
-                method.take(*index, record, remark(record, *mark, target))
+            (Some(RunEvent::TrialEnded { index, record, mark, taken }), Some(method), true) => {
+                method.take(*index, record, remark(record, (*mark, taken), target))
             }
             _ => false,
         };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kbisect_core::answer::Trial;
 use kbisect_core::changes::WhatChanged;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::run::{RunEvent, choice_words};
@@ -78,7 +79,8 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             let trial = beside(view, *number);
             Some(format!("  {trial}check {} {word}{separator}{}", result.name, result.detail))
         }
-        RunEvent::TrialEnded { record, .. } => {
+        RunEvent::TrialEnded { record, taken, .. } => {
+            let record = Trial::new(record, taken);
             let mut text = format!(
                 "{:<10} {:<5} {:>5.1} s",
                 record.kernel.label(),

@@ -81,7 +81,7 @@ impl View {
                 }
             }
             RunEvent::TrialCancelled { number, .. } => self.end(*number),
-            RunEvent::TrialEnded { index, record, mark } => {
+            RunEvent::TrialEnded { index, record, mark, .. } => {
                 // One that failed once is bad, also if it passes when it is tried again.
                 if let (Some(slot), Some(mark)) = (self.marks.get_mut(*index), mark)
                     && *slot != Some(Mark::Bad)
@@ -251,6 +251,8 @@ pub mod tests {
     use kbisect_core::trial::{TrialRecord, VerdictKind};
     use kbisect_core::version::PackageVersion;
 
+    use kbisect_core::answer::Taken;
+
     use super::*;
 
     pub fn kernel(version: &str) -> Kernel {
@@ -312,6 +314,7 @@ pub mod tests {
     pub fn ended(number: u32, index: usize, mark: Option<Mark>, wall_s: f64) -> RunEvent {
         RunEvent::TrialEnded {
             index,
+            taken: Taken::default(),
             record: Box::new(TrialRecord {
                 number,
                 kernel: kernel(&format!("6.12.{index}")),
@@ -336,7 +339,6 @@ pub mod tests {
                 counters: Vec::new(),
                 state: Vec::new(),
                 evidence: Default::default(),
-                matching: None,
                 disturbed: Default::default(),
                 began_ms: None,
                 directory: String::new(),
