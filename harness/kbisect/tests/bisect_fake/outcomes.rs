@@ -134,7 +134,32 @@ fn another_symptom_does_not_move_the_search() {
     assert_eq!((&other["verdict"], &other["symptom"]["kind"]), (&"bad".into(), &"panic".into()));
     let reason = other["reason"].as_str().unwrap();
     assert!(reason.contains("other symptom"), "{reason}");
+    assert_eq!(other["no_answer"]["why"], "other-symptom");
     assert_eq!(result["outcome"], "found-despite-skips");
+    // The journal keeps the record as the trial left it, and what it was taken for beside it.
+    let journal = place.run_folder().join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let is_other = |line: &Value| {
+        line["event"] == "trial-ended" && line["record"]["kernel"]["version"] == "6.12.5"
+    };
+    let mut lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = lines.iter_mut().find(|line| is_other(line)).unwrap();
+    assert_eq!(
+        (&line["record"]["reason"], &line["record"]["matching"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(line["taken"]["no_answer"], other["no_answer"]);
+    // Before, the record itself was changed; such a journal is read alike.
+    line["record"]["reason"] = other["reason"].clone();
+    line["record"]["matching"] = line["taken"]["matching"].take();
+    line.as_object_mut().unwrap().remove("taken");
+    let old: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(&journal, old).unwrap();
+    let words = format!("report {} --format json", place.run_folder().display());
+    let again = place.as_printed(&words).code(0).json();
+    assert_eq!(again["trials"], result["trials"]);
+    assert_eq!(again["series"], result["series"]);
 }
 
 #[test]
