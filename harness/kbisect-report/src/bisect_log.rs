@@ -5,6 +5,7 @@
 //! the comments, which replay passes over. Where the packages do not fit tags (kernels of one's own,
 //! two packages of one release, several stable series), the lines are a list in comments only.
 
+use kbisect_core::trial::VerdictKind;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -118,11 +119,11 @@ fn package(kernel: &Kernel) -> String {
 
 /// How often the kernel was tried, and how it failed.
 fn counts(dossier: &Dossier, kernel: &Kernel, entry: Option<&SeriesEntry>) -> String {
-    let of = |word: &str| {
+    let of = |verdict: VerdictKind| {
         let trials = dossier.trials().iter();
-        trials.filter(|trial| trial.kernel.id == kernel.id && trial.verdict.word() == word).count()
+        trials.filter(|trial| trial.kernel.id == kernel.id && trial.verdict == verdict).count()
     };
-    let (good, bad) = (of("good"), of("bad"));
+    let (good, bad) = (of(VerdictKind::Good), of(VerdictKind::Bad));
     let symptom = dossier
         .trials()
         .iter()
@@ -140,7 +141,9 @@ fn counts(dossier: &Dossier, kernel: &Kernel, entry: Option<&SeriesEntry>) -> St
 /// two kernels with different answers.
 fn fits_tags(result: &BisectResult) -> bool {
     let tried = || {
-        result.series.iter().filter(|entry| matches!(entry.verdict.word(), "good" | "bad" | "skip"))
+        result.series.iter().filter(|entry| {
+            matches!(entry.verdict, SeriesVerdict::Good | SeriesVerdict::Bad | SeriesVerdict::Skip)
+        })
     };
     let tags: Option<Vec<String>> = tried().map(|entry| tag(&entry.kernel)).collect();
     let series: BTreeSet<String> = tried().map(|entry| entry.kernel.series()).collect();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use kbisect_core::answer::Trial;
 use kbisect_core::gate::{Cell, GateResult, GateScenario, Standing};
-use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord};
+use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord, VerdictKind};
 
 use crate::dossier::Dossier;
 use crate::text::{line, lines};
@@ -92,9 +92,9 @@ fn suite_of(dossier: &Dossier, trial: &Trial) -> Suite {
     // What is no check's business (a panic, a service that died, a kernel that does not boot) is a
     // case of its own, so that it is not lost when every check passes or none was made.
     let failed = trial.checks.iter().any(|check| check.status == CheckStatus::Fail);
-    let whole = match trial.verdict.word() {
-        "bad" if failed => None,
-        "good" => None,
+    let whole = match trial.verdict {
+        VerdictKind::Bad if failed => None,
+        VerdictKind::Good => None,
         _ => Some(case_of_trial(trial)),
     };
     cases.extend(whole.map(|case| ("kernel".to_owned(), trial.wall_s, case)));
@@ -237,8 +237,8 @@ fn case_of(trial: &Trial, check: &CheckResult) -> Case {
 
 fn case_of_trial(trial: &TrialRecord) -> Case {
     let reason = trial.reason.clone().unwrap_or_default();
-    match (trial.verdict.word(), &trial.symptom) {
-        ("bad", Some(symptom)) => Case::Failed {
+    match (trial.verdict, &trial.symptom) {
+        (VerdictKind::Bad, Some(symptom)) => Case::Failed {
             kind: symptom.kind.to_string(),
             message: symptom.title.clone(),
             text: [
@@ -248,8 +248,8 @@ fn case_of_trial(trial: &TrialRecord) -> Case {
             ]
             .join("\n"),
         },
-        ("skip", _) => Case::Skipped(reason),
-        ("scenario-error", _) => Case::Error { kind: "scenario-error", message: reason },
+        (VerdictKind::Skip, _) => Case::Skipped(reason),
+        (VerdictKind::ScenarioError, _) => Case::Error { kind: "scenario-error", message: reason },
         _ => Case::Error { kind: "infra", message: reason },
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use kbisect_core::answer::Trial;
-use kbisect_core::trial::CheckStatus;
+use kbisect_core::trial::{CheckStatus, VerdictKind};
 
 use crate::dossier::Dossier;
 use crate::text::line;
@@ -48,11 +48,11 @@ fn subtests(to: &mut String, trial: &Trial) {
 fn result(to: &mut String, indent: &str, number: usize, name: &str, trial: &Trial) {
     let name = name_of(name);
     let why = text(trial.reason.as_deref().unwrap_or_default());
-    let (ok, directive) = match trial.verdict.word() {
-        "good" => ("ok", String::new()),
-        "bad" => ("not ok", String::new()),
-        "skip" => ("ok", format!(" # SKIP {why}")),
-        _ => ("not ok", format!(" # ERROR {why}")),
+    let (ok, directive) = match trial.verdict {
+        VerdictKind::Good => ("ok", String::new()),
+        VerdictKind::Bad => ("not ok", String::new()),
+        VerdictKind::Skip => ("ok", format!(" # SKIP {why}")),
+        VerdictKind::Infra | VerdictKind::ScenarioError => ("not ok", format!(" # ERROR {why}")),
     };
     if let Some(symptom) = &trial.symptom {
         let _ = writeln!(to, "{indent}# {}", text(&symptom.to_string()));

@@ -1,5 +1,6 @@
 //! Plain text: a mail to a kernel list (Documentation/admin-guide/reporting-regressions.rst).
 
+use kbisect_core::trial::VerdictKind;
 use std::fmt::Write;
 
 use kbisect_core::answer::Trial;
@@ -77,8 +78,8 @@ fn subject(dossier: &Dossier) -> String {
     );
     let part = subsystem(dossier).map(|name| format!(" ({name})")).unwrap_or_default();
     let Some(story) = dossier.story() else {
-        return match dossier.trials().first().map(|trial| trial.verdict.word()) {
-            Some("bad") => format!("[BUG] {title} on {}{part}", on(dossier)),
+        return match dossier.trials().first().map(|trial| trial.verdict) {
+            Some(VerdictKind::Bad) => format!("[BUG] {title} on {}{part}", on(dossier)),
             _ => format!("[kbisect] {}: {}", dossier.scenario(), dossier.heading()),
         };
     };
@@ -143,11 +144,11 @@ fn table(to: &mut String, dossier: &Dossier) {
     }
     heading(to, "Failed runs");
     for (role, kernel) in rows {
-        let of = |word: &str| {
+        let of = |verdict: VerdictKind| {
             let same = dossier.trials().iter().filter(|trial| trial.kernel.id == kernel.id);
-            same.filter(|trial| trial.verdict.word() == word).count()
+            same.filter(|trial| trial.verdict == verdict).count()
         };
-        let (good, bad) = (of("good"), of("bad"));
+        let (good, bad) = (of(VerdictKind::Good), of(VerdictKind::Bad));
         let runs =
             if good + bad == 0 { "not run".to_owned() } else { format!("{bad}:{}", good + bad) };
         let version = line(kernel.package_version.as_str(), 60);

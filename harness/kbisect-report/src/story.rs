@@ -388,27 +388,27 @@ impl<'a> Story<'a> {
     /// The interval that an unfinished run has reached.
     fn known_so_far(&self) -> Option<String> {
         let series = &self.result.series;
-        let (old_word, new_word) = match self.result.direction {
-            Direction::Regression => ("good", "bad"),
-            Direction::Fix => ("bad", "good"),
+        let (old_verdict, new_verdict) = match self.result.direction {
+            Direction::Regression => (SeriesVerdict::Good, SeriesVerdict::Bad),
+            Direction::Fix => (SeriesVerdict::Bad, SeriesVerdict::Good),
         };
         // A failure of another kind says nothing about the one that is looked for.
-        let is = |entry: &&SeriesEntry, word: &str| {
-            entry.verdict.word() == word && !is_other_failure(entry)
+        let is = |entry: &&SeriesEntry, verdict: SeriesVerdict| {
+            entry.verdict == verdict && !is_other_failure(entry)
         };
-        let old = series.iter().rev().find(|entry| is(entry, old_word));
-        let new = series.iter().find(|entry| is(entry, new_word));
+        let old = series.iter().rev().find(|entry| is(entry, old_verdict));
+        let new = series.iter().find(|entry| is(entry, new_verdict));
         match (old, new) {
             (Some(old), Some(new)) => Some(format!(
-                "Known so far: {} is {old_word}, {} is {new_word}.",
+                "Known so far: {} is {old_verdict}, {} is {new_verdict}.",
                 self.label(&old.kernel),
                 self.label(&new.kernel)
             )),
             (Some(one), None) => {
-                Some(format!("Known so far: {} is {old_word}.", self.label(&one.kernel)))
+                Some(format!("Known so far: {} is {old_verdict}.", self.label(&one.kernel)))
             }
             (None, Some(one)) => {
-                Some(format!("Known so far: {} is {new_word}.", self.label(&one.kernel)))
+                Some(format!("Known so far: {} is {new_verdict}.", self.label(&one.kernel)))
             }
             (None, None) => None,
         }
@@ -419,10 +419,13 @@ impl<'a> Story<'a> {
         self.result
             .series
             .iter()
-            .filter(|entry| match entry.verdict.word() {
-                "skip" | "infra" | "scenario-error" | "untestable" => true,
-                "bad" => is_other_failure(entry),
-                _ => false,
+            .filter(|entry| match entry.verdict {
+                SeriesVerdict::Skip
+                | SeriesVerdict::Infra
+                | SeriesVerdict::ScenarioError
+                | SeriesVerdict::Untestable => true,
+                SeriesVerdict::Bad => is_other_failure(entry),
+                SeriesVerdict::Good | SeriesVerdict::Untested => false,
             })
             .collect()
     }

@@ -1,5 +1,6 @@
 //! An interactive shell in a guest, over the guest channel.
 
+use kbisect_core::verdict::Verdict;
 use std::io::{IsTerminal, Read, Write};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Opens a shell if the trial's verdict asks for one, and waits until it ends.
 pub async fn offer(trial: &Trial<'_>, request: &ShellRequest) {
     let verdict = trial.verdict();
-    if verdict.word() == "good" && !request.always {
+    if verdict == Verdict::Good && !request.always {
         eprintln!("the verdict is good: no shell (--shell-on always opens one all the same)");
         return;
     }

@@ -1,6 +1,7 @@
 //! The page from top to bottom.
 
 use kbisect_core::run::OutcomeWord;
+use kbisect_core::trial::VerdictKind;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::parts::{cell, class_of, code, paragraph, verdict_word};
@@ -59,10 +60,10 @@ fn verdict(dossier: &Dossier) -> Markup {
             OutcomeWord::Found | OutcomeWord::FoundDespiteSkips => "verdict bad",
             _ => "verdict",
         },
-        Subject::Trial(result) => match class_of(result.trial.verdict.word()) {
-            "good" => "verdict good",
-            "bad" => "verdict bad",
-            _ => "verdict",
+        Subject::Trial(result) => match result.trial.verdict {
+            VerdictKind::Good => "verdict good",
+            VerdictKind::Bad => "verdict bad",
+            VerdictKind::Skip | VerdictKind::Infra | VerdictKind::ScenarioError => "verdict",
         },
     };
     let remarks = dossier.story().map(|story| story.remarks()).unwrap_or_default();

@@ -20,7 +20,7 @@ use super::files::write_json;
 use super::pool::{From, Job, News, Pool, Told};
 use super::prefetch::Prefetch;
 use super::symptom;
-use super::trial::{forget, host_failed, is_full};
+use super::trial::{forget, full_disk, host_failed};
 use crate::errors;
 
 /// Kernels that are fetched ahead, for each worker.
@@ -338,7 +338,7 @@ impl<'a, 'run> Dispatch<'a, 'run> {
             self.failed = Some(errors::scenario(fault));
             return Ok(());
         }
-        if is_full(&error) || task.attempt >= run.plan.options.infra_retries {
+        if full_disk(run.folder).is_some() || task.attempt >= run.plan.options.infra_retries {
             let kernel = &run.plan.series[task.index].kernel;
             self.failed = Some(host_failed(kernel, &error, &disturbed, run.folder));
             return Ok(());

@@ -18,7 +18,7 @@ use super::gate_log::GateLog;
 use super::plan::INFRA_RETRIES;
 use super::pool::{From, Job, Labs, News, Pool, Told, with_workers};
 use super::prefetch::Prefetch;
-use super::trial::{host_failed, is_full};
+use super::trial::{full_disk, host_failed};
 use super::workers::workers;
 use crate::errors;
 use crate::settings::scenario::LoadedScenario;
@@ -232,7 +232,7 @@ impl<'a> Matrix<'a> {
                 self.made += 1;
                 continue;
             };
-            if is_full(&error) || task.attempt >= INFRA_RETRIES {
+            if full_disk(self.folder).is_some() || task.attempt >= INFRA_RETRIES {
                 let kernel = &self.rows[task.row].kernel;
                 failed.get_or_insert(host_failed(kernel, &error, &disturbed, self.folder));
             } else if failed.is_none() {

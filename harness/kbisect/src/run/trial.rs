@@ -103,7 +103,7 @@ impl<'a> Trials<'a> {
         loop {
             let record = self.run(&place, Ok(reference), None, tell)?;
             let Verdict::Infra(error) = record.verdict() else { return Ok(record) };
-            if is_full(&error) || attempts >= INFRA_RETRIES {
+            if full_disk(&self.run_folder).is_some() || attempts >= INFRA_RETRIES {
                 return Err(host_failed(
                     &record.kernel,
                     &error,
@@ -369,10 +369,19 @@ pub fn forget(run_folder: &Path, number: u32) {
     }
 }
 
-/// Whether the disk is full, in the words of strerror(3): trying again would not help.
+/// The folder on a disk that is full, of the run's and that of temporary files: trying again would not
+/// help.
 #[must_use]
-pub fn is_full(error: &str) -> bool {
-    error.contains("No space left on device")
+pub fn full_disk(run_folder: &Path) -> Option<PathBuf> {
+    /// Bytes with which not even a console can be kept.
+    const ROOM: u64 = 1 << 20;
+    let is_full = |folder: &PathBuf| {
+        rustix::fs::statvfs(folder).is_ok_and(|disk| {
+            let no_files_left = disk.f_files > 0 && disk.f_favail == 0;
+            no_files_left || disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM
+        })
+    };
+    [run_folder.to_owned(), std::env::temp_dir()].into_iter().find(is_full)
 }
 
 /// The error that ends a run whose trial of `kernel` failed for our own reasons once too often.
@@ -391,8 +400,11 @@ pub fn host_failed(
             busy::hint(),
         );
     }
-    if is_full(error) {
-        return errors::infrastructure(error, format!("free space for {}", folder.display()));
+    if let Some(full) = full_disk(folder) {
+        return errors::infrastructure(
+            format!("the disk of {} is full: {error}", full.display()),
+            "free space there, and go on",
+        );
     }
     errors::infrastructure(
         format!("trial of {} failed for reasons of this host: {error}", kernel.version),
