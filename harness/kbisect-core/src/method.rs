@@ -80,9 +80,6 @@ pub enum MethodError {
 
 impl Method {
     /// The search of a run, with the trials of its journal so far.
-    ///
-    /// # Errors
-    /// [`MethodError`].
     pub fn replay<'a>(
         plan: &Plan,
         events: impl IntoIterator<Item = &'a RunEvent> + Clone,

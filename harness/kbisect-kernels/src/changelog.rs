@@ -98,9 +98,6 @@ pub enum ChangelogError {
 
 /// Finds the changelog that tells how a kernel came to be: in the cache, else in the archive, with
 /// signature and checksum verified as for kernels.
-///
-/// # Errors
-/// [`ChangelogError`].
 pub fn changelog(
     kernel: &Kernel,
     settings: &Settings,

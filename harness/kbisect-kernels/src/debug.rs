@@ -108,9 +108,6 @@ impl Store {
     /// Fetches the debug package of a stored kernel, if the archive still has it, and unpacks the
     /// kernel and the named modules. Signature and checksum are verified as for kernels; what was
     /// fetched once stays in the cache. For a variant it is that of the stock kernel.
-    ///
-    /// # Errors
-    /// [`DebugInfoError`].
     pub fn debug_info(
         &self,
         kernel: &KernelId,

@@ -46,9 +46,6 @@ pub enum GitLogError {
 
 /// Lists the commits that are in `new` and not in `old`, merges left out, the oldest first, and
 /// names their range.
-///
-/// # Errors
-/// [`GitLogError`].
 pub fn git_log(
     repository: &Path,
     old: &Kernel,

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// Hashes bytes.
 pub fn of_bytes(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// Hashes a file.
@@ -55,8 +55,8 @@ impl Hasher {
     /// The hash in lower-case hexadecimal digits.
     pub fn finish(self) -> String {
         match self {
-            Self::Sha256(hasher) => hex(&hasher.finalize()),
-            Self::Sha1(hasher) => hex(&hasher.finalize()),
+            Self::Sha256(hasher) => hex::encode(hasher.finalize()),
+            Self::Sha1(hasher) => hex::encode(hasher.finalize()),
         }
     }
 }
@@ -72,8 +72,4 @@ impl Write for Hasher {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -132,9 +132,6 @@ pub fn read_journal(bytes: &[u8]) -> Result<Journal, JournalError> {
 }
 
 /// As [`read_journal`], for the bytes that follow `before` lines which were read already.
-///
-/// # Errors
-/// As [`read_journal`].
 pub fn read_journal_after(bytes: &[u8], before: usize) -> Result<Journal, JournalError> {
     let intact = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let (whole, rest) = bytes.split_at(intact);
@@ -174,9 +171,6 @@ fn read_line(text: &[u8], line: usize) -> Result<JournalLine, JournalError> {
 }
 
 /// The line of an event, line break included, as [`read_journal`] expects it.
-///
-/// # Errors
-/// None in practice: every event can be written as JSON.
 pub fn journal_line(at_ms: u64, event: &RunEvent) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = serde_json::to_vec(&JournalLine { at_ms, event: event.clone() })?;
     bytes.push(b'\n');

@@ -7,9 +7,6 @@ use std::path::Path;
 
 /// Writes the initramfs to `target`: `boot_modules` (an archive, if the kernel has modules), then
 /// the guest program as `/init`.
-///
-/// # Errors
-/// Those of reading and writing the files.
 pub fn compose(target: &Path, boot_modules: Option<&Path>, guest: &[u8]) -> io::Result<()> {
     let mut out = io::BufWriter::new(File::create(target)?);
     if let Some(path) = boot_modules {

@@ -250,9 +250,6 @@ impl Lab {
     }
 
     /// Starts the candidate machine with its logs in `directory`.
-    ///
-    /// # Errors
-    /// [`LabError`].
     pub fn start_candidate(
         &self,
         kernel: &BootFiles,
@@ -292,9 +289,6 @@ impl Lab {
 
     /// Makes the peer machine ready for a new trial: starts it, or resets it when it is up. Its
     /// nodes are made and its files are there afterwards.
-    ///
-    /// # Errors
-    /// [`LabError`].
     pub async fn ready_peer(&mut self) -> Result<(), LabError> {
         let Some(plan) = self.plan.peer.clone() else { return Ok(()) };
         if let Some(peer) = self.peer.take()

@@ -19,9 +19,6 @@ pub struct Inherited {
 impl Inherited {
     /// Makes a pair. Ours is closed in children, theirs is not inherited either until
     /// [`inherit`] says so.
-    ///
-    /// # Errors
-    /// Those of socketpair(2).
     pub fn new() -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok(Self { ours, theirs: theirs.into() })

@@ -173,9 +173,6 @@ impl Pulse {
     }
 
     /// Waits for something; a deadline in time that counts.
-    ///
-    /// # Errors
-    /// The deadline passed.
     pub async fn timeout<T>(
         &self,
         limit: Duration,

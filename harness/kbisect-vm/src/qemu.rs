@@ -72,9 +72,6 @@ pub struct Qemu {
 
 impl Qemu {
     /// Finds QEMU: `explicit` if given, else in `PATH`, and checks its version.
-    ///
-    /// # Errors
-    /// [`QemuError`].
     pub fn find(explicit: Option<&Path>) -> Result<Self, QemuError> {
         let path = match explicit {
             Some(path) => path.to_owned(),

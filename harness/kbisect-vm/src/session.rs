@@ -62,9 +62,6 @@ pub struct Session {
 
 impl Session {
     /// Makes a lab; machines are started by the first trial.
-    ///
-    /// # Errors
-    /// [`SessionError::Runtime`].
     pub fn new(settings: LabSettings, interrupt: Interrupt) -> Result<Self, SessionError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let cancel = Interrupt::default();

@@ -134,9 +134,6 @@ impl States {
 
     /// The key of a machine's state. Files count by path, size and time of change; their content is for
     /// [`Content::verify`].
-    ///
-    /// # Errors
-    /// A file that is not there.
     pub fn key(
         qemu: &Qemu,
         line: &CommandLine<'_>,
@@ -157,7 +154,7 @@ impl States {
             state: Some(StateFile::Save(0)),
             ..line.clone()
         };
-        let program = PROGRAM.get_or_init(|| hex(&Sha256::digest(guest::PROGRAM)));
+        let program = PROGRAM.get_or_init(|| hex::encode(Sha256::digest(guest::PROGRAM)));
         let mut words = vec![
             format!("format {FORMAT} protocol {}", kbisect_proto::PROTOCOL),
             qemu.version.clone(),
@@ -170,7 +167,7 @@ impl States {
         for path in [Some(qemu.path.as_path())].into_iter().chain(files) {
             words.push(path.map_or(Ok("none".to_owned()), fingerprint)?);
         }
-        let hash = hex(&Sha256::digest(words.join("\0")));
+        let hash = hex::encode(Sha256::digest(words.join("\0")));
         Ok(StateKey { hash, files: files.into_iter().flatten().map(Path::to_owned).collect() })
     }
 
@@ -194,9 +191,6 @@ impl States {
     }
 
     /// Makes room for a new state; nothing when the disk is too full.
-    ///
-    /// # Errors
-    /// Those of making files.
     pub fn begin(&self, key: &StateKey, kernel: &Path) -> io::Result<Option<Draft>> {
         fs::create_dir_all(&self.directory)?;
         let disk = rustix::fs::statvfs(&self.directory)?;
@@ -293,9 +287,6 @@ fn entry(found: fs::DirEntry) -> Option<Entry> {
 impl Content {
     /// Compares it with what it was when the state was saved. Each file is read once in the life of this
     /// process, and again when inode, size or time changed.
-    ///
-    /// # Errors
-    /// [`Unsound`].
     pub fn verify(&self) -> Result<(), Unsound> {
         for (path, was) in &self.about.files {
             let is = File::open(path).and_then(|file| digest::of(&file));
@@ -385,10 +376,6 @@ fn processor(accelerator: Accelerator) -> String {
     let told =
         |line: &&str| line.split_once(':').is_some_and(|(name, _)| telling.contains(&name.trim()));
     first.lines().filter(told).collect::<Vec<_>>().join("\n")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 mod digest;

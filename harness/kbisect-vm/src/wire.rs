@@ -131,9 +131,6 @@ impl Wires {
     }
 
     /// Plugs a machine's socket into a port; what was there before is unplugged.
-    ///
-    /// # Errors
-    /// Those of making the socket asynchronous.
     pub fn attach(
         &self,
         link: usize,
@@ -153,9 +150,6 @@ impl Wires {
 
     /// Starts to record, one pcapng file a wire in `directory`. Wires that were cut are whole again, and
     /// carry nothing until [`Wires::open`].
-    ///
-    /// # Errors
-    /// Those of creating the files.
     pub fn start_recording(&self, directory: &Path) -> io::Result<()> {
         let plans = self.0.links.iter().map(|link| &link.plan);
         let captures = Captures::create(directory, plans)?;

@@ -59,9 +59,6 @@ struct Graph {
 
 impl History {
     /// A list of `len` versions, oldest first.
-    ///
-    /// # Errors
-    /// [`HistoryError::TooShort`].
     pub fn list(len: usize) -> Result<Self, HistoryError> {
         if len < 2 {
             return Err(HistoryError::TooShort { len });

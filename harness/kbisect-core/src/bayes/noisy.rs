@@ -126,9 +126,6 @@ impl NoisySearch {
 
     /// Notes that a trial begins, so that [`NoisySearch::next`] can name one for another worker. The
     /// next answer of that version ends it.
-    ///
-    /// # Errors
-    /// [`HistoryError::OutOfRange`].
     pub fn begin(&mut self, index: usize) -> Result<(), HistoryError> {
         self.check(index)?;
         self.pending.push(index);
@@ -143,18 +140,12 @@ impl NoisySearch {
     }
 
     /// Takes the answer of a trial that had a boot of its own, whether it was asked for or not.
-    ///
-    /// # Errors
-    /// [`HistoryError::OutOfRange`].
     pub fn record(&mut self, index: usize, answer: Answer) -> Result<(), HistoryError> {
         self.record_of(index, answer, None)
     }
 
     /// Takes the answer of a trial that may have its boot in common with others, whether it was asked for
     /// or not: [`RUNS_A_BOOT`](super::RUNS_A_BOOT) count for one boot.
-    ///
-    /// # Errors
-    /// [`HistoryError::OutOfRange`].
     pub fn record_of(
         &mut self,
         index: usize,
@@ -194,9 +185,6 @@ impl NoisySearch {
     }
 
     /// Takes counts that were made before.
-    ///
-    /// # Errors
-    /// [`HistoryError::OutOfRange`].
     pub fn record_all(&mut self, index: usize, tally: Tally) -> Result<(), HistoryError> {
         self.check(index)?;
         let own = &mut self.tallies[index];
@@ -212,9 +200,6 @@ impl NoisySearch {
     }
 
     /// Notes that a version is at hand and costs no preparation any more.
-    ///
-    /// # Errors
-    /// [`HistoryError::OutOfRange`].
     pub fn set_prepared(&mut self, index: usize) -> Result<(), HistoryError> {
         self.check(index)?;
         self.prepared.insert(index);

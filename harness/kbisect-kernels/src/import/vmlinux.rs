@@ -44,9 +44,6 @@ pub fn is_elf(path: &Path) -> bool {
 
 /// Checks that QEMU can boot a file by its PVH entry: what its headers say is in the file, and fits
 /// into a small machine.
-///
-/// # Errors
-/// [`ElfError`].
 pub fn check(path: &Path) -> Result<(), ElfError> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();

@@ -136,9 +136,6 @@ fn reading(path: &Path) -> impl Fn(io::Error) -> BundleError {
 }
 
 /// Looks at a run's own files, and makes the redactor of what they hold.
-///
-/// # Errors
-/// A file that cannot be read.
 pub fn redactor_of(folder: &Path, mut survey: Survey) -> Result<Redactor, BundleError> {
     for file in of_run(folder, &mut Vec::new())? {
         file.survey(&mut survey)?;
@@ -248,10 +245,7 @@ pub(super) fn sums(files: &[BundleFile]) -> Result<String, BundleError> {
                 length => hash.update(&buffer[..length]),
             }
         }
-        for byte in hash.finalize() {
-            let _ = write!(text, "{byte:02x}");
-        }
-        let _ = writeln!(text, "  {}", file.path);
+        let _ = writeln!(text, "{}  {}", hex::encode(hash.finalize()), file.path);
     }
     Ok(text)
 }

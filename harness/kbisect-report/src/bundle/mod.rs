@@ -157,9 +157,6 @@ impl Bundle {
     }
 
     /// Writes the archive: tar, compressed with zstd.
-    ///
-    /// # Errors
-    /// Those of reading the files and of writing.
     pub fn write(&self, to: impl Write) -> Result<(), BundleError> {
         archive::write(&self.folder, &self.files, self.time, to)
     }

@@ -38,9 +38,6 @@ pub fn read_gate_journal(folder: &Path) -> Result<GateJournal, JournalError> {
 }
 
 /// As [`read_gate_journal`], from memory.
-///
-/// # Errors
-/// Those of its lines.
 pub fn read_gate_journal_bytes(bytes: &[u8]) -> Result<GateJournal, JournalError> {
     let intact = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let (whole, rest) = bytes.split_at(intact);
@@ -60,9 +57,6 @@ pub fn read_gate_journal_bytes(bytes: &[u8]) -> Result<GateJournal, JournalError
 }
 
 /// The line of an event, line break included.
-///
-/// # Errors
-/// None in practice: every event can be written as JSON.
 pub fn gate_line(at_ms: u64, event: &GateEvent) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = serde_json::to_vec(&GateLine { at_ms, event: event.clone() })?;
     bytes.push(b'\n');
@@ -71,9 +65,6 @@ pub fn gate_line(at_ms: u64, event: &GateEvent) -> Result<Vec<u8>, serde_json::E
 
 /// Reads the folder of a check: its journal; for one that was written before there was one, its
 /// result. Nothing when it is no check's. What was passed over of a journal comes along.
-///
-/// # Errors
-/// [`DossierError`].
 pub fn read_check(
     folder: &Path,
 ) -> Result<Option<(GateResult, Option<JournalWarning>)>, DossierError> {

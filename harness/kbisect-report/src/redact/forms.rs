@@ -127,11 +127,11 @@ impl Hit {
             (Address::Mac([a, b, c, d, e, f]), Style::Eui64) => {
                 format!("{a:02x}:{b:02x}:{c:02x}:ff:fe:{d:02x}:{e:02x}:{f:02x}")
             }
-            (Address::Mac(mac), Style::Hex | Style::LittleHex) => hex(&mac),
-            (Address::Ip(IpAddr::V4(ip), _), Style::Hex) => hex(&ip.octets()),
-            (Address::Ip(IpAddr::V4(ip), _), Style::LittleHex) => hex(&swapped(ip.octets())),
-            (Address::Ip(IpAddr::V6(ip), _), Style::Hex) => hex(&ip.octets()),
-            (Address::Ip(IpAddr::V6(ip), _), Style::LittleHex) => hex(&swapped(ip.octets())),
+            (Address::Mac(mac), Style::Hex | Style::LittleHex) => hex::encode(mac),
+            (Address::Ip(IpAddr::V4(ip), _), Style::Hex) => hex::encode(ip.octets()),
+            (Address::Ip(IpAddr::V4(ip), _), Style::LittleHex) => hex::encode(swapped(ip.octets())),
+            (Address::Ip(IpAddr::V6(ip), _), Style::Hex) => hex::encode(ip.octets()),
+            (Address::Ip(IpAddr::V6(ip), _), Style::LittleHex) => hex::encode(swapped(ip.octets())),
             (Address::Tail(ip, _), _) => dotted(ip),
             (Address::Ip(ip, _), Style::Usual(_) | Style::Dots | Style::Eui64) => ip.to_string(),
         };
@@ -139,10 +139,6 @@ impl Hit {
             || self.style == Style::LittleHex && !old.contains(|c: char| c.is_ascii_lowercase());
         if upper { written.to_uppercase() } else { written }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Each word of four octets the other way round.
@@ -420,7 +416,7 @@ mod tests {
             let [a, b, c, d, e, f] = mac;
             u64::from_be_bytes([a ^ 2, b, c, 0xff, 0xfe, d, e, f])
         };
-        let words = |bytes: &[u8]| hex(bytes).to_uppercase();
+        let words = |bytes: &[u8]| hex::encode(bytes).to_uppercase();
         let [a, b, c, d, e, f] = mac.map(|byte| format!("{byte:02x}"));
         vec![
             format!("inet {v4}/24 brd"),
@@ -456,8 +452,13 @@ mod tests {
                 words(&swapped(v4.octets())),
                 words(&swapped(v4.octets()))
             ),
-            format!("{} 40 {} 00 {} 00000400", hex(&v6.octets()), hex(&[0; 16]), hex(&v6.octets())),
-            format!("match {}/ffffffff at 16", hex(&v4.octets())),
+            format!(
+                "{} 40 {} 00 {} 00000400",
+                hex::encode(v6.octets()),
+                hex::encode([0; 16]),
+                hex::encode(v6.octets())
+            ),
+            format!("match {}/ffffffff at 16", hex::encode(v4.octets())),
         ]
     }
 
@@ -467,12 +468,12 @@ mod tests {
         let plain = mac.map(|byte| format!("{byte:02x}"));
         vec![
             v4.to_string(),
-            hex(&v4.octets()),
-            hex(&swapped(v4.octets())),
+            hex::encode(v4.octets()),
+            hex::encode(swapped(v4.octets())),
             format!("{:x}:{:x}", low >> 16, low & 0xffff),
             v6.to_string(),
-            hex(&v6.octets()),
-            hex(&swapped(v6.octets())),
+            hex::encode(v6.octets()),
+            hex::encode(swapped(v6.octets())),
             plain.join(":"),
             plain.join("-"),
             plain.concat(),

@@ -94,9 +94,6 @@ impl Survey {
 
     /// Takes note of what a file holds, whatever its size. What can be neither read as a text nor as a
     /// capture is passed over: it will be left out.
-    ///
-    /// # Errors
-    /// Those of reading it.
     pub fn file(&mut self, source: &mut dyn Source, hosts: Hosts) -> io::Result<()> {
         match Form::of(source)? {
             Form::Capture => pieces::of_capture(source, |block| {
@@ -168,9 +165,6 @@ impl Form {
 
 impl Redactor {
     /// Redacts a file of any size. Gives why it has to be left out; then what was written is of no use.
-    ///
-    /// # Errors
-    /// Those of reading and writing.
     pub fn file(
         &mut self,
         source: &mut dyn Source,

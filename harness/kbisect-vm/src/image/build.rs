@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ImageSources;
 use super::command::{self, Privilege};
-use super::definition::{ARCHITECTURE, ImageDefinition, hex};
+use super::definition::{ARCHITECTURE, ImageDefinition};
 use super::failure::{BuildCause, ImageError, telling_lines};
 use super::fs::at;
 use super::manifest::{self, ImageManifest, installed_packages};
@@ -208,7 +208,7 @@ fn measure(path: &Path) -> Result<(u64, String), ImageError> {
     let size = std::io::copy(&mut file, &mut hash).map_err(at("read", path))?;
     // It is renamed into place next: a power cut must not leave a name with nothing behind it.
     file.sync_all().map_err(at("write", path))?;
-    Ok((size, hex(&hash.finalize())))
+    Ok((size, hex::encode(hash.finalize())))
 }
 
 /// The directory that becomes the image, removed when dropped before that.

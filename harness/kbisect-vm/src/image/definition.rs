@@ -1,7 +1,6 @@
 //! What goes into an image: `images/NAME/image.toml`, read and checked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -139,21 +138,13 @@ impl ImageDefinition {
         let mut hash = Sha256::new();
         hash.update(format!("kbisect image builder {BUILDER_VERSION}\n{ARCHITECTURE}\n"));
         hash.update(&self.text);
-        hex(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 
     /// Returns the Debian release it is pinned to, such as `bookworm`.
     pub fn suite(&self) -> &str {
         &self.content.suite
     }
-}
-
-/// Writes bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn toml_error(text: &str, file: &str, error: &toml::de::Error) -> DefinitionError {

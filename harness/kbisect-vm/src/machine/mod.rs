@@ -161,9 +161,6 @@ struct Shared {
 
 impl Machine {
     /// Starts QEMU. Returns as soon as the process runs.
-    ///
-    /// # Errors
-    /// [`StartError`].
     pub fn start(spec: &MachineSpec, start: &Start<'_>) -> Result<Self, StartError> {
         let began = Instant::now();
         let prepare = |source| StartError::Prepare { machine: spec.name.clone(), source };
@@ -406,9 +403,6 @@ impl Machine {
     }
 
     /// Sends a request and waits for its answer.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub async fn call(
         &self,
         id: RequestId,
@@ -420,9 +414,6 @@ impl Machine {
 
     /// As [`Machine::call`], also of a machine that counts as down: after an oops a kernel often
     /// still answers, and what it says then is evidence. No answer says nothing.
-    ///
-    /// # Errors
-    /// [`CallError`].
     pub async fn call_crashed(
         &self,
         id: RequestId,
@@ -456,9 +447,6 @@ impl Machine {
     }
 
     /// Sends a request without waiting for an answer.
-    ///
-    /// # Errors
-    /// [`CallError::Down`].
     pub async fn send(&self, request: &Request) -> Result<(), CallError> {
         let frame = encode(request).map_err(|_| CallError::Down)?;
         self.outgoing.send(frame).await.map_err(|_| CallError::Down)

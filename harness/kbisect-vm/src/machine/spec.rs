@@ -54,9 +54,6 @@ pub struct MachineSpec {
 
 impl MachineSpec {
     /// The key of its state, with these modules loaded; see [`States::key`].
-    ///
-    /// # Errors
-    /// A file that is not there.
     pub fn state_key(
         &self,
         boot_modules: Option<&Path>,

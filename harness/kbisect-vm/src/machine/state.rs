@@ -86,9 +86,6 @@ impl Start<'_> {
 impl Machine {
     /// Writes the machine's state into the file of its draft, and lets it go on. Only between hello
     /// and [`Machine::wake`]: the guest is quiet then. Gives what the console printed so far.
-    ///
-    /// # Errors
-    /// [`SaveError`].
     pub async fn save(&self, deadline: Duration) -> Result<Vec<u8>, SaveError> {
         let (done, ended) = oneshot::channel();
         if self.orders.send(Order::Save(done)).await.is_err() {

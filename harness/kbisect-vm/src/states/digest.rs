@@ -10,9 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 type Stamp = (u64, u64, u64, i64, i64);
 
 /// BLAKE3 of a file from where it is, which has to be its beginning; in hexadecimal.
-///
-/// # Errors
-/// Those of reading it.
 pub(super) fn of(file: &File) -> io::Result<String> {
     let data = file.metadata()?;
     let stamp = (data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec());

@@ -139,7 +139,7 @@ fn describe(path: &Path, relative: String, format: &str) -> io::Result<Vmcore> {
         return Err(io::Error::other("it is empty"));
     }
     let kernel = kdump::kernel_of(&head);
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(hash.finalize());
     Ok(Vmcore {
         path: relative,
         format: format.to_owned(),

@@ -9,9 +9,6 @@ use crate::cli::{Global, SelftestArgs};
 use crate::{exit, output, run};
 
 /// Runs the self-test and prints its result.
-///
-/// # Errors
-/// Bad arguments, the host's failures, an interruption.
 pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let result = run::selftest(args, global)?;
     if global.json {

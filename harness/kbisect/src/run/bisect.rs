@@ -17,11 +17,11 @@ use super::context::{Base, Context, existing_run};
 use super::decode::{Decoder, Sources};
 use super::dispatch::Dispatch;
 use super::files::{keep_image, keep_scenario, kept_scenario, new_run, write_json, write_whole};
-use super::going_on::{accelerator_of, budget_s, new_budget, resume_command};
 use super::journal::Journal;
 use super::kernels;
 use super::plan::{check_symptom, check_testable, check_work, plan, show};
 use super::pool::{Labs, with_workers};
+use super::resume::{accelerator_of, budget_s, new_budget, resume_command};
 use super::symptom;
 use super::workers::workers;
 use crate::cli::{self, BisectArgs, EvidenceArgs, Global, MachineArgs, Range, ResumeArgs, Series};
@@ -30,9 +30,6 @@ use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, output, settings};
 
 /// Bisects a range.
-///
-/// # Errors
-/// Bad arguments, the host's failures, an interruption.
 pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     check_symptom(args)?;
     let loaded = settings::scenario::load(&args.trial.scenario)?;

@@ -13,7 +13,7 @@ use super::context::{Base, Context};
 use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
 use super::gate_log::GateLog;
 use super::gate_trials::{Matrix, Tested};
-use super::going_on::{accelerator_of, quoted, resume_command};
+use super::resume::{accelerator_of, quoted, resume_command};
 use super::{kernels, matrix};
 use crate::cli::{self, CheckArgs, Global, Kernels, MachineArgs, ResumeArgs};
 use crate::exit::Class;

@@ -97,9 +97,6 @@ impl Base {
     }
 
     /// Looks into the sources that these kernels came from, too.
-    ///
-    /// # Errors
-    /// Those of the catalog.
     pub fn look_where<'a>(
         &mut self,
         kernels: impl IntoIterator<Item = &'a Kernel>,
@@ -149,9 +146,6 @@ impl Base {
     }
 
     /// Fails if the user wants to stop.
-    ///
-    /// # Errors
-    /// An interruption.
     pub fn go_on(&self) -> anyhow::Result<()> {
         if self.interrupt.is_set() {
             return Err(errors::interrupted("interrupted", None));
@@ -238,9 +232,6 @@ pub fn machines(base: &Base, args: &MachineArgs) -> anyhow::Result<(Qemu, Probe)
 }
 
 /// Finds the root image, or builds it.
-///
-/// # Errors
-/// Those of the definition and the build.
 pub fn root_image(
     base: &Base,
     args: &MachineArgs,

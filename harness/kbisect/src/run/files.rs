@@ -68,9 +68,6 @@ pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 }
 
 /// Writes a document as JSON, as [`write_whole`] does.
-///
-/// # Errors
-/// As [`write_whole`].
 pub fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(document)?;
     text.push('\n');
@@ -78,9 +75,6 @@ pub fn write_json(path: &Path, document: &impl Serialize) -> anyhow::Result<()> 
 }
 
 /// Keeps a copy of the scenario with the run: evidence, and what a resumed run reads.
-///
-/// # Errors
-/// Those of writing.
 pub fn keep_scenario(folder: &Path, scenario: &Scenario) -> anyhow::Result<()> {
     for (path, content) in &scenario.assets {
         let target = folder.join("scenario").join(path);
@@ -95,9 +89,6 @@ pub fn keep_scenario(folder: &Path, scenario: &Scenario) -> anyhow::Result<()> {
 }
 
 /// Keeps a copy of the root image's definition with the run, where it is not the built-in one.
-///
-/// # Errors
-/// Those of reading and writing.
 pub fn keep_image(folder: &Path, definition: Option<&Path>) -> anyhow::Result<()> {
     let Some(definition) = definition else { return Ok(()) };
     let from = definition.join("image.toml");
@@ -107,9 +98,6 @@ pub fn keep_image(folder: &Path, definition: Option<&Path>) -> anyhow::Result<()
 }
 
 /// Reads the copy again.
-///
-/// # Errors
-/// As [`load_kept`].
 pub fn kept_scenario(folder: &Path) -> anyhow::Result<Scenario> {
     Ok(load_kept(&folder.join("scenario"))?.scenario)
 }

@@ -69,9 +69,6 @@ impl Lines {
     }
 
     /// Cuts the file to the lines that are whole.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub fn cut(&mut self, length: u64) -> anyhow::Result<()> {
         self.file
             .set_len(length)

@@ -22,9 +22,6 @@ use crate::cli::{Global, RunArgs, ShellOn};
 use crate::{errors, exit, output, settings};
 
 /// Runs one trial.
-///
-/// # Errors
-/// Bad arguments, the host's failures, an interruption.
 pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let loaded = settings::scenario::load(&args.trial.scenario)?;
     check_shell(args, &loaded.scenario)?;
@@ -126,9 +123,6 @@ pub(super) fn result_of(context: &Context, trial: impl Into<Trial>, folder: &Pat
 }
 
 /// Writes the result of a trial and its reports.
-///
-/// # Errors
-/// Those of writing.
 pub(super) fn write_result(folder: &Path, result: &RunResult) -> anyhow::Result<()> {
     write_json(&folder.join("result.json"), result)?;
     write_json(&folder.join(&result.trial.directory).join("trial.json"), &result.trial)?;

@@ -27,9 +27,6 @@ use crate::{errors, settings};
 const RETRIES: u32 = 1;
 
 /// Runs the trials of a self-test and writes its result.
-///
-/// # Errors
-/// Bad arguments, the host's failures, an interruption.
 pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<SelftestResult> {
     let loaded = settings::scenario::load(&args.scenario)?;
     let scenario = loaded.scenario.clone();

@@ -25,9 +25,6 @@ const WAIT: Duration = Duration::from_millis(200);
 
 /// The event that has to come before the next trial, if the trials so far call for one: which symptom
 /// it is, or that the one that was named cannot be had. With `may_ask` the user is asked.
-///
-/// # Errors
-/// An interruption.
 pub fn settle<'a>(
     events: impl IntoIterator<Item = &'a RunEvent> + Clone,
     base: &Base,

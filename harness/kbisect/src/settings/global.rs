@@ -15,9 +15,6 @@ use crate::errors;
 
 impl Global {
     /// Where to look for kernels: apt's configuration, kbisect's own file, then the options.
-    ///
-    /// # Errors
-    /// [`kbisect_kernels::SettingsError`].
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let options = Options {
             cache_dir: self.cache_dir.as_deref().map(absolute),
@@ -38,9 +35,6 @@ impl Global {
     }
 
     /// Opens the kernel store in the cache directory of `settings`.
-    ///
-    /// # Errors
-    /// [`kbisect_kernels::StoreError`].
     pub fn store(&self, settings: &Settings) -> anyhow::Result<Store> {
         Ok(Store::open(&settings.cache_dir)?)
     }
@@ -48,18 +42,12 @@ impl Global {
 
 impl MachineArgs {
     /// The definition of the root image.
-    ///
-    /// # Errors
-    /// [`kbisect_vm::image::DefinitionError`].
     pub fn image_definition(&self) -> anyhow::Result<ImageDefinition> {
         image_definition(self.image.as_deref())
     }
 }
 
 /// Reads the definition in a folder; without one, the built-in definition.
-///
-/// # Errors
-/// [`kbisect_vm::image::DefinitionError`].
 pub fn image_definition(folder: Option<&Path>) -> anyhow::Result<ImageDefinition> {
     match folder {
         Some(folder) => Ok(ImageDefinition::load(folder)?),

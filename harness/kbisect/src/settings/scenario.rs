@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kbisect_core::scenario::{Problem, Scenario};
+use kbisect_core::scenario::{Problem, Scenario, nearest};
 use sha2::{Digest, Sha256};
 
 use super::shipped::SCENARIOS;
@@ -92,9 +92,6 @@ fn load_plain(name_or_path: &str) -> anyhow::Result<LoadedScenario> {
 }
 
 /// Loads a scenario from the list.
-///
-/// # Errors
-/// As [`load`].
 pub fn load_named(named: &Named) -> anyhow::Result<LoadedScenario> {
     match &named.folder {
         Some(folder) => load_folder(folder),
@@ -142,28 +139,6 @@ fn unknown(name: &str, known: &[Named]) -> anyhow::Error {
         None => list,
     };
     errors::usage(format!("no scenario `{name}`"), hint)
-}
-
-/// The name that differs in the fewest letters, if that is at most a third of them.
-fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
-    let best = names.iter().map(|name| (distance(word, name), *name)).min()?;
-    (best.0 <= word.chars().count().max(3) / 3).then_some(best.1)
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 fn folder_of(path: &Path) -> anyhow::Result<PathBuf> {
@@ -286,7 +261,7 @@ fn hash(files: &BTreeMap<String, Vec<u8>>) -> String {
         hash.update((content.len() as u64).to_le_bytes());
         hash.update(content);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hash.finalize())
 }
 
 /// Reads a folder and those below it. A scenario is handed on from person to person: a link in it

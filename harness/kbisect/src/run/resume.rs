@@ -1,4 +1,4 @@
-//! What a run needs to be gone on with: the command, and what it takes from the run.
+//! What a run needs to be resumed: the command, and what it takes from the run.
 
 use std::path::Path;
 
