@@ -4,6 +4,11 @@
 //! Invariant: no I/O here. No tokio, no `std::fs`, no process, no clock, no randomness. Whatever
 //! comes from outside is handed in as values; whatever goes out is returned.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
+
 pub mod answer;
 pub mod bayes;
 pub mod boot;

@@ -152,6 +152,19 @@ fn fits_tags(result: &BisectResult) -> bool {
     series.len() == 1 && different.len() == tags.len()
 }
 
+/// The range that brought a regression, as regzbot is told it: the two releases around the change, when packages stand for releases.
+pub(crate) fn introduced(dossier: &Dossier) -> Option<String> {
+    let story = dossier.story()?;
+    let Subject::Bisection(result) = &dossier.subject else { return None };
+    let sides = story.sides();
+    let [old, new] = sides.as_slice() else { return None };
+    if result.direction != Direction::Regression || old.kernel.series() != new.kernel.series() {
+        return None;
+    }
+    let (old, new) = (tag(old.kernel)?, tag(new.kernel)?);
+    (old != new).then(|| format!("{old}..{new}"))
+}
+
 /// The tag of the release that a package is made from: `v6.12.69`.
 pub(crate) fn tag(kernel: &Kernel) -> Option<String> {
     let upstream = kernel.package_version.upstream();

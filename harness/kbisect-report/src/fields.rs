@@ -83,7 +83,7 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         field(
             "regzbot lines",
             has(
-                bisected && crate::mail::introduced(dossier).is_some(),
+                bisected && crate::bisect_log::introduced(dossier).is_some(),
                 "`--format text`",
                 "no two neighbouring releases of one series were found",
             ),

@@ -7,7 +7,7 @@ use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::search::Direction;
 
-use crate::bisect_log::{bisect_log, tag};
+use crate::bisect_log::{bisect_log, introduced};
 use crate::changed;
 use crate::dossier::{Dossier, Subject};
 use crate::fields::{State, fields};
@@ -114,19 +114,6 @@ fn subsystem(dossier: &Dossier) -> Option<String> {
         (rest.trim().is_empty() && line.contains('+') && name.chars().all(plain)).then_some(name)
     })?;
     Some(module.to_owned())
-}
-
-/// What regzbot is told: the two releases around the change, when packages stand for releases.
-pub(crate) fn introduced(dossier: &Dossier) -> Option<String> {
-    let story = dossier.story()?;
-    let Subject::Bisection(result) = &dossier.subject else { return None };
-    let sides = story.sides();
-    let [old, new] = sides.as_slice() else { return None };
-    if result.direction != Direction::Regression || old.kernel.series() != new.kernel.series() {
-        return None;
-    }
-    let (old, new) = (tag(old.kernel)?, tag(new.kernel)?);
-    (old != new).then(|| format!("{old}..{new}"))
 }
 
 /// Failures of runs: last good, first bad, the newest of the series.

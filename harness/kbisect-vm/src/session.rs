@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::lab::{BootFiles, Coming, Lab, LabSettings};
-use crate::shell;
+use crate::shell::{self, ShellRequest};
 use crate::trial::{Notice, Trial, TrialResult};
 
 /// Set when the user wants to stop; whoever waits looks at it.
@@ -40,15 +40,6 @@ pub enum SessionError {
     /// No runtime.
     #[error("cannot start the runtime")]
     Runtime(#[from] io::Error),
-}
-
-/// When a trial is held for a shell before it is taken down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShellRequest {
-    /// Node to open the shell in; the first candidate node when not given.
-    pub node: Option<String>,
-    /// Also when the verdict is good.
-    pub always: bool,
 }
 
 /// A lab with its runtime. Machines are started on the calling thread, which must live as long as

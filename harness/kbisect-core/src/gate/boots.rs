@@ -2,10 +2,9 @@
 //! kernel boots as it is shipped before it is said.
 
 use super::GateTrial;
-use super::result::deciding;
 use crate::boot::Coming;
 use crate::kernel::Kernel;
-use crate::trial::Verdict;
+use crate::trial::{TrialRecord, Verdict, VerdictKind};
 
 /// Boots that have to pass before a failure of a quick trial is none of the kernel's; and boots without an
 /// answer after which that failure stands.
@@ -66,6 +65,21 @@ impl Seen {
         }
         seen
     }
+}
+
+/// The trial that decides: the last one of a kernel with a scenario. A boot in which the kernel could not
+/// answer takes no failure back.
+pub(super) fn deciding<'a>(
+    trials: &'a [GateTrial],
+    scenario: &str,
+    kernel: &Kernel,
+) -> Option<&'a TrialRecord> {
+    let is_it =
+        |trial: &&GateTrial| trial.scenario == scenario && trial.record.kernel.id == kernel.id;
+    let own = || trials.iter().rev().filter(is_it).map(|trial| &trial.record);
+    let last = own().next()?;
+    let failed = own().find(|record| record.verdict == VerdictKind::Bad);
+    failed.filter(|_| last.verdict == VerdictKind::Skip).or(Some(last))
 }
 
 #[cfg(test)]

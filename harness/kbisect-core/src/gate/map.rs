@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::result::deciding;
+use super::boots::deciding;
 use super::{GatePlan, GateTrial};
 use crate::kernel::{Kernel, KernelId};
 use crate::trial::{Match, Symptom, TrialRecord, Verdict};

@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Map;
-use super::boots::taken_back;
+use super::boots::{deciding, taken_back};
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::run::Environment;
-use crate::trial::{CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict, VerdictKind};
+use crate::trial::{CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict};
 
 /// Stands for failures of any kind among those that are allowed.
 pub const ALL_BROKEN: &str = "all";
@@ -317,21 +317,6 @@ impl GateResult {
         let number = cell.trial?;
         self.trials.iter().map(|trial| &trial.record).find(|record| record.number == number)
     }
-}
-
-/// The trial that decides: the last one of a kernel with a scenario. A boot in which the kernel could not
-/// answer takes no failure back.
-pub(super) fn deciding<'a>(
-    trials: &'a [GateTrial],
-    scenario: &str,
-    kernel: &Kernel,
-) -> Option<&'a TrialRecord> {
-    let is_it =
-        |trial: &&GateTrial| trial.scenario == scenario && trial.record.kernel.id == kernel.id;
-    let own = || trials.iter().rev().filter(is_it).map(|trial| &trial.record);
-    let last = own().next()?;
-    let failed = own().find(|record| record.verdict == VerdictKind::Bad);
-    failed.filter(|_| last.verdict == VerdictKind::Skip).or(Some(last))
 }
 
 /// Whether a kernel gave any answer.

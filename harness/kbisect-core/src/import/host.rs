@@ -34,6 +34,13 @@ pub(super) struct Interface {
     pub(super) addresses: Vec<Network>,
 }
 
+impl Interface {
+    /// Whether a link of the scenario leads out of it.
+    pub(super) fn is_wire(&self) -> bool {
+        matches!(self.kind, Kind::Wire(_))
+    }
+}
+
 /// What an interface is, as far as it can be rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -9,6 +9,7 @@ mod filter;
 mod finding;
 mod host;
 mod interfaces;
+mod names;
 mod network;
 mod peers;
 mod plan;

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use super::filter;
 use super::finding::Finding;
 use super::host::{Host, Interface, Kind, Route};
+use super::names::unique;
 use super::network::{Network, is_link_local};
-use super::plan::unique;
 use super::routes::MAIN;
 
 /// More nodes than this make a trial slow and a file that nobody reads.
@@ -445,7 +445,7 @@ impl Makers<'_> {
             Kind::Bridge { .. } => {
                 let on = |i: &&Interface| i.master.as_deref() == Some(device);
                 let mut ports: Vec<&Interface> = self.host.interfaces.iter().filter(on).collect();
-                ports.sort_by_key(|port| !super::plan::is_wire(port));
+                ports.sort_by_key(|port| !port.is_wire());
                 ports.iter().find_map(|port| self.path(&port.name, depth + 1))
             }
             Kind::Veth { peer } => {

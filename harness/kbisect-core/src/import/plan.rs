@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, ImportError};
 use super::host::{Host, Interface, Kind};
+use super::names::unique;
 use super::network::Network;
 use super::peers::{self, Peer};
 use super::routes::MAIN;
@@ -64,7 +65,7 @@ impl Plan {
     }
 
     fn links(&mut self, host: &Host) -> Result<(), ImportError> {
-        let wires: Vec<&Interface> = host.interfaces.iter().filter(|i| is_wire(i)).collect();
+        let wires: Vec<&Interface> = host.interfaces.iter().filter(|i| i.is_wire()).collect();
         if wires.is_empty() {
             let message = "no interface leads out of the host, so nothing could be sent to it";
             return Err(ImportError::one(Finding::new("", "", message)));
@@ -88,7 +89,8 @@ impl Plan {
     }
 
     fn devices(&mut self, host: &Host) {
-        let mut devices: Vec<&Interface> = host.interfaces.iter().filter(|i| !is_wire(i)).collect();
+        let mut devices: Vec<&Interface> =
+            host.interfaces.iter().filter(|i| !i.is_wire()).collect();
         devices.sort_by_key(|interface| order(host, interface));
         for interface in devices {
             let name = &interface.name;
@@ -262,24 +264,10 @@ fn rules(host: &Host, v6: bool) -> Vec<String> {
     lines
 }
 
-/// Whether a link of the scenario leads out of the interface.
-pub(super) fn is_wire(interface: &Interface) -> bool {
-    matches!(interface.kind, Kind::Wire(_))
-}
-
 /// Whether a scenario can name a node or a link so.
 fn is_name(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-}
-
-/// A name for a node or a link that is not taken: lower case, other characters become `-`.
-pub(super) fn unique(wish: &str, taken: impl Fn(&str) -> bool) -> String {
-    let fits = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let base: String = wish.chars().map(fits).take(28).collect();
-    let numbered = (2..).map(|number| format!("{base}-{number}"));
-    let mut names = std::iter::once(base.clone()).chain(numbered);
-    names.find(|name| !taken(name)).expect("numbers do not end")
 }
 
 /// A text of the user's for a message.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::probe::{Check, HttpProbe};
+use super::probe::{Check, HttpProbe, is_zero};
 use crate::trial::{SymptomKind, Verdict};
 
 /// A whole scenario: nodes, links, set-up, workload, replay, checks.
@@ -342,10 +342,6 @@ pub struct Service {
     /// Line of `scenario.toml`, from 1; 0 where it is not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub line: u32,
-}
-
-pub(super) fn is_zero(line: &u32) -> bool {
-    *line == 0
 }
 
 pub(super) fn yes() -> bool {

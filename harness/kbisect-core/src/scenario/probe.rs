@@ -5,8 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::model::is_zero;
-
 /// One thing that must hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -162,4 +160,8 @@ pub enum Connection {
     Tcp(SocketAddr),
     /// UDP packets.
     Udp(SocketAddr),
+}
+
+pub(super) fn is_zero(line: &u32) -> bool {
+    *line == 0
 }

@@ -3,6 +3,7 @@
 use kbisect_core::trial::{CheckResult, CheckStatus};
 use maud::{Markup, html};
 
+use crate::evidence::Hop;
 use crate::text;
 
 /// Most characters of a text in a cell.
@@ -44,6 +45,11 @@ pub(super) fn verdict_word(verdict: &str) -> Markup {
         _ => "other-word",
     };
     html! { span class=(class) { (cell(verdict)) } }
+}
+
+/// What became of frames that do not leave as they should.
+pub(super) fn lost_word(hop: &Hop) -> &'static str {
+    if hop.changed { "changed" } else { "lost" }
 }
 
 /// A check's result.

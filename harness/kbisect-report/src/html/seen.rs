@@ -8,7 +8,7 @@ use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::SymptomKind;
 use maud::{Markup, html};
 
-use super::parts::{block, cell, paragraph};
+use super::parts::{block, cell, lost_word, paragraph};
 use super::topology;
 use crate::disturbed::disturbed;
 use crate::dossier::Dossier;
@@ -140,11 +140,6 @@ fn table(dossier: &Dossier, path: &Path) -> Markup {
             }
         }
     }
-}
-
-/// What became of frames that do not leave as they should.
-pub(super) fn lost_word(hop: &Hop) -> &'static str {
-    if hop.changed { "changed" } else { "lost" }
 }
 
 fn trial_lost_ingress(dossier: &Dossier) -> bool {

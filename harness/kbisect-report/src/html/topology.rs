@@ -6,8 +6,7 @@ use kbisect_core::answer::Trial;
 use kbisect_core::scenario::{NodeKernel, Scenario};
 use maud::{Markup, html};
 
-use super::parts::cell;
-use super::seen::lost_word;
+use super::parts::{cell, lost_word};
 use crate::dossier::Dossier;
 use crate::evidence::Path;
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use kbisect_core::scenario::{
     Action, Check, NodeKernel, Probe, Ready, Refusal, Restart, Scenario, Service, Step,
 };
-use kbisect_report::{ListedScenario, ScenariosDocument};
+use kbisect_report::ScenariosDocument;
 
 use crate::cli::{Global, ScenarioArgs, ScenarioCommand};
 use crate::settings::scenario::{self, LoadedScenario};
@@ -40,7 +40,7 @@ fn list(global: &Global) -> anyhow::Result<()> {
                     let name = format!("{}:{flavour}", named.name);
                     rows.push(vec![name, what.summary.clone(), format!("({})", named.origin())]);
                 }
-                listed.push(entry(&loaded));
+                listed.push(loaded.listed());
             }
             // One broken scenario does not hide the others.
             Err(error) if !global.quiet => {
@@ -74,7 +74,7 @@ fn check(names: &[String], global: &Global) -> anyhow::Result<()> {
                     1 => writeln!(text, "{name}: good, with a warning ({})", loaded.origin),
                     n => writeln!(text, "{name}: good, with {n} warnings ({})", loaded.origin),
                 };
-                good.push(entry(&loaded));
+                good.push(loaded.listed());
             }
             Err(error) => failures.push(error),
         }
@@ -95,21 +95,9 @@ fn check(names: &[String], global: &Global) -> anyhow::Result<()> {
     Err(errors::usage(messages.join("\n"), hint))
 }
 
-/// A scenario's place in a document.
-pub(super) fn entry(loaded: &LoadedScenario) -> ListedScenario {
-    let scenario = &loaded.scenario;
-    ListedScenario {
-        name: scenario.name.clone(),
-        summary: scenario.summary.clone(),
-        path: (loaded.origin != "built in").then(|| loaded.origin.clone()),
-        nodes: scenario.nodes.keys().cloned().collect(),
-        checks: scenario.checks.iter().map(|check| check.name.clone()).collect(),
-    }
-}
-
 fn show(loaded: &LoadedScenario, global: &Global) -> anyhow::Result<()> {
     if global.json {
-        return output::json(&ScenariosDocument::new(vec![entry(loaded)]));
+        return output::json(&ScenariosDocument::new(vec![loaded.listed()]));
     }
     let text = describe(loaded);
     let clean: Vec<String> = text.lines().map(output::clean).collect();

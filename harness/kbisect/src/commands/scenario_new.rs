@@ -10,7 +10,6 @@ use anyhow::Context as _;
 use kbisect_core::import::{self, Finding, Imported, Options};
 use kbisect_report::ScenariosDocument;
 
-use super::scenario::entry;
 use crate::cli::{Global, NewScenarioArgs};
 use crate::settings::scenario;
 use crate::{errors, output};
@@ -53,7 +52,7 @@ pub fn new(args: &NewScenarioArgs, global: &Global) -> anyhow::Result<()> {
     let path = path.display().to_string();
     let loaded = scenario::load(&path)?;
     if global.json {
-        return output::json(&ScenariosDocument::new(vec![entry(&loaded)]));
+        return output::json(&ScenariosDocument::new(vec![loaded.listed()]));
     }
     output::print(&format!(
         "{path}: nodes {}, links {}, checks {}\n\

@@ -11,7 +11,7 @@ use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_report::{Dossier, Format};
 use kbisect_vm::lab::Coming;
-use kbisect_vm::session::ShellRequest;
+use kbisect_vm::shell::ShellRequest;
 
 use super::context::{Base, Context};
 use super::decode::{Decoder, Sources};

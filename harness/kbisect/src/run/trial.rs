@@ -11,7 +11,8 @@ use kbisect_core::trial::{TrialRecord, Untestable, Verdict};
 use kbisect_kernels::{ReadyKernel, Source};
 use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
 use kbisect_vm::lab::{BootPolicy, Coming, LabSettings, Wiring};
-use kbisect_vm::session::{Interrupt, Session, SessionError, ShellRequest};
+use kbisect_vm::session::{Interrupt, Session, SessionError};
+use kbisect_vm::shell::ShellRequest;
 use kbisect_vm::timing::Timing;
 use kbisect_vm::trial::{KvmSuspect, Notice, TrialResult};
 

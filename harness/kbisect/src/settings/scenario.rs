@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kbisect_core::scenario::{Problem, Scenario, nearest};
+use kbisect_report::ListedScenario;
 use sha2::{Digest, Sha256};
 
 use super::shipped::SCENARIOS;
@@ -32,6 +33,21 @@ pub struct LoadedScenario {
     pub origin: String,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
+}
+
+impl LoadedScenario {
+    /// Its place in a document.
+    #[must_use]
+    pub fn listed(&self) -> ListedScenario {
+        let scenario = &self.scenario;
+        ListedScenario {
+            name: scenario.name.clone(),
+            summary: scenario.summary.clone(),
+            path: (self.origin != "built in").then(|| self.origin.clone()),
+            nodes: scenario.nodes.keys().cloned().collect(),
+            checks: scenario.checks.iter().map(|check| check.name.clone()).collect(),
+        }
+    }
 }
 
 /// A scenario that can be named.

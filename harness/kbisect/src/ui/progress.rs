@@ -7,21 +7,22 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use kbisect_kernels::{Progress, ProgressItem};
 
-use super::screen::{Inner, Place};
+use super::screen::{Inner, Place, Ui};
 use crate::output;
 
 /// Where lines are all there is, a long transfer says this often how far it is.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Draws items of work on a display.
-pub struct Items {
+struct Items {
     inner: Arc<Inner>,
 }
 
-impl Items {
-    /// Items on the display `inner`.
-    pub fn new(inner: Arc<Inner>) -> Self {
-        Self { inner }
+impl Ui {
+    /// Where downloads and builds tell how far they are.
+    #[must_use]
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        Arc::new(Items { inner: Arc::clone(&self.inner) })
     }
 }
 

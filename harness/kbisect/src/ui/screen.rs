@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kbisect_core::run::RunEvent;
-use kbisect_kernels::Progress;
 
 use super::lines::{self, Detail};
 use super::paint::{Paint, is_dumb};
-use super::progress::Items;
 use super::terminal::Terminal;
 use super::view::View;
 use crate::cli::Global;
@@ -22,7 +20,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// Draws what goes on: bars on a terminal, else lines. Clones draw on the same place.
 #[derive(Clone, Debug)]
 pub struct Ui {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
@@ -171,12 +169,6 @@ impl Ui {
         }
         screen.view.say(number, &text);
         screen.draw(self.inner.began.elapsed());
-    }
-
-    /// Where downloads and builds tell how far they are.
-    #[must_use]
-    pub fn progress(&self) -> Arc<dyn Progress> {
-        Arc::new(Items::new(Arc::clone(&self.inner)))
     }
 
     /// Prints one line that stays, unless `--quiet` was given.

@@ -1,0 +1,134 @@
+//! What ARCHITECTURE.md says of the shape of the source: arrows between crates and files, sizes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod files;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use files::{Source, circles, sources};
+
+/// Most lines of a file: what is longer is two things.
+const MOST_LINES: usize = 600;
+
+/// The crates of the workspace, each with those that it may build on.
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("kbisect-proto", &[]),
+    ("kbisect-process", &[]),
+    ("kbisect-symbols", &[]),
+    ("kbisect-core", &[]),
+    ("kbisect-guest", &["kbisect-proto"]),
+    ("kbisect-fake-qemu", &["kbisect-core", "kbisect-proto"]),
+    ("kbisect-kernels", &["kbisect-core", "kbisect-process"]),
+    ("kbisect-report", &["kbisect-core"]),
+    ("kbisect-vm", &["kbisect-core", "kbisect-process", "kbisect-proto"]),
+    (
+        "kbisect",
+        &[
+            "kbisect-core",
+            "kbisect-kernels",
+            "kbisect-process",
+            "kbisect-report",
+            "kbisect-symbols",
+            "kbisect-vm",
+        ],
+    ),
+    (
+        "kbisect-fuzz",
+        &[
+            "kbisect-core",
+            "kbisect-guest",
+            "kbisect-kernels",
+            "kbisect-proto",
+            "kbisect-report",
+            "kbisect-symbols",
+        ],
+    ),
+];
+
+/// Circles of files that are left. A line goes when its circle is broken; none is added.
+const LEFT: &[&str] = &[
+    "kbisect-core: console::die, console::rules",
+    "kbisect-core: fault, trial",
+    "kbisect-core: judge::service, judge::time, judge",
+    "kbisect-core: scenario::actions, scenario::parse",
+    "kbisect-guest: agent, boot, dns, exec, http, links, node, offers, service, shell, wake, watchdog",
+    "kbisect-kernels: settings, source",
+    "kbisect-report: markdown::evidence, markdown::parts",
+    "kbisect-vm: accel::memory, accel",
+    "kbisect-vm: machine, machine::watch, pulse::qemu, pulse",
+    "kbisect-vm: wire::captures, wire",
+    "kbisect: run::bisect, run::changes, run::decode, run::dispatch, run::one",
+    "kbisect: ui::beliefs, ui::lines, ui::view",
+];
+
+fn harness() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn crates() -> impl Iterator<Item = &'static str> {
+    ARROWS.iter().map(|(name, _)| *name)
+}
+
+#[test]
+fn crates_build_on_those_that_the_drawing_shows() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(harness())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut found = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let own = package["dependencies"].as_array().unwrap().iter().filter(|dependency| {
+            // What tests build on is no arrow.
+            dependency["kind"] != "dev" && dependency["path"].is_string()
+        });
+        let names: BTreeSet<&str> = own.map(|own| own["name"].as_str().unwrap()).collect();
+        found.insert(package["name"].as_str().unwrap(), names);
+    }
+    let allowed: BTreeMap<&str, BTreeSet<&str>> =
+        ARROWS.iter().map(|(name, on)| (*name, on.iter().copied().collect())).collect();
+    assert_eq!(found, allowed);
+}
+
+#[test]
+fn no_file_has_become_two() {
+    let long: Vec<String> = crates()
+        .flat_map(|name| sources(&harness().join(name)))
+        .filter(|source| source.text.lines().count() > MOST_LINES)
+        .map(|source| source.path.display().to_string())
+        .collect();
+    assert_eq!(long, Vec::<String>::new(), "more than {MOST_LINES} lines");
+}
+
+#[test]
+fn files_go_in_no_circles() {
+    let mut found: Vec<String> = Vec::new();
+    for name in crates() {
+        let files = sources(&harness().join(name));
+        found.extend(circles(&files).into_iter().map(|circle| format!("{name}: {circle}")));
+    }
+    assert_eq!(found, LEFT);
+}
+
+/// The search for circles finds them.
+#[test]
+fn a_circle_is_found() {
+    let source = |module: &str, text: &str| Source {
+        path: PathBuf::from(format!("{module}.rs")),
+        module: module.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+        text: text.to_owned(),
+    };
+    let files = [
+        source("", "mod a;\npub use a::Thing;\n"),
+        source("a", "use crate::{b::{self, c}, d};\n"),
+        source("b", "fn f() -> super::a::Thing { todo!() }\n"),
+        source("d", "use crate::e::X;\n#[cfg(test)]\nmod tests {\n    use crate::a::Thing;\n}\n"),
+        source("e", "// use crate::d::Y;\n"),
+    ];
+    assert_eq!(circles(&files), ["a, b"]);
+}
