@@ -108,6 +108,29 @@ proptest! {
     }
 }
 
+/// What is no trial and no plan has few values: each is tried.
+#[test]
+fn no_value_of_a_small_event_brings_a_report_down() {
+    let text = fs::read_to_string(run().path().join("journal.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let is_small = |line: &Value| line["event"] != "began" && line["event"] != "trial-ended";
+    let mut tried = 0;
+    for at in (0..lines.len()).filter(|at| is_small(&lines[*at])) {
+        for leaf in 0..leaves(&mut lines[at].clone()).len() {
+            for new in hostile() {
+                let mut lines = lines.clone();
+                *leaves(&mut lines[at])[leaf] = new;
+                let dir = run();
+                let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+                fs::write(dir.path().join("journal.jsonl"), text).unwrap();
+                everything(dir.path());
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 100, "{tried}");
+}
+
 #[test]
 fn a_trial_elsewhere_is_refused() {
     for elsewhere in ["../../x", "/etc", "trials/../../x"] {

@@ -91,6 +91,10 @@ impl NoisySearch {
 
     /// Probability that a candidate brought the change.
     pub(super) fn culprit(&self, candidate: usize) -> f64 {
+        // A journal of somebody else may name any.
+        if !(1..self.history.len()).contains(&candidate) {
+            return 0.0;
+        }
         let atom = self.atoms.of(candidate);
         self.posterior.atoms[atom].mass / self.atoms.all()[atom].size as f64
     }
