@@ -1,7 +1,7 @@
 //! What a search made of a trial. The trial's record stays as the trial left it.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,11 +110,10 @@ impl Trial {
     /// Whether it answers what the search asks: it passed, or failed with the symptom that is looked for.
     #[must_use]
     pub fn is_answer(&self) -> bool {
-        let other = self.matching.as_ref().is_some_and(|matching| matching.how == Match::Different);
         match self.verdict {
             VerdictKind::Good => true,
             // Documents of before there were typed reasons have the words alone.
-            VerdictKind::Bad => self.no_answer.is_none() && !other && self.reason.is_none(),
+            VerdictKind::Bad => self.no_answer.is_none() && self.reason.is_none(),
             VerdictKind::Skip | VerdictKind::Infra | VerdictKind::ScenarioError => false,
         }
     }
@@ -131,11 +130,5 @@ impl Deref for Trial {
 
     fn deref(&self) -> &TrialRecord {
         &self.record
-    }
-}
-
-impl DerefMut for Trial {
-    fn deref_mut(&mut self) -> &mut TrialRecord {
-        &mut self.record
     }
 }

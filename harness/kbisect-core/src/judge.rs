@@ -253,8 +253,11 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> (Verdict, Basis) {
     let stands = |report: &&ConsoleReport| undecided(&seen.gaps, seen.rests_on(report)).is_none();
     // A crash of the candidate explains whatever else went wrong, also on our side.
     if let Some(report) = after_boot().find(|report| report.fatal) {
+        // A stall that proves nothing does not hide an oops. A panic may be no more than what the stall
+        // led to (softlockup_panic, hung_task_panic), so it rests on the stall.
+        let counts = |earlier: &&ConsoleReport| report.kind != SymptomKind::Oops || stands(earlier);
         let mut before = after_boot().take_while(|earlier| !std::ptr::eq(*earlier, report));
-        let first = before.find(stands).unwrap_or(report);
+        let first = before.find(counts).unwrap_or(report);
         return (Verdict::Bad(crash(first, report)), seen.rests_on(first));
     }
     let oops_like = |report: &&ConsoleReport| {

@@ -179,11 +179,11 @@ proptest! {
     fn hostile_texts_stay_texts(text in any::<String>()) {
         let mut result = run_result(Panic);
         let trial = &mut result.trial;
-        trial.checks[0].name.clone_from(&text);
-        trial.checks[0].detail.clone_from(&text);
-        trial.reports[0].text.clone_from(&text);
-        trial.symptom.as_mut().unwrap().title.clone_from(&text);
-        trial.kernel.name = Some(text.clone());
+        trial.record.checks[0].name.clone_from(&text);
+        trial.record.checks[0].detail.clone_from(&text);
+        trial.record.reports[0].text.clone_from(&text);
+        trial.record.symptom.as_mut().unwrap().title.clone_from(&text);
+        trial.record.kernel.name = Some(text.clone());
         result.scenario.clone_from(&text);
         let dossier = Dossier::of_trial(result, None);
         has_the_shape(&Format::Junit.render(&dossier).unwrap());

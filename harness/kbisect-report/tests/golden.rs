@@ -255,7 +255,8 @@ fn one_trial() {
     ] {
         let mut result = run_result(does);
         if name == "run-good" {
-            result.trial.notes = vec!["rules refused and accepted: load rules on gw".to_owned()];
+            result.trial.record.notes =
+                vec!["rules refused and accepted: load rules on gw".to_owned()];
         }
         golden(&format!("{name}.md"), &markdown_run(&result));
         let summary = terminal_summary_run(&result, false);

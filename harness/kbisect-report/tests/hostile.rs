@@ -47,7 +47,7 @@ fn poison_trial(trial: &mut TrialRecord, text: &str) {
 
 fn poison(result: &mut BisectResult, text: &str) {
     for trial in &mut result.trials {
-        poison_trial(trial, text);
+        poison_trial(&mut trial.record, text);
     }
     if let Some(symptom) = &mut result.symptom {
         text.clone_into(&mut symptom.title);
@@ -223,11 +223,11 @@ fn a_flood_does_not_make_a_long_report() {
     let flood = "x".repeat(1 << 20);
     let (mut result, _) = poisoned("");
     for trial in &mut result.trials {
-        trial.notes = vec![flood.clone()];
-        if let Some(symptom) = &mut trial.symptom {
+        trial.record.notes = vec![flood.clone()];
+        if let Some(symptom) = &mut trial.record.symptom {
             symptom.detail.clone_from(&flood);
         }
-        for report in &mut trial.reports {
+        for report in &mut trial.record.reports {
             report.text = "line\n".repeat(100_000);
         }
     }
@@ -304,7 +304,7 @@ proptest! {
     #[test]
     fn reports_of_one_trial_are_clean(does in does(), text in any::<String>()) {
         let mut result = run_result(does);
-        poison_trial(&mut result.trial, &text);
+        poison_trial(&mut result.trial.record, &text);
         let report = markdown_run(&result);
         prop_assert_eq!(controls(&report), Vec::<char>::new());
         outside_code(&report);

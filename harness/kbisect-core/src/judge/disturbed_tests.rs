@@ -104,6 +104,12 @@ fn a_stall_over_which_qemu_was_stopped_is_ours_and_a_crash_is_not() {
         let symptom = judged.verdict.symptom().expect("the oops stands");
         assert_eq!((symptom.kind, symptom.title.as_str()), (kind, "oops in f"));
     }
+    // What panics over the stall panics over our own doing.
+    let mut panic = reported(SymptomKind::Panic, None);
+    panic.0.fatal = true;
+    let led_to = with_reports(vec![stall(), panic]);
+    let judged = disturbed(led_to, Cause::CandidateStopped, 2000, 22_900);
+    assert_eq!(judged.disturbed, Some(Cause::CandidateStopped), "{}", judged.verdict);
 }
 
 #[test]

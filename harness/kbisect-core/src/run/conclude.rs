@@ -54,9 +54,9 @@ impl BisectResult {
             .collect();
         for event in &events {
             if let RunEvent::Decoded { number, decoded } = event {
-                let of_trial = trials.iter_mut().map(|(_, record)| record);
-                let of_trial = of_trial.filter(|record| record.number == *number);
-                of_trial.for_each(|record| record.evidence.decoded = Some(decoded.clone()));
+                let of_trial = trials.iter_mut().map(|(_, trial)| trial);
+                let of_trial = of_trial.filter(|trial| trial.number == *number);
+                of_trial.for_each(|trial| trial.record.evidence.decoded = Some(decoded.clone()));
             }
         }
         let kernel = |index: usize| plan.series.get(index).map(|planned| planned.kernel.clone());

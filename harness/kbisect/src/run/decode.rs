@@ -280,7 +280,7 @@ fn run(
         let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let mut result: RunResult = serde_json::from_slice(&text)
             .with_context(|| format!("`{}` is damaged", path.display()))?;
-        result.trial.evidence.decoded = Some(decoded.clone());
+        result.trial.record.evidence.decoded = Some(decoded.clone());
         write_result(&folder, &result)?;
     }
     ui.finish();
