@@ -11,7 +11,7 @@ use crate::boot::Coming;
 use crate::boots::Boots;
 use crate::confirm::{Confirmation, Examination, REPEATS, Standing, Told};
 use crate::mark::{remark, untestable};
-use crate::run::{Plan, RunEvent, target_symptom};
+use crate::run::{Aim, Plan, RunEvent, Tried, target_symptom};
 use crate::search::{self, Direction, Mark, Outcome, RecordError, Role, Search, SearchError};
 use crate::trial::TrialRecord;
 
@@ -98,7 +98,7 @@ impl Method {
             .clone()
             .into_iter()
             .filter_map(|event| match event {
-                RunEvent::TrialEnded { index, record, mark, taken } => {
+                RunEvent::TrialEnded { tried: Tried::Version { index }, record, mark, taken } => {
                     Some((*index, record.as_ref(), marked(record, *mark, taken)))
                 }
                 _ => None,
@@ -368,7 +368,9 @@ fn cut_off<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> BTreeSet<usize
     let mut open = BTreeMap::new();
     for event in events {
         match event {
-            RunEvent::TrialBegan { number, index, .. } => drop(open.insert(*number, *index)),
+            RunEvent::TrialBegan { number, aim: Aim::Version { index, .. }, .. } => {
+                open.insert(*number, *index);
+            }
             RunEvent::TrialEnded { record, .. } => drop(open.remove(&record.number)),
             RunEvent::TrialCancelled { number, .. } => drop(open.remove(number)),
             _ => {}

@@ -11,7 +11,8 @@ use kbisect_core::boot::Coming;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::method::{Method, Next, with_ends};
 use kbisect_core::run::{
-    BisectResult, Environment, JournalLine, OutcomeWord, Plan, PlanOptions, PlannedKernel, RunEvent,
+    BisectResult, Environment, JournalLine, OutcomeWord, Plan, PlanOptions, PlannedKernel,
+    RunEvent, Tried,
 };
 use kbisect_core::search::{Direction, Mark, Role};
 use kbisect_core::trial::TrialRecord;
@@ -149,7 +150,7 @@ impl Run {
         });
         let record: Box<TrialRecord> = serde_json::from_value(record).unwrap();
         self.events.push(RunEvent::TrialEnded {
-            index,
+            tried: Tried::Version { index },
             record,
             mark: Some(mark),
             taken: Taken::default(),

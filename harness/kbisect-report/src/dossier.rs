@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 
 use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, Environment, JournalLine, RunEvent, RunResult, SeriesEntry};
+use kbisect_core::run::{
+    BisectResult, Environment, JournalLine, RunEvent, RunResult, SeriesEntry, is_check,
+};
 use kbisect_core::trial::{Symptom, SymptomKind, Verdict, VerdictKind};
 
 use crate::evidence::{Evidence, Times};
 use crate::extra::Extra;
-use crate::journal::{JOURNAL_NAME, Journal, JournalError, JournalWarning, read_journal};
+use crate::journal::{
+    EARLIER_CHECK_JOURNAL, JOURNAL_NAME, Journal, JournalError, JournalWarning, read_journal,
+};
 use crate::story::Story;
 use crate::text::command_line;
 
@@ -115,9 +119,12 @@ impl Dossier {
         if path.is_file() {
             let bytes = fs::read(&path).map_err(|source| DossierError::Read { path, source })?;
             let Journal { lines, warning, .. } = read_journal(&bytes)?;
+            if is_check(lines.iter().map(|line| &line.event)) {
+                return Err(DossierError::Check(folder.to_owned()));
+            }
             return Self::of_journal(folder, lines, warning);
         }
-        if folder.join(crate::GATE_JOURNAL_NAME).is_file() {
+        if folder.join(EARLIER_CHECK_JOURNAL).is_file() {
             return Err(DossierError::Check(folder.to_owned()));
         }
         let path = folder.join("result.json");

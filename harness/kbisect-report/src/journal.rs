@@ -4,19 +4,26 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kbisect_core::gate::GateLine;
 use kbisect_core::run::{JournalLine, RunEvent};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// File name of the journal in a run's folder.
 pub const JOURNAL_NAME: &str = "journal.jsonl";
 
+/// That of checks in folders of before they had the same journal as searches.
+pub const EARLIER_CHECK_JOURNAL: &str = "check.jsonl";
+
 /// Schema of the plans that this version understands.
 const PLAN_SCHEMA: &str = "kbisect.plan/2";
 
 /// Events that this version understands.
-const EVENTS: [&str; 18] = [
+const EVENTS: [&str; 21] = [
     "began",
+    "check-began",
     "resumed",
+    "environment-changed",
     "budget-set",
     "trial-began",
     "trial-cancelled",
@@ -33,7 +40,11 @@ const EVENTS: [&str; 18] = [
     "failed",
     "ended",
     "decided",
+    "completed",
 ];
+
+/// Events of the journal of checks as it was before.
+const EARLIER_EVENTS: [&str; 5] = ["began", "resumed", "trial-ended", "reference-tried", "ended"];
 
 /// What a journal holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,9 +123,9 @@ impl JournalError {
             Self::Read { .. } => {
                 Some("name a folder that `kbisect` wrote, such as results/RUN-ID".to_owned())
             }
-            Self::Damaged { .. } => Some(
-                "the file was changed after it was written; start the bisection anew".to_owned(),
-            ),
+            Self::Damaged { .. } => {
+                Some("the file was changed after it was written; begin anew".to_owned())
+            }
             Self::UnknownEvent { .. } | Self::UnknownPlan { .. } => Some(
                 "it was written by another version of kbisect; use that version, or a newer one"
                     .to_owned(),
@@ -133,13 +144,31 @@ pub fn read_journal(bytes: &[u8]) -> Result<Journal, JournalError> {
 
 /// As [`read_journal`], for the bytes that follow `before` lines which were read already.
 pub fn read_journal_after(bytes: &[u8], before: usize) -> Result<Journal, JournalError> {
+    read_lines(bytes, before, |text, line| Ok(vec![read_line(text, line)?]))
+}
+
+/// As [`read_journal`], for the journal of a check of before: what comes of it are events of today.
+/// `intact_bytes` counts those of the earlier form.
+pub fn read_earlier_check_journal(bytes: &[u8]) -> Result<Journal, JournalError> {
+    read_lines(bytes, 0, |text, line| {
+        let read: GateLine = read_known(text, line, &EARLIER_EVENTS)?;
+        Ok(read.into_lines())
+    })
+}
+
+fn read_lines(
+    bytes: &[u8],
+    before: usize,
+    read: impl Fn(&[u8], usize) -> Result<Vec<JournalLine>, JournalError>,
+) -> Result<Journal, JournalError> {
     let intact = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let (whole, rest) = bytes.split_at(intact);
     let mut lines = Vec::new();
-    for (index, text) in whole.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        lines.push(read_line(text, before + index + 1)?);
+    let mut line = before + 1;
+    for text in whole.split_inclusive(|byte| *byte == b'\n') {
+        lines.extend(read(text, line)?);
+        line += 1;
     }
-    let line = before + lines.len() + 1;
     let warning = (!rest.is_empty()).then_some(JournalWarning { line, bytes: rest.len() });
     Ok(Journal { lines, warning, intact_bytes: intact as u64 })
 }
@@ -150,15 +179,29 @@ pub fn read_journal_after(bytes: &[u8], before: usize) -> Result<Journal, Journa
 /// As [`read_journal`], and when the file cannot be read.
 pub fn read_journal_of(run_dir: &Path) -> Result<Journal, JournalError> {
     let path = run_dir.join(JOURNAL_NAME);
+    let earlier = run_dir.join(EARLIER_CHECK_JOURNAL);
+    if !path.exists() && earlier.is_file() {
+        let bytes =
+            fs::read(&earlier).map_err(|source| JournalError::Read { path: earlier, source })?;
+        return read_earlier_check_journal(&bytes);
+    }
     let bytes = fs::read(&path).map_err(|source| JournalError::Read { path, source })?;
     read_journal(&bytes)
 }
 
 fn read_line(text: &[u8], line: usize) -> Result<JournalLine, JournalError> {
+    read_known(text, line, &EVENTS)
+}
+
+fn read_known<T: DeserializeOwned>(
+    text: &[u8],
+    line: usize,
+    events: &[&str],
+) -> Result<T, JournalError> {
     let damaged = |source| JournalError::Damaged { line, source };
     let value: Value = serde_json::from_slice(text).map_err(damaged)?;
     if let Some(event) = value.get("event").and_then(Value::as_str)
-        && !EVENTS.contains(&event)
+        && !events.contains(&event)
     {
         return Err(JournalError::UnknownEvent { line, event: event.to_owned() });
     }
@@ -180,6 +223,7 @@ pub fn journal_line(at_ms: u64, event: &RunEvent) -> Result<Vec<u8>, serde_json:
 #[cfg(test)]
 mod tests {
     use kbisect_core::evidence::Decoded;
+    use kbisect_core::run::{Aim, Tried};
     use kbisect_core::search::{Outcome, Role};
     use kbisect_core::trial::{CheckResult, CheckStatus, Phase};
 
@@ -195,10 +239,7 @@ mod tests {
         vec![
             RunEvent::TrialBegan {
                 number: 1,
-                index: 4,
-                role: Role::BadEnd,
-                estimated_left: 5,
-                reason: None,
+                aim: Aim::Version { index: 4, role: Role::BadEnd, estimated_left: 5, reason: None },
                 worker: Some(2),
             },
             RunEvent::TrialCancelled { number: 2, reason: "moot".to_owned() },
@@ -289,6 +330,53 @@ mod tests {
         let plan = b"{\"at_ms\":1,\"event\":\"began\",\"plan\":{\"schema\":\"kbisect.plan/3\"}}\n";
         let error = read_journal(plan).unwrap_err();
         assert!(error.to_string().contains("`kbisect.plan/3`"), "{error}");
+    }
+
+    /// Also an event that its own reader of before did not know.
+    #[test]
+    fn the_journal_of_a_check_of_before_is_read_as_events_of_today() {
+        let kernel = serde_json::json!({
+            "version": "6.12.1", "package_version": "6.12.1", "flavour": "amd64",
+            "source": "test", "id": "x",
+        });
+        let trial = serde_json::json!({
+            "scenario": "s", "number": 1, "kernel": kernel, "verdict": "good", "checks": [],
+            "timings_s": {}, "wall_s": 1.0, "directory": "x", "accelerator": "tcg", "repeat": "x",
+        });
+        let environment = serde_json::json!({
+            "qemu": "8", "accelerator": "kvm", "image": "i", "host": "h", "cpus": 2,
+            "placement": "split",
+        });
+        let lines = [
+            serde_json::json!({ "at_ms": 1, "event": "resumed", "environment": environment }),
+            serde_json::json!({ "at_ms": 2, "event": "trial-ended", "trial": trial }),
+            serde_json::json!({ "at_ms": 3, "event": "reference-tried", "trial": trial }),
+            serde_json::json!({ "at_ms": 4, "event": "ended", "aborted": null, "environment": environment }),
+        ];
+        let bytes: Vec<u8> =
+            lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect();
+        let journal = read_earlier_check_journal(&bytes).unwrap();
+        assert_eq!(journal.intact_bytes, bytes.len() as u64);
+        let events: Vec<RunEvent> = journal.lines.into_iter().map(|line| line.event).collect();
+        assert_eq!(events[0], RunEvent::Resumed);
+        let scenario = "s".to_owned();
+        assert!(
+            matches!(&events[2], RunEvent::TrialEnded { tried: Tried::Scenario { scenario: it }, .. } if *it == scenario)
+        );
+        assert!(
+            matches!(&events[3], RunEvent::ReferenceTried { scenario: Some(it), .. } if *it == scenario)
+        );
+        assert_eq!(events.last(), Some(&RunEvent::Completed));
+        let cut = read_earlier_check_journal(&bytes[..bytes.len() - 3]).unwrap();
+        assert_eq!(cut.warning.unwrap().line, 4);
+        let damaged = [&bytes[..], b"{\"at_ms\"\n"].concat();
+        assert!(matches!(
+            read_earlier_check_journal(&damaged),
+            Err(JournalError::Damaged { line: 5, .. })
+        ));
+        let other =
+            read_earlier_check_journal(b"{\"at_ms\":1,\"event\":\"paused\"}\n").unwrap_err();
+        assert!(other.to_string().contains("`paused`"), "{other}");
     }
 
     /// The list of known events is that of the type, as the journal's schema has it.

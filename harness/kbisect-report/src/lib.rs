@@ -43,14 +43,11 @@ pub use dossier::{Dossier, DossierError, Subject};
 
 pub use extra::Extra;
 pub use format::{Format, FormatError, RenderError};
-pub use gate::{
-    GATE_JOURNAL_NAME, GateJournal, gate_line, html_check, map_lines, markdown_check, read_check,
-    read_gate_journal, read_gate_journal_bytes, svg_map,
-};
+pub use gate::{html_check, map_lines, markdown_check, read_check, svg_map};
 pub use html::html;
 pub use journal::{
-    JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line, read_journal,
-    read_journal_after, read_journal_of,
+    EARLIER_CHECK_JOURNAL, JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line,
+    read_earlier_check_journal, read_journal, read_journal_after, read_journal_of,
 };
 pub use junit::junit_check;
 pub use markdown::{markdown, markdown_run};

@@ -28,7 +28,7 @@ pub const SCHEMA_NAMES: [&str; 18] = [
 /// Gives the JSON Schema (draft 2020-12) of a document by its name: `bisect`, or `kbisect.bisect/1`
 /// as in the document's `schema` member.
 ///
-/// `journal` is one line of `journal.jsonl`, `check-journal` one of `check.jsonl`; `scenario` is the file `scenario.toml`, read as if it
+/// `journal` is one line of `journal.jsonl`, `check-journal` one of `check.jsonl`, the journal of checks as it was before; `scenario` is the file `scenario.toml`, read as if it
 /// were JSON; `scenarios` is the list of them.
 #[must_use]
 pub fn schema(name: &str) -> Option<&'static str> {

@@ -10,7 +10,7 @@ use std::process::Command;
 use common::{Does, Play, Stop, run_result};
 use kbisect_core::answer::Taken;
 use kbisect_core::bayes::{Ending, Settings};
-use kbisect_core::run::{JournalLine, RunEvent};
+use kbisect_core::run::{JournalLine, RunEvent, Tried};
 use kbisect_core::search::{Direction, Mark};
 use kbisect_core::trial::VerdictKind;
 use kbisect_report::{Dossier, Format};
@@ -224,7 +224,7 @@ fn doubtful() -> Dossier {
             record.verdict = verdict;
             record.symptom = (run == 'x').then(|| template.symptom.clone().unwrap());
             let ended = RunEvent::TrialEnded {
-                index,
+                tried: Tried::Version { index },
                 record: Box::new(record),
                 mark: Some(mark),
                 taken: Taken::default(),

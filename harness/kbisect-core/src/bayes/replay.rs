@@ -3,7 +3,7 @@
 use super::history::HistoryError;
 use super::noisy::NoisySearch;
 use super::tally::Answer;
-use crate::run::RunEvent;
+use crate::run::{RunEvent, Tried};
 use crate::search::Mark;
 use crate::trial::{TrialRecord, Verdict};
 
@@ -33,7 +33,9 @@ impl NoisySearch {
         events: impl IntoIterator<Item = &'a RunEvent>,
     ) -> Result<(), HistoryError> {
         for event in events {
-            if let RunEvent::TrialEnded { index, record, mark, .. } = event {
+            if let RunEvent::TrialEnded { tried: Tried::Version { index }, record, mark, .. } =
+                event
+            {
                 self.record_of(*index, Answer::of(record, *mark), record.boot_id.as_ref())?;
             }
         }
@@ -57,7 +59,12 @@ mod tests {
             "directory": "trials/1", "accelerator": "tcg", "repeat": "kbisect run 6.1.1",
         });
         let record = serde_json::from_value(record).unwrap();
-        RunEvent::TrialEnded { index, record: Box::new(record), mark, taken: Taken::default() }
+        RunEvent::TrialEnded {
+            tried: Tried::Version { index },
+            record: Box::new(record),
+            mark,
+            taken: Taken::default(),
+        }
     }
 
     #[test]

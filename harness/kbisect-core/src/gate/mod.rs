@@ -3,16 +3,16 @@
 //! The result is a function of the plan and the trials, and both are in the journal.
 
 mod boots;
+mod earlier;
 mod faults;
 mod journal;
 mod map;
+mod plan;
 mod result;
 
 pub use boots::still_to_try;
+pub use earlier::{GateEvent, GateLine};
 pub use faults::asks_reference;
-pub use journal::{GateEvent, GateLine, GateOptions};
 pub use map::{Answer, Change, ChangeKind, Map, MapKernel, MapSeries, Stretch};
-pub use result::{
-    ALL_BROKEN, Cell, Counts, GateEnd, GateOutcome, GatePlan, GateResult, GateScenario, GateTrial,
-    LeftOutKernel, Standing,
-};
+pub use plan::{GateOptions, GatePlan, GateScenario, LeftOutKernel};
+pub use result::{ALL_BROKEN, Cell, Counts, GateEnd, GateOutcome, GateResult, GateTrial, Standing};

@@ -1,10 +1,10 @@
-//! What a check is to do, and what came of it.
+//! What came of a check.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Map;
 use super::boots::{deciding, taken_back};
+use super::{GatePlan, GateScenario, Map};
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::run::Environment;
@@ -12,59 +12,6 @@ use crate::trial::{CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdic
 
 /// Stands for failures of any kind among those that are allowed.
 pub const ALL_BROKEN: &str = "all";
-
-/// What is tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GatePlan {
-    /// Run id: folder name below the results folder.
-    pub run_id: String,
-    /// kbisect's version.
-    pub tool_version: String,
-    /// The command as typed.
-    pub command: Vec<String>,
-    /// The kernels under test, in the order asked for, each once.
-    pub kernels: Vec<Kernel>,
-    /// The kernel that the others are compared with.
-    pub baseline: Option<Kernel>,
-    /// The scenarios, in the order asked for, each once.
-    pub scenarios: Vec<GateScenario>,
-    /// Kernels of a range that are known to be untestable.
-    pub left_out: Vec<LeftOutKernel>,
-    /// The kernel of the reference nodes.
-    pub reference: Kernel,
-    /// What could not be tested keeps nobody from passing who gave an answer at all.
-    pub allow_skips: bool,
-    /// Failures that the baseline shows as well, and that keep nobody from passing: names of checks, or
-    /// `all` for failures of any kind.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow_broken: Vec<String>,
-    /// The ranges among what was asked for, as typed: where there is one, maps are drawn.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ranges: Vec<String>,
-    /// The suite whose newest kernel was asked for; empty when it was that of all suites.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub newest_of: Option<String>,
-}
-
-/// A scenario of the plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct GateScenario {
-    /// Its name or path, as typed.
-    pub name: String,
-    /// One line.
-    pub summary: String,
-    /// SHA-256 over its files.
-    pub sha256: String,
-}
-
-/// A kernel that is not tried.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LeftOutKernel {
-    /// Identity.
-    pub kernel: Kernel,
-    /// Why it cannot be tested.
-    pub reason: String,
-}
 
 /// A trial of the matrix.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -259,18 +206,6 @@ pub struct GateEnd {
     pub wall_s: f64,
     /// Folder of the run.
     pub run_dir: String,
-}
-
-impl GatePlan {
-    /// The kernels that are tried, the baseline first unless it is under test; whether each is under
-    /// test.
-    #[must_use]
-    pub fn rows(&self) -> Vec<(&Kernel, bool)> {
-        let tested = |kernel: &&Kernel| self.kernels.iter().any(|other| other.id == kernel.id);
-        let baseline = self.baseline.as_ref().filter(|kernel| !tested(kernel));
-        let under_test = self.kernels.iter().map(|kernel| (kernel, true));
-        baseline.map(|kernel| (kernel, false)).into_iter().chain(under_test).collect()
-    }
 }
 
 impl GateResult {

@@ -2,8 +2,8 @@
 
 use super::{
     Aborted, BisectResult, Confidence, FAULT_OF_SCENARIO, JournalLine, NO_ANSWER, OutcomeWord,
-    Plan, RunEvent, SeriesEntry, SeriesVerdict, end_of_search, named_is_missing, target_symptom,
-    wall_seconds,
+    Plan, RunEvent, SeriesEntry, SeriesVerdict, Tried, end_of_search, named_is_missing,
+    target_symptom, wall_seconds,
 };
 use crate::answer::{Taken, Trial};
 use crate::boots::BOOTS_DISAGREE;
@@ -36,7 +36,7 @@ impl BisectResult {
         let mut trials: Vec<(usize, Trial)> = events
             .iter()
             .filter_map(|event| match event {
-                RunEvent::TrialEnded { index, record, mark, taken } => {
+                RunEvent::TrialEnded { tried: Tried::Version { index }, record, mark, taken } => {
                     let mut taken = taken.clone();
                     if taken.is_empty() && *mark == Some(Mark::Skip) {
                         // A journal of before it was told.
@@ -169,7 +169,7 @@ impl BisectResult {
     ) -> Option<(usize, usize)> {
         let tried = |index: usize| {
             events.iter().any(
-                |event| matches!(event, RunEvent::TrialEnded { index: at, mark: Some(_), .. } if *at == index),
+                |event| matches!(event, RunEvent::TrialEnded { tried: Tried::Version { index: at }, mark: Some(_), .. } if *at == index),
             )
         };
         let once = |around: Option<(usize, usize)>, more: &str| {
@@ -325,7 +325,10 @@ pub(crate) fn boots(events: &[RunEvent], old: usize, new: usize) -> &'static str
     let answered = |index: usize, restored: bool| {
         events.iter().any(|event| match event {
             RunEvent::TrialEnded {
-                index: at, record, mark: Some(Mark::Good | Mark::Bad), ..
+                tried: Tried::Version { index: at },
+                record,
+                mark: Some(Mark::Good | Mark::Bad),
+                ..
             } => *at == index && record.is_quick() == restored,
             _ => false,
         })

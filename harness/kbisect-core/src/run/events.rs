@@ -3,26 +3,97 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, SymptomChoice};
+use super::{Environment, Plan, SymptomChoice};
 use crate::answer::Taken;
 use crate::bayes;
 use crate::changes::WhatChanged;
 use crate::evidence::Decoded;
 use crate::fault::ScenarioFault;
+use crate::gate::{GateOptions, GatePlan};
+use crate::kernel::Kernel;
 use crate::search::{Mark, Outcome, Role};
 use crate::trial::{CheckResult, Phase, Symptom, TrialRecord};
+
+/// What a trial is made for: its place in what is to be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Aim {
+    /// A version of a series that is searched.
+    Version {
+        /// Position in the series.
+        index: usize,
+        /// Why this kernel.
+        role: Role,
+        /// Trials still to come with this one, if none is skipped; without luck, under doubt.
+        estimated_left: usize,
+        /// Why, in words, where it is not plain.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A kernel with a scenario of a check.
+    Cell {
+        /// Scenario.
+        scenario: String,
+        /// Kernel.
+        kernel: Box<Kernel>,
+        /// Trials still to come with this one, if each gives an answer.
+        estimated_left: usize,
+    },
+}
+
+impl Aim {
+    /// Trials still to come with this one.
+    #[must_use]
+    pub fn estimated_left(&self) -> usize {
+        match self {
+            Self::Version { estimated_left, .. } | Self::Cell { estimated_left, .. } => {
+                *estimated_left
+            }
+        }
+    }
+}
+
+/// What a trial was made for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Tried {
+    /// A version of a series that is searched.
+    Version {
+        /// Position in the series.
+        index: usize,
+    },
+    /// A kernel with a scenario.
+    Scenario {
+        /// Scenario.
+        scenario: String,
+    },
+}
 
 /// One event of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum RunEvent {
-    /// The run begins.
+    /// A search begins.
     Began {
         /// Its plan.
         plan: Box<Plan>,
     },
+    /// A check begins.
+    CheckBegan {
+        /// Its plan.
+        plan: Box<GatePlan>,
+        /// How it is resumed.
+        options: Box<GateOptions>,
+        /// Where it runs.
+        environment: Box<Environment>,
+    },
     /// The run goes on after an interruption.
     Resumed,
+    /// Where it runs is not what it was: it was resumed elsewhere, or KVM gave up.
+    EnvironmentChanged {
+        /// Where it runs now.
+        environment: Box<Environment>,
+    },
     /// The budget is another one from here on; an end for want of budget counts no more.
     BudgetSet {
         /// Runs, all those before included; no limit without.
@@ -36,15 +107,9 @@ pub enum RunEvent {
     TrialBegan {
         /// Number, from 1.
         number: u32,
-        /// Position in the series.
-        index: usize,
-        /// Why this kernel.
-        role: Role,
-        /// Trials still to come with this one, if none is skipped; without luck, under doubt.
-        estimated_left: usize,
-        /// Why, in words, where it is not plain.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
+        /// What it is made for: its members are members of the event.
+        #[serde(flatten)]
+        aim: Aim,
         /// Which worker makes it, from 1, where there are several.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worker: Option<u32>,
@@ -73,11 +138,12 @@ pub enum RunEvent {
     },
     /// A trial ended.
     TrialEnded {
-        /// Position in the series.
-        index: usize,
+        /// What it was made for: its members are members of the event.
+        #[serde(flatten)]
+        tried: Tried,
         /// Everything about it.
         record: Box<TrialRecord>,
-        /// What it tells the search; nothing when it was our own failure.
+        /// What it tells a search; nothing when it was our own failure.
         mark: Option<Mark>,
         /// What the search took it for when it ended.
         #[serde(default, skip_serializing_if = "Taken::is_empty")]
@@ -86,6 +152,9 @@ pub enum RunEvent {
     /// The reference kernel was tried in the candidate's place, to tell a kernel's fault from the
     /// scenario's. It is no kernel of the series.
     ReferenceTried {
+        /// The scenario, where there are several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
         /// Everything about it.
         record: Box<TrialRecord>,
     },
@@ -135,6 +204,8 @@ pub enum RunEvent {
         /// How.
         ending: bayes::Ending,
     },
+    /// All that a check is to try has an answer.
+    Completed,
 }
 
 /// One line of the journal.
@@ -160,6 +231,21 @@ pub fn end_of_search<'a>(
     };
     let last = events.into_iter().rev().find(of_search)?;
     (!matches!(last, RunEvent::BudgetSet { .. })).then_some(last)
+}
+
+/// Whether a journal tells of a check.
+#[must_use]
+pub fn is_check<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool {
+    events.into_iter().any(|event| matches!(event, RunEvent::CheckBegan { .. }))
+}
+
+/// Whether nothing is left to try.
+#[must_use]
+pub fn is_over<'a>(
+    events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator> + Clone,
+) -> bool {
+    end_of_search(events.clone()).is_some()
+        || events.into_iter().any(|event| matches!(event, RunEvent::Completed))
 }
 
 /// Sums the time between events, leaving out the gap before each resumption, the time that a question

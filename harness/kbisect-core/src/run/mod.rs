@@ -12,7 +12,9 @@ mod result;
 mod score;
 mod target;
 
-pub use events::{JournalLine, RunEvent, end_of_search, wall_seconds};
+pub use events::{
+    Aim, JournalLine, RunEvent, Tried, end_of_search, is_check, is_over, wall_seconds,
+};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{Environment, Plan, PlanOptions, PlannedKernel};
 pub use result::{

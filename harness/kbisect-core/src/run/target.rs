@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, RunEvent};
+use super::{Plan, RunEvent, Tried};
 use crate::bayes::FAILURES;
 use crate::search::{Direction, Mark};
 use crate::trial::{Match, Symptom, SymptomKind, VerdictKind};
@@ -268,7 +268,7 @@ fn failures<'a>(
     events: impl IntoIterator<Item = &'a RunEvent>,
 ) -> impl Iterator<Item = &'a Symptom> {
     events.into_iter().filter_map(move |event| match event {
-        RunEvent::TrialEnded { index, record, mark: Some(_), taken }
+        RunEvent::TrialEnded { tried: Tried::Version { index }, record, mark: Some(_), taken }
             if at.is_none_or(|at| at == *index)
                 && (record.verdict == VerdictKind::Bad || taken.lack.is_some()) =>
         {

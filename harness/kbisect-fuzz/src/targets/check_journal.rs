@@ -1,11 +1,13 @@
-//! The journal of a check.
+//! The journal of a check of before searches and checks had one.
 
+use kbisect_core::gate::GateResult;
 use kbisect_report::{
-    JournalError, gate_line, html_check, markdown_check, read_gate_journal_bytes,
+    JournalError, html_check, journal_line, markdown_check, read_earlier_check_journal,
+    read_journal,
 };
 
 pub(super) fn target(input: &[u8]) {
-    let journal = match read_gate_journal_bytes(input) {
+    let journal = match read_earlier_check_journal(input) {
         Ok(journal) => journal,
         Err(error) => return assert!(!matches!(error, JournalError::Read { .. })),
     };
@@ -14,11 +16,11 @@ pub(super) fn target(input: &[u8]) {
     let written: Vec<u8> = journal
         .lines
         .iter()
-        .flat_map(|line| gate_line(line.at_ms, &line.event).expect("events can be written"))
+        .flat_map(|line| journal_line(line.at_ms, &line.event).expect("events can be written"))
         .collect();
-    let second = read_gate_journal_bytes(&written).expect("what was written can be read");
+    let second = read_journal(&written).expect("what was written can be read");
     assert_eq!(second.lines.len(), journal.lines.len());
-    if let Some(result) = kbisect_core::gate::GateResult::from_journal(&journal.lines, "/run") {
+    if let Some(result) = GateResult::from_journal(&journal.lines, "/run") {
         let _ = (markdown_check(&result), html_check(&result));
     }
 }

@@ -7,10 +7,7 @@ mod svg;
 mod words;
 
 pub use html::html_check;
-pub use journal::{
-    GATE_JOURNAL_NAME, GateJournal, gate_line, read_check, read_gate_journal,
-    read_gate_journal_bytes,
-};
+pub use journal::read_check;
 pub use markdown::markdown_check;
 pub use svg::svg_map;
 pub use words::map_lines;

@@ -10,7 +10,8 @@ use kbisect_core::evidence::{CrashFacts, Decoded, Evidence, EvidenceFile, Vmcore
 use kbisect_core::kernel::{Kernel, KernelId};
 use kbisect_core::mark::mark;
 use kbisect_core::run::{
-    BisectResult, Environment, JournalLine, Plan, PlanOptions, PlannedKernel, RunEvent, RunResult,
+    Aim, BisectResult, Environment, JournalLine, Plan, PlanOptions, PlannedKernel, RunEvent,
+    RunResult, Tried,
 };
 use kbisect_core::search::{Direction, Mark, Search, Step};
 use kbisect_core::trial::{
@@ -97,10 +98,7 @@ impl Play {
             number += 1;
             events.push(RunEvent::TrialBegan {
                 number,
-                index,
-                role,
-                estimated_left,
-                reason: None,
+                aim: Aim::Version { index, role, estimated_left, reason: None },
                 worker: None,
             });
             let record = self.trial(number, index);
@@ -111,7 +109,12 @@ impl Play {
             if let Some(mark) = mark {
                 search.record(index, mark).unwrap();
             }
-            events.push(RunEvent::TrialEnded { index, record: Box::new(record), mark, taken });
+            events.push(RunEvent::TrialEnded {
+                tried: Tried::Version { index },
+                record: Box::new(record),
+                mark,
+                taken,
+            });
             if mark.is_none() {
                 events.push(RunEvent::Failed { error: "QEMU could not be started".to_owned() });
                 break;

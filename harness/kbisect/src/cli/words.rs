@@ -56,7 +56,7 @@ Exit codes: 0 found, 1 ended without a culprit, 2 usage, 69 kbisect or the host 
 
 pub const WATCH_AFTER: &str = "\
 Examples:
-  kbisect watch                       the newest bisection in results/
+  kbisect watch                       the newest search or check in results/
   kbisect watch RUN --once            as it is now
   kbisect watch RUN --json            wait for its end, then its result
 

@@ -1,8 +1,8 @@
 //! `kbisect score`: what the counts of a journal say, under the search under doubt of today.
 
 use kbisect_core::bayes::Settings;
-use kbisect_core::run::{BisectResult, score_again};
-use kbisect_report::{DossierError, GATE_JOURNAL_NAME, read_journal_of};
+use kbisect_core::run::{BisectResult, is_check, score_again};
+use kbisect_report::{DossierError, read_journal_of};
 
 use crate::cli::{Global, ScoreArgs};
 use crate::settings::global::run_folder;
@@ -16,10 +16,10 @@ use crate::{errors, output};
 /// When there is no such run, or its journal cannot be used.
 pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let folder = run_folder(&args.run, &args.results)?;
-    if folder.join(GATE_JOURNAL_NAME).is_file() {
+    let journal = read_journal_of(&folder)?;
+    if is_check(journal.lines.iter().map(|line| &line.event)) {
         return Err(DossierError::Check(folder).into());
     }
-    let journal = read_journal_of(&folder)?;
     if let Some(warning) = journal.warning.filter(|_| !global.quiet) {
         output::say(&format!("warning: {warning}"));
     }

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord, RunEvent, end_of_search};
-use kbisect_report::{JOURNAL_NAME, read_journal_after, terminal_summary};
+use kbisect_core::run::{JournalLine, RunEvent, is_check, is_over};
+use kbisect_report::{JOURNAL_NAME, read_journal_after};
 use rustix::fs::{FlockOperation, flock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::{Global, WatchArgs};
+use crate::run::{Answers, Culprit, Matrix};
 use crate::settings::global::{run_folder, runs};
 use crate::ui::Ui;
 use crate::ui::paint::Paint;
@@ -79,7 +80,7 @@ impl Followed {
         let file = File::open(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => errors::usage(
                 format!("`{}` has no journal", folder.display()),
-                "only bisections can be watched; `kbisect report` shows single trials and checks",
+                "only searches and checks can be watched; `kbisect report` shows single trials",
             ),
             _ => anyhow::Error::new(error).context(format!("cannot read `{}`", path.display())),
         })?;
@@ -126,21 +127,13 @@ impl Followed {
 
     /// The result, and what became of the process.
     fn tell_end(&self, alive: bool, global: &Global) -> anyhow::Result<ExitCode> {
-        let folder = self.folder.display().to_string();
-        let result = BisectResult::from_journal(&self.lines, &folder);
-        let Some(result) = result else {
-            return Err(errors::usage(
-                format!("the run in `{folder}` was stopped before it began"),
-                "begin a new one",
-            ));
-        };
         let last = self
             .lines
             .iter()
             .rev()
             .map(|line| &line.event)
             .find(|event| !matches!(event, RunEvent::Note { .. } | RunEvent::Decoded { .. }));
-        let over = end_of_search(self.lines.iter().map(|line| &line.event)).is_some();
+        let over = is_over(self.lines.iter().map(|line| &line.event));
         let state = match last {
             _ if alive => Some("the run goes on".to_owned()),
             _ if over => None,
@@ -154,13 +147,25 @@ impl Followed {
         if let Some(state) = state.filter(|_| !global.quiet) {
             output::say(&state);
         }
-        if global.json {
-            output::json(&result)?;
-        } else if !alive {
-            output::print(&terminal_summary(&result, Paint::for_stdout(global.color).is_on()))?;
+        if is_check(self.lines.iter().map(|line| &line.event)) {
+            return self.tell(&Matrix::default(), alive, global);
         }
-        let found = matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips);
-        Ok(exit::code(if found || alive { exit::OK } else { exit::NO_CULPRIT }))
+        self.tell(&Culprit, alive, global)
+    }
+
+    fn tell(
+        &self,
+        answers: &impl Answers,
+        alive: bool,
+        global: &Global,
+    ) -> anyhow::Result<ExitCode> {
+        let answer = answers.read(&self.lines, &self.folder)?;
+        if global.json {
+            output::json(&answer)?;
+        } else if !alive {
+            output::print(&answers.text(&answer, Paint::for_stdout(global.color).is_on()))?;
+        }
+        Ok(exit::code(if alive { exit::OK } else { answers.code(&answer) }))
     }
 }
 
@@ -178,7 +183,7 @@ fn newest(results: &Path) -> anyhow::Result<PathBuf> {
         names.iter().rev().find(|name| results.join(name).join(JOURNAL_NAME).is_file());
     let name = with_journal.ok_or_else(|| {
         errors::usage(
-            format!("there is no bisection in `{}`", results.display()),
+            format!("there is no search or check in `{}`", results.display()),
             "name a run, or the folder of runs with --results DIR",
         )
     })?;

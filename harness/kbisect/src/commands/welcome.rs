@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use kbisect_core::gate::{GateEvent, GateLine};
-use kbisect_core::run::{RunEvent, end_of_search};
-use kbisect_report::{read_check, read_gate_journal, read_journal_of};
+use kbisect_core::run::{RunEvent, is_over};
+use kbisect_report::{read_check, read_journal_of};
 use kbisect_vm::image::{ImageDefinition, find_image};
 use kbisect_vm::qemu::Qemu;
 
@@ -84,14 +83,11 @@ fn unfinished(results: &Path) -> Option<String> {
     let names = runs(results);
     names.into_iter().rev().take(LOOK_BACK).find(|name| {
         let folder = results.join(name);
-        if let Ok(check) = read_gate_journal(&folder) {
-            let ended =
-                |line: &GateLine| matches!(line.event, GateEvent::Ended { aborted: None, .. });
-            return !check.lines.is_empty() && !check.lines.iter().any(ended);
-        }
         let Ok(journal) = read_journal_of(&folder) else { return false };
-        let has = |wanted: fn(&RunEvent) -> bool| journal.lines.iter().any(|l| wanted(&l.event));
-        has(|event| matches!(event, RunEvent::Began { .. }))
-            && end_of_search(journal.lines.iter().map(|line| &line.event)).is_none()
+        let events = || journal.lines.iter().map(|line| &line.event);
+        let began = |event: &RunEvent| {
+            matches!(event, RunEvent::Began { .. } | RunEvent::CheckBegan { .. })
+        };
+        events().any(began) && !is_over(events())
     })
 }

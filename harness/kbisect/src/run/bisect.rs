@@ -5,29 +5,30 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use kbisect_core::method::Method;
-use kbisect_core::run::{BisectResult, OutcomeWord, Plan, RunEvent, end_of_search, wall_seconds};
+use kbisect_core::run::{Plan, RunEvent, is_over};
 use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, SeriesFile};
-use kbisect_report::{Dossier, Format, GATE_JOURNAL_NAME};
+use kbisect_report::Dossier;
 
 use super::changes::{Origin, Ranker};
-use super::check::resume_check;
-use super::context::{Base, Context, existing_run};
+use super::context::{Base, Context};
+use super::culprit::Culprit;
 use super::decode::{Decoder, Sources};
-use super::dispatch::Dispatch;
-use super::files::{keep_image, keep_scenario, kept_scenario, new_run, write_json, write_whole};
+use super::ending::{conclude, finish};
+use super::executor::{Site, execute};
+use super::files::{keep_image, keep_scenario, kept_scenario, new_run};
 use super::journal::Journal;
+use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
 use super::plan::{check_symptom, check_testable, check_work, plan, show};
-use super::pool::{Labs, with_workers};
-use super::resume::{accelerator_of, budget_s, new_budget, resume_command};
+use super::pool::Labs;
+use super::prefetch::Prefetch;
+use super::search::Search;
 use super::symptom;
 use super::workers::workers;
-use crate::cli::{self, BisectArgs, EvidenceArgs, Global, MachineArgs, Range, ResumeArgs, Series};
-use crate::exit::Class;
+use crate::cli::{BisectArgs, EvidenceArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::settings::scenario::LoadedScenario;
-use crate::{errors, exit, output, settings};
+use crate::{errors, exit, settings};
 
 /// Bisects a range.
 pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
@@ -74,43 +75,32 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     Bisection { context: &context, plan, series, folder, journal, machine, workers }.finish(global)
 }
 
-/// Goes on with an interrupted run.
+/// Goes on with a bisection that was interrupted.
 ///
 /// # Errors
-/// As [`bisect`]; a journal that is damaged or in use.
-pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let folder = existing_run(&args.run, &args.results)?;
-    if folder.join(GATE_JOURNAL_NAME).is_file() {
-        return resume_check(args, &folder, global);
-    }
+/// As [`bisect`].
+pub(super) fn resume_bisection(
+    args: &ResumeArgs,
+    plan: Plan,
+    mut base: Base,
+    mut journal: Journal,
+    folder: &Path,
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
     if args.junit.is_some() {
         return Err(errors::usage(
             "a bisection writes no JUnit XML while it runs",
             "leave --junit out; `kbisect report RUN --format junit` has it",
         ));
     }
-    let mut base = Base::new(global)?;
-    let mut journal = Journal::resume(&folder, &base.ui)?;
-    let Some(plan) = journal.events().find_map(|event| match event {
-        RunEvent::Began { plan } => Some(plan.as_ref().clone()),
-        _ => None,
-    }) else {
-        return Err(errors::usage(
-            format!(
-                "the journal of {} has no plan: the run was stopped before it began",
-                folder.display()
-            ),
-            "begin a new run",
-        ));
-    };
     let budget = match args.budget {
         Some(budget) => new_budget(budget, &plan, &journal)?,
         None => None,
     };
-    if budget.is_none() && end_of_search(journal.events()).is_some() {
+    if budget.is_none() && is_over(journal.events()) {
         // Nothing is left to try; the reports are written again.
         base.ui.finish();
-        return conclude(&journal, &folder, global);
+        return conclude(&Culprit, &journal, folder, global);
     }
     for path in plan.options.named_paths() {
         base.ui.note(&format!("the plan of this run has `{path}` read for its report"));
@@ -118,49 +108,34 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let kernels = plan.series.iter().map(|planned| &planned.kernel);
     base.look_where(kernels.chain([&plan.reference]))?;
     let series = again(&base, &plan)?;
-    let scenario = kept_scenario(&folder)?;
-    let accel = accelerator_of(&plan.environment);
-    let machine = MachineArgs {
-        accel,
-        qemu: args.qemu.clone(),
-        image: args.image.clone(),
+    let kept = Kept {
+        environment: &plan.environment,
+        machine: plan.options.machine,
         cold: plan.options.cold,
-        ..MachineArgs::from(plan.options.machine)
+        reference: &plan.reference,
     };
-    let placement = match plan.environment.placement.as_str() {
-        "single" => cli::Placement::Single,
-        _ => cli::Placement::Split,
-    };
-    let reference = kernels::reference(&base, Some(&plan.reference.id.0))
-        .or_else(|_| kernels::reference(&base, Some(plan.reference.package_version.as_str())))?;
+    let machine = kept.machine(args);
     let loaded = LoadedScenario {
-        scenario,
+        scenario: kept_scenario(folder)?,
         sha256: plan.scenario_sha256.clone(),
         origin: folder.display().to_string(),
         warnings: Vec::new(),
     };
-    let context = Context::new(base, &machine, loaded, &plan.scenario, reference, placement)?
-        .keeping(&EvidenceArgs {
-            vmcore: plan.options.vmcore,
-            debug_info: plan.options.debug_info,
-            vmlinux: plan.options.vmlinux.clone().map(PathBuf::from),
-            debug_modules: plan.options.debug_modules.clone().map(PathBuf::from),
-        });
-    if context.image.key != plan.environment.image {
-        return Err(errors::infrastructure(
-            "the root image is not the one that the run began with",
-            "user space must be the same in all trials of a run: use the same kbisect (and --image, if \
-             it was given), or begin anew",
-        ));
-    }
+    let context = kept.context(base, &machine, loaded, &plan.scenario)?.keeping(&EvidenceArgs {
+        vmcore: plan.options.vmcore,
+        debug_info: plan.options.debug_info,
+        vmlinux: plan.options.vmlinux.clone().map(PathBuf::from),
+        debug_modules: plan.options.debug_modules.clone().map(PathBuf::from),
+    });
     context.base.begin_run();
     journal.append(RunEvent::Resumed)?;
+    journal.runs_in(context.environment())?;
     if let Some(event) = budget {
         journal.append(event)?;
     }
     let wish = args.workers.unwrap_or(Workers::Count(plan.options.workers));
     let workers = workers(wish, &context);
-    let (folder, machine) = (&*folder, &machine);
+    let machine = &machine;
     Bisection { context: &context, plan, series, folder, journal, machine, workers }.finish(global)
 }
 
@@ -208,12 +183,12 @@ fn again(base: &Base, plan: &Plan) -> anyhow::Result<Vec<Candidate>> {
 }
 
 /// A bisection with all that it takes.
-pub(super) struct Bisection<'a> {
-    pub(super) context: &'a Context,
-    pub(super) plan: Plan,
-    pub(super) series: Vec<Candidate>,
-    pub(super) folder: &'a Path,
-    pub(super) journal: Journal,
+struct Bisection<'a> {
+    context: &'a Context,
+    plan: Plan,
+    series: Vec<Candidate>,
+    folder: &'a Path,
+    journal: Journal,
     machine: &'a MachineArgs,
     workers: NonZeroU32,
 }
@@ -224,57 +199,26 @@ impl Bisection<'_> {
         for warning in &self.plan.warnings {
             self.context.base.ui.note(&format!("warning: {warning}"));
         }
-        let result = self
-            .drive(symptom::may_ask(global))
+        let ended = self
+            .search(symptom::may_ask(global))
             .and_then(|()| self.decode())
             .and_then(|()| self.changes());
         self.context.base.ui.finish();
-        match result {
-            Ok(()) => conclude(&self.journal, self.folder, global),
-            Err(error) => {
-                let class = errors::class(&error);
-                let event = match (class, errors::fault(&error)) {
-                    (_, Some(fault)) => RunEvent::ScenarioError { fault: fault.clone() },
-                    (Class::Interrupted, None) => RunEvent::Interrupted,
-                    (_, None) => RunEvent::Failed { error: errors::message(&error) },
-                };
-                let resume = resume_command(self.folder, global, self.machine);
-                let hint = match (class, errors::hint(&error)) {
-                    (Class::Interrupted, _) => format!("go on with: {resume}"),
-                    (_, Some(hint)) => format!("{hint}; then go on with: {resume}"),
-                    (_, None) => format!("when the cause is gone, go on with: {resume}"),
-                };
-                let error = match class {
-                    Class::Interrupted => errors::interrupted("interrupted", Some(hint)),
-                    // To go on would be in vain: the run keeps the scenario that it began with.
-                    Class::Scenario => error,
-                    Class::Usage | Class::Infrastructure => {
-                        errors::infrastructure(errors::message(&error), hint)
-                    }
-                };
-                // The disk may be the very thing that failed.
-                let _ = self.journal.append(event);
-                let Ok(result) = write_results(&self.journal, self.folder) else {
-                    return Err(error);
-                };
-                if !global.json {
-                    return Err(error);
-                }
-                // The document of a run is its result, also when that is `aborted`.
-                errors::report(&error, false);
-                output::json(&result)?;
-                Ok(exit::code(errors::class(&error).code(false)))
-            }
-        }
+        let resume = resume_command(self.folder, global, self.machine);
+        finish(&Culprit, ended, &mut self.journal, self.folder, global, &resume)
     }
 
-    fn drive(&mut self, may_ask: bool) -> anyhow::Result<()> {
-        let labs = Labs { folder: self.folder, lab: None };
-        let count = self.workers.get() as usize;
+    fn search(&mut self, may_ask: bool) -> anyhow::Result<()> {
         let context = self.context;
-        let (done, _) =
-            with_workers(context, labs, count, |pool| Dispatch::new(self, pool, may_ask).finish())?;
-        done
+        let site = Site {
+            context,
+            labs: Labs { folder: self.folder, lab: None },
+            workers: self.workers.get() as usize,
+            prefetch: &Prefetch::start(&context.base, context.choices.boot),
+            retries: self.plan.options.infra_retries,
+        };
+        let mut search = Search::new(&self.plan, &self.series, may_ask);
+        execute(&site, &mut self.journal, &mut search)?.0
     }
 
     /// Finds the source lines of the culprit's trace, if that was asked for.
@@ -313,38 +257,4 @@ impl Bisection<'_> {
         }
         Ok(())
     }
-
-    /// Replays the journal into a fresh search.
-    pub(super) fn search_so_far(&self) -> anyhow::Result<Method> {
-        let events: Vec<&RunEvent> = self.journal.events().collect();
-        Ok(Method::replay(&self.plan, events)?)
-    }
-
-    /// Whether the time that the search may take is over.
-    pub(super) fn is_spent(&self) -> bool {
-        let spent = wall_seconds(&self.journal.lines);
-        budget_s(&self.plan, &self.journal).is_some_and(|budget| spent >= budget as f64)
-    }
-}
-
-/// Writes the reports and prints the summary.
-fn conclude(journal: &Journal, folder: &Path, global: &Global) -> anyhow::Result<ExitCode> {
-    let result = write_results(journal, folder)?;
-    if global.json {
-        output::json(&result)?;
-    } else {
-        output::print(&kbisect_report::terminal_summary(&result, super::colors(global)))?;
-    }
-    let found = matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips);
-    Ok(exit::code(if found { exit::OK } else { exit::NO_CULPRIT }))
-}
-
-pub(super) fn write_results(journal: &Journal, folder: &Path) -> anyhow::Result<BisectResult> {
-    let result = BisectResult::from_journal(&journal.lines, &folder.display().to_string())
-        .context("the journal has no plan")?;
-    write_json(&folder.join("result.json"), &result)?;
-    let dossier = Dossier::of_journal(folder, journal.lines.clone(), None)?;
-    write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())?;
-    write_whole(&folder.join("report.md"), Format::Markdown.render(&dossier)?.as_bytes())?;
-    Ok(result)
 }

@@ -10,7 +10,8 @@ use kbisect_core::version::PackageVersion;
 use kbisect_kernels::{Catalog, Progress, Settings};
 use kbisect_report::{ChangesDocument, Dossier, JOURNAL_NAME};
 
-use super::bisect::write_results;
+use super::culprit::Culprit;
+use super::ending::Answers;
 use super::files::kept_scenario;
 use super::journal::Journal;
 use crate::cli::{ChangesArgs, Global, Range};
@@ -132,7 +133,7 @@ fn of_run(args: &ChangesArgs, work: &Ranker<'_>) -> anyhow::Result<WhatChanged> 
         let silent = Ui::new(&Global { quiet: true, ..Global::default() });
         let mut journal = Journal::resume(&folder, &silent)?;
         journal.append(RunEvent::Changes { changes: Box::new(changes.clone()) })?;
-        write_results(&journal, &folder)?;
+        Culprit.write(&journal, &folder)?;
     }
     Ok(changes)
 }

@@ -3,22 +3,28 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use kbisect_core::gate::{GateEvent, GateOptions, GateOutcome, GatePlan, GateResult, GateScenario};
+use kbisect_core::gate::{GateOptions, GatePlan, GateScenario};
+use kbisect_core::run::{RunEvent, is_over};
 use kbisect_core::workers::Workers;
 use kbisect_kernels::Candidate;
-use kbisect_report::{html_check, junit_check, markdown_check};
 
+use super::cells::{Cells, open};
 use super::chosen::Chosen;
 use super::context::{Base, Context};
-use super::files::{keep_scenario, kept_scenario, new_run, write_json, write_whole};
-use super::gate_log::GateLog;
-use super::gate_trials::{Matrix, Tested};
-use super::resume::{accelerator_of, quoted, resume_command};
-use super::{kernels, matrix};
-use crate::cli::{self, CheckArgs, Global, Kernels, MachineArgs, ResumeArgs};
-use crate::exit::Class;
+use super::ending::{conclude, finish};
+use super::executor::{Site, execute};
+use super::files::{keep_scenario, kept_scenario, new_run};
+use super::journal::Journal;
+use super::kept::{Kept, quoted, resume_command};
+use super::kernels;
+use super::matrix::Matrix;
+use super::plan::INFRA_RETRIES;
+use super::pool::Labs;
+use super::prefetch::Prefetch;
+use super::workers::workers;
+use crate::cli::{CheckArgs, Global, Kernels, MachineArgs, ResumeArgs};
+use crate::errors;
 use crate::settings::scenario::{LoadedScenario, load};
-use crate::{errors, exit, output};
 
 /// Tries all kernels with all scenarios.
 ///
@@ -63,23 +69,26 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
         cold: args.machine.cold,
         machine: context.choices,
     };
-    let mut log = GateLog::create(&folder)?;
-    log.append(GateEvent::Began {
+    let mut journal = Journal::create(&folder, &context.base.ui)?;
+    journal.append(RunEvent::CheckBegan {
         plan: Box::new(plan),
-        options: options.clone(),
-        environment: context.environment(),
+        options: Box::new(options.clone()),
+        environment: Box::new(context.environment()),
     })?;
     let machine = &args.machine;
-    Check { folder: &folder, rows: &chosen.rows, wish, options, log, machine }
+    Check { folder: &folder, rows: &chosen.rows, wish, options, journal, machine }
         .finish(context, scenarios, global)
 }
 
 /// Goes on with a check that was interrupted.
 ///
 /// # Errors
-/// As [`check`]; a journal that is damaged or in use.
+/// As [`check`].
 pub(super) fn resume_check(
     args: &ResumeArgs,
+    (plan, mut options): (GatePlan, GateOptions),
+    mut base: Base,
+    mut journal: Journal,
     folder: &Path,
     global: &Global,
 ) -> anyhow::Result<ExitCode> {
@@ -89,23 +98,6 @@ pub(super) fn resume_check(
             "leave --budget out",
         ));
     }
-    let mut base = Base::new(global)?;
-    let mut log = GateLog::resume(folder, &base.ui)?;
-    let begun = log.lines.iter().find_map(|line| match &line.event {
-        GateEvent::Began { plan, options, environment } => {
-            Some((plan.as_ref().clone(), options.clone(), environment.clone()))
-        }
-        _ => None,
-    });
-    let Some((plan, mut options, environment)) = begun else {
-        return Err(errors::usage(
-            format!(
-                "the journal of {} has no plan: the check was stopped before it began",
-                folder.display()
-            ),
-            "begin a new check",
-        ));
-    };
     // The journal may be from somebody else: a file outside of the run's folder is named by the user.
     if let (Some(file), None) = (&options.junit, &args.junit) {
         base.ui.note(&format!(
@@ -119,47 +111,42 @@ pub(super) fn resume_check(
         }
         None => None,
     };
-    if matches!(log.lines.last(), Some(line) if matches!(line.event, GateEvent::Ended { aborted: None, .. }))
-    {
+    if is_over(journal.events()) {
         // Nothing is left to try; the reports are written again.
         base.ui.finish();
-        let result = log.result(folder)?;
-        write_reports(&result, &options)?;
-        return tell(&result, global);
+        return conclude(&Matrix { junit: options.junit.as_deref() }, &journal, folder, global);
     }
     let under_test = plan.rows().into_iter().map(|(kernel, _)| kernel);
     base.look_where(under_test.chain([&plan.reference]))?;
     let rows = Chosen::again(&plan, &base)?;
     let scenarios = kept(&plan, folder)?;
-    let machine = MachineArgs {
-        accel: accelerator_of(&environment),
-        qemu: args.qemu.clone(),
-        image: args.image.clone(),
+    let environment = journal.environment().cloned().unwrap_or_default();
+    let kept = Kept {
+        environment: &environment,
+        machine: options.machine,
         cold: options.cold,
-        ..MachineArgs::from(options.machine)
+        reference: &plan.reference,
     };
-    let placement = match environment.placement.as_str() {
-        "single" => cli::Placement::Single,
-        _ => cli::Placement::Split,
-    };
-    let reference = kernels::reference(&base, Some(&plan.reference.id.0))
-        .or_else(|_| kernels::reference(&base, Some(plan.reference.package_version.as_str())))?;
-    let first = &scenarios[0];
-    let (loaded, name) = (with_all_packages(&scenarios), first.name.clone());
-    let context = Context::new(base, &machine, loaded, &name, reference, placement)?;
-    if context.image.key != environment.image {
-        return Err(errors::infrastructure(
-            "the root image is not the one that the check began with",
-            "user space must be the same in all trials of a check: use the same kbisect (and --image, if \
-             it was given), or begin anew",
-        ));
-    }
+    let machine = kept.machine(args);
+    let context =
+        kept.context(base, &machine, with_all_packages(&scenarios), &scenarios[0].name)?;
     context.base.begin_run();
-    log.append(GateEvent::Resumed { environment: context.environment() })?;
+    journal.append(RunEvent::Resumed)?;
+    journal.runs_in(context.environment())?;
     let wish =
         args.workers.unwrap_or_else(|| options.workers.map_or(Workers::Auto, Workers::Count));
-    Check { folder, rows: &rows, wish, options, log, machine: &machine }
+    Check { folder, rows: &rows, wish, options, journal, machine: &machine }
         .finish(context, scenarios, global)
+}
+
+/// A scenario of a check.
+struct Tested {
+    /// As typed.
+    name: String,
+    /// Its folder below `scenarios` and `lab`.
+    folder: String,
+    /// The scenario.
+    loaded: LoadedScenario,
 }
 
 /// A check with all that it takes.
@@ -168,7 +155,7 @@ struct Check<'a> {
     rows: &'a [Candidate],
     wish: Workers,
     options: GateOptions,
-    log: GateLog,
+    journal: Journal,
     machine: &'a MachineArgs,
 }
 
@@ -180,43 +167,54 @@ impl Check<'_> {
         scenarios: Vec<Tested>,
         global: &Global,
     ) -> anyhow::Result<ExitCode> {
-        let matrix = Matrix::new(self.folder, self.rows, self.wish, &mut self.log);
-        let (context, ended) = matrix.try_all(context, scenarios);
-        context.base.ui.finish();
-        let aborted = ended.as_ref().err().map(errors::message);
-        let end = GateEvent::Ended { aborted, environment: context.environment() };
-        let logged = self.log.append(end);
-        let result = self.log.result(self.folder)?;
-        let written = logged.and_then(|()| write_reports(&result, &self.options));
-        let Err(error) = ended else {
-            written?;
-            return tell(&result, global);
-        };
-        // The disk may be the very thing that failed.
-        if let Err(second) = written {
-            output::say(&format!("warning: {}", errors::message(&second)));
-        }
+        let ui = context.base.ui.clone();
+        let ended = self.try_all(context, scenarios);
+        let ended = ended.and_then(|()| self.journal.append(RunEvent::Completed));
+        ui.finish();
         let mut resume = resume_command(self.folder, global, self.machine);
         if let Some(file) = &self.options.junit {
             resume += &format!(" --junit {}", quoted(file));
         }
-        let class = errors::class(&error);
-        let error = match (class, errors::hint(&error)) {
-            (Class::Interrupted, _) => {
-                errors::interrupted("interrupted", Some(format!("go on with: {resume}")))
+        let answers = Matrix { junit: self.options.junit.as_deref() };
+        finish(&answers, ended, &mut self.journal, self.folder, global, &resume)
+    }
+
+    /// Tries scenario by scenario, so that the peer machines can stay up.
+    fn try_all(&mut self, mut context: Context, scenarios: Vec<Tested>) -> anyhow::Result<()> {
+        let prefetch = Prefetch::start(&context.base, context.choices.boot);
+        let all = scenarios.len() * self.rows.len();
+        let open =
+            |tested: &Tested, journal: &Journal| open(&tested.name, self.rows, journal).len();
+        let mut left: usize = scenarios.iter().map(|tested| open(tested, &self.journal)).sum();
+        if left < all {
+            context.base.ui.note(&format!("{} of {all} trials are in the journal", all - left));
+        }
+        // States that serve all scenarios, where there are several.
+        context.preload = scenarios.len() == 1;
+        for tested in scenarios {
+            let open = open(&tested, &self.journal);
+            if open == 0 {
+                continue;
             }
-            (_, Some(hint)) => errors::infrastructure(
-                errors::message(&error),
-                format!("{hint}; then go on with: {resume}"),
-            ),
-            (_, None) => errors::infrastructure(
-                errors::message(&error),
-                format!("when the cause is gone, go on with: {resume}"),
-            ),
-        };
-        errors::report(&error, false);
-        print(&result, global)?;
-        Ok(exit::code(errors::class(&error).code(false)))
+            context = context.with_scenario(tested.loaded, &tested.name);
+            let accelerator = &context.probe.accelerator;
+            let note = format!("{}: kernels to try: {open}, {accelerator}", tested.name);
+            context.base.ui.note(&note);
+            let site = Site {
+                context: &context,
+                labs: Labs { folder: self.folder, lab: Some(&tested.folder) },
+                workers: (workers(self.wish, &context).get() as usize).min(open),
+                prefetch: &prefetch,
+                retries: INFRA_RETRIES,
+            };
+            let mut cells = Cells::new(&tested.name, self.rows, &self.journal, left);
+            let (ended, probe) = execute(&site, &mut self.journal, &mut cells)?;
+            context.probe = probe;
+            self.journal.runs_in(context.environment())?;
+            ended?;
+            left -= open;
+        }
+        Ok(())
     }
 }
 
@@ -250,33 +248,6 @@ fn plan(
         ranges: args.kernels.iter().filter_map(range).collect(),
         newest_of: args.newest.clone().map(Option::unwrap_or_default),
     }
-}
-
-/// Writes the result in all forms that stay with the check.
-fn write_reports(result: &GateResult, options: &GateOptions) -> anyhow::Result<()> {
-    let folder = Path::new(&result.run_dir);
-    write_json(&folder.join("result.json"), result)?;
-    write_whole(&folder.join("report.md"), markdown_check(result).as_bytes())?;
-    write_whole(&folder.join("report.html"), html_check(result).as_bytes())?;
-    let Some(file) = &options.junit else { return Ok(()) };
-    write_whole(Path::new(file), junit_check(result).as_bytes())
-}
-
-/// Prints the result; the exit code is its outcome.
-fn tell(result: &GateResult, global: &Global) -> anyhow::Result<ExitCode> {
-    print(result, global)?;
-    Ok(exit::code(match result.outcome {
-        GateOutcome::Passed => exit::OK,
-        GateOutcome::Regressed | GateOutcome::AlreadyBroken | GateOutcome::NotTested => {
-            exit::REGRESSED
-        }
-        GateOutcome::ScenarioError => exit::SCENARIO,
-        GateOutcome::Aborted => exit::INFRASTRUCTURE,
-    }))
-}
-
-fn print(result: &GateResult, global: &Global) -> anyhow::Result<()> {
-    if global.json { output::json(result) } else { output::print(&matrix::text(result)) }
 }
 
 /// Loads the scenarios, each once.

@@ -16,9 +16,10 @@ use kbisect_kernels::{Progress, Settings, Store};
 use kbisect_report::{DecodeDocument, DecodedTrace, Dossier, JOURNAL_NAME};
 use kbisect_symbols::Files;
 
-use super::bisect::write_results;
+use super::culprit::Culprit;
+use super::ending::Answers;
 use super::journal::Journal;
-use super::one::write_result;
+use super::single::write_result;
 use crate::cli::{DecodeArgs, EvidenceArgs, Global};
 use crate::settings::global::run_folder;
 use crate::ui::Ui;
@@ -274,7 +275,7 @@ fn run(
         let mut journal = Journal::resume(&folder, &silent)?;
         let number = record.number;
         journal.append(RunEvent::Decoded { number, decoded: decoded.clone() })?;
-        write_results(&journal, &folder)?;
+        Culprit.write(&journal, &folder)?;
     } else {
         let path = folder.join("result.json");
         let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use kbisect_core::run::{JournalLine, RunEvent};
+use kbisect_core::run::{Environment, JournalLine, RunEvent};
 use kbisect_report::{JOURNAL_NAME, journal_line, read_journal_of};
 
-use super::files::now_ms;
+use super::files::{now_ms, write_whole};
 use super::lines::{Durable, Lines};
 use crate::ui::Ui;
 
@@ -33,6 +33,13 @@ impl Journal {
     /// # Errors
     /// When it is damaged, or another kbisect has it.
     pub fn resume(folder: &Path, ui: &Ui) -> anyhow::Result<Self> {
+        if !folder.join(JOURNAL_NAME).exists() {
+            // A check of before: from here on it has today's journal.
+            let found = read_journal_of(folder)?;
+            let whole = found.lines.iter().map(|line| journal_line(line.at_ms, &line.event));
+            let whole: Vec<Vec<u8>> = whole.collect::<Result<_, _>>()?;
+            write_whole(&folder.join(JOURNAL_NAME), &whole.concat())?;
+        }
         let mut file = Lines::open(folder, JOURNAL_NAME)?;
         let found = read_journal_of(folder)?;
         if let Some(warning) = &found.warning {
@@ -55,6 +62,9 @@ impl Journal {
         let durable = matches!(
             event,
             RunEvent::Began { .. }
+                | RunEvent::CheckBegan { .. }
+                | RunEvent::ReferenceTried { .. }
+                | RunEvent::Completed
                 | RunEvent::TrialEnded { .. }
                 | RunEvent::SymptomChosen { .. }
                 | RunEvent::BudgetSet { .. }
@@ -65,6 +75,28 @@ impl Journal {
         self.ui.event(&event);
         self.lines.push(JournalLine { at_ms, event });
         Ok(())
+    }
+
+    /// Where the run takes place, as far as the journal tells.
+    #[must_use]
+    pub fn environment(&self) -> Option<&Environment> {
+        self.events().rev().find_map(|event| match event {
+            RunEvent::Began { plan } => Some(&plan.environment),
+            RunEvent::CheckBegan { environment, .. }
+            | RunEvent::EnvironmentChanged { environment } => Some(environment),
+            _ => None,
+        })
+    }
+
+    /// Notes where the run takes place now, if it did not there before.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn runs_in(&mut self, environment: Environment) -> anyhow::Result<()> {
+        if self.environment() == Some(&environment) {
+            return Ok(());
+        }
+        self.append(RunEvent::EnvironmentChanged { environment: Box::new(environment) })
     }
 
     /// The events.

@@ -1,4 +1,4 @@
-//! A file of lines that this process alone appends to: what both journals have in common.
+//! A file of lines that this process alone appends to.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

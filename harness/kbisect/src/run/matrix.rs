@@ -1,15 +1,62 @@
-//! The result of a check as text: a table, what is to be looked at, one line of summary.
+//! The answer of a check, and as text: a table, what is to be looked at, one line of summary.
+
+use std::path::Path;
 
 use kbisect_core::gate::{Cell, GateOutcome, GateResult, Standing};
 use kbisect_core::kernel::Kernel;
+use kbisect_core::run::JournalLine;
+use kbisect_report::{html_check, junit_check, map_lines, markdown_check};
 
-use kbisect_report::map_lines;
+use super::ending::{Answers, not_begun};
+use super::files::{write_json, write_whole};
+use super::journal::Journal;
+use crate::{exit, output};
 
-use crate::output;
+/// The answer of a check: its matrix.
+#[derive(Default)]
+pub struct Matrix<'a> {
+    /// File for JUnit XML.
+    pub junit: Option<&'a str>,
+}
+
+impl Answers for Matrix<'_> {
+    type Answer = GateResult;
+    const TELLS_PARTS: bool = true;
+
+    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<GateResult> {
+        GateResult::from_journal(lines, &folder.display().to_string())
+            .ok_or_else(|| not_begun(folder))
+    }
+
+    fn write(&self, journal: &Journal, folder: &Path) -> anyhow::Result<GateResult> {
+        let result = self.read(&journal.lines, folder)?;
+        write_json(&folder.join("result.json"), &result)?;
+        write_whole(&folder.join("report.md"), markdown_check(&result).as_bytes())?;
+        write_whole(&folder.join("report.html"), html_check(&result).as_bytes())?;
+        if let Some(file) = self.junit {
+            write_whole(Path::new(file), junit_check(&result).as_bytes())?;
+        }
+        Ok(result)
+    }
+
+    fn text(&self, result: &GateResult, _: bool) -> String {
+        text(result)
+    }
+
+    fn code(&self, result: &GateResult) -> u8 {
+        match result.outcome {
+            GateOutcome::Passed => exit::OK,
+            GateOutcome::Regressed | GateOutcome::AlreadyBroken | GateOutcome::NotTested => {
+                exit::REGRESSED
+            }
+            GateOutcome::ScenarioError => exit::SCENARIO,
+            GateOutcome::Aborted => exit::INFRASTRUCTURE,
+        }
+    }
+}
 
 /// Writes the result for people.
-#[must_use]
-pub fn text(result: &GateResult) -> String {
+fn text(result: &GateResult) -> String {
     let plan = &result.plan;
     let rows = plan.rows();
     // Two builds of one version would look alike.

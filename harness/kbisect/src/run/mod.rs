@@ -1,20 +1,22 @@
 //! Bisections, single trials and checks.
 //!
-//! Plan, then execute: [`plan`] makes every choice, [`bisect`], [`one`] and [`check`] carry them out, the
+//! Plan, then execute: a plan makes every choice, the executor has trials made for it, the
 //! journal records what happened, and all that is printed or written follows from it.
 
 mod bisect;
 mod busy;
+mod cells;
 mod changes;
 mod check;
 mod chosen;
 mod context;
+mod culprit;
 mod decode;
-mod dispatch;
+mod ending;
+mod executor;
 mod files;
-mod gate_log;
-mod gate_trials;
 mod journal;
+mod kept;
 mod kernels;
 mod lines;
 mod matrix;
@@ -25,16 +27,22 @@ mod pool;
 mod prefetch;
 mod preflight;
 mod resume;
+mod search;
 mod selftest;
+mod single;
 mod symptom;
 mod trial;
 mod workers;
 
-pub use bisect::{bisect, resume};
+pub use bisect::bisect;
 pub use changes::changes;
 pub use check::check;
+pub use culprit::Culprit;
 pub use decode::decode;
+pub use ending::Answers;
+pub use matrix::Matrix;
 pub use one::run_one;
+pub use resume::resume;
 pub use selftest::selftest;
 
 use std::io::IsTerminal;

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use kbisect_core::answer::Taken;
 use kbisect_core::answer::Trial;
 use kbisect_core::fault::{Whose, whose};
-use kbisect_core::run::{RunEvent, RunResult};
+use kbisect_core::run::{RunEvent, Tried};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{TrialRecord, Verdict};
-use kbisect_report::{Dossier, Format};
 use kbisect_vm::lab::Coming;
 use kbisect_vm::shell::ShellRequest;
 
 use super::context::{Base, Context};
 use super::decode::{Decoder, Sources};
-use super::files::{keep_image, keep_scenario, new_run, write_json, write_whole};
+use super::files::{keep_image, keep_scenario, new_run};
+use super::single::{result_of, write_result};
 use super::trial::{Place, Trials};
 use super::{kernels, plan};
 use crate::cli::{Global, RunArgs, ShellOn};
@@ -68,7 +68,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
                 Ok(())
             })?
         };
-        ui.event(&RunEvent::ReferenceTried { record: Box::new(reference.clone()) });
+        ui.event(&RunEvent::ReferenceTried { scenario: None, record: Box::new(reference.clone()) });
         if whose(&trial, false, Some(&reference)) == Whose::Scenario {
             trial = trial.as_fault();
         }
@@ -81,7 +81,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         trial.evidence.decoded = work.record(&trial, &sources);
     }
     let ended = RunEvent::TrialEnded {
-        index: 0,
+        tried: Tried::Scenario { scenario: context.scenario_name.clone() },
         record: Box::new(trial.clone()),
         mark: None,
         taken: Taken::default(),
@@ -107,28 +107,6 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         Verdict::Infra(_) => exit::RUN_INFRASTRUCTURE,
         Verdict::Scenario(_) => exit::RUN_SCENARIO,
     }))
-}
-
-/// The result of a trial with everything around it.
-pub(super) fn result_of(context: &Context, trial: impl Into<Trial>, folder: &Path) -> RunResult {
-    RunResult {
-        schema: "kbisect.run/1".to_owned(),
-        scenario: context.scenario_name.clone(),
-        trial: trial.into(),
-        reference: Some(context.reference.kernel.clone()),
-        environment: context.environment(),
-        run_dir: folder.display().to_string(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
-
-/// Writes the result of a trial and its reports.
-pub(super) fn write_result(folder: &Path, result: &RunResult) -> anyhow::Result<()> {
-    write_json(&folder.join("result.json"), result)?;
-    write_json(&folder.join(&result.trial.directory).join("trial.json"), &result.trial)?;
-    let dossier = Dossier::of_trial(result.clone(), Some(folder));
-    write_whole(&folder.join("report.md"), Format::Markdown.render(&dossier)?.as_bytes())?;
-    write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())
 }
 
 /// Reads the record of an earlier trial.

@@ -201,31 +201,6 @@ impl Pool {
         let _ = self.workers[worker].jobs.send(job);
     }
 
-    /// Has an idle worker try the reference kernel in the candidate's place, and waits for the end.
-    /// Nothing else may be under way.
-    ///
-    /// # Errors
-    /// That it gave no answer.
-    pub fn ask_reference(
-        &self,
-        kernel: &Kernel,
-        tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
-    ) -> anyhow::Result<TrialRecord> {
-        let (kernel, from) = (kernel.clone(), From::Reference);
-        self.start(0, Job { number: 0, kernel, from, coming: Coming::Any });
-        loop {
-            match self.next()?.news {
-                News::Begins => {}
-                News::Event(event) => tell(event)?,
-                News::Ended(record) => {
-                    let record =
-                        record?.context("the trial of the reference kernel was cancelled")?;
-                    return Ok(*record);
-                }
-            }
-        }
-    }
-
     /// Ends the trial of a worker, which tells when that is done.
     pub fn cancel(&self, worker: usize) {
         self.workers[worker].cancel.0.store(true, Ordering::SeqCst);

@@ -1,175 +1,41 @@
-//! What a run needs to be resumed: the command, and what it takes from the run.
+//! Goes on with runs that were interrupted.
 
-use std::path::Path;
+use std::process::ExitCode;
 
-use kbisect_core::run::{Environment, Plan, RunEvent, end_of_search, wall_seconds};
-use kbisect_kernels::Source;
-use kbisect_vm::accel::NoKvm;
+use kbisect_core::run::RunEvent;
 
+use super::bisect::resume_bisection;
+use super::check::resume_check;
+use super::context::{Base, existing_run};
 use super::journal::Journal;
-use crate::cli::{AccelChoice, Budget, Global, MachineArgs};
+use crate::cli::{Global, ResumeArgs};
 use crate::errors;
 
-/// The accelerator for the rest of a run: emulation where the user wanted it.
-#[must_use]
-pub fn accelerator_of(environment: &Environment) -> AccelChoice {
-    let asked_for = NoKvm::NotWanted.to_string();
-    if environment.accelerator_reason == Some(asked_for) {
-        AccelChoice::Tcg
-    } else {
-        AccelChoice::Auto
-    }
-}
-
-/// Seconds that the search may take.
-#[must_use]
-pub fn budget_s(plan: &Plan, journal: &Journal) -> Option<u64> {
-    let set = journal.events().rev().find_map(|event| match event {
-        RunEvent::BudgetSet { seconds, .. } => Some(*seconds),
-        _ => None,
-    });
-    set.unwrap_or(plan.options.budget_s)
-}
-
-/// The event that gives a run another budget; nothing when its search ended for another reason than
-/// the old one.
+/// Goes on with an interrupted run.
 ///
 /// # Errors
-/// When the run has no budget to speak of, or used that much already.
-pub fn new_budget(
-    budget: Budget,
-    plan: &Plan,
-    journal: &Journal,
-) -> anyhow::Result<Option<RunEvent>> {
-    if plan.options.doubt.is_none() {
-        return Err(errors::usage(
-            "this run is not under doubt (--flaky), so it has no budget",
-            "leave --budget out",
-        ));
-    }
-    let for_want_of_budget = |event: &RunEvent| {
-        use kbisect_core::bayes::{Ending, RangeReason};
-        match event {
-            RunEvent::Decided { ending: Ending::Range { why, .. } } => {
-                // Several changes are told in place of the budget that was used up.
-                matches!(why, RangeReason::Budget | RangeReason::SeveralChanges(_))
-            }
-            RunEvent::Decided { ending: Ending::NotReproduced { tally } } => tally.fails == 0,
-            _ => false,
+/// Those of the run; a journal that is damaged, in use, or has no plan.
+pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let folder = existing_run(&args.run, &args.results)?;
+    let base = Base::new(global)?;
+    let journal = Journal::resume(&folder, &base.ui)?;
+    let began = journal
+        .events()
+        .find(|event| matches!(event, RunEvent::Began { .. } | RunEvent::CheckBegan { .. }));
+    match began.cloned() {
+        Some(RunEvent::Began { plan }) => {
+            return resume_bisection(args, *plan, base, journal, &folder, global);
         }
-    };
-    if end_of_search(journal.events()).is_some_and(|end| !for_want_of_budget(end)) {
-        return Ok(None);
-    }
-    let is_trial = |event: &&RunEvent| matches!(event, RunEvent::TrialEnded { mark: Some(_), .. });
-    let (made, spent) =
-        (journal.events().filter(is_trial).count() as u64, wall_seconds(&journal.lines));
-    let used = |what: String| {
-        Err(errors::usage(
-            format!("that budget is used already: {what}"),
-            "give more than that, or leave --budget out to see the result again",
-        ))
-    };
-    match budget {
-        Budget::Runs(runs) if u64::from(runs) <= made => used(format!("{made} runs were made")),
-        Budget::Seconds(seconds) if seconds as f64 <= spent => {
-            used(format!("the run took {spent:.0} s"))
+        Some(RunEvent::CheckBegan { plan, options, .. }) => {
+            return resume_check(args, (*plan, *options), base, journal, &folder, global);
         }
-        Budget::Runs(runs) => Ok(Some(RunEvent::BudgetSet { runs: Some(runs), seconds: None })),
-        Budget::Seconds(seconds) => {
-            Ok(Some(RunEvent::BudgetSet { runs: None, seconds: Some(seconds) }))
-        }
+        _ => {}
     }
-}
-
-/// The command that goes on with a run, with the options that find the same things again.
-#[must_use]
-pub fn resume_command(folder: &Path, global: &Global, machine: &MachineArgs) -> String {
-    let mut words = vec!["kbisect".to_owned(), "resume".to_owned(), shown(folder)];
-    let paths =
-        [("--cache", &global.cache_dir), ("--qemu", &machine.qemu), ("--image", &machine.image)];
-    for (option, path) in paths {
-        if let Some(path) = path {
-            words.extend([option.to_owned(), quoted(&path.display().to_string())]);
-        }
-    }
-    let texts = [
-        ("--mirror", &global.mirror),
-        ("--security-mirror", &global.security_mirror),
-        ("--flavour", &global.flavour),
-        ("--snapshot-url", &global.snapshot_url),
-        ("--ubuntu-mainline-url", &global.ubuntu_mainline_url),
-    ];
-    for (option, text) in texts {
-        if let Some(text) = text {
-            words.extend([option.to_owned(), quoted(text)]);
-        }
-    }
-    for source in &global.sources {
-        words.extend(["--source".to_owned(), Source::from(*source).to_string()]);
-    }
-    for suite in &global.suites {
-        words.extend(["--suite".to_owned(), quoted(suite)]);
-    }
-    for keyring in &global.keyrings {
-        words.extend(["--keyring".to_owned(), quoted(&keyring.display().to_string())]);
-    }
-    let switches =
-        [("--offline", global.offline), ("--allow-expired-index", global.allow_expired_index)];
-    words.extend(switches.iter().filter(|(_, on)| *on).map(|(option, _)| (*option).to_owned()));
-    words.join(" ")
-}
-
-/// The shortest way to name a run folder: relative to where the user is.
-fn shown(folder: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    quoted(&folder.strip_prefix(here).unwrap_or(folder).display().to_string())
-}
-
-/// A word for a POSIX shell.
-#[must_use]
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:+~=,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::SourceName;
-
-    #[test]
-    fn the_command_names_what_differs_from_the_defaults() {
-        let plain =
-            resume_command(Path::new("/r/one"), &Global::default(), &MachineArgs::default());
-        assert_eq!(plain, "kbisect resume /r/one");
-        let global = Global {
-            offline: true,
-            cache_dir: Some("/my cache".into()),
-            suites: vec!["sid".to_owned()],
-            sources: vec![SourceName::Snapshot],
-            ..Global::default()
-        };
-        let machine = MachineArgs { qemu: Some("/opt/qemu".into()), ..MachineArgs::default() };
-        assert_eq!(
-            resume_command(Path::new("/r/it's"), &global, &machine),
-            "kbisect resume '/r/it'\\''s' --cache '/my cache' --qemu /opt/qemu --source snapshot \
-             --suite sid --offline"
-        );
-    }
-
-    #[test]
-    fn emulation_is_kept_only_where_it_was_a_wish() {
-        let environment = |reason: Option<&str>| Environment {
-            accelerator_reason: reason.map(str::to_owned),
-            ..Environment::default()
-        };
-        let wish = NoKvm::NotWanted.to_string();
-        assert_eq!(accelerator_of(&environment(Some(&wish))), AccelChoice::Tcg);
-        assert_eq!(accelerator_of(&environment(Some("/dev/kvm is missing"))), AccelChoice::Auto);
-        assert_eq!(accelerator_of(&environment(None)), AccelChoice::Auto);
-    }
+    Err(errors::usage(
+        format!(
+            "the journal of {} has no plan: the run was stopped before it began",
+            folder.display()
+        ),
+        "begin a new run",
+    ))
 }

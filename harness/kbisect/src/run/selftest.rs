@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kbisect_core::answer::Taken;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{RunEvent, RunResult};
+use kbisect_core::run::{self, RunEvent, RunResult};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::selftest::{
     Control, SelftestResult, Traffic, Variation, ingredients, is_crash, problems, sight,
@@ -17,7 +17,7 @@ use kbisect_vm::lab::{Coming, Wiring};
 
 use super::context::{Base, Context};
 use super::files::{keep_scenario, new_run, write_json};
-use super::one::{result_of, write_result};
+use super::single::{result_of, write_result};
 use super::trial::{Place, Trials};
 use super::{kernels, plan};
 use crate::cli::{Global, SelftestArgs};
@@ -213,7 +213,7 @@ impl Bench {
                 Ok(())
             })?;
             let ended = RunEvent::TrialEnded {
-                index: 0,
+                tried: run::Tried::Scenario { scenario: given.to_owned() },
                 record: Box::new(record.clone()),
                 mark: None,
                 taken: Taken::default(),

@@ -19,11 +19,11 @@ use kbisect_vm::trial::{KvmSuspect, Notice, TrialResult};
 use super::busy;
 use super::context::Context;
 use super::files::{now_ms, write_json};
+use super::kept::quoted;
 use super::kernels::boot_files;
 use super::memory;
 use super::plan::INFRA_RETRIES;
 use super::preflight;
-use super::resume::quoted;
 use crate::errors;
 
 /// Runs trials in one lab; the lab is made with the first one.

@@ -5,11 +5,13 @@ use std::time::Duration;
 use kbisect_core::bayes::{Belief, Estimate, Notice, RunsLeft};
 use kbisect_core::mark::remark;
 use kbisect_core::method::Method;
-use kbisect_core::run::{Plan, RunEvent, not_counted, notice_text, notice_texts, target_symptom};
+use kbisect_core::run::{
+    Plan, RunEvent, Tried, not_counted, notice_text, notice_texts, target_symptom,
+};
 use kbisect_core::trial::{Symptom, TrialRecord};
 
-use super::lines::time;
 use super::paint::{Ink, Paint};
+use super::time::time;
 
 /// Columns of a bar, on a terminal that is as wide as that and on others.
 const BAR: usize = 24;
@@ -43,10 +45,12 @@ impl Beliefs {
                 self.events = vec![event.clone()];
                 self.again();
             }
-            RunEvent::TrialEnded { index, record, mark, taken } if !self.events.is_empty() => {
+            RunEvent::TrialEnded { tried: Tried::Version { index }, record, mark, taken }
+                if !self.events.is_empty() =>
+            {
                 let (record, taken) = (Box::new(slim(record)), taken.clone());
                 self.events.push(RunEvent::TrialEnded {
-                    index: *index,
+                    tried: Tried::Version { index: *index },
                     record,
                     mark: *mark,
                     taken,
@@ -209,9 +213,11 @@ impl Beliefs {
         let target = target_symptom(&self.events);
         let same = target == self.target.as_ref();
         let last = match (self.events.last(), self.method.as_mut(), same) {
-            (Some(RunEvent::TrialEnded { index, record, mark, taken }), Some(method), true) => {
-                method.take(*index, record, remark(record, (*mark, taken), target))
-            }
+            (
+                Some(RunEvent::TrialEnded { tried: Tried::Version { index }, record, mark, taken }),
+                Some(method),
+                true,
+            ) => method.take(*index, record, remark(record, (*mark, taken), target)),
             _ => false,
         };
         if last {

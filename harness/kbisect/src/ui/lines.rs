@@ -5,10 +5,12 @@ use std::time::Duration;
 use kbisect_core::answer::Trial;
 use kbisect_core::changes::WhatChanged;
 use kbisect_core::evidence::Decoded;
-use kbisect_core::run::{RunEvent, choice_words};
+use kbisect_core::gate::GatePlan;
+use kbisect_core::run::{Aim, RunEvent, choice_words};
 use kbisect_core::trial::CheckStatus;
 
 use super::paint::{Ink, Paint};
+use super::time::time;
 use super::view::View;
 
 /// How much is said.
@@ -37,6 +39,9 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
                 plan.environment.accelerator
             ))
         }
+        RunEvent::CheckBegan { plan, environment, .. } => {
+            Some(format!("{}, {}", check_words(plan, paint), environment.accelerator))
+        }
         RunEvent::Resumed => Some("going on where the run was interrupted".to_owned()),
         RunEvent::BudgetSet { runs, seconds } => {
             let runs = runs.map(|runs| format!("{runs} runs in all"));
@@ -45,19 +50,22 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             Some(format!("note: the budget is another one now: {limit}"))
         }
         RunEvent::TrialBegan { .. } if detail == Detail::Results => None,
-        RunEvent::TrialBegan { number, index, estimated_left, reason, worker, .. } => {
+        RunEvent::TrialBegan { number, aim, worker } => {
             let who = worker.map(|worker| format!(", worker {worker}")).unwrap_or_default();
-            let kernel = view.label(*index).unwrap_or("the kernel");
-            let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            Some(format!("trial {}{who}: {kernel}{why}", place(*number, *estimated_left, view)))
+            let what = view.trial(*number).map_or("the kernel", |trial| &trial.label);
+            let why = match aim {
+                Aim::Version { reason: Some(reason), .. } => format!(": {reason}"),
+                Aim::Version { reason: None, .. } | Aim::Cell { .. } => String::new(),
+            };
+            Some(format!("trial {}{who}: {what}{why}", place(*number, aim.estimated_left(), view)))
         }
         RunEvent::PhaseBegan { .. } if detail == Detail::Results => None,
         RunEvent::PhaseBegan { number, phase } => {
-            let index = view.trial(*number).map(|trial| trial.index);
-            Some(match index.and_then(|index| view.label(index)) {
-                Some(kernel) => format!("trial {number}: {kernel}: {phase}"),
-                // A single trial has no place in a series.
-                None => format!("{}{phase}", beside(view, *number)),
+            let label = view.trial(*number).map_or("", |trial| &trial.label);
+            Some(match label {
+                // The only thing to try.
+                "" => format!("{}{phase}", beside(view, *number)),
+                label => format!("trial {number}: {label}: {phase}"),
             })
         }
         RunEvent::Checked { number, result } => {
@@ -110,7 +118,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             }
             Some(text)
         }
-        RunEvent::ReferenceTried { record } => Some(format!(
+        RunEvent::ReferenceTried { record, .. } => Some(format!(
             "{} in the candidate's place, to tell whose fault it is: {}",
             record.kernel.label(),
             record.verdict()
@@ -145,8 +153,21 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         | RunEvent::ScenarioError { .. }
         | RunEvent::Failed { .. }
         | RunEvent::Ended { .. }
-        | RunEvent::Decided { .. } => None,
+        | RunEvent::Decided { .. }
+        | RunEvent::Completed
+        | RunEvent::EnvironmentChanged { .. } => None,
     }
+}
+
+/// What a check tries: `check of 3 kernels with nat, vlan`.
+#[must_use]
+pub fn check_words(plan: &GatePlan, paint: Paint) -> String {
+    let kernels = match plan.rows().len() {
+        1 => "1 kernel".to_owned(),
+        count => format!("{count} kernels"),
+    };
+    let names: Vec<&str> = plan.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+    format!("check of {kernels} with {}", paint.ink(Ink::Bright, &names.join(", ")))
 }
 
 /// Where a trial stands: `3 of about 6`; under doubt only its number, since what is left is a range
@@ -169,25 +190,13 @@ pub fn beside(view: &View, number: u32) -> String {
     let Some(trial) = view.trial(number).filter(|trial| trial.worker.is_some()) else {
         return String::new();
     };
-    let kernel = view.label(trial.index).map(|label| format!("{label}: ")).unwrap_or_default();
-    format!("trial {number}: {kernel}")
+    format!("trial {number}: {}: ", trial.label)
 }
 
 /// `3 of about 6`.
 #[must_use]
 fn count(number: u32, estimated_left: usize) -> String {
     format!("{number} of about {}", (number as usize + estimated_left).saturating_sub(1))
-}
-
-/// A time for people: `7 s`, `2:05 min`.
-#[must_use]
-pub fn time(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..100 => format!("{seconds} s"),
-        100..6000 => format!("{}:{:02} min", seconds / 60, seconds % 60),
-        _ => format!("{}:{:02} h", seconds / 3600, seconds / 60 % 60),
-    }
 }
 
 #[cfg(test)]
@@ -240,12 +249,5 @@ mod tests {
         let reason = "moot".to_owned();
         let cancelled = said(RunEvent::TrialCancelled { number: 4, reason });
         assert_eq!(cancelled, "trial 4: ended without a verdict: moot");
-    }
-
-    #[test]
-    fn times() {
-        assert_eq!(time(Duration::from_secs(7)), "7 s");
-        assert_eq!(time(Duration::from_secs(125)), "2:05 min");
-        assert_eq!(time(Duration::from_secs(7265)), "2:01 h");
     }
 }

@@ -7,6 +7,7 @@ mod progress;
 mod ruler;
 mod screen;
 mod terminal;
+mod time;
 mod view;
 
 pub use screen::Ui;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::lines::{place, time};
+use super::lines::{check_words, place};
 use super::paint::{Ink, Paint};
 use super::ruler;
+use super::time::time;
 use super::view::{Current, View};
 
 /// How often a line that moves by itself is drawn anew.
@@ -151,6 +152,16 @@ impl Line {
 }
 
 fn series_text(view: &View, paint: Paint) -> Option<String> {
+    if let Some((plan, verdicts)) = view.check() {
+        let counts = verdicts
+            .iter()
+            .map(|(kind, count)| format!("{count} {}", paint.verdict(kind.word())))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let separator = if counts.is_empty() { "" } else { ": " };
+        let text = format!("{}{separator}{counts}", check_words(plan, paint));
+        return Some(text);
+    }
     let plan = view.plan()?;
     let (first, last) = (plan.series.first()?.kernel.label(), plan.series.last()?.kernel.label());
     // Under doubt `good` and `bad` would say too much.
@@ -190,14 +201,13 @@ fn trial_texts(view: &View, doing: &str, now: Duration, paint: Paint) -> Vec<Opt
 
 fn trial_text(view: &View, trial: &Current, paint: Paint) -> String {
     let number = trial.number;
-    let mut text = match view.label(trial.index) {
-        Some(label) => {
+    let mut text = match trial.label.as_str() {
+        // The only thing to try.
+        "" => String::new(),
+        label => {
             let place = place(number, trial.estimated_left, view);
             format!("trial {place}  {}  ", paint.ink(Ink::Bright, label))
         }
-        // A trial outside a series: one of several, or alone.
-        None if trial.worker.is_some() => format!("trial {number}  "),
-        None => String::new(),
     };
     if let Some(phase) = trial.phase {
         text.push_str(&phase.to_string());

@@ -1,10 +1,12 @@
 //! What is known about a run while it goes on: a function of its events.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kbisect_core::run::{Plan, RunEvent};
+use kbisect_core::gate::GatePlan;
+use kbisect_core::run::{Aim, Plan, RunEvent, Tried};
 use kbisect_core::search::{Direction, Mark};
-use kbisect_core::trial::Phase;
+use kbisect_core::trial::{Phase, VerdictKind};
 
 use super::beliefs::Beliefs;
 use super::ruler::Cell;
@@ -13,6 +15,9 @@ use super::ruler::Cell;
 #[derive(Debug, Default)]
 pub struct View {
     plan: Option<Box<Plan>>,
+    check: Option<Box<GatePlan>>,
+    /// How many trials of a check ended how.
+    verdicts: BTreeMap<VerdictKind, usize>,
     marks: Vec<Option<Mark>>,
     /// The trials that run, in the order in which they began.
     running: Vec<Current>,
@@ -28,8 +33,10 @@ pub struct Current {
     pub worker: Option<u32>,
     /// Its number.
     pub number: u32,
-    /// Its position in the series.
-    pub index: usize,
+    /// Its position in the series, where there is one.
+    pub index: Option<usize>,
+    /// What is tried, as people call it; empty where there is only one thing to try.
+    pub label: String,
     /// Trials still to come with this one.
     pub estimated_left: usize,
     /// Its phase.
@@ -38,6 +45,21 @@ pub struct Current {
     pub doing: String,
     /// When it began, since the display began.
     pub began: Duration,
+}
+
+impl Current {
+    fn new(number: u32, began: Duration) -> Self {
+        Self {
+            worker: None,
+            number,
+            index: None,
+            label: String::new(),
+            estimated_left: 1,
+            phase: None,
+            doing: String::new(),
+            began,
+        }
+    }
 }
 
 impl View {
@@ -49,31 +71,29 @@ impl View {
                 self.marks = vec![None; plan.series.len()];
                 self.plan = Some(plan.clone());
             }
-            RunEvent::TrialBegan { number, index, estimated_left, worker, .. } => {
-                let (number, index, worker) = (*number, *index, *worker);
-                self.end(number);
+            RunEvent::CheckBegan { plan, .. } => self.check = Some(plan.clone()),
+            RunEvent::TrialBegan { number, aim, worker } => {
+                self.end(*number);
+                let (index, label) = match aim {
+                    Aim::Version { index, .. } => {
+                        (Some(*index), self.label(*index).unwrap_or_default().to_owned())
+                    }
+                    Aim::Cell { scenario, kernel, .. } => {
+                        (None, format!("{} with {scenario}", kernel.label()))
+                    }
+                };
                 self.running.push(Current {
-                    worker,
-                    number,
+                    worker: *worker,
                     index,
-                    estimated_left: *estimated_left,
-                    phase: None,
-                    doing: String::new(),
-                    began: now,
+                    label,
+                    estimated_left: aim.estimated_left(),
+                    ..Current::new(*number, now)
                 });
             }
             RunEvent::PhaseBegan { number, phase } => {
                 if self.trial(*number).is_none() {
                     // A single trial has no series, and begins with its first phase.
-                    self.running.push(Current {
-                        worker: None,
-                        number: *number,
-                        index: usize::MAX,
-                        estimated_left: 1,
-                        phase: None,
-                        doing: String::new(),
-                        began: now,
-                    });
+                    self.running.push(Current::new(*number, now));
                 }
                 self.say(*number, "");
                 if let Some(trial) = self.running.iter_mut().find(|at| at.number == *number) {
@@ -81,25 +101,31 @@ impl View {
                 }
             }
             RunEvent::TrialCancelled { number, .. } => self.end(*number),
-            RunEvent::TrialEnded { index, record, mark, .. } => {
+            RunEvent::TrialEnded { tried, record, mark, .. } => {
                 // One that failed once is bad, also if it passes when it is tried again.
-                if let (Some(slot), Some(mark)) = (self.marks.get_mut(*index), mark)
+                if let (Tried::Version { index }, Some(mark)) = (tried, mark)
+                    && let Some(slot) = self.marks.get_mut(*index)
                     && *slot != Some(Mark::Bad)
                 {
                     *slot = Some(*mark);
                 }
+                if let Tried::Scenario { .. } = tried {
+                    *self.verdicts.entry(record.verdict).or_default() += 1;
+                }
                 self.walls.push(record.wall_s);
                 self.end(record.number);
             }
-            RunEvent::ReferenceTried { record } => self.end(record.number),
+            RunEvent::ReferenceTried { record, .. } => self.end(record.number),
             RunEvent::Resumed
             | RunEvent::Interrupted
             | RunEvent::ScenarioError { .. }
             | RunEvent::Failed { .. }
             | RunEvent::Ended { .. }
-            | RunEvent::Decided { .. } => self.running.clear(),
+            | RunEvent::Decided { .. }
+            | RunEvent::Completed => self.running.clear(),
             RunEvent::Checked { number, .. } => self.say(*number, ""),
-            RunEvent::BudgetSet { .. }
+            RunEvent::EnvironmentChanged { .. }
+            | RunEvent::BudgetSet { .. }
             | RunEvent::SymptomChosen { .. }
             | RunEvent::Decoded { .. }
             | RunEvent::Changes { .. }
@@ -143,6 +169,12 @@ impl View {
         self.plan.as_deref()
     }
 
+    /// The plan of a check and how many trials ended how, once it began.
+    #[must_use]
+    pub fn check(&self) -> Option<(&GatePlan, &BTreeMap<VerdictKind, usize>)> {
+        Some((self.check.as_deref()?, &self.verdicts))
+    }
+
     /// What a search under doubt believes.
     #[must_use]
     pub fn beliefs(&self) -> &Beliefs {
@@ -178,7 +210,7 @@ impl View {
     #[must_use]
     pub fn cells(&self) -> Vec<Cell> {
         let (old, new) = self.interval();
-        let runs = |index: usize| self.running.iter().any(|trial| trial.index == index);
+        let runs = |index: usize| self.running.iter().any(|trial| trial.index == Some(index));
         let untestable =
             |index: usize| self.plan().is_some_and(|plan| plan.series[index].untestable.is_some());
         self.marks
@@ -308,12 +340,13 @@ pub mod tests {
         worker: Option<u32>,
     ) -> RunEvent {
         let (role, reason) = (Role::Bisect, None);
-        RunEvent::TrialBegan { number, index, role, estimated_left, reason, worker }
+        let aim = Aim::Version { index, role, estimated_left, reason };
+        RunEvent::TrialBegan { number, aim, worker }
     }
 
     pub fn ended(number: u32, index: usize, mark: Option<Mark>, wall_s: f64) -> RunEvent {
         RunEvent::TrialEnded {
-            index,
+            tried: Tried::Version { index },
             taken: Taken::default(),
             record: Box::new(TrialRecord {
                 number,

@@ -168,17 +168,67 @@ fn killed_and_resumed_tells_the_same_and_repeats_one_trial() {
     }
 }
 
+/// A journal as checks had it before: each line of today's that it had a line for.
+fn as_before(journal: &str) -> String {
+    let lines = journal.lines().filter_map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let fields = line.as_object_mut().unwrap();
+        match fields["event"].as_str().unwrap() {
+            "check-began" => fields["event"] = json!("began"),
+            "trial-ended" => {
+                let mut trial = fields.remove("record").unwrap();
+                trial["scenario"] = fields.remove("scenario").unwrap();
+                fields.retain(|name, _| name == "at_ms" || name == "event");
+                fields.insert("trial".to_owned(), trial);
+            }
+            _ => return None,
+        }
+        Some(format!("{line}\n"))
+    });
+    lines.collect()
+}
+
+/// A check that was cut off before checks had the journal of searches.
+#[test]
+fn a_check_of_before_is_told_and_resumed() {
+    let place = place();
+    let whole = place.run("check 6.12.1..6.12.5 --scenario smoke --json").code(1).json();
+    let folder = place.run_folder();
+    let (today, before) = (folder.join("journal.jsonl"), folder.join("check.jsonl"));
+    let text = as_before(&std::fs::read_to_string(&today).unwrap());
+    let schema = kbisect_report::schema("check-journal").unwrap();
+    let schema = serde_json::from_str(schema).unwrap();
+    for line in text.lines() {
+        let line = serde_json::from_str(line).unwrap();
+        assert_eq!(crate::gate::validate::problems(&schema, &line), Vec::<String>::new());
+    }
+    let two: String = text.split_inclusive('\n').take(3).collect();
+    std::fs::write(&before, &two).unwrap();
+    std::fs::remove_file(&today).unwrap();
+    std::fs::remove_dir_all(folder.join("trials")).unwrap();
+    let report = place.as_printed(&format!("report {}", folder.display())).code(0);
+    assert!(report.stdout.contains("stopped before its end"), "{}", report.stdout);
+    assert!(place.as_printed("").code(0).stdout.contains("kbisect resume "));
+    let resumed = place.run(&format!("resume {} --json", folder.display())).code(1);
+    assert_eq!(answers(&resumed.json()), answers(&whole));
+    let trials = std::fs::read_dir(folder.join("trials")).unwrap().count();
+    assert_eq!(trials + 2, whole["trials"].as_array().unwrap().len(), "two are not repeated");
+    assert_eq!(std::fs::read_to_string(&before).unwrap(), two, "it stays as it was");
+    let again = place.run(&format!("resume {} --json", folder.display())).code(1).json();
+    assert_eq!(answers(&again), answers(&whole));
+}
+
 /// How often the journal says that the check began or went on.
 fn began(folder: &Path) -> usize {
-    let journal = std::fs::read_to_string(folder.join("check.jsonl")).unwrap();
+    let journal = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
     let lines: Vec<Value> =
         journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let schema = kbisect_report::schema("check-journal").unwrap();
+    let schema = kbisect_report::schema("journal").unwrap();
     let schema = serde_json::from_str(schema).unwrap();
     for line in &lines {
         assert_eq!(crate::gate::validate::problems(&schema, line), Vec::<String>::new());
     }
-    lines.iter().filter(|line| line["event"] == "began" || line["event"] == "resumed").count()
+    lines.iter().filter(|line| line["event"] == "check-began" || line["event"] == "resumed").count()
 }
 
 #[test]
@@ -211,7 +261,7 @@ fn a_cut_or_used_journal_is_handled() {
     let place = place();
     place.run("check 6.12.1..6.12.5 --scenario smoke").code(1);
     let folder = place.run_folder();
-    let journal = folder.join("check.jsonl");
+    let journal = folder.join("journal.jsonl");
     let bytes = std::fs::read(&journal).unwrap();
     std::fs::write(&journal, &bytes[..bytes.len() - 9]).unwrap();
     let report = place.as_printed(&format!("report {}", folder.display())).code(0);

@@ -90,11 +90,37 @@ fn a_watcher_tells_what_the_run_told() {
     assert!(told(&run.stderr).len() > 20);
 }
 
+/// A check is watched as a search is, and its document is its own.
+#[test]
+fn a_check_can_be_watched() {
+    let place = Place::series(3, |number| if number > 2 { BAD.to_owned() } else { String::new() });
+    let run = place.run("check 6.12.1..6.12.3 --scenario smoke").code(1);
+    let watched = watch(&place, "").code(1);
+    assert_eq!(watched.stdout, run.stdout);
+    for line in [
+        "check of 3 kernels with smoke, tcg",
+        "trial 1 of about 3: 6.12.1 with smoke",
+        "trial 3: 6.12.3 with smoke: checks",
+        "boots as shipped before that is believed",
+    ] {
+        assert!(watched.stderr.contains(line), "no `{line}`: {}", watched.stderr);
+    }
+    let once = watch(&place, "--once").code(1);
+    assert!(
+        once.stdout.contains("check of 3 kernels with smoke: 2 good, 2 bad"),
+        "{}",
+        once.stdout
+    );
+    let result = place.run_folder().join("result.json");
+    let json = watch(&place, "--json").code(1);
+    assert_eq!(json.stdout, std::fs::read_to_string(result).unwrap());
+}
+
 #[test]
 fn what_cannot_be_watched_is_named() {
     let place = Place::series(2, |number| if number > 1 { BAD.to_owned() } else { String::new() });
     let none = watch(&place, "").code(2);
-    assert!(none.stderr.contains("no bisection in `results`"), "{}", none.stderr);
+    assert!(none.stderr.contains("no search or check in `results`"), "{}", none.stderr);
     assert!(watch(&place, "nowhere").code(2).stderr.contains("no run `nowhere`"));
     place.run("run 6.12.1 --scenario smoke --results single");
     let single = std::fs::read_dir(place.path("single")).unwrap().next().unwrap().unwrap().path();

@@ -60,8 +60,6 @@ const LEFT: &[&str] = &[
     "kbisect-vm: accel::memory, accel",
     "kbisect-vm: machine, machine::watch, pulse::qemu, pulse",
     "kbisect-vm: wire::captures, wire",
-    "kbisect: run::bisect, run::changes, run::decode, run::dispatch, run::one",
-    "kbisect: ui::beliefs, ui::lines, ui::view",
 ];
 
 fn harness() -> PathBuf {

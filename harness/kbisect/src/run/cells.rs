@@ -1,0 +1,125 @@
+//! The trials of a check with one of its scenarios: kernel by kernel, side by side where that was asked
+//! for.
+
+use std::collections::VecDeque;
+
+use kbisect_core::answer::Taken;
+use kbisect_core::boot::Coming;
+use kbisect_core::gate::{GateTrial, asks_reference, still_to_try};
+use kbisect_core::run::{Aim, RunEvent, Tried};
+use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_kernels::Candidate;
+
+use super::executor::{Crew, Task, Work};
+use super::journal::Journal;
+
+/// Told before a kernel boots that failed from a saved state, or by its PVH entry.
+const BOOTS_AGAIN: &str = "it failed in a quick trial: it boots as shipped before that is believed";
+
+/// The kernels that have no answer with a scenario yet.
+pub struct Cells<'a> {
+    /// Name of the scenario.
+    pub scenario: &'a str,
+    /// Kernels still to begin.
+    open: VecDeque<Candidate>,
+    /// How many are without an answer, those of scenarios to come included.
+    left: usize,
+}
+
+impl<'a> Cells<'a> {
+    /// `rows` without those that have an answer in the journal, of `left` without one in all scenarios.
+    #[must_use]
+    pub fn new(scenario: &'a str, rows: &[Candidate], journal: &Journal, left: usize) -> Self {
+        Self { scenario, open: open(scenario, rows, journal).into(), left }
+    }
+}
+
+/// Kernels that have no answer with a scenario yet.
+#[must_use]
+pub fn open(scenario: &str, rows: &[Candidate], journal: &Journal) -> Vec<Candidate> {
+    let trials = trials(journal);
+    // One kernel shows that a scenario is wrong.
+    let wrong = |trial: &GateTrial| {
+        trial.scenario == scenario && matches!(trial.record.verdict(), Verdict::Scenario(_))
+    };
+    if trials.iter().any(wrong) {
+        return Vec::new();
+    }
+    let is_open = |row: &&Candidate| still_to_try(&trials, scenario, &row.kernel).is_some();
+    rows.iter().filter(is_open).cloned().collect()
+}
+
+fn trials(journal: &Journal) -> Vec<GateTrial> {
+    journal.events().filter_map(GateTrial::of).collect()
+}
+
+impl Cells<'_> {
+    fn coming(&self, crew: &Crew<'_>, candidate: &Candidate) -> Option<Coming> {
+        still_to_try(&trials(crew.journal), self.scenario, &candidate.kernel)
+    }
+
+    fn start(&self, crew: &mut Crew<'_>, worker: usize, candidate: Candidate) {
+        let aim = Aim::Cell {
+            scenario: self.scenario.to_owned(),
+            kernel: Box::new(candidate.kernel.clone()),
+            estimated_left: self.left.saturating_sub(crew.tasks.len()),
+        };
+        let coming = self.coming(crew, &candidate).unwrap_or_default();
+        crew.start(worker, aim, candidate, coming);
+    }
+}
+
+impl Work for Cells<'_> {
+    fn hand_out(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
+        while let Some(worker) = crew.idle() {
+            let Some(candidate) = self.open.pop_front() else { break };
+            self.start(crew, worker, candidate);
+        }
+        crew.look_ahead(|count| self.open.iter().take(count).cloned().collect());
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        crew: &mut Crew<'_>,
+        _: usize,
+        task: Task,
+        record: Box<TrialRecord>,
+    ) -> anyhow::Result<()> {
+        let tried = Tried::Scenario { scenario: self.scenario.to_owned() };
+        let (mark, taken) = (None, Taken::default());
+        let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
+        crew.journal.append(ended)?;
+        let verdict = record.verdict();
+        if let Verdict::Infra(_) = verdict {
+            return crew.try_again(task, &record);
+        }
+        if let Some(worker) = task.worker
+            && !crew.has_failed()
+            && self.coming(crew, &task.candidate).is_some()
+        {
+            crew.journal.append(RunEvent::Note { text: BOOTS_AGAIN.to_owned() })?;
+            self.start(crew, worker, task.candidate);
+            return Ok(());
+        }
+        // What is wrong with the scenario for one kernel is so for all.
+        if matches!(verdict, Verdict::Scenario(_)) {
+            self.left = self.left.saturating_sub(self.open.len());
+            self.open.clear();
+        }
+        self.left = self.left.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Tries the reference kernel in the candidate's place where that tells whose fault failures are.
+    fn close(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
+        let asked = crew.journal.events().any(|event| match event {
+            RunEvent::ReferenceTried { scenario, .. } => scenario.as_deref() == Some(self.scenario),
+            _ => false,
+        });
+        if !asked && asks_reference(&trials(crew.journal), self.scenario) {
+            crew.ask_reference(Some(self.scenario.to_owned()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! The answer of a bisection, from its journal.
+
+use std::path::Path;
+
+use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord};
+use kbisect_report::{Dossier, Format};
+
+use super::ending::{Answers, not_begun};
+use super::files::{write_json, write_whole};
+use super::journal::Journal;
+use crate::exit;
+
+/// The answer of a bisection: which version brought the change.
+pub struct Culprit;
+
+impl Answers for Culprit {
+    type Answer = BisectResult;
+    const TELLS_PARTS: bool = false;
+
+    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<BisectResult> {
+        BisectResult::from_journal(lines, &folder.display().to_string())
+            .ok_or_else(|| not_begun(folder))
+    }
+
+    fn write(&self, journal: &Journal, folder: &Path) -> anyhow::Result<BisectResult> {
+        let result = self.read(&journal.lines, folder)?;
+        write_json(&folder.join("result.json"), &result)?;
+        let dossier = Dossier::of_journal(folder, journal.lines.clone(), None)?;
+        write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())?;
+        write_whole(&folder.join("report.md"), Format::Markdown.render(&dossier)?.as_bytes())?;
+        Ok(result)
+    }
+
+    fn text(&self, result: &BisectResult, colors: bool) -> String {
+        kbisect_report::terminal_summary(result, colors)
+    }
+
+    fn code(&self, result: &BisectResult) -> u8 {
+        match result.outcome {
+            OutcomeWord::Found | OutcomeWord::FoundDespiteSkips => exit::OK,
+            _ => exit::NO_CULPRIT,
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Makes the trials that a plan asks for, side by side, and writes the journal.
+//!
+//! A plan ([`Work`]) says what is tried next and what an answer means; workers make trials. Everything
+//! follows from the journal and the trials under way, so that a run can be resumed with another number of
+//! workers; the main thread alone writes it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context as _;
+use kbisect_core::run::{Aim, RunEvent};
+use kbisect_core::trial::TrialRecord;
+use kbisect_kernels::Candidate;
+use kbisect_vm::accel::Probe;
+use kbisect_vm::lab::Coming;
+
+use super::context::Context;
+use super::journal::Journal;
+use super::pool::{From, Job, Labs, News, Pool, Told, with_workers};
+use super::prefetch::Prefetch;
+use super::trial::{forget, full_disk, host_failed};
+
+/// Kernels that are fetched ahead, for each worker.
+const AHEAD: usize = 2;
+
+/// What decides which trials are made, and what their answers mean.
+pub trait Work {
+    /// Gives trials to idle workers, and ends those that tell nothing any more.
+    ///
+    /// # Errors
+    /// What ends the run at once.
+    fn hand_out(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()>;
+
+    /// Takes what a trial came to. It was at `at` among those under way.
+    ///
+    /// # Errors
+    /// What ends the run at once.
+    fn ended(
+        &mut self,
+        crew: &mut Crew<'_>,
+        at: usize,
+        task: Task,
+        record: Box<TrialRecord>,
+    ) -> anyhow::Result<()>;
+
+    /// Nothing is under way, nothing was handed out, and nothing failed.
+    ///
+    /// # Errors
+    /// That the answers are none.
+    fn close(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()>;
+}
+
+/// A trial under way.
+pub struct Task {
+    /// Who makes it; nobody any more when its record waits for something.
+    pub worker: Option<usize>,
+    /// Its number.
+    pub number: u32,
+    /// What it is made for.
+    pub aim: Aim,
+    /// The kernel.
+    pub candidate: Candidate,
+    /// How the kernel comes up.
+    pub coming: Coming,
+    /// How often it failed for our own reasons.
+    attempt: u32,
+    begun: bool,
+    /// Why it is ended before its time.
+    pub cancelled: Option<&'static str>,
+    /// What it came to, while that cannot be used yet.
+    pub held: Option<Box<TrialRecord>>,
+}
+
+/// The workers of a run, what they are at, and the journal.
+pub struct Crew<'a> {
+    /// What all trials have in common.
+    pub context: &'a Context,
+    /// The run's folder.
+    pub folder: &'a Path,
+    /// The journal.
+    pub journal: &'a mut Journal,
+    /// Trials under way, in the order in which they began.
+    pub tasks: Vec<Task>,
+    pool: &'a Pool,
+    prefetch: &'a Prefetch,
+    /// How often a trial that failed for our own reasons is repeated.
+    retries: u32,
+    failed: Option<anyhow::Error>,
+}
+
+/// Where and how trials are made.
+pub struct Site<'a> {
+    /// What all trials have in common.
+    pub context: &'a Context,
+    /// The run's folder, and where its labs go.
+    pub labs: Labs<'a>,
+    /// How many trials run side by side.
+    pub workers: usize,
+    /// Who fetches kernels before they are needed.
+    pub prefetch: &'a Prefetch,
+    /// How often a trial that failed for our own reasons is repeated.
+    pub retries: u32,
+}
+
+/// Makes trials until there is nothing left to do. When something fails, those under way are waited for
+/// and count. Tells how guests run, as far as the trials have shown.
+///
+/// # Errors
+/// What failed.
+pub fn execute(
+    site: &Site<'_>,
+    journal: &mut Journal,
+    work: &mut dyn Work,
+) -> anyhow::Result<(anyhow::Result<()>, Probe)> {
+    with_workers(site.context, site.labs, site.workers, |pool| {
+        let mut crew = Crew {
+            context: site.context,
+            folder: site.labs.folder,
+            journal,
+            tasks: Vec::new(),
+            pool,
+            prefetch: site.prefetch,
+            retries: site.retries,
+            failed: None,
+        };
+        loop {
+            if crew.failed.is_none() {
+                work.hand_out(&mut crew)?;
+            }
+            if crew.rests() {
+                break;
+            }
+            // Events of trials change nothing that is handed out.
+            while !crew.take(work)? {}
+        }
+        match crew.failed.take() {
+            Some(error) => Err(error),
+            None => work.close(&mut crew),
+        }
+    })
+}
+
+impl Crew<'_> {
+    /// How many workers there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.pool.count()
+    }
+
+    /// A worker that makes no trial.
+    #[must_use]
+    pub fn idle(&self) -> Option<usize> {
+        let works = |worker: &usize| self.tasks.iter().any(|task| task.worker == Some(*worker));
+        (0..self.count()).find(|worker| !works(worker))
+    }
+
+    /// Whether no worker makes a trial.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.tasks.iter().all(|task| task.worker.is_none())
+    }
+
+    /// Ends the run with an error as soon as the trials under way did; the first one counts.
+    pub fn fail(&mut self, error: anyhow::Error) {
+        self.failed.get_or_insert(error);
+    }
+
+    /// Whether the run is to end with an error.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Has an idle worker try a kernel.
+    pub fn start(&mut self, worker: usize, aim: Aim, candidate: Candidate, coming: Coming) {
+        let (attempt, begun, cancelled, held) = (0, false, None, None);
+        let (worker, number) = (Some(worker), self.free_number());
+        self.hand(Task { worker, number, aim, candidate, coming, attempt, begun, cancelled, held });
+    }
+
+    fn hand(&mut self, task: Task) {
+        if let Some(worker) = task.worker {
+            let kernel = task.candidate.kernel.clone();
+            let from = From::Candidate(Box::new(task.candidate.clone()));
+            self.pool.start(worker, Job { number: task.number, kernel, from, coming: task.coming });
+        }
+        self.tasks.push(task);
+    }
+
+    /// Keeps what a trial came to until it can be used, in its place among those under way.
+    pub fn hold(&mut self, at: usize, task: Task, record: Box<TrialRecord>) {
+        self.tasks.insert(at, Task { worker: None, held: Some(record), ..task });
+    }
+
+    /// Tries again what failed for our own reasons; too often, and the run ends with that.
+    pub fn try_again(&mut self, task: Task, record: &TrialRecord) -> anyhow::Result<()> {
+        if self.has_failed() {
+            return Ok(());
+        }
+        let error = record.reason.as_deref().unwrap_or_default();
+        if full_disk(self.folder).is_some() || task.attempt >= self.retries {
+            let kernel = &task.candidate.kernel;
+            self.fail(host_failed(kernel, error, &record.disturbed, self.folder));
+            return Ok(());
+        }
+        self.journal.append(RunEvent::Note { text: format!("tried again: {error}") })?;
+        let number = self.free_number();
+        self.hand(Task { number, attempt: task.attempt + 1, begun: false, ..task });
+        Ok(())
+    }
+
+    /// Fetches kernels that are likely to be tried next, of which `likely` names as many as it is asked
+    /// for.
+    pub fn look_ahead(&self, likely: impl FnOnce(usize) -> Vec<Candidate>) {
+        self.prefetch.ask(likely(AHEAD * self.count()));
+    }
+
+    /// Tries the reference kernel in the candidate's place. Nothing else may be under way.
+    ///
+    /// # Errors
+    /// That it gave no answer.
+    pub fn ask_reference(&mut self, scenario: Option<String>) -> anyhow::Result<TrialRecord> {
+        let (kernel, from) = (self.context.reference.kernel.clone(), From::Reference);
+        self.pool.start(0, Job { number: 0, kernel, from, coming: Coming::Any });
+        let record = loop {
+            match self.pool.next()?.news {
+                News::Begins => {}
+                News::Event(event) => self.journal.append(event)?,
+                News::Ended(record) => {
+                    break record?.context("the trial of the reference kernel was cancelled")?;
+                }
+            }
+        };
+        self.journal.append(RunEvent::ReferenceTried { scenario, record: record.clone() })?;
+        Ok(*record)
+    }
+
+    /// The lowest number that no trial has: one that was cut off leaves its own to another.
+    fn free_number(&self) -> u32 {
+        let ended = self.journal.events().filter_map(|event| match event {
+            RunEvent::TrialEnded { record, .. } => Some(record.number),
+            _ => None,
+        });
+        let used: BTreeSet<u32> = ended.chain(self.tasks.iter().map(|task| task.number)).collect();
+        (1..).find(|number| !used.contains(number)).unwrap_or(u32::MAX)
+    }
+
+    /// Takes what a worker tells. Says whether there may be something to hand out.
+    fn take(&mut self, work: &mut dyn Work) -> anyhow::Result<bool> {
+        let Told { worker, news } = self.pool.next()?;
+        let Some(at) = self.tasks.iter().position(|task| task.worker == Some(worker)) else {
+            return Ok(false);
+        };
+        match news {
+            News::Begins => {
+                let several = self.count() > 1;
+                let task = &mut self.tasks[at];
+                task.begun = true;
+                self.journal.append(RunEvent::TrialBegan {
+                    number: task.number,
+                    aim: task.aim.clone(),
+                    worker: several.then_some(worker as u32 + 1),
+                })?;
+                Ok(false)
+            }
+            News::Event(_) if self.tasks[at].cancelled.is_some() => Ok(false),
+            News::Event(event) => self.journal.append(event).map(|()| false),
+            News::Ended(result) => {
+                let task = self.tasks.remove(at);
+                match result {
+                    Err(error) => self.fail(error),
+                    Ok(Some(record)) if task.cancelled.is_none() => {
+                        work.ended(self, at, task, record)?;
+                    }
+                    // What came of it meanwhile does not count: the choice was made without it.
+                    Ok(_) => self.forget(&task)?,
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Ends trials before their time.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn cancel(
+        &mut self,
+        why: &'static str,
+        which: impl Fn(&Task) -> bool,
+    ) -> anyhow::Result<()> {
+        for at in (0..self.tasks.len()).rev() {
+            let task = &mut self.tasks[at];
+            if task.cancelled.is_some() || !which(task) {
+                continue;
+            }
+            task.cancelled = Some(why);
+            match task.worker {
+                // It is a task until its worker is idle.
+                Some(worker) => self.pool.cancel(worker),
+                None => {
+                    let task = self.tasks.remove(at);
+                    self.forget(&task)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing of a trial that does not count.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn forget(&mut self, task: &Task) -> anyhow::Result<()> {
+        forget(self.folder, task.number);
+        if !task.begun {
+            return Ok(());
+        }
+        let reason = task.cancelled.unwrap_or("the search is over").to_owned();
+        self.journal.append(RunEvent::TrialCancelled { number: task.number, reason })
+    }
+}
