@@ -40,4 +40,5 @@ pub mod state;
 pub mod trial;
 pub mod verdict;
 pub mod version;
+pub mod whose;
 pub mod workers;

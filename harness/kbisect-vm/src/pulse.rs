@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 use kbisect_core::disturbed::{Cause, Gap, Gaps, Standing, Whose, Window};
 
 pub use self::qemu::Side;
-use self::qemu::{Looked, Watched};
-use crate::machine::{MachineState, Witness};
+use self::qemu::{LATE, Looked, Watched};
+use crate::machine::shared::{MachineState, Witness};
 
 /// How often everybody is looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// How late the loop may be, and how long a QEMU may wait for a processor, before it counts.
-const LATE: Duration = Duration::from_millis(250);
 /// How long the peer may be silent before it counts. Four of its heartbeats.
 const PEER_SILENT: Duration = Duration::from_secs(2);
 /// How long deadlines stand still at most: somebody who never goes on is waited for no longer.

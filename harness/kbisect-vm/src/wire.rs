@@ -7,6 +7,7 @@
 //! end is gone, and that is counted.
 
 mod captures;
+mod plan;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -26,21 +27,13 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use self::captures::Captures;
+pub use self::plan::LinkPlan;
 use crate::pulse::{Pulse, Side};
 
 /// Batches that may wait for a port.
 const QUEUE: usize = 64;
 /// How long a sender waits for a port that does not take frames, in time that counts.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// A link and the nodes on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkPlan {
-    /// Name.
-    pub name: String,
-    /// Nodes, in port order.
-    pub members: Vec<String>,
-}
 
 /// All wires of a lab.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use super::helpers::Skip;
 use super::report::Class;
-use super::rules::{Blame, Rule, Title, herald, rule};
+use super::rule::{Blame, Rule, Title, herald, rule};
 
 /// Headers that `die()` prints: `TEXT: CODE [#COUNT] CONFIG`.
 pub(super) fn die(text: &str) -> Option<Rule> {

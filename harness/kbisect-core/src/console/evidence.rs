@@ -3,7 +3,7 @@
 use super::blame::{self, Culprit};
 use super::helpers::Skip;
 use super::report::Class;
-use super::rules::Blame;
+use super::rule::Blame;
 use super::trace::{self, Frame, Traces};
 
 /// Finds the culprit; the second value says that the trace is damaged.

@@ -17,6 +17,7 @@ mod names;
 mod open;
 mod place;
 mod report;
+mod rule;
 mod rules;
 mod scanner;
 mod title;

@@ -2,7 +2,7 @@
 
 use super::line::{Caller, Line};
 use super::report::{Class, Report};
-use super::rules::Rule;
+use super::rule::Rule;
 use super::title::{self, Collected};
 use super::trace;
 

@@ -7,7 +7,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use super::line::{self, Line};
 use super::open::{Open, Source, has_details};
 use super::report::{Class, Event, Milestone, MilestoneKind, Report, ReportKind};
-use super::rules::{self, Blame, HINTS, Rule};
+use super::rule::{Blame, Rule};
+use super::rules::{self, HINTS};
 
 /// Longer lines are cut (bytes).
 const LINE_MAX: usize = 4096;

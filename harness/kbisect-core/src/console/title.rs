@@ -5,7 +5,8 @@ use super::evidence;
 use super::helpers::Skip;
 use super::place;
 use super::report::{Class, Report, ReportKind};
-use super::rules::{self, Blame, Rule, Title};
+use super::rule::{Blame, Rule, Title};
+use super::rules;
 use super::trace::{self, Frame, Traces};
 
 /// A report whose lines are all there.

@@ -1,8 +1,8 @@
 //! Whose fault failures of a check are, once the reference kernel was tried in the candidate's place.
 
 use super::GateTrial;
-use crate::fault::{Whose, whose};
 use crate::trial::{TrialRecord, Verdict};
+use crate::whose::{Whose, whose};
 
 /// Whether a scenario passed with any kernel.
 fn passed(trials: &[GateTrial], scenario: &str) -> bool {

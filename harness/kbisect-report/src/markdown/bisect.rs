@@ -8,7 +8,8 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord};
 
 use super::evidence;
-use super::parts::{self, CELL, put, table};
+use super::parts;
+use super::tables::{CELL, put, table};
 use crate::changed;
 use crate::dossier::as_kbisect;
 use crate::doubt;

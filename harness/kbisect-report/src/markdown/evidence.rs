@@ -8,7 +8,7 @@ use kbisect_core::evidence::Decoded;
 use kbisect_core::run::BisectResult;
 use kbisect_core::trial::{Match, TrialRecord};
 
-use super::parts::{CELL, put, table};
+use super::tables::{CELL, put, table};
 use crate::text::{block, code, code_cell, prose};
 
 /// Most lines of a decoded trace.

@@ -4,7 +4,9 @@ mod bisect;
 mod evidence;
 mod parts;
 mod run;
+mod tables;
 
 pub use bisect::markdown;
-pub(crate) use parts::{put, seen, table};
+pub(crate) use parts::seen;
 pub use run::markdown_run;
+pub(crate) use tables::{put, table};

@@ -8,39 +8,19 @@ use kbisect_core::run::Environment;
 use kbisect_core::trial::{CheckResult, CheckStatus, ConsoleReport, Symptom, TrialRecord};
 
 use super::evidence;
+use super::tables::{CELL, put, table};
 use crate::disturbed::disturbed;
 use crate::story::duration;
 use crate::text::{block, code, code_cell, prose};
 
 /// Most characters of a text from a guest in a paragraph.
 const PARAGRAPH: usize = 1200;
-/// Most characters of a text in a table cell.
-pub(super) const CELL: usize = 300;
 /// Most lines of a console report; the rest is in its file.
 const CONSOLE_LINES: usize = 80;
 /// Most console reports that are shown whole: the first one is the bug, later ones follow from it.
 const CONSOLE_REPORTS: usize = 2;
 /// Most hop lines.
 const HOP_LINES: usize = 40;
-
-/// Adds a line to a report. Writing to a string cannot fail.
-macro_rules! put {
-    ($to:expr) => { $to.push('\n') };
-    ($to:expr, $($arg:tt)*) => {{
-        let _ = writeln!($to, $($arg)*);
-    }};
-}
-pub(crate) use put;
-
-/// Adds a table; the cells are Markdown already.
-pub(crate) fn table(to: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
-    put!(to, "| {} |", head.join(" | "));
-    put!(to, "|{}", "---|".repeat(head.len()));
-    for row in rows {
-        put!(to, "| {} |", row.join(" | "));
-    }
-    put!(to);
-}
 
 /// `kind: title`, the form in which symptoms are compared.
 pub(super) fn symptom(symptom: &Symptom) -> String {

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use kbisect_core::run::RunResult;
 use kbisect_core::trial::Verdict;
 
-use super::parts::{self, CELL, put, table};
+use super::parts;
+use super::tables::{CELL, put, table};
 use crate::story::{boot, came_up, deadlines, duration};
 use crate::text::{code, prose};
 

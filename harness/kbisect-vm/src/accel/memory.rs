@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Accelerator, Probe};
+use super::found::{Accelerator, Probe};
 
 /// Which probe gave the answer. Answers of other ones are forgotten.
 const PROBE: u32 = 2;

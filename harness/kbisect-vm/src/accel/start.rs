@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
+use super::found::Accelerator;
 use super::payload::{PROOF, boot_sector, pvh_kernel};
-use super::{Accelerator, escaped};
 use crate::process::run_within;
 
 /// How long a guest may take to say that it runs. A working KVM needs well under a second, one inside
@@ -129,4 +129,9 @@ pub(super) fn judge(status: ExitStatus, took: Duration, stderr: &str) -> Outcome
         return Outcome::Proof(took);
     }
     Outcome::Ended { status: status.to_string(), said }
+}
+
+/// Doubles the commas of a path: they separate QEMU's options.
+pub(crate) fn escaped(path: &Path) -> std::ffi::OsString {
+    path.display().to_string().replace(',', ",,").into()
 }

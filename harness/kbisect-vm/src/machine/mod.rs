@@ -6,30 +6,31 @@
 mod dump;
 mod log;
 mod service;
+pub(crate) mod shared;
 mod spec;
 mod state;
 mod watch;
 
 pub use service::ServiceState;
+pub use shared::{Hello, MachineState, SaveError, Witness};
 pub use spec::MachineSpec;
 
 pub use dump::DumpError;
-pub use state::{SaveError, Start};
+pub use state::Start;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kbisect_core::console::Scanner;
 use kbisect_core::disturbed::{Whose, Window};
-use kbisect_core::judge::MachineEnd;
-use kbisect_core::trial::{ConsoleReport, Phase};
+use kbisect_core::trial::Phase;
 use kbisect_proto::frame::{Decoder, encode};
 use kbisect_proto::{Event, Request, RequestId};
 use tokio::io::AsyncWriteExt;
@@ -45,6 +46,7 @@ use crate::qmp::QmpReader;
 use crate::times::{self, Times};
 
 use self::log::Log;
+use self::shared::{Order, Shared, lock};
 use self::watch::Watch;
 
 /// Why a machine could not be started. Always our own or the host's failure.
@@ -79,63 +81,6 @@ pub enum CallError {
     Deadline,
 }
 
-/// What the guest said of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hello {
-    /// `uname -r`.
-    pub release: String,
-    /// Boot modules that did not load.
-    pub failed_modules: Vec<String>,
-    /// Milliseconds that the guest was up then.
-    pub uptime_ms: u64,
-    /// From the start of QEMU to this message.
-    pub after: Duration,
-}
-
-/// Everything known about a machine.
-#[derive(Clone, Debug)]
-pub struct MachineState {
-    /// Set once user space is up.
-    pub hello: Option<Hello>,
-    /// What user space said when it could not come up.
-    pub boot_error: Option<String>,
-    /// Reports on the console.
-    pub reports: Vec<ConsoleReport>,
-    /// For each report the time that it rests on, in the trial's time: a stall is a statement about
-    /// time.
-    pub report_windows: Vec<Option<Window>>,
-    /// The silence that `end` rests on, when that is silence.
-    pub silence: Window,
-    /// Set when the machine is down.
-    pub end: Option<MachineEnd>,
-    /// Services that were asked for.
-    pub services: BTreeMap<RequestId, ServiceState>,
-    /// What console.log leaves out, in words; nothing as a rule.
-    pub console_left_out: Option<String>,
-    /// Whether the guest said through pvpanic that it panicked.
-    pub panicked: bool,
-    /// Whether the guest's watchdog ran out.
-    pub watchdog: bool,
-    /// Last sign of life on the guest channel.
-    pub heard: Instant,
-    /// How far the guest's clock ran ahead of the host's: it says that it is older than its QEMU. A
-    /// starved host makes kernels measure their TSC wrongly; time-outs and stall detectors in such a
-    /// guest mean nothing.
-    pub clock_ahead: Option<Duration>,
-    phase: Phase,
-    crashed: bool,
-}
-
-/// What the machine's task is told to do.
-enum Order {
-    /// End QEMU.
-    Quit,
-    /// Stop the machine and dump its memory in this format; the answer is why that failed, if so.
-    Dump(&'static str, oneshot::Sender<Option<String>>),
-    /// Write the machine's state and go on; the answer is the console so far, or why it failed.
-    Save(oneshot::Sender<Result<Vec<u8>, SaveError>>),
-}
-
 /// A running machine. Dropping it kills it.
 pub struct Machine {
     shared: Arc<Shared>,
@@ -149,14 +94,6 @@ pub struct Machine {
     pulse: Pulse,
     /// Our ends of the interfaces' sockets, in the order of the addresses.
     pub sockets: Vec<std::os::unix::net::UnixStream>,
-}
-
-struct Shared {
-    state: Mutex<MachineState>,
-    pending: Mutex<HashMap<RequestId, oneshot::Sender<Event>>>,
-    terminals: Mutex<HashMap<RequestId, mpsc::UnboundedSender<Vec<u8>>>>,
-    changed: Notify,
-    next_id: AtomicU32,
 }
 
 impl Machine {
@@ -475,19 +412,6 @@ impl Machine {
     }
 }
 
-/// Tells whether a machine is down, without holding it.
-#[derive(Clone)]
-pub struct Witness(Arc<Shared>);
-
-impl Witness {
-    /// The machine's state, once it is down.
-    #[must_use]
-    pub fn down(&self) -> Option<MachineState> {
-        let state = lock(&self.0.state);
-        state.end.is_some().then(|| state.clone())
-    }
-}
-
 impl Drop for Machine {
     fn drop(&mut self) {
         if !self.task.is_finished() {
@@ -514,8 +438,4 @@ async fn write_channel(mut writer: OwnedWriteHalf, mut frames: mpsc::Receiver<Ve
             return;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

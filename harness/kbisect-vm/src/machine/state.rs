@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kbisect_proto::{Event, Request};
 use tokio::sync::oneshot;
 
+use super::shared::{Hello, Order, SaveError, lock};
 use super::watch::StateWork;
-use super::{CallError, Hello, Machine, Order, lock};
+use super::{CallError, Machine};
 use crate::qemu::StateFile;
 use crate::states::{About, Draft, Saved};
 
@@ -20,26 +21,6 @@ pub enum Start<'a> {
     BootAndSave(&'a Draft),
     /// It goes on from this state.
     Restore(&'a Saved),
-}
-
-/// Why a state could not be saved. The machine goes on, or is down for a reason of its own.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SaveError {
-    /// QEMU is not there any more.
-    #[error("QEMU ended before its state was saved")]
-    Gone,
-    /// It takes too long.
-    #[error("the state was not saved within {seconds} s")]
-    Deadline {
-        /// The deadline.
-        seconds: u64,
-    },
-    /// The kernel complained: each trial is to see that for itself.
-    #[error("the kernel complained while it booted")]
-    Complained,
-    /// QEMU could not write it.
-    #[error("QEMU could not save the state: {0}")]
-    Failed(String),
 }
 
 impl Start<'_> {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use kbisect_core::disturbed::{Cause, Whose};
 
-use super::LATE;
-
+/// How late the loop may be, and how long a QEMU may wait for a processor, before it counts.
+pub const LATE: Duration = Duration::from_millis(250);
 /// How often new threads are looked for, in looks.
 const RESCAN: u32 = 20;
 /// A thread that ran for more than this share of the time it waited was not starved.

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use kbisect_core::pcapng;
 
-use super::LinkPlan;
+use super::plan::LinkPlan;
 
 /// Bytes of one capture; later frames are counted but not written.
 const MAX_CAPTURE: u64 = 256 << 20;

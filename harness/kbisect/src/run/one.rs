@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use kbisect_core::answer::Taken;
 use kbisect_core::answer::Trial;
-use kbisect_core::fault::{Whose, whose};
 use kbisect_core::run::{RunEvent, Tried};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_core::whose::{Whose, whose};
 use kbisect_vm::lab::Coming;
 use kbisect_vm::shell::ShellRequest;
 

@@ -5,12 +5,13 @@
 use kbisect_core::answer::Trial;
 use kbisect_core::bayes::RangeReason;
 use kbisect_core::boots::BOOTS_DISAGREE;
-use kbisect_core::fault::{ScenarioFault, Whose, whose};
+use kbisect_core::fault::ScenarioFault;
 use kbisect_core::mark::needs_target;
 use kbisect_core::method::{Method, Next, disagreement_words};
 use kbisect_core::run::{Aim, Plan, RunEvent, Tried, target_symptom, wall_seconds};
 use kbisect_core::search::{Direction, Mark, Role};
 use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_core::whose::{Whose, whose};
 use kbisect_kernels::Candidate;
 
 use super::executor::{Crew, Task, Work};

@@ -50,16 +50,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
 
 /// Circles of files that are left. A line goes when its circle is broken; none is added.
 const LEFT: &[&str] = &[
-    "kbisect-core: console::die, console::rules",
-    "kbisect-core: fault, trial",
     "kbisect-core: judge::service, judge::time, judge",
     "kbisect-core: scenario::actions, scenario::parse",
     "kbisect-guest: agent, boot, dns, exec, http, links, node, offers, service, shell, wake, watchdog",
     "kbisect-kernels: settings, source",
-    "kbisect-report: markdown::evidence, markdown::parts",
-    "kbisect-vm: accel::memory, accel",
-    "kbisect-vm: machine, machine::watch, pulse::qemu, pulse",
-    "kbisect-vm: wire::captures, wire",
 ];
 
 fn harness() -> PathBuf {
