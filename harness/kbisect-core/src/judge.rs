@@ -12,7 +12,6 @@ mod service;
 mod tests;
 mod time;
 mod words;
-mod wrong;
 
 use std::collections::BTreeMap;
 
@@ -24,14 +23,15 @@ use crate::trial::{
     CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Untestable, Verdict,
 };
 
+pub use crate::command::CommandEnd;
+pub use crate::wrong::Wrong;
 pub use lacks::{Sought as SoughtFeature, sought, text_of};
 pub use scenario::{
     Failed, NodePart, Unprepared, accepts, fault_of_check, fault_of_node, fault_of_service,
     fault_of_step,
 };
 pub use service::{ServiceDown, ServiceEnd};
-pub use words::{CommandEnd, line_of};
-pub use wrong::Wrong;
+pub use words::line_of;
 
 use self::service::service_down;
 use self::time::{Basis, undecided};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::Kernel;
 use crate::run::Environment;
-use crate::scenario::{Check, Flavour, Probe, Scenario};
+use crate::scenario::{Check, Flavour, Scenario};
 use crate::trial::{
     CheckResult, CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict, VerdictKind,
 };
@@ -248,7 +248,7 @@ pub fn sight(
             (sight, result.detail.clone())
         }
     };
-    let advice = (sight == Sight::Blind).then(|| advice(&check.probe).to_owned());
+    let advice = (sight == Sight::Blind).then(|| check.probe.advice().to_owned());
     CheckSight { name: check.name.clone(), counts: !check.record_only, sight, detail, advice }
 }
 
@@ -261,27 +261,9 @@ fn uses_network(scenario: &Scenario, check: &Check) -> bool {
         let own = scenario.addresses().any(|(node, at)| node == check.node && at == to);
         !own && !to.is_loopback()
     };
-    match &check.probe {
-        Probe::Http(http) => leaves(http.host),
-        Probe::Dns(dns) => leaves(dns.server),
-        Probe::Capture(_) => true,
-        Probe::Command(command) => command.payload || command.connection.is_some(),
-        Probe::Alive => false,
-    }
-}
-
-fn advice(probe: &Probe) -> &'static str {
-    match probe {
-        Probe::Command(_) => {
-            "it looks at what was there before, or at nothing that arrives: let it fetch something new and \
-             compare it, or take `payload` and `connection` off"
-        }
-        Probe::Http(_) | Probe::Dns(_) => {
-            "the answer comes from the node itself: look for a rule that redirects it, and for an address \
-             that the node has too"
-        }
-        Probe::Capture(_) => "the frames came from elsewhere: look for a node that sends the same",
-        Probe::Alive => "",
+    match check.probe.server() {
+        Some(server) => leaves(server.at.ip()),
+        None => check.probe.uses_network(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a guest answers.
 
-use kbisect_proto::{Event, Exit, HttpAttempt, HttpError, HttpRequest, Request};
+use kbisect_proto::{
+    ConnectionError, Event, Exit, HttpAttempt, HttpRequest, ProbeAnswer, ProbeRequest, Request,
+};
 
 use crate::script::{HttpFailure, Reply, When};
 
@@ -25,7 +27,9 @@ pub fn event_of(request: &Request) -> (When, String) {
         Request::Serve { node, command, .. } => {
             (When::Serve, format!("{node}: {}", command.argv.join(" ")))
         }
-        Request::Http { node, probe, .. } => (When::Http, format!("{node}: {}", probe.path)),
+        Request::Probe { node, probe: ProbeRequest::Http(http), .. } => {
+            (When::Http, format!("{node}: {}", http.path))
+        }
         Request::Wake { .. } => (When::Wake, String::new()),
         Request::Settle { .. } => (When::Settle, String::new()),
         Request::Lacks { features, .. } => {
@@ -36,7 +40,7 @@ pub fn event_of(request: &Request) -> (When, String) {
         Request::PowerOff => (When::PowerOff, String::new()),
         // Nobody has a terminal here.
         Request::Ping { .. }
-        | Request::Dns { .. }
+        | Request::Probe { .. }
         | Request::Read { .. }
         | Request::Shell { .. }
         | Request::Terminal { .. }
@@ -54,8 +58,7 @@ pub fn id_of(request: &Request) -> u32 {
         | Request::Files { id, .. }
         | Request::Exec { id, .. }
         | Request::Serve { id, .. }
-        | Request::Http { id, .. }
-        | Request::Dns { id, .. }
+        | Request::Probe { id, .. }
         | Request::Read { id, .. }
         | Request::Lacks { id, .. }
         | Request::Reset { id }
@@ -92,8 +95,8 @@ pub fn answer(request: &Request, reply: Option<&Reply>) -> Option<Event> {
         (None, Request::Serve { .. }) => Some(Event::Ready { id }),
         (None, Request::Lacks { .. }) => Some(Event::Lacking { id, names: Vec::new() }),
         (None, Request::Read { .. }) => Some(Event::Contents { id, files: Vec::new() }),
-        (reply, Request::Http { probe, .. }) => {
-            Some(Event::HttpDone { id, attempts: attempts(probe, reply) })
+        (reply, Request::Probe { probe: ProbeRequest::Http(http), .. }) => {
+            Some(Event::Probed { id, answer: ProbeAnswer::Http(attempts(http, reply)) })
         }
         (_, _) => Some(Event::Done { id }),
     }
@@ -133,13 +136,13 @@ fn attempts(probe: &HttpRequest, reply: Option<&Reply>) -> Vec<HttpAttempt> {
     vec![one; probe.connections as usize]
 }
 
-fn error_of(failure: HttpFailure) -> HttpError {
+fn error_of(failure: HttpFailure) -> ConnectionError {
     match failure {
-        HttpFailure::Local => HttpError::Local("Operation not permitted".to_owned()),
-        HttpFailure::Refused => HttpError::Refused("Connection refused".to_owned()),
-        HttpFailure::ConnectTimeout => HttpError::ConnectTimeout,
-        HttpFailure::Reset => HttpError::Reset("Connection reset by peer".to_owned()),
-        HttpFailure::ReadTimeout => HttpError::ReadTimeout,
-        HttpFailure::Malformed => HttpError::Malformed("the answer is no HTTP".to_owned()),
+        HttpFailure::Local => ConnectionError::Local("Operation not permitted".to_owned()),
+        HttpFailure::Refused => ConnectionError::Refused("Connection refused".to_owned()),
+        HttpFailure::ConnectTimeout => ConnectionError::ConnectTimeout,
+        HttpFailure::Reset => ConnectionError::Reset("Connection reset by peer".to_owned()),
+        HttpFailure::ReadTimeout => ConnectionError::ReadTimeout,
+        HttpFailure::Malformed => ConnectionError::Malformed("the answer is no HTTP".to_owned()),
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use kbisect_core::pcapng;
 use kbisect_core::scenario::Scenario;
 use kbisect_proto::frame::encode;
-use kbisect_proto::{Command, Event, Exit, HttpAttempt, PROTOCOL, Request};
+use kbisect_proto::{Command, Event, Exit, PROTOCOL, ProbeAnswer, Request};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -58,7 +58,7 @@ fn channel() -> Result<()> {
         stderr: b"Error: Could not process rule\n".to_vec(),
         millis: 17,
     };
-    let http = Event::HttpDone { id: 3, attempts: Vec::<HttpAttempt>::new() };
+    let http = Event::Probed { id: 3, answer: ProbeAnswer::Http(Vec::new()) };
     let (beat, done) = (Event::Heartbeat { uptime_ms: 1700 }, Event::Done { id: 1 });
     let events = [&hello, &beat, &done, &exited, &http];
     let frames: Vec<Vec<u8>> =

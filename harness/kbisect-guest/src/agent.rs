@@ -14,7 +14,7 @@ use crate::boot::{Booted, Modules, power_off};
 use crate::node::{self, Node, Unmade, merge_files};
 use crate::service::Service;
 use crate::shell::Terminals;
-use crate::{dns, exec, http, offers, wake, watchdog};
+use crate::{exec, offers, probes, wake, watchdog};
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -141,18 +141,10 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
                 service.serve(node, outbox);
             });
         }
-        Request::Http { id, node, probe } => {
+        Request::Probe { id, node, probe } => {
             with_node(state, outbox, id, &node, move |node, outbox| {
-                outbox.send(&match http::run(node, &probe) {
-                    Ok(attempts) => Event::HttpDone { id, attempts },
-                    Err(error) => Event::Failed { id, error },
-                });
-            });
-        }
-        Request::Dns { id, node, probe } => {
-            with_node(state, outbox, id, &node, move |node, outbox| {
-                outbox.send(&match dns::run(node, &probe) {
-                    Ok(answer) => Event::DnsDone { id, answer },
+                outbox.send(&match node.enter_network() {
+                    Ok(()) => Event::Probed { id, answer: probes::run(&probe) },
                     Err(error) => Event::Failed { id, error },
                 });
             });

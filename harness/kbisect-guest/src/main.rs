@@ -6,13 +6,12 @@
 
 mod agent;
 mod boot;
-mod dns;
 mod exec;
-mod http;
 mod kmsg;
 mod links;
 mod node;
 mod offers;
+mod probes;
 mod service;
 mod shell;
 mod wake;

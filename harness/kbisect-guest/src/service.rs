@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 
 use crate::agent::Outbox;
 use crate::exec::{DRAIN, command_in, exit_of};
-use crate::http;
 use crate::node::Node;
+use crate::probes::http;
 
 /// Longest output line that is sent in one piece, in bytes.
 const LINE: u64 = 4096;
@@ -140,7 +140,7 @@ fn is_ready(node: &Node, ready: &Readiness) -> bool {
         Readiness::Tcp(port) => bound(node, &["tcp", "tcp6"], *port, Some("0A")),
         Readiness::Udp(port) => bound(node, &["udp", "udp6"], *port, None),
         Readiness::Http { probe, status, bytes } => {
-            let attempts = http::run(node, probe).unwrap_or_default();
+            let attempts = node.enter_network().map_or_else(|_| Vec::new(), |()| http::run(probe));
             attempts.last().is_some_and(|attempt| {
                 attempt.error.is_none()
                     && attempt.status == Some(*status)

@@ -7,11 +7,13 @@
 
 pub mod frame;
 mod message;
+mod probes;
 
 pub use message::*;
+pub use probes::*;
 
 /// Version of the protocol. Raised with every change of a message.
-pub const PROTOCOL: u32 = 9;
+pub const PROTOCOL: u32 = 10;
 
 /// Name of the virtio-serial port that carries the frames.
 pub const PORT_NAME: &str = "kbisect.channel.0";

@@ -1,8 +1,8 @@
 //! The messages.
 
-use std::net::{IpAddr, SocketAddr};
-
 use serde::{Deserialize, Serialize};
+
+use crate::probes::{HttpRequest, ProbeAnswer, ProbeRequest};
 
 /// Number that ties events to the request that caused them.
 pub type RequestId = u32;
@@ -90,23 +90,14 @@ pub enum Request {
         /// Milliseconds until it must be ready.
         timeout_ms: u64,
     },
-    /// Makes HTTP requests from a node; answered by [`Event::HttpDone`].
-    Http {
+    /// Makes a check from a node; answered by [`Event::Probed`].
+    Probe {
         /// Number of this request.
         id: RequestId,
         /// Node to run in.
         node: String,
-        /// The requests.
-        probe: HttpRequest,
-    },
-    /// Asks a DNS server from a node; answered by [`Event::DnsDone`].
-    Dns {
-        /// Number of this request.
-        id: RequestId,
-        /// Node to run in.
-        node: String,
-        /// The question.
-        probe: DnsRequest,
+        /// What is done.
+        probe: ProbeRequest,
     },
     /// Reads files of a node, `/proc/net` as the node sees it; answered by [`Event::Contents`].
     Read {
@@ -279,95 +270,6 @@ pub enum Restart {
     Always(u32),
 }
 
-/// HTTP/1.1 GET requests, a connection each, one after the other; ends at the first failure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HttpRequest {
-    /// Server.
-    pub host: IpAddr,
-    /// Port.
-    pub port: u16,
-    /// Path and query.
-    pub path: String,
-    /// How many connections.
-    pub connections: u32,
-    /// Milliseconds for each connection, from `connect` to the last byte.
-    pub timeout_ms: u64,
-    /// What the whole body must be, after trimming white space at both ends.
-    pub equals: Option<String>,
-    /// What the body must contain.
-    pub contains: Option<String>,
-}
-
-/// A question to a DNS server over UDP, asked again every second until the time is over.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DnsRequest {
-    /// Server.
-    pub server: SocketAddr,
-    /// Name.
-    pub name: String,
-    /// Whether AAAA is asked for instead of A.
-    pub ipv6: bool,
-    /// Milliseconds in all.
-    pub timeout_ms: u64,
-}
-
-/// How a question was answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DnsAnswer {
-    /// Own address and port.
-    pub local: Option<SocketAddr>,
-    /// The addresses in the answer.
-    pub addresses: Vec<IpAddr>,
-    /// Why there is none, if so.
-    pub error: Option<String>,
-    /// Whether that is because none came in time.
-    pub timed_out: bool,
-    /// How often it was asked.
-    pub asked: u32,
-}
-
-/// How many bytes of a body travel back to the harness: for people to read. It is compared in the
-/// guest, so that large bodies need not fit into a message.
-pub const BODY_SENT_BACK: usize = 512;
-
-/// How one connection went.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HttpAttempt {
-    /// Own address and port, once bound.
-    pub local: Option<SocketAddr>,
-    /// Status code, once received.
-    pub status: Option<u16>,
-    /// Body length in bytes.
-    pub bytes: u64,
-    /// `Content-Length`, when the server sent one.
-    pub announced: Option<u64>,
-    /// The first bytes of the body, at most [`BODY_SENT_BACK`].
-    pub body: Vec<u8>,
-    /// Whether the body is what was asked for; true when nothing was.
-    pub body_matches: bool,
-    /// Why it failed, if it did.
-    pub error: Option<HttpError>,
-    /// Milliseconds from `connect` to the end.
-    pub millis: u64,
-}
-
-/// Where a connection failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HttpError {
-    /// No socket, or no way to the server: the kernel refused at once.
-    Local(String),
-    /// The connection was refused or the handshake got a reset.
-    Refused(String),
-    /// The handshake did not end in time.
-    ConnectTimeout,
-    /// The connection stood, then was reset.
-    Reset(String),
-    /// The connection stood, then nothing (more) arrived in time.
-    ReadTimeout,
-    /// What arrived is no HTTP answer, or it ended early.
-    Malformed(String),
-}
-
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
@@ -468,19 +370,12 @@ pub enum Event {
         /// Whether it is started again.
         again: bool,
     },
-    /// The HTTP requests were made.
-    HttpDone {
-        /// The request.
-        id: RequestId,
-        /// The connections, in order; fewer than asked for when one failed.
-        attempts: Vec<HttpAttempt>,
-    },
-    /// The DNS server was asked.
-    DnsDone {
+    /// A check was made.
+    Probed {
         /// The request.
         id: RequestId,
         /// What came of it.
-        answer: DnsAnswer,
+        answer: ProbeAnswer,
     },
     /// Files that were asked for; those that cannot be read are left out, long ones are cut.
     Contents {

@@ -82,8 +82,7 @@ pub fn describe(request: &Request) -> String {
         Request::Serve { node, command, .. } => {
             format!("{node}: service {}", command.argv.first().map_or("", String::as_str))
         }
-        Request::Http { node, .. } => format!("{node}: http"),
-        Request::Dns { node, .. } => format!("{node}: dns"),
+        Request::Probe { node, probe, .. } => format!("{node}: {}", probe.kind()),
         Request::Read { node, .. } => format!("{node}: read files"),
         Request::Lacks { .. } => "features".to_owned(),
         Request::Ping { .. } => "ping".to_owned(),

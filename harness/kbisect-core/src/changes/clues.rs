@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::Used;
 use super::words;
-use crate::scenario::{Action, NodeKernel, Probe, Scenario};
+use crate::scenario::{Action, NodeKernel, Scenario};
 use crate::trial::{Symptom, TrialRecord};
 
 /// Functions of a trace that are looked at, the innermost first.
@@ -219,16 +219,8 @@ impl Clues {
                 self.add_told(ClueKind::Setting, name, key, 1.0);
             }
         }
-        let protocols: BTreeSet<&str> = scenario
-            .checks
-            .iter()
-            .flat_map(|check| match &check.probe {
-                Probe::Http(_) => vec!["tcp"],
-                Probe::Dns(_) => vec!["udp"],
-                Probe::Command(probe) if probe.run.contains("ping") => vec!["icmp"],
-                Probe::Command(_) | Probe::Capture(_) | Probe::Alive => Vec::new(),
-            })
-            .collect();
+        let protocols: BTreeSet<&str> =
+            scenario.checks.iter().flat_map(|check| check.probe.protocols()).collect();
         for name in protocols {
             self.add(ClueKind::Protocol, name, 1.0);
         }

@@ -1,7 +1,8 @@
 //! From what failed in a trial to what may be wrong with its scenario.
 
 use super::one_line;
-use super::words::{self, CommandEnd, Found};
+use super::words::{self, Found};
+use crate::command::CommandEnd;
 use crate::fault::{FaultCause, FaultPlace, PlaceKind, ScenarioFault};
 use crate::scenario::{Check, FILE_NAME, Node, Refusal, Service, Step};
 

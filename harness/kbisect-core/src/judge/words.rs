@@ -7,20 +7,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::command::CommandEnd;
 use crate::fault::FaultCause;
-
-/// How a command ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommandEnd {
-    /// With this status.
-    Status(i32),
-    /// By this signal.
-    Signal(i32),
-    /// It did not end in time.
-    TimedOut,
-    /// It could not be started.
-    NotStarted(String),
-}
 
 /// What was found in a program's words.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::assets::AssetRef;
+use super::check::Check;
 use super::cursor::{Item, Table};
-use super::parse::check_node;
+use super::model::{Action, Ready, Refusal, Restart, Service, Step};
+use super::probes::{HttpProbe, Probe, Reading};
 use super::suggest::quoted;
-use super::{
-    Action, Body, CaptureProbe, Check, CommandProbe, Connection, DnsProbe, HttpProbe, Node,
-    NodeKernel, Probe, Ready, Refusal, Restart, Service, Step, words,
-};
+use super::topology::{Links, Node, NodeKernel, check_node};
+use super::words;
 
 type Nodes = BTreeMap<String, Node>;
 
@@ -21,22 +21,12 @@ pub(super) const SECONDS: RangeInclusive<f64> = 0.1..=600.0;
 pub(super) const REPEAT: RangeInclusive<u32> = 1..=10_000;
 /// How often a service can be started again.
 pub(super) const RESTART_LIMIT: RangeInclusive<u32> = 1..=100;
-/// Connections of a check.
-pub(super) const CONNECTIONS: RangeInclusive<u32> = 1..=1000;
-/// Status of an HTTP answer (RFC 9110 §15).
-pub(super) const HTTP_STATUS: RangeInclusive<u16> = 100..=599;
-/// VLAN tags (IEEE 802.1Q: 0 and 4095 have a meaning of their own).
-pub(super) const VLAN: RangeInclusive<u16> = 1..=4094;
-/// Exit status of a program.
-pub(super) const EXIT_STATUS: RangeInclusive<i32> = 0..=255;
 /// Deadline of a step when the file has none (seconds).
 const STEP_S: f64 = 10.0;
 /// Deadline of a check's attempt when the file has none (seconds).
 const CHECK_S: f64 = 5.0;
 /// How often a service is started again when the file does not say.
 const RESTARTS: u32 = 3;
-/// Largest body that a check can ask for: the guest holds it in memory.
-pub(super) const BODY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Reads `[[setup]]` or `[[replay]]`.
 pub(super) fn read_steps(
@@ -65,7 +55,7 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
             "iptables-restore" => Action::IptablesRestore(file(assets)?),
             "ip6tables-restore" => Action::Ip6tablesRestore(file(assets)?),
             "ip-batch" => Action::IpBatch(file(assets)?),
-            _ => Action::Run(read_script(&item, assets)?),
+            _ => Action::Run(AssetRef::script(&item, assets)?),
         })
     });
     table.finish();
@@ -196,7 +186,7 @@ fn read_ready(item: &Item<'_>) -> Option<Ready> {
             Some(match key {
                 "tcp" => Ready::Tcp(item.number(1..=u16::MAX)?),
                 "udp" => Ready::Udp(item.number(1..=u16::MAX)?),
-                "http" => Ready::Http(read_http(item.table()?, Connections::One)?),
+                "http" => Ready::Http(HttpProbe::read_one(&item)?),
                 "file" => Ready::File(item.parsed(words::guest_path)?),
                 _ => Ready::Log(item.parsed(words::regex)?),
             })
@@ -209,6 +199,7 @@ fn read_ready(item: &Item<'_>) -> Option<Ready> {
 pub(super) fn read_checks(
     item: &Item<'_>,
     nodes: &Nodes,
+    links: &Links,
     assets: &mut Vec<AssetRef>,
 ) -> Vec<Check> {
     let mut names = BTreeSet::new();
@@ -218,7 +209,7 @@ pub(super) fn read_checks(
     }
     let tables = elements.iter().filter_map(|element| element.table());
     let checks: Vec<Option<Check>> =
-        tables.map(|table| read_check(table, nodes, &mut names, assets)).collect();
+        tables.map(|table| read_check(table, nodes, links, &mut names, assets)).collect();
     if !checks.is_empty() && checks.iter().flatten().all(|check| check.record_only) {
         let broken = checks.iter().any(Option::is_none);
         if !broken {
@@ -231,6 +222,7 @@ pub(super) fn read_checks(
 fn read_check(
     table: Table<'_>,
     nodes: &Nodes,
+    links: &Links,
     names: &mut BTreeSet<String>,
     assets: &mut Vec<AssetRef>,
 ) -> Option<Check> {
@@ -239,22 +231,8 @@ fn read_check(
     let node = read_node_name(&table, nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let record_only = table.get("record_only").and_then(|item| item.truth());
-    let probe = table.exactly_one(&["http", "dns", "capture", "command", "alive"]).and_then(
-        |(key, item)| {
-            Some(match key {
-                "http" => Probe::Http(read_http(item.table()?, Connections::Any)?),
-                "dns" => Probe::Dns(read_dns(item.table()?)?),
-                "capture" => Probe::Capture(read_capture(item.table()?, nodes, assets)?),
-                "command" => Probe::Command(read_command(item.table()?, assets)?),
-                _ => {
-                    if !item.truth()? {
-                        item.wrong("write `alive = true`, or leave the check out");
-                    }
-                    Probe::Alive
-                }
-            })
-        },
-    );
+    let mut reading = Reading { nodes, links, node: node.as_deref(), assets };
+    let probe = Probe::read(&table, &mut reading);
     table.finish();
     Some(Check {
         name: name?,
@@ -264,115 +242,6 @@ fn read_check(
         record_only: record_only.unwrap_or(false),
         line,
     })
-}
-
-/// How many connections a table of an HTTP request may ask for.
-#[derive(PartialEq)]
-enum Connections {
-    One,
-    Any,
-}
-
-fn read_http(table: Table<'_>, allowed: Connections) -> Option<HttpProbe> {
-    let url = table.require("url", "such as `http://192.0.2.1/payload`");
-    let url = url.and_then(|item| item.parsed(words::url));
-    let connections = match allowed {
-        Connections::One => None,
-        Connections::Any => table.get("connections").and_then(|item| item.number(CONNECTIONS)),
-    };
-    let status = table.get("status").and_then(|item| item.number(HTTP_STATUS));
-    let body = table.get("body").and_then(|item| item.table()).map(|table| {
-        let text = |key| table.get(key).and_then(|item| item.text()).map(str::to_owned);
-        let body = Body {
-            equals: text("equals"),
-            contains: text("contains"),
-            bytes: table.get("bytes").and_then(|item| item.number(0..=BODY_BYTES)),
-        };
-        table.finish();
-        body
-    });
-    table.finish();
-    let url = url?;
-    Some(HttpProbe {
-        host: url.host,
-        port: url.port,
-        path: url.path,
-        connections: connections.unwrap_or(1),
-        status: status.unwrap_or(200),
-        body: body.unwrap_or_default(),
-    })
-}
-
-fn read_dns(table: Table<'_>) -> Option<DnsProbe> {
-    let server = table.require("server", "the DNS server's address");
-    let server = server.and_then(|item| item.parsed(words::host));
-    let port = table.get("port").and_then(|item| item.number(1..=65_535));
-    let name = table.require("name", "the name to ask for, such as `www.example.test`");
-    let name = name.and_then(|item| item.parsed(words::domain));
-    let answer = table.require("answer", "the address that must be the answer");
-    let answer = answer.and_then(|item| item.parsed(words::host));
-    table.finish();
-    Some(DnsProbe { server: server?, port: port.unwrap_or(53), name: name?, answer: answer? })
-}
-
-fn read_capture(
-    table: Table<'_>,
-    nodes: &Nodes,
-    assets: &mut Vec<AssetRef>,
-) -> Option<CaptureProbe> {
-    let file = table.require("file", "a pcap or pcapng file of the scenario");
-    let file = file.and_then(|item| AssetRef::read(&item, assets));
-    let link = |key, what| table.require(key, what).and_then(|item| item.parsed(words::name));
-    let enter = link("enter", "the link on which the frames enter");
-    let leave = link("leave", "the link on which they must leave");
-    let from = table.require("from", "the node in whose name they are sent").and_then(|item| {
-        let node = item.text()?;
-        check_node(&item, node, nodes);
-        Some(node.to_owned())
-    });
-    let vlan = table.get("vlan").and_then(|item| item.number(VLAN));
-    let mut rewrite = BTreeMap::new();
-    if let Some(addresses) = table.get("rewrite").and_then(|item| item.table()) {
-        for (old, item) in addresses.entries() {
-            match words::host(old) {
-                Ok(old) => rewrite.extend(item.parsed(words::host).map(|new| (old, new))),
-                Err(message) => item.wrong(message),
-            }
-        }
-    }
-    table.finish();
-    Some(CaptureProbe { file: file?, enter: enter?, from: from?, leave: leave?, vlan, rewrite })
-}
-
-fn read_command(table: Table<'_>, assets: &mut Vec<AssetRef>) -> Option<CommandProbe> {
-    let run = table.require("run", "shell text for the guest");
-    let run = run.and_then(|item| read_script(&item, assets));
-    let text = |key| table.get(key).and_then(|item| item.text()).map(str::to_owned);
-    let (stdout, stdout_contains) = (text("stdout"), text("stdout_contains"));
-    let status = table.get("status").and_then(|item| item.number(EXIT_STATUS));
-    let payload = table.get("payload").and_then(|item| item.truth());
-    let connection = table.get("connection").and_then(|item| item.table()).and_then(|table| {
-        let connection = table.exactly_one(&["tcp", "udp"]).and_then(|(key, item)| {
-            let to = item.parsed(words::socket)?;
-            Some(if key == "tcp" { Connection::Tcp(to) } else { Connection::Udp(to) })
-        });
-        table.finish();
-        connection
-    });
-    table.finish();
-    Some(CommandProbe {
-        run: run?,
-        status: status.unwrap_or(0),
-        stdout,
-        stdout_contains,
-        payload: payload.unwrap_or(false),
-        connection,
-    })
-}
-
-fn read_script(item: &Item<'_>, assets: &mut Vec<AssetRef>) -> Option<String> {
-    AssetRef::scan(item, assets);
-    item.parsed(words::script)
 }
 
 /// `early` makes sense on reference nodes only: the candidate is what is being waited for.

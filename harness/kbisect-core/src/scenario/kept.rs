@@ -2,31 +2,12 @@
 //! `scenario.toml` must not say, it must not say either.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 
-use super::{
-    Action, Check, HttpProbe, MachineOptions, Node, NodeKernel, Probe, Ready, Refusal, Restart,
-    Scenario, Service, Step, actions, parse, words,
-};
-
-/// Why a kept scenario cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeptError {
-    /// It is not JSON of that shape.
-    #[error("the kept scenario is damaged")]
-    Shape(#[from] serde_json::Error),
-    /// A value breaks a rule of scenario files.
-    #[error("the kept scenario is not valid: `{key}`: {message}")]
-    Invalid {
-        /// Key path of the value.
-        key: String,
-        /// The rule.
-        message: String,
-    },
-}
-
-type Checked = Result<(), KeptError>;
+use super::check::Check;
+use super::kept_rules::{Checked, KeptCheck, KeptError, invalid, known, rule, texts, within};
+use super::model::{Action, MachineOptions, Ready, Refusal, Restart, Scenario, Service, Step};
+use super::topology::{Node, NodeKernel};
+use super::{actions, parse, words};
 
 impl Scenario {
     /// Reads the JSON form, without the scenario's files. The rules are those of the file's form, as far
@@ -101,7 +82,7 @@ impl Scenario {
             rule(&key, words::name(link))?;
             for (node, interface) in members {
                 let key = format!("{key}.{}", words::shown(node));
-                self.known(&key, node)?;
+                known(&key, node, &self.nodes)?;
                 rule(&key, words::interface(&interface.name))?;
                 texts(&key, &interface.addresses, words::address)?;
                 if let Some(master) = &interface.master {
@@ -117,7 +98,7 @@ impl Scenario {
 
     fn check_step(&self, key: &str, step: &Step) -> Checked {
         rule(key, words::line(&step.name))?;
-        self.known(key, &step.node)?;
+        known(key, &step.node, &self.nodes)?;
         match &step.action {
             Action::Run(script) => rule(key, words::script(script))?,
             Action::Nft(file)
@@ -135,13 +116,13 @@ impl Scenario {
 
     fn check_service(&self, key: &str, service: &Service) -> Checked {
         rule(key, words::name(&service.name))?;
-        self.known(key, &service.node)?;
+        known(key, &service.node, &self.nodes)?;
         texts(key, &service.command, words::command_word)?;
         if service.command.first().is_none_or(|program| program.trim().is_empty()) {
             return Err(invalid(key, "the program's name is missing"));
         }
         match &service.ready {
-            Ready::Http(http) => check_http(key, http)?,
+            Ready::Http(http) => http.check(key)?,
             Ready::File(path) => rule(key, words::guest_path(path))?,
             Ready::Log(pattern) => rule(key, words::regex(pattern))?,
             Ready::Started | Ready::Tcp(_) | Ready::Udp(_) => {}
@@ -157,40 +138,10 @@ impl Scenario {
 
     fn check_check(&self, key: &str, check: &Check) -> Checked {
         rule(key, words::name(&check.name))?;
-        self.known(key, &check.node)?;
-        match &check.probe {
-            Probe::Http(http) => check_http(key, http)?,
-            Probe::Dns(dns) => rule(key, words::domain(&dns.name))?,
-            Probe::Capture(capture) => {
-                rule(key, words::asset_path(&capture.file))?;
-                self.known(key, &capture.from)?;
-                for link in [&capture.enter, &capture.leave] {
-                    let members = self.links.get(link);
-                    if !members.is_some_and(|members| members.contains_key(&check.node)) {
-                        return Err(invalid(key, "its node is not on a link that it names"));
-                    }
-                }
-                if !self.links[&capture.enter].contains_key(&capture.from) {
-                    return Err(invalid(key, "the sending node is not on the link"));
-                }
-                if let Some(vlan) = capture.vlan {
-                    within(key, vlan, actions::VLAN)?;
-                }
-            }
-            Probe::Command(command) => {
-                rule(key, words::script(&command.run))?;
-                within(key, command.status, actions::EXIT_STATUS)?;
-            }
-            Probe::Alive => {}
-        }
+        known(key, &check.node, &self.nodes)?;
+        let Self { nodes, links, .. } = self;
+        check.probe.check_kept(&KeptCheck { key, node: &check.node, nodes, links })?;
         within(key, check.timeout_s, actions::SECONDS)
-    }
-
-    fn known(&self, key: &str, node: &str) -> Checked {
-        match self.nodes.contains_key(node) {
-            true => Ok(()),
-            false => Err(invalid(key, format!("there is no node `{}`", words::shown(node)))),
-        }
     }
 }
 
@@ -214,20 +165,6 @@ fn check_node(key: &str, node: &Node) -> Checked {
     Ok(())
 }
 
-fn check_http(key: &str, http: &HttpProbe) -> Checked {
-    // The path was a part of an address, and goes into a request as it stands.
-    rule(key, words::url(&format!("http://192.0.2.1{}", http.path)))?;
-    if !http.path.starts_with('/') {
-        return Err(invalid(key, "a path begins with `/`"));
-    }
-    within(key, http.connections, actions::CONNECTIONS)?;
-    within(key, http.status, actions::HTTP_STATUS)?;
-    match http.body.bytes {
-        Some(bytes) => within(key, bytes, 0..=actions::BODY_BYTES),
-        None => Ok(()),
-    }
-}
-
 fn machine(key: &str, machine: &MachineOptions) -> Checked {
     within(key, machine.memory_mib, parse::MEMORY_MIB)?;
     within(key, machine.cpus, parse::CPUS)?;
@@ -239,28 +176,6 @@ fn unique(key: &str, name: &str, names: &mut BTreeSet<String>) -> Checked {
         true => Ok(()),
         false => Err(invalid(key, format!("`{name}` is there twice"))),
     }
-}
-
-fn texts<T>(key: &str, list: &[String], check: impl Fn(&str) -> Result<T, String>) -> Checked {
-    list.iter().try_for_each(|text| rule(key, check(text)))
-}
-
-fn within<T: PartialOrd + Display>(key: &str, value: T, range: RangeInclusive<T>) -> Checked {
-    match range.contains(&value) {
-        true => Ok(()),
-        false => {
-            let (least, most) = (range.start(), range.end());
-            Err(invalid(key, format!("{value} is not from {least} to {most}")))
-        }
-    }
-}
-
-fn rule<T>(key: &str, checked: Result<T, String>) -> Checked {
-    checked.map(drop).map_err(|message| invalid(key, message))
-}
-
-fn invalid(key: &str, message: impl Into<String>) -> KeptError {
-    KeptError::Invalid { key: key.to_owned(), message: message.into() }
 }
 
 #[cfg(test)]
@@ -325,5 +240,34 @@ mod tests {
         refused(|kept| kept["candidate"]["cmdline"] = json!(["a b"]));
         refused(|kept| kept["nodes"] = json!({}));
         refused(|kept| kept["schema"] = json!("kbisect.scenario/2"));
+    }
+
+    /// Each kind of check as runs have kept it since the first one.
+    #[test]
+    fn checks_that_older_runs_kept_are_read_and_written_alike() {
+        let probes = json!([
+            {"http": {"host": "192.0.2.1", "port": 80, "path": "/p", "connections": 5, "status": 200,
+                      "body": {"equals": null, "contains": "x", "bytes": 7}}},
+            {"dns": {"server": "192.0.2.1", "port": 53, "name": "a.test", "answer": "192.0.2.7"}},
+            {"capture": {"file": "a.pcap", "enter": "wan", "from": "core", "leave": "lan",
+                         "vlan": null, "rewrite": {"10.0.0.1": "192.0.2.1"}}},
+            {"command": {"run": "true", "status": 0, "stdout": null, "stdout_contains": null,
+                         "payload": true, "connection": {"tcp": "192.0.2.1:80"}}},
+            "alive",
+        ]);
+        let mut kept = kept();
+        let link = |name: &str| json!({"gw": {"name": name}, "core": {"name": name}});
+        kept["nodes"] = json!({"gw": {"kernel": "candidate"}, "core": {"kernel": "reference"}});
+        kept["links"] = json!({"wan": link("eth0"), "lan": link("eth1")});
+        (kept["setup"], kept["services"]) = (json!([]), json!([]));
+        (kept["replay"], kept["flavours"]) = (json!([]), json!({}));
+        let checks = probes.as_array().expect("a list").iter().enumerate().map(|(at, probe)| {
+            json!({"name": format!("c{at}"), "node": "gw", "probe": probe, "timeout_s": 5.0,
+                   "record_only": false})
+        });
+        kept["checks"] = checks.collect();
+        let scenario = Scenario::from_kept(kept.to_string().as_bytes()).expect("valid");
+        let written = serde_json::to_value(&scenario.checks).expect("plain data");
+        assert_eq!(written, kept["checks"]);
     }
 }

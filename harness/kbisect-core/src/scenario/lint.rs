@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::places::Places;
-use super::{NodeKernel, Probe, Problem, Ready, Scenario};
+use super::{NodeKernel, Problem, Ready, Scenario};
 
 /// Warnings about a valid scenario, in the order of the file.
 pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
@@ -41,11 +41,8 @@ pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
     }
     let known: BTreeSet<IpAddr> = scenario.addresses().map(|(_, address)| address).collect();
     for (index, check) in scenario.checks.iter().enumerate() {
-        let (host, key) = match &check.probe {
-            Probe::Http(http) => (http.host, "http.url"),
-            Probe::Dns(dns) => (dns.server, "dns.server"),
-            Probe::Capture(_) | Probe::Command(_) | Probe::Alive => continue,
-        };
+        let Some(server) = check.probe.server() else { continue };
+        let (host, key) = (server.at.ip(), server.key);
         if !known.contains(&host) && !host.is_loopback() {
             let key = format!("checks[{index}].{key}");
             warn(&key, format!("no interface of the scenario has the address {host}"));
@@ -67,11 +64,8 @@ fn idle_candidates(scenario: &Scenario) -> Vec<&str> {
     let mut busy = BTreeSet::new();
     for check in scenario.checks.iter().filter(|check| !check.record_only) {
         busy.insert(check.node.as_str());
-        let target = match &check.probe {
-            Probe::Http(http) => http.host,
-            Probe::Dns(dns) => dns.server,
-            Probe::Capture(_) | Probe::Command(_) | Probe::Alive => continue,
-        };
+        let Some(server) = check.probe.server() else { continue };
+        let target = server.at.ip();
         busy.extend(scenario.addresses().filter(|(_, at)| *at == target).map(|(node, _)| node));
     }
     // A node on two links, or with VLANs on one, can forward; whether it does is known only when

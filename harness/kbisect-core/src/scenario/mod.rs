@@ -2,25 +2,32 @@
 
 mod actions;
 mod assets;
+mod check;
 mod crypto;
 mod cursor;
 mod flavours;
 mod kept;
+mod kept_rules;
 mod lint;
 mod model;
 mod parse;
+mod parsed;
 mod places;
-mod probe;
+mod probes;
 mod problem;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod topology;
 mod words;
 
-pub use assets::{AssetRef, Parsed};
-pub use kept::KeptError;
+pub use assets::AssetRef;
+pub use check::Check;
+pub use kept_rules::KeptError;
 pub use model::*;
 pub use parse::{FILE_NAME, SCHEMA};
-pub use probe::*;
+pub use parsed::Parsed;
+pub use probes::*;
 pub use problem::{Problem, ScenarioError};
 pub use suggest::nearest;
+pub use topology::{Interface, Links, Node, NodeKernel, SysctlValue};

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::probe::{Check, HttpProbe, is_zero};
+use super::check::{Check, is_zero};
+use super::probes::HttpProbe;
+use super::topology::{Links, Node, NodeKernel};
 use crate::trial::{SymptomKind, Verdict};
 
 /// A whole scenario: nodes, links, set-up, workload, replay, checks.
@@ -40,7 +42,7 @@ pub struct Scenario {
     pub nodes: BTreeMap<String, Node>,
     /// Network segments by name; each maps a node to its interface there.
     #[serde(default)]
-    pub links: BTreeMap<String, BTreeMap<String, Interface>>,
+    pub links: Links,
     /// Steps before the workload starts, in order.
     #[serde(default)]
     pub setup: Vec<Step>,
@@ -165,80 +167,6 @@ impl Default for MachineOptions {
     fn default() -> Self {
         Self { memory_mib: 512, cpus: 1, cmdline: Vec::new() }
     }
-}
-
-/// Which kernel a node runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NodeKernel {
-    /// The kernel under test.
-    Candidate,
-    /// The fixed kernel that everything else runs on.
-    Reference,
-}
-
-/// One host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Node {
-    /// Which kernel it runs.
-    pub kernel: NodeKernel,
-    /// One line for reports: `internet server`.
-    #[serde(default)]
-    pub role: String,
-    /// sysctls by dotted name, written before addresses are set.
-    #[serde(default)]
-    pub sysctl: BTreeMap<String, SysctlValue>,
-    /// Extra virtual interfaces, as `ip link add` arguments: `vrf-gw type vrf table 10`.
-    #[serde(default)]
-    pub devices: Vec<String>,
-    /// Addresses of devices, by device name: `{ "data0.1120" = ["192.0.2.1/24"] }`. Those of the
-    /// interfaces on links stand there.
-    #[serde(default)]
-    pub addresses: BTreeMap<String, Vec<String>>,
-    /// Routes, as `ip route add` arguments: `default via 192.0.2.1`.
-    #[serde(default)]
-    pub routes: Vec<String>,
-    /// Lines of `scenario.toml`, from 1: of the node under an empty key, of its parts under
-    /// `devices[0]`, `routes[0]`, `sysctl.KEY`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub lines: BTreeMap<String, u32>,
-}
-
-/// A sysctl's value as TOML has it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum SysctlValue {
-    /// A number.
-    Number(i64),
-    /// A text.
-    Text(String),
-}
-
-impl std::fmt::Display for SysctlValue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Number(number) => write!(f, "{number}"),
-            Self::Text(text) => f.write_str(text),
-        }
-    }
-}
-
-/// A node's interface on a link.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Interface {
-    /// Interface name inside the node.
-    pub name: String,
-    /// Addresses with prefix length: `192.0.2.10/24`.
-    #[serde(default)]
-    pub addresses: Vec<String>,
-    /// Name of the VRF (or bridge) device that the interface is put under.
-    #[serde(default)]
-    pub master: Option<String>,
-    /// MTU in bytes.
-    #[serde(default)]
-    pub mtu: Option<u32>,
 }
 
 /// One step of the set-up or the replay: exactly one action on one node.

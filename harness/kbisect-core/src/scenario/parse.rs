@@ -12,9 +12,10 @@ use super::cursor::{Findings, Item, Table};
 use super::flavours::{Parts, read_expect, read_flavours};
 use super::places::{Places, join};
 use super::suggest::{choices, quoted};
+use super::topology::{Interface, Links, Node, NodeKernel, SysctlValue, check_node};
 use super::{
-    Check, ImageNeeds, Interface, MachineOptions, Node, NodeKernel, Parsed, Probe, Requires,
-    Scenario, ScenarioError, SysctlValue, WarningPolicy, lint, words,
+    ImageNeeds, MachineOptions, Parsed, Requires, Scenario, ScenarioError, WarningPolicy, lint,
+    words,
 };
 
 /// Memory of a machine in MiB.
@@ -97,12 +98,12 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let services = read_services(top.get("services"), &nodes, &mut assets);
     let replay = read_steps(top.get("replay"), &nodes, &mut assets);
     let checks = top.require("checks", "what must hold, such as [[checks]]");
-    let checks = checks.map(|item| read_checks(&item, &nodes, &mut assets)).unwrap_or_default();
+    let checks =
+        checks.map(|item| read_checks(&item, &nodes, &links, &mut assets)).unwrap_or_default();
     let flavours = top.get("flavours").and_then(|item| item.table());
     let parts = Parts { steps: [&setup, &replay], services: &services, checks: &checks };
     let flavours =
         flavours.map(|table| read_flavours(&table, &parts, &mut assets)).unwrap_or_default();
-    check_captures(&top, &checks, &links);
     let warnings = top.get("warnings").and_then(|item| {
         item.one_of(&[("bad", WarningPolicy::Bad), ("record", WarningPolicy::Record)])
     });
@@ -270,8 +271,6 @@ fn read_sysctls(table: &Table<'_>) -> BTreeMap<String, SysctlValue> {
     sysctls
 }
 
-type Links = BTreeMap<String, BTreeMap<String, Interface>>;
-
 fn read_links(table: &Table<'_>, nodes: &BTreeMap<String, Node>) -> Links {
     let mut links = Links::new();
     // (node, interface) -> link, for names that are used twice.
@@ -319,15 +318,6 @@ fn read_interface(item: &Item<'_>, node: &str, taken: &mut BTreeMap<IpAddr, Stri
     interface.mtu = table.get("mtu").and_then(|item| item.number(MTU));
     table.finish();
     interface
-}
-
-/// Reports a node that does not exist.
-pub(super) fn check_node(item: &Item<'_>, node: &str, nodes: &BTreeMap<String, Node>) {
-    if nodes.contains_key(node) {
-        return;
-    }
-    let known = choices(node, nodes.keys().map(String::as_str));
-    item.wrong(format!("no node named `{}` (nodes are: {known})", words::shown(node)));
 }
 
 /// Devices, masters and routes against the interfaces of their node.
@@ -381,27 +371,6 @@ fn check_devices(top: &Table<'_>, nodes: &BTreeMap<String, Node>, links: &Links)
             );
         }
         check_routes(top, name, node, &known.iter().map(String::as_str).collect::<Vec<_>>());
-    }
-}
-
-/// The links of replayed captures: they exist, and the nodes are on them.
-fn check_captures(top: &Table<'_>, checks: &[Check], links: &Links) {
-    for (index, check) in checks.iter().enumerate() {
-        let Probe::Capture(capture) = &check.probe else { continue };
-        for (key, link, members) in [
-            ("enter", &capture.enter, vec![&check.node, &capture.from]),
-            ("leave", &capture.leave, vec![&check.node]),
-        ] {
-            let key = format!("checks[{index}].capture.{key}");
-            let Some(found) = links.get(link) else {
-                let known = choices(link, links.keys().map(String::as_str));
-                top.findings.wrong(&key, format!("no link named `{link}` (links are: {known})"));
-                continue;
-            };
-            for node in members.into_iter().filter(|node| !found.contains_key(*node)) {
-                top.findings.wrong(&key, format!("node `{node}` is not on link `{link}`"));
-            }
-        }
     }
 }
 

@@ -257,38 +257,54 @@ pub(super) struct Url {
 
 /// A URL whose host is an address: a check must not depend on a resolver.
 pub(super) fn url(text: &str) -> Result<Url, String> {
-    let bad = |why: &str| Err(format!("`{}` is no URL: {why}", shown(text)));
-    let Some(rest) = text.strip_prefix("http://") else {
-        return bad("it must begin with `http://`");
+    let (host, port, path) = url_parts("http", text, |host, in_brackets| {
+        address_of(host, in_brackets).ok_or(
+            "names are not resolved, the host must be an address (`192.0.2.1`, `[2001:db8::1]`)",
+        )
+    })?;
+    Ok(Url { host, port: port.unwrap_or(80), path })
+}
+
+/// The address that a URL's host is; those of IPv6 stand in brackets.
+pub(super) fn address_of(host: &str, in_brackets: bool) -> Option<IpAddr> {
+    if in_brackets {
+        host.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+    } else {
+        host.parse().ok().filter(IpAddr::is_ipv4)
+    }
+}
+
+/// Takes a URL apart: its host as `host` reads it (which is told whether it stood in brackets), its
+/// port if it has one, path and query.
+pub(super) fn url_parts<H>(
+    scheme: &str,
+    text: &str,
+    host: impl FnOnce(&str, bool) -> Result<H, &'static str>,
+) -> Result<(H, Option<u16>, String), String> {
+    let bad = |why: &str| format!("`{}` is no URL: {why}", shown(text));
+    let Some(rest) = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://")) else {
+        return Err(bad(&format!("it must begin with `{scheme}://`")));
     };
     if !rest.bytes().all(|b| b.is_ascii_graphic()) {
-        return bad("blanks and characters beyond ASCII must be percent-encoded");
+        return Err(bad("blanks and characters beyond ASCII must be percent-encoded"));
     }
     if rest.contains('#') {
-        return bad("a fragment (`#`) is never sent");
+        return Err(bad("a fragment (`#`) is never sent"));
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, port)) => (host.parse::<Ipv6Addr>().ok().map(IpAddr::V6), port),
-        None => {
-            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            (host.parse().ok().filter(IpAddr::is_ipv4), port)
-        }
-    };
-    let Some(host) = host else {
-        return bad(
-            "names are not resolved, the host must be an address (`192.0.2.1`, `[2001:db8::1]`)",
-        );
-    };
+    let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (name, port) = bracketed
+        .unwrap_or_else(|| authority.split_at(authority.find(':').unwrap_or(authority.len())));
+    let host = host(name, bracketed.is_some()).map_err(bad)?;
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => 80,
+        None if port.is_empty() => None,
         digits => match digits.and_then(|digits| digits.parse().ok()).filter(|port| *port > 0) {
-            Some(port) => port,
-            None => return bad("the port must be from 1 to 65535"),
+            Some(port) => Some(port),
+            None => return Err(bad("the port must be from 1 to 65535")),
         },
     };
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    Ok(Url { host, port, path })
+    Ok((host, port, path))
 }
 
 /// The text for a message: control characters escaped, long ones cut.

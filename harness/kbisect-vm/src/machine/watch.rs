@@ -261,10 +261,9 @@ impl Watch {
             | Event::Exited { id, .. }
             | Event::Ready { id }
             | Event::Contents { id, .. }
-            | Event::DnsDone { id, .. }
             | Event::NotPrepared { id, .. }
             | Event::Lacking { id, .. }
-            | Event::HttpDone { id, .. } => {
+            | Event::Probed { id, .. } => {
                 if let Event::Exited { .. } = event {
                     lock(&self.shared.terminals).remove(&id);
                 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use kbisect_core::disturbed::{Standing, Whose, Window};
 use kbisect_core::flow::{Account, Direction, Ends, Failure, Loss, Since, Sought};
-use kbisect_core::judge::Wrong;
-use kbisect_core::scenario::{Check, Probe};
+use kbisect_core::scenario::Check;
 use kbisect_core::trial::CheckStatus;
+use kbisect_core::wrong::{CheckFailure, Wrong};
 
 use super::Trial;
 
@@ -21,34 +21,16 @@ const LOSS_TOLD: Duration = Duration::from_secs(1);
 /// The last frames, such as a reset that answers a stray one, may still be on their way.
 const SETTLES: Duration = Duration::from_millis(40);
 
-/// A check that failed.
-pub(super) struct Failed {
-    /// What was seen, with the numbers.
-    pub detail: String,
-    /// What was wrong, where that is known.
-    pub wrong: Option<Wrong>,
-}
-
-impl Failed {
-    pub(super) fn of(detail: String) -> Self {
-        Self { detail, wrong: None }
-    }
-
-    pub(super) fn wrong(detail: String, wrong: Wrong) -> Self {
-        Self { detail, wrong: Some(wrong) }
-    }
-}
-
 impl Trial<'_> {
     /// A failure of the node's own system. That of a reference node is never charged to the
     /// candidate.
-    pub(super) fn local(&self, check: &Check, failed: Failed, why: &str) -> Failed {
+    pub(super) fn local(&self, check: &Check, failure: CheckFailure, why: &str) -> CheckFailure {
         let wrong = if self.lab.plan().on_candidate(&check.node) {
             Wrong::Local(why.to_owned())
         } else {
             Wrong::Reference(format!("{} is a reference node", check.node))
         };
-        Failed { wrong: Some(wrong), ..failed }
+        CheckFailure { wrong: Some(wrong), ..failure }
     }
 
     /// Ends when a connection of the check is lost for certain although its deadline has not passed,
@@ -59,9 +41,8 @@ impl Trial<'_> {
         sought: Option<Sought>,
     ) -> (Direction, String) {
         let Some(sought) = sought else { return std::future::pending().await };
-        // A command has to fail by itself: whether it can is the question. The other kinds are judged
-        // here, and cannot succeed without the frames.
-        let impossible = self.lab.wires().are_cut() && !matches!(check.probe, Probe::Command(_));
+        // What cannot pass without its frames need not be waited for.
+        let impossible = self.lab.wires().are_cut() && check.probe.needs_frames();
         let wires = self.lab.wires();
         let own = self.addresses_of(&check.node);
         let mut before = None;

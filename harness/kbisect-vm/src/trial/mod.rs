@@ -5,7 +5,7 @@ mod collect;
 mod evidence;
 mod located;
 mod peer;
-mod replay;
+mod probes;
 mod services;
 mod steps;
 

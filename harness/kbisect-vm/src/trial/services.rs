@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
 use kbisect_core::judge::{CommandEnd, Failed, ServiceDown, ServiceEnd, fault_of_service};
-use kbisect_core::scenario::{HttpProbe, Ready, Restart, Service};
-use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, HttpRequest, Readiness, Request};
+use kbisect_core::scenario::{Ready, Restart, Service};
+use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Readiness, Request};
 
-use super::steps::{describe_exit, end_of};
+use super::probes::request;
+use super::steps::end_of;
 use super::{Notice, Stop, Trial};
 use crate::machine::{Machine, ServiceState};
 
@@ -79,7 +80,7 @@ impl Trial<'_> {
             }
             Ok(Event::Failed { error, .. }) => (ServiceEnd::NotReady, error),
             Ok(Event::ServiceExited { exit, .. }) => {
-                (service_end(&exit), format!("{} before it was ready", describe_exit(&exit)))
+                (service_end(&exit), format!("{} before it was ready", end_of(&exit)))
             }
             Ok(other) => {
                 return Err(self.infra(format!("the guest answered {other:?} to a service")));
@@ -107,11 +108,11 @@ impl Trial<'_> {
                         1 => "once".to_owned(),
                         count => format!("{count} times"),
                     };
-                    let how = describe_exit(exit);
+                    let how = end_of(exit);
                     format!("service {name} on {node} was started again {times}: it {how}")
                 });
                 let ended = state.ended.as_ref().map(|exit| {
-                    (service_end(exit), format!("{}{}", describe_exit(exit), last_lines(state)))
+                    (service_end(exit), format!("{}{}", end_of(exit), last_lines(state)))
                 });
                 Some((again, ended))
             });
@@ -180,18 +181,10 @@ fn readiness(ready: &Ready, one_request: Duration) -> Readiness {
         Ready::Udp(port) => Readiness::Udp(*port),
         Ready::File(path) => Readiness::File(path.clone()),
         Ready::Log(_) => Readiness::Output,
-        Ready::Http(HttpProbe { host, port, path, status, body, .. }) => Readiness::Http {
-            probe: HttpRequest {
-                host: *host,
-                port: *port,
-                path: path.clone(),
-                connections: 1,
-                timeout_ms: one_request.as_millis() as u64,
-                equals: body.equals.clone(),
-                contains: body.contains.clone(),
-            },
-            status: *status,
-            bytes: body.bytes,
+        Ready::Http(http) => Readiness::Http {
+            probe: request(http, 1, one_request),
+            status: http.status,
+            bytes: http.body.bytes,
         },
     }
 }

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use kbisect_core::command::{CommandEnd, Ran};
 use kbisect_core::judge::{
-    CommandEnd, Failed, MachineEnd, Refused, Unprepared, accepts, fault_of_node, fault_of_step,
-    line_of, sought, text_of,
+    Failed, MachineEnd, Refused, Unprepared, accepts, fault_of_node, fault_of_step, line_of,
+    sought, text_of,
 };
 use kbisect_core::scenario::{Action, Step};
 use kbisect_core::trial::AcceptedRefusal;
@@ -231,14 +232,14 @@ impl Trial<'_> {
         for _ in 0..step.repeat {
             let command = step_command(&step.action);
             let outcome = self.exec(&step.node, command, timeout).await?;
-            let timed_out = outcome.exit == Exit::TimedOut;
-            let output = match outcome.exit {
-                Exit::Status(0) => continue,
+            let timed_out = outcome.end == CommandEnd::TimedOut;
+            let output = match outcome.end {
+                CommandEnd::Status(0) => continue,
                 _ => outcome.describe(),
             };
             let on_candidate = self.lab.plan().on_candidate(&step.node);
-            let (end, said) = (end_of(&outcome.exit), outcome.said());
-            let failed = Failed { end: &end, said: &said, assets: ASSETS_DIR };
+            let said = outcome.said();
+            let failed = Failed { end: &outcome.end, said: &said, assets: ASSETS_DIR };
             if on_candidate && accepts(step, failed) {
                 let (step, node) = (step.name.clone(), step.node.clone());
                 let refusal = AcceptedRefusal { step, node, said: output };
@@ -308,9 +309,12 @@ impl Trial<'_> {
         answer: Result<Event, CallError>,
     ) -> Result<Ran, Stop> {
         match answer {
-            Ok(Event::Exited { exit, stdout, stderr, .. }) => Ok(Ran { exit, stdout, stderr }),
+            Ok(Event::Exited { exit, stdout, stderr, .. }) => {
+                Ok(Ran { end: end_of(&exit), stdout, stderr })
+            }
             Ok(Event::Failed { error, .. }) => {
-                Ok(Ran { exit: Exit::NotStarted(error), stdout: Vec::new(), stderr: Vec::new() })
+                let end = CommandEnd::NotStarted(error);
+                Ok(Ran { end, stdout: Vec::new(), stderr: Vec::new() })
             }
             Ok(other) => Err(self.infra(format!("the guest answered {other:?} to a command"))),
             Err(error) => Err(self.no_answer(node, error)),
@@ -332,29 +336,6 @@ impl Trial<'_> {
     }
 }
 
-/// How a command ended.
-pub(super) struct Ran {
-    pub exit: Exit,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
-}
-
-impl Ran {
-    /// What it printed: complaints, else whatever there is.
-    pub(super) fn said(&self) -> String {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        let said = [text(&self.stderr), text(&self.stdout)];
-        said.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
-    }
-
-    pub(super) fn describe(&self) -> String {
-        match self.said() {
-            said if said.is_empty() => describe_exit(&self.exit),
-            said => format!("{}: {said}", describe_exit(&self.exit)),
-        }
-    }
-}
-
 /// How a command ended, for the judge.
 pub(super) fn end_of(exit: &Exit) -> CommandEnd {
     match exit {
@@ -362,15 +343,6 @@ pub(super) fn end_of(exit: &Exit) -> CommandEnd {
         Exit::Signal(signal) => CommandEnd::Signal(*signal),
         Exit::TimedOut => CommandEnd::TimedOut,
         Exit::NotStarted(why) => CommandEnd::NotStarted(why.clone()),
-    }
-}
-
-pub(super) fn describe_exit(exit: &Exit) -> String {
-    match exit {
-        Exit::Status(status) => format!("ended with status {status}"),
-        Exit::Signal(signal) => format!("was ended by signal {signal}"),
-        Exit::TimedOut => "did not end in time".to_owned(),
-        Exit::NotStarted(why) => format!("did not start ({why})"),
     }
 }
 

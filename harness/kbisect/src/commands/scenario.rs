@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use kbisect_core::scenario::{
-    Action, Check, NodeKernel, Probe, Ready, Refusal, Restart, Scenario, Service, Step,
+    Action, Check, NodeKernel, Ready, Refusal, Restart, Scenario, Service, Step,
 };
 use kbisect_report::ScenariosDocument;
 
@@ -213,27 +213,7 @@ fn service(service: &Service) -> String {
 }
 
 fn check_line(check: &Check) -> String {
-    let probe = match &check.probe {
-        Probe::Http(http) => {
-            let connections = match http.connections {
-                1 => String::new(),
-                n => format!(", {n} connections"),
-            };
-            let body = if http.body.is_empty() { "" } else { ", payload read" };
-            let server = SocketAddr::new(http.host, http.port);
-            format!("HTTP http://{server}{}{connections}{body}", http.path)
-        }
-        Probe::Dns(dns) => format!("DNS {} at {}: {}", dns.name, dns.server, dns.answer),
-        Probe::Capture(capture) => format!(
-            "replays {} from {} on {}, expects it on {}",
-            capture.file, capture.from, capture.enter, capture.leave
-        ),
-        Probe::Command(command) => {
-            let first = command.run.trim().lines().next().unwrap_or_default();
-            format!("runs {first}")
-        }
-        Probe::Alive => "answers".to_owned(),
-    };
+    let probe = check.probe.summary();
     let recorded = if check.record_only { ", recorded only" } else { "" };
     format!("{}: {}: {probe}{recorded}", check.node, check.name)
 }

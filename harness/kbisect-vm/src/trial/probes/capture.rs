@@ -1,4 +1,4 @@
-//! Captured traffic that is sent through the candidate.
+//! `capture`: captured traffic that is sent through the candidate.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -9,9 +9,10 @@ use kbisect_core::flow::{Direction, Hop, Loss, fingerprint};
 use kbisect_core::rewrite::Rewrite;
 use kbisect_core::scenario::{CaptureProbe, Check};
 use kbisect_core::trial::SymptomKind;
+use kbisect_core::wrong::CheckFailure;
 
-use super::located::Failed;
-use super::{Stop, Trial};
+use super::super::{Stop, Trial};
+use super::Outcome;
 
 /// Longest pause between two frames. A capture may hold hours.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -22,7 +23,7 @@ impl Trial<'_> {
         &mut self,
         check: &Check,
         probe: &CaptureProbe,
-    ) -> Result<Result<String, Failed>, Stop> {
+    ) -> Result<Outcome, Stop> {
         // A node that is down explains everything; look before sending.
         self.machine(&check.node)?;
         let plan = self.lab.plan();
@@ -82,7 +83,7 @@ impl Trial<'_> {
             lost.map(|(direction, _)| format!(", the first is {direction}")).unwrap_or_default();
         let detail = format!("{passed} of {whole} frames left {node} on {leave}{first}");
         if wires.are_cut() {
-            return Ok(Err(Failed::of(detail)));
+            return Ok(Err(CheckFailure::of(detail)));
         }
         self.seen.losses.push((
             check.name.clone(),
@@ -94,6 +95,6 @@ impl Trial<'_> {
                 window: Some(pulse.window(all_sent)),
             },
         ));
-        Ok(Err(Failed::of(detail)))
+        Ok(Err(CheckFailure::of(detail)))
     }
 }

@@ -54,6 +54,8 @@ pub enum Wrong {
     NotEnded,
     /// The machine gave no answer.
     NotAlive,
+    /// Something else that a kind of check has its own words for: its name, and what was wrong.
+    Other(&'static str, String),
     /// The reference side is at fault, for this reason.
     Reference(String),
 }
@@ -87,7 +89,31 @@ impl fmt::Display for Wrong {
             Self::Ended { how, expected } => write!(f, "{how}, expected status {expected}"),
             Self::NotEnded => f.write_str("did not end in time"),
             Self::NotAlive => f.write_str("the machine does not answer"),
+            Self::Other(kind, what) => write!(f, "{kind}: {what}"),
             Self::Reference(why) => f.write_str(why),
         }
+    }
+}
+
+/// A check that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckFailure {
+    /// What was seen, with the numbers.
+    pub detail: String,
+    /// What was wrong, where that is known.
+    pub wrong: Option<Wrong>,
+}
+
+impl CheckFailure {
+    /// One of which no more is known.
+    #[must_use]
+    pub fn of(detail: String) -> Self {
+        Self { detail, wrong: None }
+    }
+
+    /// One of which is known what was wrong.
+    #[must_use]
+    pub fn wrong(detail: String, wrong: Wrong) -> Self {
+        Self { detail, wrong: Some(wrong) }
     }
 }

@@ -1,24 +1,21 @@
-//! HTTP requests, made step by step so that every way to fail is told apart and the local port is
-//! known even when no connection comes about.
+//! HTTP requests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use kbisect_guest::answers::http_head;
-use kbisect_proto::{BODY_SENT_BACK, HttpAttempt, HttpError, HttpRequest};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use socket2::{Domain, Protocol, Socket, Type};
+use kbisect_proto::{BODY_SENT_BACK, ConnectionError, HttpAttempt, HttpRequest};
+use nix::poll::PollFlags;
+use socket2::Socket;
 
-use crate::node::Node;
+use super::connection::{connect, wait};
 
 /// Most bytes of a body that is compared: the format allows no larger one.
 const MAX_COMPARED: usize = 64 << 20;
 
 /// Makes the connections, one after the other, up to the first failure.
-pub fn run(node: &Node, request: &HttpRequest) -> Result<Vec<HttpAttempt>, String> {
-    node.enter_network()?;
+pub fn run(request: &HttpRequest) -> Vec<HttpAttempt> {
     let mut attempts = Vec::new();
     for _ in 0..request.connections {
         let attempt = one(request);
@@ -28,7 +25,7 @@ pub fn run(node: &Node, request: &HttpRequest) -> Result<Vec<HttpAttempt>, Strin
             break;
         }
     }
-    Ok(attempts)
+    attempts
 }
 
 fn one(request: &HttpRequest) -> HttpAttempt {
@@ -54,42 +51,18 @@ fn exchange(
     request: &HttpRequest,
     attempt: &mut HttpAttempt,
     start: Instant,
-) -> Result<(), HttpError> {
-    let local = |error: std::io::Error| HttpError::Local(error.to_string());
+) -> Result<(), ConnectionError> {
     let deadline = start + Duration::from_millis(request.timeout_ms);
     let server = SocketAddr::new(request.host, request.port);
-    let socket = Socket::new(Domain::for_address(server), Type::STREAM, Some(Protocol::TCP))
-        .map_err(local)?;
-    socket.set_nonblocking(true).map_err(local)?;
-    let pending = match socket.connect(&server.into()) {
-        Ok(()) => false,
-        Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => true,
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            return Err(HttpError::Refused(error.to_string()));
-        }
-        Err(error) => return Err(local(error)),
-    };
-    attempt.local = socket.local_addr().ok().and_then(|address| address.as_socket());
-    if pending {
-        if !wait(&socket, PollFlags::POLLOUT, deadline) {
-            return Err(HttpError::ConnectTimeout);
-        }
-        if let Some(error) = socket.take_error().map_err(local)? {
-            return Err(match error.kind() {
-                ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
-                    HttpError::Refused(error.to_string())
-                }
-                ErrorKind::TimedOut => HttpError::ConnectTimeout,
-                _ => HttpError::Local(error.to_string()),
-            });
-        }
-    }
+    let socket = connect(server, deadline, &mut attempt.local)?;
     let text = format!(
         "GET {} HTTP/1.0\r\nHost: {server}\r\nUser-Agent: kbisect\r\nConnection: close\r\n\r\n",
         request.path
     );
     // The request fits into any send buffer, so one write takes it whole.
-    (&socket).write_all(text.as_bytes()).map_err(|error| HttpError::Reset(error.to_string()))?;
+    (&socket)
+        .write_all(text.as_bytes())
+        .map_err(|error| ConnectionError::Reset(error.to_string()))?;
     read_answer(&socket, request, attempt, deadline)
 }
 
@@ -98,19 +71,19 @@ fn read_answer(
     request: &HttpRequest,
     attempt: &mut HttpAttempt,
     deadline: Instant,
-) -> Result<(), HttpError> {
+) -> Result<(), ConnectionError> {
     let mut head = Vec::new();
     let mut in_body = false;
     let mut buffer = vec![0; 65536];
     loop {
         if !wait(socket, PollFlags::POLLIN, deadline) {
-            return Err(HttpError::ReadTimeout);
+            return Err(ConnectionError::ReadTimeout);
         }
         let count = match { socket }.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(HttpError::Reset(error.to_string())),
+            Err(error) => return Err(ConnectionError::Reset(error.to_string())),
         };
         if in_body {
             take_body(request, attempt, &buffer[..count]);
@@ -118,13 +91,14 @@ fn read_answer(
             head.extend_from_slice(&buffer[..count]);
             if let Some(end) = head.windows(4).position(|part| part == b"\r\n\r\n") {
                 in_body = true;
-                let (status, announced) = http_head(&head[..end]).map_err(HttpError::Malformed)?;
+                let (status, announced) =
+                    http_head(&head[..end]).map_err(ConnectionError::Malformed)?;
                 attempt.status = Some(status);
                 attempt.announced = announced;
                 let rest = head.split_off(end + 4);
                 take_body(request, attempt, &rest);
             } else if head.len() > 65536 {
-                return Err(HttpError::Malformed("the header is over 64 KiB".to_owned()));
+                return Err(ConnectionError::Malformed("the header is over 64 KiB".to_owned()));
             }
         }
         if attempt.announced.is_some_and(|announced| attempt.bytes >= announced) {
@@ -132,10 +106,11 @@ fn read_answer(
         }
     }
     match attempt.announced {
-        _ if !in_body => {
-            Err(HttpError::Malformed(format!("the connection ended after {} bytes", head.len())))
-        }
-        Some(announced) if attempt.bytes < announced => Err(HttpError::Malformed(format!(
+        _ if !in_body => Err(ConnectionError::Malformed(format!(
+            "the connection ended after {} bytes",
+            head.len()
+        ))),
+        Some(announced) if attempt.bytes < announced => Err(ConnectionError::Malformed(format!(
             "{} of {announced} body bytes arrived",
             attempt.bytes
         ))),
@@ -160,19 +135,4 @@ fn matches(request: &HttpRequest, body: &[u8]) -> bool {
         wanted.is_empty() || body.windows(wanted.len()).any(|part| part == wanted.as_bytes())
     });
     equals && contains
-}
-
-/// Waits until the socket is ready; false at the deadline.
-fn wait(socket: &Socket, flags: PollFlags, deadline: Instant) -> bool {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left.as_millis().min(i32::MAX as u128) as i32 + 1)
-            .unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(socket.as_fd(), flags)], timeout) {
-            Ok(1..) => return true,
-            Ok(_) if Instant::now() < deadline => {}
-            Err(nix::Error::EINTR) => {}
-            _ => return false,
-        }
-    }
 }

@@ -1,0 +1,78 @@
+//! Kinds of checks, a file for each. What the rest of kbisect asks of a check are the methods of
+//! [`Kind`]; nothing else tells kinds apart. This file is the list of them.
+
+mod alive;
+mod body;
+mod capture;
+mod command;
+mod connection;
+mod dns;
+mod http;
+mod kind;
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use super::cursor::{Item, Table};
+
+pub use alive::AliveProbe;
+pub use body::Body;
+pub use capture::CaptureProbe;
+pub use command::{CommandProbe, Connection};
+pub use connection::{ConnectionFailure, Made};
+pub use dns::{DnsProbe, DnsSeen};
+pub use http::{HttpProbe, HttpSeen};
+pub use kind::{Kind, Server};
+
+pub(super) use kind::Reading;
+
+/// What a check does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probe {
+    /// HTTP/1.1 GET requests, one connection each, one after the other.
+    Http(HttpProbe),
+    /// A question to a DNS server over UDP.
+    Dns(DnsProbe),
+    /// Captured traffic that must pass through the node.
+    Capture(CaptureProbe),
+    /// A command in the node.
+    Command(CommandProbe),
+    /// The node answers: its kernel runs and schedules user space.
+    Alive,
+}
+
+type Reader = fn(&Item<'_>, &mut Reading<'_>) -> Option<Probe>;
+
+/// The key of each kind in a check's table, and how its value is read.
+const KINDS: [(&str, Reader); 5] = [
+    ("http", |item, reading| HttpProbe::read(item, reading).map(Probe::Http)),
+    ("dns", |item, reading| DnsProbe::read(item, reading).map(Probe::Dns)),
+    ("capture", |item, reading| CaptureProbe::read(item, reading).map(Probe::Capture)),
+    ("command", |item, reading| CommandProbe::read(item, reading).map(Probe::Command)),
+    ("alive", |item, _| AliveProbe::read(item).map(|_| Probe::Alive)),
+];
+
+impl Probe {
+    /// Reads the one kind that a check's table has.
+    pub(super) fn read(table: &Table<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let (key, item) = table.exactly_one(&KINDS.map(|(key, _)| key))?;
+        let (_, read) = KINDS.iter().find(|(known, _)| *known == key)?;
+        read(&item, reading)
+    }
+}
+
+impl Deref for Probe {
+    type Target = dyn Kind;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Http(http) => http,
+            Self::Dns(dns) => dns,
+            Self::Capture(capture) => capture,
+            Self::Command(command) => command,
+            Self::Alive => &AliveProbe,
+        }
+    }
+}

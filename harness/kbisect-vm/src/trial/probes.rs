@@ -1,0 +1,31 @@
+//! How checks are made, a file for each kind. This file is the list of them.
+
+mod alive;
+mod capture;
+mod command;
+mod dns;
+mod guest;
+mod http;
+
+use kbisect_core::scenario::{Check, Probe};
+use kbisect_core::wrong::CheckFailure;
+
+use super::{Stop, Trial};
+
+pub(super) use http::request;
+
+/// What a check found: what was seen, or what was wrong.
+type Outcome = Result<String, CheckFailure>;
+
+impl Trial<'_> {
+    /// Makes a check.
+    pub(super) async fn probe(&mut self, check: &Check) -> Result<Outcome, Stop> {
+        match &check.probe {
+            Probe::Http(probe) => self.http(check, probe).await,
+            Probe::Dns(probe) => self.dns(check, probe).await,
+            Probe::Capture(probe) => self.capture(check, probe).await,
+            Probe::Command(probe) => self.command(check, probe).await,
+            Probe::Alive => self.alive(check).await,
+        }
+    }
+}
