@@ -5,6 +5,7 @@
 mod connection;
 mod dns;
 pub mod http;
+mod tcp;
 
 use kbisect_proto::{ProbeAnswer, ProbeRequest};
 
@@ -12,6 +13,7 @@ use kbisect_proto::{ProbeAnswer, ProbeRequest};
 pub fn run(probe: &ProbeRequest) -> ProbeAnswer {
     match probe {
         ProbeRequest::Http(request) => ProbeAnswer::Http(http::run(request)),
+        ProbeRequest::Tcp(request) => ProbeAnswer::Tcp(tcp::run(request)),
         ProbeRequest::Dns(request) => ProbeAnswer::Dns(dns::run(request)),
     }
 }

@@ -11,6 +11,8 @@ pub enum ProbeRequest {
     Http(HttpRequest),
     /// A question to a DNS server.
     Dns(DnsRequest),
+    /// TCP connections.
+    Tcp(TcpRequest),
 }
 
 /// What came of a check, of the kind that was asked for.
@@ -20,6 +22,8 @@ pub enum ProbeAnswer {
     Http(Vec<HttpAttempt>),
     /// The DNS server's answer.
     Dns(DnsAnswer),
+    /// The connections, in order; fewer than asked for when one failed.
+    Tcp(Vec<TcpAttempt>),
 }
 
 impl ProbeRequest {
@@ -29,6 +33,7 @@ impl ProbeRequest {
         match self {
             Self::Http(_) => "http",
             Self::Dns(_) => "dns",
+            Self::Tcp(_) => "tcp",
         }
     }
 }
@@ -99,6 +104,46 @@ pub struct HttpAttempt {
     pub body: Vec<u8>,
     /// Whether the body is what was asked for; true when nothing was.
     pub body_matches: bool,
+    /// Why it failed, if it did.
+    pub error: Option<ConnectionError>,
+    /// Milliseconds from `connect` to the end.
+    pub millis: u64,
+}
+
+/// TCP connections, one after the other; ends at the first failure, and at the first answer that is
+/// another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TcpRequest {
+    /// Server.
+    pub server: SocketAddr,
+    /// What is sent; may be nothing.
+    pub send: Vec<u8>,
+    /// How many connections.
+    pub connections: u32,
+    /// Milliseconds for each connection, from `connect` to the last byte that is waited for.
+    pub timeout_ms: u64,
+    /// What the whole answer must be, after trimming white space at both ends.
+    pub equals: Option<Vec<u8>>,
+    /// What the answer must contain.
+    pub contains: Option<Vec<u8>>,
+    /// How many bytes must come at least.
+    pub least_bytes: u64,
+}
+
+/// How many bytes of an answer travel back to the harness, for people to read.
+pub const ANSWER_SENT_BACK: usize = 512;
+
+/// How one TCP connection went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TcpAttempt {
+    /// Own address and port, once bound.
+    pub local: Option<SocketAddr>,
+    /// How many bytes came.
+    pub bytes: u64,
+    /// The first of them, at most [`ANSWER_SENT_BACK`].
+    pub start: Vec<u8>,
+    /// Whether the answer is what was expected; true when nothing was and the connection stood.
+    pub matches: bool,
     /// Why it failed, if it did.
     pub error: Option<ConnectionError>,
     /// Milliseconds from `connect` to the end.

@@ -183,7 +183,8 @@ fn a_host_is_ready_when_no_check_failed() {
 #[test]
 fn scenario_files_fit() {
     let harness = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut files = vec![harness.join("kbisect-core/src/scenario/tests/full.toml")];
+    let tests = harness.join("kbisect-core/src/scenario/tests");
+    let mut files = vec![tests.join("full.toml"), tests.join("probes.toml")];
     for entry in harness.parent().unwrap().join("scenarios").read_dir().unwrap() {
         let file = entry.unwrap().path().join("scenario.toml");
         if file.is_file() {

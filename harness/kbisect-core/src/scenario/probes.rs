@@ -9,6 +9,7 @@ mod connection;
 mod dns;
 mod http;
 mod kind;
+mod tcp;
 
 use std::ops::Deref;
 
@@ -24,6 +25,7 @@ pub use connection::{ConnectionFailure, Made};
 pub use dns::{DnsProbe, DnsSeen};
 pub use http::{HttpProbe, HttpSeen};
 pub use kind::{Kind, Server};
+pub use tcp::{Expected, TcpProbe, TcpSeen};
 
 pub(super) use kind::Reading;
 
@@ -35,6 +37,8 @@ pub enum Probe {
     Http(HttpProbe),
     /// A question to a DNS server over UDP.
     Dns(DnsProbe),
+    /// TCP connections, with a text to send and an answer to expect.
+    Tcp(TcpProbe),
     /// Captured traffic that must pass through the node.
     Capture(CaptureProbe),
     /// A command in the node.
@@ -46,9 +50,10 @@ pub enum Probe {
 type Reader = fn(&Item<'_>, &mut Reading<'_>) -> Option<Probe>;
 
 /// The key of each kind in a check's table, and how its value is read.
-const KINDS: [(&str, Reader); 5] = [
+const KINDS: [(&str, Reader); 6] = [
     ("http", |item, reading| HttpProbe::read(item, reading).map(Probe::Http)),
     ("dns", |item, reading| DnsProbe::read(item, reading).map(Probe::Dns)),
+    ("tcp", |item, reading| TcpProbe::read(item, reading).map(Probe::Tcp)),
     ("capture", |item, reading| CaptureProbe::read(item, reading).map(Probe::Capture)),
     ("command", |item, reading| CommandProbe::read(item, reading).map(Probe::Command)),
     ("alive", |item, _| AliveProbe::read(item).map(|_| Probe::Alive)),
@@ -70,6 +75,7 @@ impl Deref for Probe {
         match self {
             Self::Http(http) => http,
             Self::Dns(dns) => dns,
+            Self::Tcp(tcp) => tcp,
             Self::Capture(capture) => capture,
             Self::Command(command) => command,
             Self::Alive => &AliveProbe,

@@ -8,6 +8,7 @@ use super::*;
 
 mod broken;
 mod flavours;
+mod probes;
 mod services;
 
 const FILE: &str = "scenarios/x/scenario.toml";

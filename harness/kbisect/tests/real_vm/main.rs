@@ -13,6 +13,7 @@ mod evidence;
 mod host;
 mod interruptions;
 mod layouts;
+mod probes;
 mod scenario_errors;
 mod sources;
 mod states;

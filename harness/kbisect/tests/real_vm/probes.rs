@@ -1,0 +1,91 @@
+//! Kinds of checks that connect somewhere, against real servers: the right answer, another one, and
+//! none because the kernel under test drops the frames.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::host::Host;
+
+/// Rules of a router that pass everything on, and ones that drop what a server answers.
+const PASS: &str =
+    "table inet t {\n chain c {\n  type filter hook forward priority 0\n  counter\n }\n}\n";
+const DROP: &str = "table inet t {\n chain c {\n  type filter hook forward priority 0\n  tcp sport 2525 drop\n }\n}\n";
+
+/// Writes a scenario of a router under test between a client and a server, with one check.
+fn write(folder: &Path, rules: &str, service: &str, check: &str) {
+    fs::create_dir_all(folder).unwrap();
+    let text = format!(
+        r#"schema = "kbisect.scenario/1"
+summary = "a server behind a router"
+[requires]
+modules = ["nf_tables"]
+[nodes.gw]
+kernel = "candidate"
+sysctl = {{ "net.ipv4.ip_forward" = 1 }}
+[nodes.server]
+kernel = "reference"
+routes = ["default via 198.51.100.1"]
+[nodes.client]
+kernel = "reference"
+routes = ["default via 192.0.2.1"]
+[links.back]
+gw = {{ name = "eth1", addresses = ["198.51.100.1/24"] }}
+server = {{ name = "eth0", addresses = ["198.51.100.2/24"] }}
+[links.front]
+gw = {{ name = "eth0", addresses = ["192.0.2.1/24"] }}
+client = {{ name = "eth0", addresses = ["192.0.2.2/24"] }}
+[[setup]]
+name = "rules"
+node = "gw"
+nft = "rules.nft"
+[[services]]
+name = "server"
+node = "server"
+{service}
+[[checks]]
+name = "asked"
+node = "client"
+timeout_s = 2
+{check}
+"#
+    );
+    fs::write(folder.join("scenario.toml"), text).unwrap();
+    fs::write(folder.join("rules.nft"), rules).unwrap();
+}
+
+fn run(host: &Host, name: &str, code: i32) -> Value {
+    host.run(&format!("run 6.12.57 --scenario {}", host.path(name).display())).document(code)
+}
+
+fn symptom(result: &Value) -> (&str, &str) {
+    let symptom = &result["symptom"];
+    (symptom["kind"].as_str().unwrap(), symptom["title"].as_str().unwrap())
+}
+
+const GREETER: &str = r#"
+command = ["socat", "TCP-LISTEN:2525,reuseaddr,fork", "SYSTEM:echo 220 ready; head -n 1"]
+ready = { tcp = 2525 }
+"#;
+
+#[test]
+fn a_tcp_check_tells_another_answer_from_frames_that_were_lost() {
+    let host = Host::hold();
+    let check = "tcp = { to = \"198.51.100.2:2525\", send = \"QUIT\\n\", connections = 2, \
+                 expect = { equals = \"220 ready\\nQUIT\" } }";
+    write(&host.path("good"), PASS, GREETER, check);
+    let good = run(&host, "good", 0);
+    assert_eq!(good["verdict"], "good", "{good}");
+    assert_eq!(good["checks"][0]["detail"], "2 connections, 30 bytes");
+    write(&host.path("other"), PASS, GREETER, &check.replace("220 ready", "554 no"));
+    let other = run(&host, "other", 1);
+    let title = "asked: tcp: another answer, expected `554 no\\nQUIT`";
+    assert_eq!(symptom(&other), ("check-failed", title), "{other}");
+    write(&host.path("lost"), DROP, GREETER, check);
+    let lost = run(&host, "lost", 1);
+    let title = "replies of server:2525 lost inside gw";
+    assert_eq!(symptom(&lost), ("lost-ingress", title), "{lost}");
+    assert!(!lost["hops"].as_array().unwrap().is_empty(), "the loss is told hop by hop");
+    host.assert_no_machine_left();
+}
