@@ -75,6 +75,18 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// A kernel of which nothing else is known.
+    pub(crate) fn new(kernel: Kernel, state: CandidateState) -> Self {
+        Self {
+            kernel,
+            packages: Vec::new(),
+            state,
+            also_in: Vec::new(),
+            other_builds: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// Bytes that [`crate::Store::ensure`] would download.
     #[must_use]
     pub fn download_bytes(&self) -> u64 {

@@ -11,6 +11,8 @@ mod catalog;
 mod chain;
 mod changelog;
 mod debug;
+mod discovery;
+mod fetch;
 mod files;
 mod git_log;
 mod hash;
@@ -25,14 +27,15 @@ pub mod readers;
 mod ready;
 mod series_file;
 mod settings;
-mod source;
+mod sources;
 mod store;
 mod tools;
 
 pub use candidate::{Build, Candidate, CandidateState, PackageRef};
-pub use catalog::{Catalog, CatalogError, Newest, NewestError, ResolveError};
+pub use catalog::{Catalog, Newest, NewestError, ResolveError};
 pub use changelog::{ChangelogError, PackageChangelog, changelog, changelog_file};
 pub use debug::{DebugInfo, DebugInfoError};
+pub use discovery::{Options, SettingsError};
 pub use git_log::{GitLogError, git_log};
 pub use inspect::{PackageContents, inspect_package};
 pub use modules::{MissingModule, ModuleTree, Provided};
@@ -40,9 +43,9 @@ pub use progress::{Progress, ProgressItem, Silent};
 pub use proxy::Proxies;
 pub use ready::ReadyKernel;
 pub use series_file::{SeriesFile, SeriesFileError};
-pub use settings::{Mirrors, Options, Settings, SettingsError, SuiteChoice};
-pub use source::Source;
+pub use settings::{Mirrors, Service, Settings, SuiteChoice};
+pub use sources::{CatalogError, FetchError, HttpFailure, LookupFailure, Source, SourceAbout};
 pub use store::{
-    AddError, AddRequest, AddedVariant, FetchError, HttpFailure, ImportFailure, LookupFailure,
-    PruneReport, PruneRule, Store, StoreError, UnpackError, VariantError, VariantRequest,
+    AddError, AddRequest, AddedVariant, ImportFailure, PruneReport, PruneRule, Store, StoreError,
+    UnpackError, VariantError, VariantRequest,
 };

@@ -14,7 +14,7 @@ use crate::http_proxy;
 use crate::import::bzimage;
 use crate::modules::image::ModuleImage;
 use crate::modules::lookup::Lookup;
-use crate::source::{mainline, snapshot};
+use crate::sources::{mainline, snapshot};
 use crate::store::Meta;
 
 /// A Release file: the path of the index that would be fetched.
@@ -49,7 +49,7 @@ pub fn mainline(text: &[u8], base: &str) -> Vec<String> {
         name: None,
         variant: None,
     };
-    let listed = mainline::read_list(&text);
+    let listed = mainline::kernels(&text);
     let names = listed.iter().map(|candidate| mainline::directory(&candidate.kernel));
     let mut urls: Vec<String> = names.map(|name| format!("{base}/{name}")).collect();
     urls.extend(mainline::package_urls(&text, &kernel, base, "amd64"));

@@ -72,8 +72,8 @@ fn a_proxy_that_opens_no_tunnel_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let apt = format!("Acquire::http::Proxy \"http://{}/\";\n", proxy.address);
     let options = Options {
-        sources: vec![Source::UbuntuMainline],
-        mainline_url: Some("https://mirror.invalid/mainline".to_owned()),
+        sources: vec![Source::UBUNTU_MAINLINE],
+        urls: vec![(Source::UBUNTU_MAINLINE, "https://mirror.invalid/mainline".to_owned())],
         ..Options::default()
     };
     let Some(settings) = settings(dir.path(), &apt, options) else { return };

@@ -70,8 +70,10 @@ impl Lab {
     fn options(&self, source: Source) -> Options {
         Options {
             sources: vec![source],
-            snapshot_url: Some(self.server.url.clone()),
-            mainline_url: Some(self.server.url.clone()),
+            urls: vec![
+                (Source::SNAPSHOT, self.server.url.clone()),
+                (Source::UBUNTU_MAINLINE, self.server.url.clone()),
+            ],
             ..Options::default()
         }
     }
@@ -85,6 +87,12 @@ impl Lab {
     }
 }
 
+/// Settings with another address of the snapshot service.
+fn elsewhere(mut settings: Settings, url: &str) -> Settings {
+    settings.services.get_mut("snapshot").unwrap().url = url.to_owned();
+    settings
+}
+
 fn snapshot() -> Lab {
     Lab::new(|root| drop(service().write(root)))
 }
@@ -93,7 +101,7 @@ fn snapshot() -> Lab {
 fn the_snapshot_service_has_a_range_that_the_archive_has_not() {
     let lab = snapshot();
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), lab.options(Source::Snapshot));
+    let settings = settings(dir.path(), lab.options(Source::SNAPSHOT));
     let (store, catalog) = open(&settings);
     let series = catalog.series("5.10.40", "5.10.70").unwrap();
     assert_eq!(versions(&series), ["5.10.40-1", "5.10.46-4", "5.10.60-1", "5.10.70-1"]);
@@ -131,7 +139,7 @@ fn the_snapshot_service_has_a_range_that_the_archive_has_not() {
 fn a_version_without_packages_cannot_be_tested_and_a_file_that_is_gone_neither() {
     let lab = snapshot();
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), lab.options(Source::Snapshot));
+    let settings = settings(dir.path(), lab.options(Source::SNAPSHOT));
     let (store, catalog) = open(&settings);
     let error = store.ensure(&catalog.resolve("5.10.60").unwrap(), &settings, &Silent).unwrap_err();
     assert!(matches!(error, FetchError::Untestable { .. }) && error.is_final());
@@ -159,7 +167,7 @@ fn what_the_archive_has_under_a_signature_is_taken_from_there() {
     assert_eq!(series[0].kernel.source, "snapshot");
     assert_eq!(series[3].kernel.source, "debian:bullseye");
     // Without the service its kernels are unknown, and the error says who has them.
-    let settings = Settings { sources: vec![Source::Archive], ..settings };
+    let settings = Settings { sources: vec![Source::ARCHIVE], ..settings };
     let (_, catalog) = open(&settings);
     let error = catalog.series("5.10.40", "5.10.70").unwrap_err();
     let hint = error.hint().unwrap();
@@ -169,8 +177,8 @@ fn what_the_archive_has_under_a_signature_is_taken_from_there() {
 
 fn with(options: Options, lab: &Lab) -> Options {
     Options {
-        sources: vec![Source::Snapshot],
-        snapshot_url: Some(lab.server.url.clone()),
+        sources: vec![Source::SNAPSHOT],
+        urls: vec![(Source::SNAPSHOT, lab.server.url.clone())],
         ..options
     }
 }
@@ -179,7 +187,7 @@ fn with(options: Options, lab: &Lab) -> Options {
 fn a_service_that_asks_for_patience_gets_it_and_a_broken_download_goes_on() {
     let lab = snapshot();
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), lab.options(Source::Snapshot));
+    let settings = settings(dir.path(), lab.options(Source::SNAPSHOT));
     lab.server.fault("/mr/package/linux/", Fault::Status(429, "retry-after: 0\r\n"));
     let (store, catalog) = open(&settings);
     lab.server.fault("/binpackages", Fault::Status(503, ""));
@@ -201,7 +209,7 @@ fn a_service_that_asks_for_patience_gets_it_and_a_broken_download_goes_on() {
 fn a_damaged_file_is_not_taken() {
     let lab = snapshot();
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), lab.options(Source::Snapshot));
+    let settings = settings(dir.path(), lab.options(Source::SNAPSHOT));
     let (store, catalog) = open(&settings);
     // The signed and the unsigned package are one file here.
     for path in BTreeSet::from_iter(service().write(lab.root.path())) {
@@ -218,7 +226,7 @@ fn a_damaged_file_is_not_taken() {
 fn answers_that_make_no_sense_are_errors_and_no_list_is_lost() {
     let lab = snapshot();
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), lab.options(Source::Snapshot));
+    let settings = settings(dir.path(), lab.options(Source::SNAPSHOT));
     let (store, catalog) = open(&settings);
     let candidate = catalog.resolve("5.10.40").unwrap();
     let base = lab.root.path();
@@ -259,7 +267,7 @@ fn answers_that_make_no_sense_are_errors_and_no_list_is_lost() {
 fn offline_the_list_is_used_with_its_age_and_what_is_missing_is_said() {
     let lab = snapshot();
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), lab.options(Source::Snapshot));
+    let settings = settings(dir.path(), lab.options(Source::SNAPSHOT));
     let (store, catalog) = open(&settings);
     store.ensure(&catalog.resolve("5.10.70").unwrap(), &settings, &Silent).unwrap();
     let list = fs::read_dir(dir.path().join("cache/lists/v1")).unwrap().flatten();
@@ -282,7 +290,7 @@ fn offline_the_list_is_used_with_its_age_and_what_is_missing_is_said() {
     assert!(error.hint().unwrap().contains("kernels fetch 5.10.40-1 --source snapshot"));
     assert_eq!(lab.server.requests().len(), before, "the network was not used");
     // A machine that never saw the list can use its store.
-    let empty = Settings { snapshot_url: "https://elsewhere.invalid".to_owned(), ..offline };
+    let empty = elsewhere(offline, "https://elsewhere.invalid");
     let catalog = Catalog::load(&empty, &store, &Silent).unwrap();
     assert!(
         catalog.warnings().join("\n").contains("is not in the cache"),
@@ -291,7 +299,7 @@ fn offline_the_list_is_used_with_its_age_and_what_is_missing_is_said() {
     );
     assert_eq!(catalog.all().len(), 1);
     // An unreachable service leaves what is cached.
-    let gone = Settings { snapshot_url: "http://127.0.0.1:9".to_owned(), ..settings };
+    let gone = elsewhere(settings, "http://127.0.0.1:9");
     let error = Catalog::load(&gone, &store, &Silent).unwrap_err();
     assert!(
         error.to_string().contains("cannot get the list of the Debian snapshot service"),
@@ -340,7 +348,7 @@ fn mainline_lab() -> Lab {
 fn mainline_builds_of_both_layouts_are_kernels() {
     let lab = mainline_lab();
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), lab.options(Source::UbuntuMainline));
+    let settings = settings(dir.path(), lab.options(Source::UBUNTU_MAINLINE));
     let (store, catalog) = open(&settings);
     let all = catalog.all();
     let shown: Vec<&str> = all.iter().map(|c| c.kernel.version.as_str()).collect();
@@ -371,7 +379,7 @@ fn mainline_builds_of_both_layouts_are_kernels() {
         assert!(error.is_final() && chain(&error).contains(why), "{}", chain(&error));
     }
     // Debian's kernels make no series with them unless they are asked for.
-    let stored = Settings { sources: vec![Source::Store], offline: true, ..settings };
+    let stored = Settings { sources: vec![Source::STORE], offline: true, ..settings };
     assert_eq!(open(&stored).1.all().len(), 0);
 }
 
@@ -380,8 +388,8 @@ fn mainline_checksums_must_be_signed_once_a_keyring_is_named() {
     let lab = mainline_lab();
     let dir = tempfile::tempdir().unwrap();
     let (key, stranger) = (Key::new(), Key::new());
-    let mut settings = settings(dir.path(), lab.options(Source::UbuntuMainline));
-    settings.mainline_keyrings = vec![key.keyring()];
+    let mut settings = settings(dir.path(), lab.options(Source::UBUNTU_MAINLINE));
+    settings.services.get_mut("ubuntu-mainline").unwrap().keyrings = vec![key.keyring()];
     let (store, catalog) = open(&settings);
     let sums = lab.root.path().join("v5.10.40/amd64/CHECKSUMS");
     let signature = lab.root.path().join("v5.10.40/amd64/CHECKSUMS.gpg");

@@ -1,24 +1,23 @@
 //! What kernels there are, and their order.
 
-mod errors;
 mod load;
 mod newest;
 mod resolve;
+mod resolve_errors;
 mod series;
 
 #[cfg(test)]
 mod tests;
 
-pub use errors::{CatalogError, NewestError, ResolveError};
 pub use newest::Newest;
+pub use resolve_errors::{NewestError, ResolveError};
 
 use kbisect_core::version::PackageVersion;
 
-use crate::archive::builds::source_version;
-use crate::candidate::{Build, Candidate};
+use crate::candidate::{Build, Candidate, CandidateState};
 use crate::progress::Progress;
 use crate::settings::Settings;
-use crate::source::Source;
+use crate::sources::{CatalogError, DEBIAN, Source, Trust, implementation};
 use crate::store::Store;
 
 /// All kernels that the sources list and the store holds.
@@ -137,11 +136,15 @@ impl Catalog {
     /// version of the stock kernel.
     fn in_series(&self, item: &Item) -> bool {
         let kernel = &item.candidate.kernel;
-        let ours = match Source::of(kernel) {
-            Some(Source::UbuntuMainline) => self.sources.contains(&Source::UbuntuMainline),
+        let source = Source::of(kernel);
+        let ours = match source.and_then(Source::other_vendor) {
             // Builds of another distribution have another configuration: they make no series together
             // unless that is asked for.
-            Some(_) => kernel.flavour == self.flavour && self.sources != [Source::UbuntuMainline],
+            Some(vendor) => self.sources.iter().any(|named| named.vendor == Some(vendor)),
+            None if source.is_some() => {
+                let others = |named: &Source| named.other_vendor().is_some();
+                kernel.flavour == self.flavour && !self.sources.iter().all(others)
+            }
             None => kernel.flavour == self.flavour || kernel.flavour.is_empty(),
         };
         ours && !item.is_variant()
@@ -149,13 +152,7 @@ impl Catalog {
 
     /// Sources that were left out.
     fn not_looked_into(&self) -> Vec<Source> {
-        let named = |source: &Source| self.sources.contains(source);
-        let by_the_way = |source: &Source| match source {
-            Source::Archive => named(&Source::Snapshot),
-            Source::Store => true,
-            Source::Snapshot | Source::UbuntuMainline => false,
-        };
-        Source::ALL.into_iter().filter(|source| !named(source) && !by_the_way(source)).collect()
+        Source::all().filter(|source| !source.is_wanted(&self.sources)).collect()
     }
 
     fn choose(&self, group: &[&Item], preference: &Preference) -> Candidate {
@@ -165,7 +162,8 @@ impl Catalog {
             let stored = self.prefer_stored && item.is_stored();
             let testable = item.is_testable();
             // The archive vouches for its builds; the snapshot service does not.
-            let signed = Source::of(kernel) == Some(Source::Archive);
+            let signed = Source::of(kernel)
+                .is_some_and(|source| implementation(source).trust(&[]) == Trust::SignedIndex);
             // The first family that is asked for is worth the most.
             let family = preference.families.iter().rev().position(|f| item.in_family(f));
             let native = kernel.package_version == item.source_version;
@@ -201,15 +199,15 @@ struct Preference {
 
 impl Item {
     fn new(candidate: Candidate) -> Self {
-        let archive =
-            matches!(Source::of(&candidate.kernel), Some(Source::Archive | Source::Snapshot));
+        let source = Source::of(&candidate.kernel);
+        let archive = source.is_some_and(|source| source.vendor == Some(DEBIAN));
         let version = &candidate.kernel.package_version;
-        let source_version = if archive { source_version(version) } else { version.clone() };
+        let source_version = if archive { version.source() } else { version.clone() };
         Self { candidate, source_version, archive }
     }
 
     fn is_stored(&self) -> bool {
-        matches!(self.candidate.state, crate::candidate::CandidateState::Stored)
+        matches!(self.candidate.state, CandidateState::Stored)
     }
 
     fn is_variant(&self) -> bool {
@@ -217,7 +215,7 @@ impl Item {
     }
 
     fn is_testable(&self) -> bool {
-        !matches!(self.candidate.state, crate::candidate::CandidateState::Untestable { .. })
+        !matches!(self.candidate.state, CandidateState::Untestable { .. })
     }
 
     /// Suites that hold the build, the one in `source` first.

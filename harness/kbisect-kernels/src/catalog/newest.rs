@@ -2,7 +2,7 @@
 
 use super::{Catalog, Item, NewestError};
 use crate::candidate::Candidate;
-use crate::source::Source;
+use crate::sources::Source;
 
 /// What stands for a release beside the suite of its name: a machine that runs it takes kernels from
 /// these as well. Backports are taken by those who ask for them.
@@ -19,7 +19,7 @@ pub struct Newest {
 
 /// Finds the newest kernel that `suite` offers now; without a suite, of all that were loaded.
 pub(super) fn newest(catalog: &Catalog, suite: Option<&str>) -> Result<Newest, NewestError> {
-    let of_archive = |item: &&Item| Source::of(&item.candidate.kernel) == Some(Source::Archive);
+    let of_archive = |item: &&Item| Source::of(&item.candidate.kernel) == Some(Source::ARCHIVE);
     // A stored kernel that the index names no more has no packages.
     let offered = |item: &&Item| !item.candidate.packages.is_empty();
     let wanted = |name: &str| {
@@ -66,7 +66,7 @@ pub(super) fn newest(catalog: &Catalog, suite: Option<&str>) -> Result<Newest, N
 fn suites(catalog: &Catalog) -> Vec<String> {
     let offered = catalog.items.iter().filter(|item| !item.candidate.packages.is_empty());
     let of_archive =
-        offered.filter(|item| Source::of(&item.candidate.kernel) == Some(Source::Archive));
+        offered.filter(|item| Source::of(&item.candidate.kernel) == Some(Source::ARCHIVE));
     let mut names: Vec<String> =
         of_archive.flat_map(|item| item.suites().map(str::to_owned).collect::<Vec<_>>()).collect();
     names.sort();

@@ -1,9 +1,8 @@
 use super::*;
-use crate::archive::builds;
 use crate::archive::index::SuiteIndex;
 use crate::archive::packages::IndexEntry;
-use crate::candidate::CandidateState;
 use crate::hash;
+use crate::sources::candidates;
 use kbisect_core::kernel::{Kernel, KernelId, Variant};
 
 /// Suites as the archive had them in November 2026, shortened.
@@ -116,13 +115,13 @@ fn variant(name: &str) -> Item {
 
 fn catalog_with(more: Vec<Item>) -> Catalog {
     let flavour = "cloud-amd64";
-    let mut items = load::items(builds::find(&archive(), flavour), &[], flavour);
+    let mut items = load::merge(vec![(Trust::SignedIndex, candidates(&archive(), flavour))]);
     items.extend(more);
     Catalog {
         items,
         warnings: Vec::new(),
         flavour: flavour.to_owned(),
-        sources: vec![Source::Archive],
+        sources: vec![Source::ARCHIVE],
         prefer_stored: false,
     }
 }
@@ -304,7 +303,7 @@ fn offline_a_stored_build_stands_for_its_source() {
 #[test]
 fn the_whole_list_is_in_version_order() {
     let all = catalog().all();
-    let versions: Vec<_> = all.iter().map(|c| source_version(&c.kernel.package_version)).collect();
+    let versions: Vec<_> = all.iter().map(|c| c.kernel.package_version.source()).collect();
     assert!(versions.is_sorted(), "{versions:?}");
     assert_eq!(all.len(), 14);
 }

@@ -35,7 +35,7 @@ pub struct AddRequest {
 }
 
 /// What the inputs are.
-enum Source {
+enum Inputs {
     Packages(Vec<PathBuf>),
     Files(Tree),
 }
@@ -92,7 +92,7 @@ fn relabel(
     Ok(store.get(&ready.kernel.id).unwrap_or(ready))
 }
 
-fn classify(request: &AddRequest, store: &Store) -> Result<Source, AddError> {
+fn classify(request: &AddRequest, store: &Store) -> Result<Inputs, AddError> {
     let inputs = request.inputs.iter().chain(&request.modules);
     if let Some(path) = inputs.clone().find(|path| !path.exists()) {
         return Err(AddError::NotThere { path: path.clone() });
@@ -102,10 +102,10 @@ fn classify(request: &AddRequest, store: &Store) -> Result<Source, AddError> {
     match request.inputs.as_slice() {
         [] => Err(AddError::Inputs { reason: "nothing was given" }),
         [dir] if dir.is_dir() => {
-            Tree::of_dir(dir, modules).map(Source::Files).map_err(import_error)
+            Tree::of_dir(dir, modules).map(Inputs::Files).map_err(import_error)
         }
         [file] if !looks_like_package(file).map_err(import_error)? => {
-            Tree::of_image(file, modules).map(Source::Files).map_err(import_error)
+            Tree::of_image(file, modules).map(Inputs::Files).map_err(import_error)
         }
         files => {
             for file in files {
@@ -118,7 +118,7 @@ fn classify(request: &AddRequest, store: &Store) -> Result<Source, AddError> {
             if modules.is_some() {
                 return Err(AddError::Inputs { reason: "a package brings its own modules" });
             }
-            Ok(Source::Packages(files.to_vec()))
+            Ok(Inputs::Packages(files.to_vec()))
         }
     }
 }
@@ -127,7 +127,7 @@ fn looks_like_package(path: &Path) -> Result<bool, ImportError> {
     Ok(package::Kind::of(path)?.is_some())
 }
 
-impl Source {
+impl Inputs {
     /// A package's hash is what the archive's index has too: the same kernel gets the same id.
     fn id(&self) -> Result<KernelId, ImportError> {
         match self {

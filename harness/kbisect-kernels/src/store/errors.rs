@@ -4,10 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files::free_space;
-use crate::http::HttpError;
 use crate::import::ImportError;
 use crate::import::error::is_disk_full;
-use crate::source::{LookupError, Source};
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,70 +27,6 @@ pub enum StoreError {
         free: u64,
     },
 }
-
-/// Why a kernel could not be fetched.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The store cannot be used.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The kernel is known, but the archive does not have all of it.
-    #[error("kernel {kernel} cannot be tested: {reason}")]
-    Untestable {
-        /// Package version.
-        kernel: String,
-        /// Why.
-        reason: String,
-    },
-    /// The kernel was only in the store, and has gone from there.
-    #[error("kernel {kernel} is no longer in the store, and in no archive")]
-    Gone {
-        /// Package version.
-        kernel: String,
-    },
-    /// It would have to be downloaded.
-    #[error("kernel {kernel} is not in the store, and --offline was given; it is in {}", from.title())]
-    Offline {
-        /// Package version.
-        kernel: String,
-        /// Where it is.
-        from: Source,
-    },
-    /// It could not be found out what to download.
-    #[error("cannot find out what to download for kernel {kernel}")]
-    Lookup {
-        /// Package version.
-        kernel: String,
-        /// Why.
-        source: LookupFailure,
-    },
-    /// A download failed.
-    #[error("cannot fetch kernel {kernel}")]
-    Download {
-        /// Package version.
-        kernel: String,
-        /// Names the file, and what was expected.
-        source: HttpFailure,
-    },
-    /// The packages, though verified, are no kernel that can be used.
-    #[error("cannot import kernel {kernel}")]
-    Import {
-        /// Package version.
-        kernel: String,
-        /// Why.
-        source: ImportFailure,
-    },
-}
-
-/// Why a download failed.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct HttpFailure(#[from] pub(crate) HttpError);
-
-/// Why a source did not say what to download.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct LookupFailure(#[from] pub(crate) LookupError);
 
 /// Why files could not be made into a kernel.
 #[derive(Debug, thiserror::Error)]
@@ -170,93 +104,6 @@ impl StoreError {
 
     pub(crate) fn disk_full(dir: &Path) -> Self {
         Self::DiskFull { dir: dir.to_owned(), free: free_space(dir).unwrap_or(0) }
-    }
-}
-
-impl FetchError {
-    /// Whether the kernel cannot be had at all, however often one asks: the mirror's index names its
-    /// packages, but the mirror does not have them, or there is no kernel in them. Such a kernel gives no answer; the host and the
-    /// network are not at fault.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        match self {
-            Self::Untestable { .. } | Self::Gone { .. } => true,
-            Self::Download { source, .. } => matches!(source.0, HttpError::NotFound { .. }),
-            // The packages are whole, by their checksums: next time there is no image in them either.
-            Self::Import { source, .. } => matches!(source.0, ImportError::NoImage { .. }),
-            Self::Store(_) | Self::Offline { .. } | Self::Lookup { .. } => false,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Store(error) => error.hint(),
-            Self::Untestable { .. } => Some("choose another kernel".to_owned()),
-            Self::Gone { .. } => Some("add it again with `kbisect kernels add`".to_owned()),
-            Self::Offline { kernel, from } => {
-                let source = match from {
-                    Source::Archive | Source::Store => String::new(),
-                    other => format!(" --source {other}"),
-                };
-                Some(format!(
-                    "run without --offline, or first `kbisect kernels fetch {kernel}{source}`"
-                ))
-            }
-            Self::Lookup { source, .. } => match &source.0 {
-                LookupError::Signature { .. } => Some(
-                    "check `ubuntu-mainline-keyrings` in config.toml; if the keyring is right, the \
-                     service or something on the way is at fault"
-                        .to_owned(),
-                ),
-                LookupError::Http(_) => {
-                    Some("check the network and the proxy variables, then run it again".to_owned())
-                }
-                LookupError::NotThere(_) | LookupError::Malformed { .. } => {
-                    Some("something on the way may answer in the service's place".to_owned())
-                }
-            },
-            Self::Download { source, .. } => match source.0 {
-                HttpError::NotFound { .. } => Some(
-                    "the archive has moved on: run again with --refresh to see what it has now"
-                        .to_owned(),
-                ),
-                HttpError::Mismatch { .. } => Some(
-                    "the mirror or something on the way damages files: try again, or another \
-                     --mirror"
-                        .to_owned(),
-                ),
-                HttpError::Transport { .. } | HttpError::Status { .. } => {
-                    Some("check the network and the proxy variables, then run it again".to_owned())
-                }
-                HttpError::Write { .. } | HttpError::Cancelled { .. } => None,
-            },
-            Self::Import { source, .. } => source.0.hint(),
-        }
-    }
-
-    /// What a source does not have cannot be tested; all else may be there tomorrow.
-    pub(crate) fn of_lookup(kernel: &str, error: LookupError) -> Self {
-        let kernel = kernel.to_owned();
-        match error {
-            LookupError::NotThere(reason) => Self::Untestable { kernel, reason },
-            error => Self::Lookup { kernel, source: LookupFailure(error) },
-        }
-    }
-
-    pub(crate) fn of_download(kernel: &str, dir: &Path, error: HttpError) -> Self {
-        if matches!(&error, HttpError::Write { source, .. } if is_disk_full(source)) {
-            return Self::Store(StoreError::disk_full(dir));
-        }
-        Self::Download { kernel: kernel.to_owned(), source: HttpFailure(error) }
-    }
-
-    pub(crate) fn of_import(kernel: &str, dir: &Path, error: ImportError) -> Self {
-        if error.is_disk_full() {
-            return Self::Store(StoreError::disk_full(dir));
-        }
-        Self::Import { kernel: kernel.to_owned(), source: ImportFailure(error) }
     }
 }
 

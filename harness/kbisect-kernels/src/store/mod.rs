@@ -9,7 +9,6 @@
 //! ```
 
 mod add;
-mod ensure;
 mod errors;
 mod lock;
 mod meta;
@@ -18,7 +17,7 @@ mod unpacked;
 mod variant;
 
 pub use add::AddRequest;
-pub use errors::{AddError, FetchError, HttpFailure, ImportFailure, LookupFailure, StoreError};
+pub use errors::{AddError, ImportFailure, StoreError};
 pub use prune::{PruneReport, PruneRule};
 pub use unpacked::UnpackError;
 pub use variant::{AddedVariant, VariantError, VariantRequest};
@@ -29,11 +28,10 @@ use std::sync::Arc;
 
 use kbisect_core::kernel::KernelId;
 
-use crate::candidate::{Candidate, PackageRef};
+use crate::candidate::PackageRef;
 use crate::files;
 use crate::progress::Progress;
 use crate::ready::ReadyKernel;
-use crate::settings::Settings;
 pub(crate) use lock::Lock;
 pub(crate) use meta::Meta;
 
@@ -90,20 +88,6 @@ impl Store {
         let lease = Lock::share(&self.use_lock(id)).ok()?;
         let ready = self.read(id)?;
         Some(ReadyKernel { lease: Some(Arc::new(lease)), ..ready })
-    }
-
-    /// Downloads, verifies and imports a kernel unless the store has it. Two processes (or threads)
-    /// that want the same kernel wait for each other.
-    ///
-    /// # Errors
-    /// [`FetchError`]; nothing of the kernel is kept then.
-    pub fn ensure(
-        &self,
-        candidate: &Candidate,
-        settings: &Settings,
-        progress: &dyn Progress,
-    ) -> Result<ReadyKernel, FetchError> {
-        ensure::ensure(self, candidate, settings, progress)
     }
 
     /// Adds a kernel from files. The same content twice is one kernel.
@@ -186,7 +170,7 @@ impl Store {
 
     /// Runs `make` in an empty scratch directory and moves what it leaves in `out` there into the
     /// store. The caller holds the kernel's lock. On an error nothing is left.
-    fn put<E: From<StoreError>>(
+    pub(crate) fn put<E: From<StoreError>>(
         &self,
         id: &KernelId,
         make: impl FnOnce(&Path, &Path) -> Result<Meta, E>,
@@ -235,7 +219,7 @@ impl Store {
         self.root.join("locks")
     }
 
-    fn lock_of(&self, id: &KernelId) -> PathBuf {
+    pub(crate) fn lock_of(&self, id: &KernelId) -> PathBuf {
         self.locks_dir().join(format!("{id}.lock"))
     }
 

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbisect_core::run::SymptomName;
 use kbisect_core::workers::Workers;
-use kbisect_kernels::Source;
 use kbisect_report::{Format, FormatError};
 
 use super::doubt::{Budget, budget};
 use super::machine::{MachineArgs, WorkersArgs, workers};
 use super::{
     ChangesArgs, ChangesOptions, CheckArgs, DecodeArgs, DoubtArgs, EvidenceArgs, KernelsArgs,
-    ScoreArgs, Series, WatchArgs, words,
+    ScoreArgs, Series, SourceArgs, WatchArgs, words,
 };
 
 /// Find which kernel version broke a network service.
@@ -115,23 +114,9 @@ pub struct Global {
         help_heading = "Output"
     )]
     pub color: Color,
-    /// Where to look for kernels, beside the local store; separated by commas, or repeated [default:
-    /// archive]
-    #[arg(
-        long = "source",
-        global = true,
-        value_enum,
-        value_name = "NAME[,NAME]",
-        value_delimiter = ',',
-        help_heading = "Kernel archives"
-    )]
-    pub sources: Vec<SourceName>,
-    /// Address of the Debian snapshot service, or of a mirror of it
-    #[arg(long, global = true, value_name = "URL", help_heading = "Kernel archives")]
-    pub snapshot_url: Option<String>,
-    /// Address of Ubuntu's mainline builds, or of a mirror of them
-    #[arg(long, global = true, value_name = "URL", help_heading = "Kernel archives")]
-    pub ubuntu_mainline_url: Option<String>,
+    /// Where kernels come from.
+    #[command(flatten)]
+    pub sources: SourceArgs,
     /// Suite of the archive to look into, in place of the default ones; may be repeated
     #[arg(long = "suite", global = true, value_name = "SUITE", help_heading = "Kernel archives")]
     pub suites: Vec<String>,
@@ -159,30 +144,6 @@ pub struct Global {
     /// Cache directory [default: $XDG_CACHE_HOME/kbisect]
     #[arg(long = "cache", global = true, value_name = "DIR", help_heading = "Kernel archives")]
     pub cache_dir: Option<PathBuf>,
-}
-
-/// A place that kernels come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SourceName {
-    /// Debian archives, by their signed indexes
-    Archive,
-    /// The Debian snapshot service, which has every version that was released; and the archive
-    Snapshot,
-    /// Ubuntu's builds of upstream releases
-    UbuntuMainline,
-    /// Nothing but the local store
-    Store,
-}
-
-impl From<SourceName> for Source {
-    fn from(name: SourceName) -> Self {
-        match name {
-            SourceName::Archive => Self::Archive,
-            SourceName::Snapshot => Self::Snapshot,
-            SourceName::UbuntuMainline => Self::UbuntuMainline,
-            SourceName::Store => Self::Store,
-        }
-    }
 }
 
 /// When to use colours.

@@ -10,10 +10,9 @@ mod kernels;
 mod machine;
 mod range;
 mod seen;
+mod sources;
 mod words;
 
-#[cfg(test)]
-pub use args::SourceName;
 pub use args::{
     BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
     ImageArgs, ImageCommand, ManArgs, NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs,
@@ -30,3 +29,4 @@ pub use kernels::{
 pub use machine::{AccelChoice, MachineArgs, WorkersArgs};
 pub use range::{Range, Series};
 pub use seen::{ScoreArgs, WatchArgs};
+pub use sources::SourceArgs;

@@ -77,7 +77,7 @@ pub fn rules(args: &ReportArgs, settings: &Settings) -> anyhow::Result<Option<Re
         .collect::<anyhow::Result<_>>()?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let archive = settings.mirrors.iter().flat_map(|mirrors| [&mirrors.main, &mirrors.security]);
-    let mirrors = archive.chain([&settings.snapshot_url, &settings.mainline_url]).cloned();
+    let mirrors = archive.chain(settings.services.values().map(|service| &service.url)).cloned();
     Ok(Some(RedactRules { patterns, names: vec![host], mirrors: mirrors.collect() }))
 }
 

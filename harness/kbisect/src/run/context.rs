@@ -124,7 +124,7 @@ impl Base {
             .filter(|candidate| candidate.download_bytes() > 0)
             .map(|candidate| &candidate.kernel)
             .collect();
-        for source in Source::ALL {
+        for source in Source::all() {
             let versions: Vec<&str> = missing
                 .iter()
                 .filter(|kernel| Source::of(kernel) == Some(source))
@@ -134,7 +134,7 @@ impl Base {
                 self.ui.note(&format!(
                     "not in the store, and --offline was given: {} (in {})",
                     versions.join(", "),
-                    source.title()
+                    source.title
                 ));
             }
         }

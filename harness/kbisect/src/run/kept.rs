@@ -5,7 +5,6 @@ use std::path::Path;
 use kbisect_core::boot::MachineChoices;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{Environment, Plan, RunEvent, end_of_search, wall_seconds};
-use kbisect_kernels::Source;
 use kbisect_vm::accel::NoKvm;
 
 use super::context::{Base, Context};
@@ -157,16 +156,18 @@ pub fn resume_command(folder: &Path, global: &Global, machine: &MachineArgs) -> 
         ("--mirror", &global.mirror),
         ("--security-mirror", &global.security_mirror),
         ("--flavour", &global.flavour),
-        ("--snapshot-url", &global.snapshot_url),
-        ("--ubuntu-mainline-url", &global.ubuntu_mainline_url),
     ];
     for (option, text) in texts {
         if let Some(text) = text {
             words.extend([option.to_owned(), quoted(text)]);
         }
     }
-    for source in &global.sources {
-        words.extend(["--source".to_owned(), Source::from(*source).to_string()]);
+    for (source, url) in &global.sources.urls {
+        let option = source.address.map(|address| format!("--{}", address.option));
+        words.extend(option.into_iter().chain([quoted(url)]));
+    }
+    for source in &global.sources.named {
+        words.extend(["--source".to_owned(), source.to_string()]);
     }
     for suite in &global.suites {
         words.extend(["--suite".to_owned(), quoted(suite)]);
@@ -199,7 +200,8 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::SourceName;
+    use crate::cli::SourceArgs;
+    use kbisect_kernels::Source;
 
     #[test]
     fn the_command_names_what_differs_from_the_defaults() {
@@ -210,14 +212,17 @@ mod tests {
             offline: true,
             cache_dir: Some("/my cache".into()),
             suites: vec!["sid".to_owned()],
-            sources: vec![SourceName::Snapshot],
+            sources: SourceArgs {
+                named: vec![Source::SNAPSHOT],
+                urls: vec![(Source::SNAPSHOT, "https://s.example".to_owned())],
+            },
             ..Global::default()
         };
         let machine = MachineArgs { qemu: Some("/opt/qemu".into()), ..MachineArgs::default() };
         assert_eq!(
             resume_command(Path::new("/r/it's"), &global, &machine),
-            "kbisect resume '/r/it'\\''s' --cache '/my cache' --qemu /opt/qemu --source snapshot \
-             --suite sid --offline"
+            "kbisect resume '/r/it'\\''s' --cache '/my cache' --qemu /opt/qemu \
+             --snapshot-url https://s.example --source snapshot --suite sid --offline"
         );
     }
 

@@ -138,7 +138,7 @@ pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel
 /// The newest archive kernel of the store, one of the root image's own series before all others.
 fn stored_of_archive(base: &Base) -> anyhow::Result<Option<ReadyKernel>> {
     let of_archive =
-        |kernel: &Kernel| kernel.variant.is_none() && Source::of(kernel) == Some(Source::Archive);
+        |kernel: &Kernel| kernel.variant.is_none() && Source::of(kernel) == Some(Source::ARCHIVE);
     let stored = base.store.list()?;
     let found = stored
         .iter()

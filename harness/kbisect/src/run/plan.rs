@@ -123,13 +123,14 @@ fn warnings(series: &[Candidate]) -> Vec<String> {
             names.join(", ")
         ));
     }
-    let of_ubuntu =
-        |candidate: &&Candidate| Source::of(&candidate.kernel) == Some(Source::UbuntuMainline);
-    if (1..series.len()).contains(&series.iter().filter(of_ubuntu).count()) {
-        warnings.push(
-            "the range mixes Ubuntu's builds with others: they differ in configuration and compiler, too"
-                .to_owned(),
-        );
+    let vendor =
+        |candidate: &Candidate| Source::of(&candidate.kernel).and_then(Source::other_vendor);
+    if let Some(other) = series.iter().find_map(vendor)
+        && series.iter().any(|candidate| vendor(candidate) != Some(other))
+    {
+        warnings.push(format!(
+            "the range mixes {other}'s builds with others: they differ in configuration and compiler, too"
+        ));
     }
     warnings.extend(series.iter().flat_map(|candidate| candidate.notes.clone()));
     warnings

@@ -332,8 +332,8 @@ impl<'a> Trials<'a> {
             Wiring::Whole => format!("kbisect run {spec} --scenario {name}"),
             Wiring::CutAtChecks => format!("kbisect scenario selftest {name} --kernel {spec}"),
         };
-        if let Some(source) = Source::of(kernel).filter(|_| Source::is_estimate(kernel)) {
-            command += &format!(" --source {source}");
+        if let Some(option) = Source::of(kernel).and_then(Source::option) {
+            command += &format!(" {option}");
         }
         if let Some(folder) = &context.image_folder {
             command += &format!(" --image {}", quoted(&folder.display().to_string()));

@@ -53,7 +53,6 @@ const ARROWS: [(&str, &[&str]); 11] = [
 const LEFT: &[&str] = &[
     "kbisect-core: judge::service, judge::time, judge",
     "kbisect-guest: agent, boot, exec, links, node, offers, service, shell, wake, watchdog",
-    "kbisect-kernels: settings, source",
 ];
 
 fn harness() -> PathBuf {

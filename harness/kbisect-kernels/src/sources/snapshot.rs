@@ -11,6 +11,7 @@
 //! service that names it; the indexes of that time and their signatures are not looked at.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kbisect_core::kernel::Kernel;
@@ -18,17 +19,17 @@ use kbisect_core::version::PackageVersion;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{ListError, Listing, LookupError, Source, client, is_file_name, list, listed};
+use super::about::{About, Address, DEBIAN, Source};
+use super::asking::Asking;
+use super::cached::{self, client, is_file_name, listed};
+use super::fetch_error::LookupError;
+use super::list_error::CatalogError;
+use super::source::{KernelSource, Listing, Trust};
 use crate::archive::builds;
 use crate::archive::index::SuiteIndex;
 use crate::archive::packages::{IndexEntry, is_kernel_package};
-use crate::candidate::PackageRef;
+use crate::candidate::{Candidate, PackageRef};
 use crate::http::{Client, HttpError};
-use crate::progress::Progress;
-use crate::settings::Settings;
-
-/// The service itself.
-pub const URL: &str = "https://snapshot.debian.org";
 
 /// A cloud kernel of 2021 has 20 MB, one of 2026 30 MB.
 const ABOUT_CLOUD: u64 = 25 << 20;
@@ -37,6 +38,22 @@ const ABOUT: u64 = 75 << 20;
 const ANSWER_LIMIT: u64 = 16 << 20;
 /// Between two questions. The service is slow, shared, and sends clients away that hurry.
 const PAUSE: Duration = Duration::from_millis(300);
+
+impl Source {
+    /// The Debian snapshot service: every version that Debian ever released.
+    pub const SNAPSHOT: Self = Self(&About {
+        name: "snapshot",
+        title: "the Debian snapshot service",
+        help: "The Debian snapshot service, which has every version that was released; and the archive",
+        offers: Some("the snapshot service has every version that Debian released"),
+        vendor: Some(DEBIAN),
+        address: Some(Address { option: "snapshot-url", url: "https://snapshot.debian.org" }),
+        keyrings_key: None,
+        // What the archive has it has under a signature.
+        brings: Some(Source::ARCHIVE.0.name),
+        is_service: true,
+    });
+}
 
 #[derive(Deserialize)]
 struct Answer<T> {
@@ -79,72 +96,79 @@ pub fn is_answer(bytes: &[u8]) -> bool {
         || serde_json::from_slice::<Files>(bytes).is_ok()
 }
 
-/// Lists the versions of the source package `linux`.
-pub fn listing(settings: &Settings) -> Result<Listing, ListError> {
-    let url = format!("{}/mr/package/linux/", settings.snapshot_url);
-    let parse = |bytes: &[u8]| {
-        let answer: Answer<Version> =
-            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        Ok(answer.result)
-    };
-    let found = list::load(Source::Snapshot, &url, settings, &parse)?;
-    let about = if settings.flavour.starts_with("cloud") { ABOUT_CLOUD } else { ABOUT };
-    let kernel = |version: Version| {
-        let version = PackageVersion::parse(&version.version).ok()?;
-        // A version of the source is part of addresses.
-        let usable = version.revision().is_some() && is_file_name(version.as_str());
-        usable.then(|| listed(Source::Snapshot, version, &settings.flavour, None, about))
-    };
-    Ok(Listing {
-        kernels: found.content.into_iter().filter_map(kernel).collect(),
-        note: found.note,
-    })
-}
+pub struct Snapshot;
 
-/// Finds the packages of one version: the signed ones, which most people run, else those that they were
-/// made from.
-pub fn look_up(
-    kernel: &Kernel,
-    settings: &Settings,
-    progress: &dyn Progress,
-) -> Result<Vec<PackageRef>, LookupError> {
-    let version = &kernel.package_version;
-    let _item =
-        progress.begin(&format!("looking up {version} at {}", Source::Snapshot.title()), None);
-    let service = Service { client: client(&settings.snapshot_url, settings), settings };
-    // The source package that is built of the signed files counts its revisions with a plus.
-    let signed =
-        version.as_str().rsplit_once('-').map(|(upstream, rest)| format!("{upstream}+{rest}"));
-    let sources = [
-        signed.map(|signed| (format!("linux-signed-{}", settings.arch), signed)),
-        Some(("linux".to_owned(), version.to_string())),
-    ];
-    let mut entries = Vec::new();
-    let mut lacks = None;
-    for (source, source_version) in sources.into_iter().flatten() {
-        entries.extend(service.packages(&source, &source_version, kernel)?);
-        let index = SuiteIndex {
-            suite: Source::Snapshot.name().to_owned(),
-            base_url: settings.snapshot_url.clone(),
-            entries: entries.clone(),
-            stale: None,
-        };
-        let build = builds::find(&[index], &kernel.flavour)
-            .into_iter()
-            .find(|build| build.version == *version);
-        match build {
-            Some(build) if build.untestable.is_none() => {
-                return Ok(build.packages.into_iter().map(with_sha1).collect());
-            }
-            Some(build) => lacks = build.untestable,
-            None => {}
-        }
+impl KernelSource for Snapshot {
+    fn about(&self) -> Source {
+        Source::SNAPSHOT
     }
-    let reason = lacks.unwrap_or_else(|| {
-        let title = Source::Snapshot.title();
-        format!("{title} has no package linux-image-*-{} of {version}", kernel.flavour)
-    });
-    Err(LookupError::NotThere(reason))
+
+    fn trust(&self, _: &[PathBuf]) -> Trust {
+        Trust::Connection
+    }
+
+    /// The versions of the source package `linux`.
+    fn list(&self, asking: &Asking<'_>) -> Result<Listing, CatalogError> {
+        let settings = asking.settings;
+        let parse = |bytes: &[u8]| {
+            serde_json::from_slice::<Answer<Version>>(bytes).map_err(|error| error.to_string())
+        };
+        let found = cached::load(self.about(), "mr/package/linux/", settings, &parse)?;
+        let about = if settings.flavour.starts_with("cloud") { ABOUT_CLOUD } else { ABOUT };
+        let kernel = |version: Version| {
+            let version = PackageVersion::parse(&version.version).ok()?;
+            // A version of the source is part of addresses.
+            let usable = version.revision().is_some() && is_file_name(version.as_str());
+            usable.then(|| listed(self.about(), version, &settings.flavour, None, about))
+        };
+        let kernels = found.content.result.into_iter().filter_map(kernel).collect();
+        Ok(Listing { kernels, notes: found.note.into_iter().collect() })
+    }
+
+    /// The packages of one version: the signed ones, which most people run, else those that they were
+    /// made from.
+    fn look_up(
+        &self,
+        candidate: &Candidate,
+        asking: &Asking<'_>,
+    ) -> Result<Vec<PackageRef>, LookupError> {
+        let (kernel, settings) = (&candidate.kernel, asking.settings);
+        let version = &kernel.package_version;
+        let title = self.about().title;
+        let _item = asking.progress.begin(&format!("looking up {version} at {title}"), None);
+        let url = settings.service(self.about()).url.as_str();
+        let service = Service { client: client(url, settings), url, arch: &settings.arch };
+        // The source package that is built of the signed files counts its revisions with a plus.
+        let signed =
+            version.as_str().rsplit_once('-').map(|(upstream, rest)| format!("{upstream}+{rest}"));
+        let sources = [
+            signed.map(|signed| (format!("linux-signed-{}", settings.arch), signed)),
+            Some(("linux".to_owned(), version.to_string())),
+        ];
+        let mut entries = Vec::new();
+        let mut lacks = None;
+        for (source, source_version) in sources.into_iter().flatten() {
+            entries.extend(service.packages(&source, &source_version, kernel)?);
+            let index = SuiteIndex {
+                suite: self.about().name.to_owned(),
+                base_url: url.to_owned(),
+                entries: entries.clone(),
+                stale: None,
+            };
+            let builds = builds::find(&[index], &kernel.flavour);
+            match builds.into_iter().find(|build| build.version == *version) {
+                Some(build) if build.untestable.is_none() => {
+                    return Ok(build.packages.into_iter().map(with_sha1).collect());
+                }
+                Some(build) => lacks = build.untestable,
+                None => {}
+            }
+        }
+        let reason = lacks.unwrap_or_else(|| {
+            format!("{title} has no package linux-image-*-{} of {version}", kernel.flavour)
+        });
+        Err(LookupError::NotThere(reason))
+    }
 }
 
 /// Files are addressed by their SHA-1.
@@ -155,7 +179,8 @@ fn with_sha1(mut package: PackageRef) -> PackageRef {
 
 struct Service<'a> {
     client: Client,
-    settings: &'a Settings,
+    url: &'a str,
+    arch: &'a str,
 }
 
 impl Service<'_> {
@@ -178,7 +203,7 @@ impl Service<'_> {
         for binary in answer.result.into_iter().filter(ours) {
             let path = format!("mr/binary/{}/{}/binfiles?fileinfo=1", binary.name, binary.version);
             let Some(files) = self.ask::<Files>(&path)? else { continue };
-            let file = files.result.iter().find(|file| file.architecture == self.settings.arch);
+            let file = files.result.iter().find(|file| file.architecture == self.arch);
             let Some(file) = file.filter(|file| is_sha1(&file.hash)) else { continue };
             let info = files.fileinfo.get(&file.hash).and_then(|infos| infos.first());
             let Some(info) = info else {
@@ -199,7 +224,7 @@ impl Service<'_> {
     /// Asks one question; what does not exist is `None`.
     fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, LookupError> {
         std::thread::sleep(PAUSE);
-        let url = format!("{}/{path}", self.settings.snapshot_url);
+        let url = format!("{}/{path}", self.url);
         match self.client.get(&url, ANSWER_LIMIT) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
@@ -210,8 +235,8 @@ impl Service<'_> {
     }
 
     fn malformed(&self, path: &str, reason: String) -> LookupError {
-        let url = format!("{}/{path}", self.settings.snapshot_url);
-        LookupError::Malformed { url, source_title: Source::Snapshot.title(), reason }
+        let url = format!("{}/{path}", self.url);
+        LookupError::Malformed { url, from: Source::SNAPSHOT, reason }
     }
 }
 

@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::settings::is_security;
+
 /// Debian releases that a mirror can have; the names tell a Debian source from another vendor's.
 const RELEASES: [&str; 13] = [
     "buster",
@@ -93,11 +95,6 @@ pub fn pick(sources: &[Source]) -> HostMirrors {
     }
     let uri = |source: Option<&Source>| source.map(|source| source.uri.clone());
     HostMirrors { main: uri(main), security: uri(security), keyrings }
-}
-
-/// Whether a suite lives in the security archive.
-pub fn is_security(suite: &str) -> bool {
-    suite.ends_with("-security") || suite.ends_with("/updates")
 }
 
 /// How much a source looks like Debian's archive; `None` when it cannot be.

@@ -12,21 +12,40 @@
 //! What is trusted: the checksums, by the key that the user names; without one, by the service's
 //! certificate.
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use kbisect_core::kernel::Kernel;
 use kbisect_core::version::PackageVersion;
 use regex::Regex;
 
-use super::{ListError, Listing, LookupError, Source, client, is_file_name, list, listed};
+use super::about::{About, Address, Source};
+use super::asking::Asking;
+use super::cached::{self, client, is_file_name, listed};
+use super::fetch_error::LookupError;
+use super::list_error::CatalogError;
+use super::source::{KernelSource, Listing, Trust};
 use crate::archive::keyring::Keyring;
 use crate::candidate::{Candidate, PackageRef};
 use crate::http::HttpError;
-use crate::progress::Progress;
-use crate::settings::Settings;
 
-/// The service itself.
-pub const URL: &str = "https://kernel.ubuntu.com/mainline";
+impl Source {
+    /// Ubuntu's builds of upstream releases.
+    pub const UBUNTU_MAINLINE: Self = Self(&About {
+        name: "ubuntu-mainline",
+        title: "Ubuntu's mainline builds",
+        help: "Ubuntu's builds of upstream releases",
+        offers: Some("Ubuntu builds every upstream release"),
+        vendor: Some("Ubuntu"),
+        address: Some(Address {
+            option: "ubuntu-mainline-url",
+            url: "https://kernel.ubuntu.com/mainline",
+        }),
+        keyrings_key: Some("ubuntu-mainline-keyrings"),
+        brings: None,
+        is_service: true,
+    });
+}
 
 /// The flavour that is taken: there is no smaller one.
 const FLAVOUR: &str = "generic";
@@ -34,20 +53,65 @@ const FLAVOUR: &str = "generic";
 const ABOUT: u64 = 150 << 20;
 const CHECKSUMS_LIMIT: u64 = 1 << 20;
 
-/// Lists the releases that have a directory.
-pub fn listing(settings: &Settings) -> Result<Listing, ListError> {
-    let url = format!("{}/", settings.mainline_url);
-    let parse = |bytes: &[u8]| {
-        let kernels = kernels(&String::from_utf8_lossy(bytes));
-        if kernels.is_empty() { Err("it names no release".to_owned()) } else { Ok(kernels) }
-    };
-    let found = list::load(Source::UbuntuMainline, &url, settings, &parse)?;
-    Ok(Listing { kernels: found.content, note: found.note })
-}
+pub struct Mainline;
 
-/// The kernels of a page of builds.
-pub fn read_list(html: &str) -> Vec<Candidate> {
-    kernels(html)
+impl KernelSource for Mainline {
+    fn about(&self) -> Source {
+        Source::UBUNTU_MAINLINE
+    }
+
+    fn trust(&self, keyrings: &[PathBuf]) -> Trust {
+        if keyrings.is_empty() { Trust::Connection } else { Trust::SignedChecksums }
+    }
+
+    /// The releases that have a directory.
+    fn list(&self, asking: &Asking<'_>) -> Result<Listing, CatalogError> {
+        let parse = |bytes: &[u8]| {
+            let kernels = kernels(&String::from_utf8_lossy(bytes));
+            if kernels.is_empty() { Err("it names no release".to_owned()) } else { Ok(kernels) }
+        };
+        let found = cached::load(self.about(), "", asking.settings, &parse)?;
+        Ok(Listing { kernels: found.content, notes: found.note.into_iter().collect() })
+    }
+
+    /// The packages of one release, by the checksums beside them.
+    fn look_up(
+        &self,
+        candidate: &Candidate,
+        asking: &Asking<'_>,
+    ) -> Result<Vec<PackageRef>, LookupError> {
+        let kernel = &candidate.kernel;
+        let title = self.about().title;
+        let name = Tag::of(kernel).directory();
+        let _item = asking.progress.begin(&format!("looking up {name} at {title}"), None);
+        let service = asking.settings.service(self.about());
+        let client = client(&service.url, asking.settings);
+        let arch = &asking.settings.arch;
+        let directories = [format!("{name}/{arch}"), name.clone()];
+        for directory in directories.map(|directory| format!("{}/{directory}", service.url)) {
+            let url = format!("{directory}/CHECKSUMS");
+            let bytes = match client.get(&url, CHECKSUMS_LIMIT) {
+                Ok(bytes) => bytes,
+                Err(HttpError::NotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if self.trust(&service.keyrings) == Trust::SignedChecksums {
+                let signature = client.get(&format!("{url}.gpg"), CHECKSUMS_LIMIT)?;
+                let from = self.about();
+                Keyring::prepare(&service.keyrings)
+                    .and_then(|keyring| keyring.verify_detached(&bytes, &signature))
+                    .map_err(|source| LookupError::Signature { url: url.clone(), from, source })?;
+            }
+            let files = Checksums::read(&String::from_utf8_lossy(&bytes));
+            return files.packages(kernel, &directory, arch).ok_or_else(|| {
+                LookupError::NotThere(format!(
+                    "the build of {name} for {arch} has no {FLAVOUR} kernel with modules (builds fail \
+                     at times)"
+                ))
+            });
+        }
+        Err(LookupError::NotThere(format!("{title} have no build of {name} for {arch}")))
+    }
 }
 
 /// The folder of a kernel's builds.
@@ -61,43 +125,8 @@ pub fn package_urls(checksums: &str, kernel: &Kernel, directory: &str, arch: &st
     packages.into_iter().flatten().map(|package| package.url).collect()
 }
 
-/// Finds the packages of one release by the checksums beside them.
-pub fn look_up(
-    kernel: &Kernel,
-    settings: &Settings,
-    progress: &dyn Progress,
-) -> Result<Vec<PackageRef>, LookupError> {
-    let title = Source::UbuntuMainline.title();
-    let name = Tag::of(kernel).directory();
-    let _item = progress.begin(&format!("looking up {name} at {title}"), None);
-    let client = client(&settings.mainline_url, settings);
-    let arch = &settings.arch;
-    let directories = [format!("{name}/{arch}"), name.clone()];
-    for directory in directories.map(|directory| format!("{}/{directory}", settings.mainline_url)) {
-        let url = format!("{directory}/CHECKSUMS");
-        let bytes = match client.get(&url, CHECKSUMS_LIMIT) {
-            Ok(bytes) => bytes,
-            Err(HttpError::NotFound { .. }) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if !settings.mainline_keyrings.is_empty() {
-            let signature = client.get(&format!("{url}.gpg"), CHECKSUMS_LIMIT)?;
-            Keyring::prepare(&settings.mainline_keyrings)
-                .and_then(|keyring| keyring.verify_detached(&bytes, &signature))
-                .map_err(|source| LookupError::Signature { url: url.clone(), source })?;
-        }
-        let files = Checksums::read(&String::from_utf8_lossy(&bytes));
-        return files.packages(kernel, &directory, arch).ok_or_else(|| {
-            let what =
-                format!("the build of {name} for {arch} has no {FLAVOUR} kernel with modules");
-            LookupError::NotThere(format!("{what} (builds fail at times)"))
-        });
-    }
-    Err(LookupError::NotThere(format!("{title} have no build of {name} for {arch}")))
-}
-
-/// Reads the names out of a directory listing.
-fn kernels(html: &str) -> Vec<Candidate> {
+/// The kernels of a page of builds.
+pub fn kernels(html: &str) -> Vec<Candidate> {
     static LINK: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r#"(?i)href="(?:\./)?v([0-9]+(?:\.[0-9]+){1,2})(?:-(rc[0-9]+))?/?""#)
             .expect("a fixed pattern")
@@ -110,7 +139,7 @@ fn kernels(html: &str) -> Vec<Candidate> {
             continue;
         }
         let release = Some(format!("{}-{}-{FLAVOUR}", tag.numbers(), tag.digits()));
-        kernels.push(listed(Source::UbuntuMainline, version, FLAVOUR, release, ABOUT));
+        kernels.push(listed(Source::UBUNTU_MAINLINE, version, FLAVOUR, release, ABOUT));
     }
     kernels
 }

@@ -1,0 +1,98 @@
+//! `config.toml`.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kbisect_core::boot::BootWay;
+use serde::Deserialize;
+use toml::de::{DeTable, Deserializer, ValueDeserializer};
+
+use super::error::SettingsError;
+use crate::sources::Source;
+
+/// `config.toml`. All keys are optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Config {
+    pub cache_dir: Option<PathBuf>,
+    pub mirror: Option<String>,
+    pub security_mirror: Option<String>,
+    pub suites: Vec<String>,
+    pub keyrings: Vec<PathBuf>,
+    pub flavour: Option<String>,
+    pub sources: Vec<Source>,
+    pub allow_expired_index: bool,
+    pub redact_patterns: Vec<String>,
+    pub secret_patterns: Vec<String>,
+    #[serde(deserialize_with = "factor")]
+    pub slow: Option<f64>,
+    pub boot: Option<BootWay>,
+    /// `NAME-url` and `NAME-keyrings` of sources.
+    #[serde(skip)]
+    pub services: BTreeMap<&'static str, (Option<String>, Vec<PathBuf>)>,
+}
+
+/// From 1 to 1000.
+fn factor<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let factor = f64::deserialize(from)?;
+    if (1.0..=1000.0).contains(&factor) {
+        return Ok(Some(factor));
+    }
+    Err(serde::de::Error::custom("`slow` is a number from 1 to 1000"))
+}
+
+/// Reads the file that was named, else the one at its place, which need not be there.
+pub fn read(named: Option<&Path>) -> Result<Config, SettingsError> {
+    let standard = || default_dir("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml"));
+    let Some(path) = named.map(Path::to_owned).or_else(standard) else {
+        return Ok(Config::default());
+    };
+    match fs::read_to_string(&path) {
+        Ok(text) => parse(&text).map_err(|(at, reason)| {
+            let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+            SettingsError::Config { path, line, reason }
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {
+            Ok(Config::default())
+        }
+        Err(source) => Err(SettingsError::Read { path, source }),
+    }
+}
+
+/// Sources say which keys are theirs; all others are [`Config`]'s. An error is told with its place.
+fn parse(text: &str) -> Result<Config, (usize, String)> {
+    let told = |error: toml::de::Error| {
+        (error.span().map_or(0, |span| span.start), error.message().to_owned())
+    };
+    let mut table = DeTable::parse(text).map_err(told)?;
+    let places: Vec<usize> = table.get_ref().keys().map(|key| key.span().start).collect();
+    let (mut services, mut known) = (BTreeMap::new(), String::new());
+    for source in Source::all() {
+        let mut take = |key: &str| {
+            known += &format!(", `{key}`");
+            table.get_mut().remove(key).map(ValueDeserializer::from)
+        };
+        let url = source.address.and_then(|address| take(address.option));
+        let url = url.map(String::deserialize).transpose().map_err(told)?;
+        let keyrings = source.keyrings_key.and_then(&mut take);
+        let keyrings = keyrings.map(Vec::deserialize).transpose().map_err(told)?;
+        services.insert(source.name, (url, keyrings.unwrap_or_default()));
+    }
+    let config = Config::deserialize(Deserializer::from(table)).map_err(|error| {
+        let (at, message) = told(error);
+        // What is wrong with a key is that it is unknown; those that are known are listed.
+        let more = if places.contains(&at) { known } else { String::new() };
+        (at, message + &more)
+    })?;
+    Ok(Config { services, ..config })
+}
+
+/// kbisect's own directory by the XDG rules: a relative path in the variable is to be ignored.
+pub fn default_dir(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(below_home)))?;
+    Some(base.join("kbisect"))
+}

@@ -1,0 +1,122 @@
+//! Why a source does not say what it has.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::about::Source;
+use crate::archive::index::SuiteError;
+use crate::archive::keyring::SignatureError;
+use crate::http::HttpError;
+use crate::store::StoreError;
+
+/// Why the catalog could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// No mirror is known.
+    #[error("no Debian mirror is known: none in the host's apt configuration, and none was named")]
+    NoMirror,
+    /// There is no usable keyring.
+    #[error("cannot verify the archive")]
+    Keyring(#[source] SignatureError),
+    /// The index of a suite cannot be used.
+    #[error(transparent)]
+    Suite(SuiteError),
+    /// None of the default suites is there.
+    #[error("the archive at `{mirror}` has none of the suites that kbisect looks for")]
+    NothingThere {
+        /// Base URL.
+        mirror: String,
+    },
+    /// The list of a source is not in the cache, and the network is not to be used.
+    #[error("the list of {} is not in the cache, and --offline was given", from.title)]
+    Offline {
+        /// Whose list.
+        from: Source,
+    },
+    /// A service cannot be asked, and nothing is cached.
+    #[error("cannot get the list of {}", from.title)]
+    Http {
+        /// Whose list.
+        from: Source,
+        /// Names the URL.
+        source: HttpError,
+    },
+    /// What came is no list.
+    #[error("`{url}` is no list of kernels: {reason}")]
+    Malformed {
+        /// What was asked for.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The cache cannot be written.
+    #[error("cannot use `{}`", path.display())]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl CatalogError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoMirror => {
+                "name a Debian mirror with --mirror URL and its keyring with --keyring FILE (or in \
+                 config.toml); --offline uses the local store alone"
+            }
+            Self::Keyring(SignatureError::NoKeyring) => {
+                "install the package `debian-archive-keyring`, or name a keyring with --keyring"
+            }
+            Self::Keyring(SignatureError::Tool(tool))
+            | Self::Suite(SuiteError::Signature { source: SignatureError::Tool(tool), .. }) => {
+                return tool.hint();
+            }
+            Self::Keyring(_) => return None,
+            Self::Suite(error) => return of_suite(error).map(str::to_owned),
+            Self::NothingThere { .. } => "check --mirror, or name suites with --suite",
+            Self::Http { .. } | Self::Offline { .. } => {
+                "check the network and the proxy variables, or leave its --source out; what was fetched \
+                 before is in the store"
+            }
+            Self::Malformed { .. } => {
+                "check the address of the service; something on the way may answer in its place"
+            }
+            Self::Cache { .. } => {
+                "check permissions and free space; --cache names another directory"
+            }
+            Self::Store(error) => return error.hint(),
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn of_suite(error: &SuiteError) -> Option<&'static str> {
+    Some(match error {
+        SuiteError::Absent { .. } => "check the name given with --suite",
+        SuiteError::Expired { .. } => {
+            "the mirror is out of date; --allow-expired-index accepts such an index"
+        }
+        SuiteError::Signature { .. } => {
+            "name the keyring that signs this archive with --keyring; if the signature is bad, the \
+             mirror or something on the way is at fault"
+        }
+        SuiteError::Unreachable { .. } => {
+            "check the network and the proxy variables, or name another mirror with --mirror; \
+             --offline uses what is cached and stored"
+        }
+        SuiteError::Io { .. } | SuiteError::Http(HttpError::Write { .. }) => {
+            "check permissions and free space; --cache names another directory"
+        }
+        SuiteError::Http(_) | SuiteError::WrongSuite { .. } => {
+            "the mirror may be in the middle of an update: try again later"
+        }
+        SuiteError::NoPackages { .. } => return None,
+    })
+}
