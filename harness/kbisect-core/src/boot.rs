@@ -38,42 +38,6 @@ pub enum Coming {
     AsShipped,
 }
 
-/// What the user chose of how machines run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct MachineChoices {
-    /// Factor on every deadline.
-    pub slow: f64,
-    /// How kernels are booted where nothing speaks against it.
-    pub boot: BootWay,
-    /// Kernels test their cryptography while they boot.
-    pub crypto_tests: bool,
-}
-
-impl Default for MachineChoices {
-    fn default() -> Self {
-        Self { slow: 1.0, boot: BootWay::Pvh, crypto_tests: false }
-    }
-}
-
-impl MachineChoices {
-    /// The options that say the same on a command line.
-    #[must_use]
-    pub fn options(&self) -> Vec<String> {
-        let mut options = Vec::new();
-        if self.slow > 1.0 {
-            options.extend(["--slow".to_owned(), self.slow.to_string()]);
-        }
-        if self.boot != BootWay::Pvh {
-            options.extend(["--boot".to_owned(), self.boot.word().to_owned()]);
-        }
-        if self.crypto_tests {
-            options.push("--crypto-tests".to_owned());
-        }
-        options
-    }
-}
-
 /// How a candidate was booted, whether now or when its state was saved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Booted {

@@ -31,6 +31,7 @@ pub mod kernel;
 pub mod mark;
 pub mod method;
 pub mod oom;
+pub mod options;
 pub mod pcapng;
 pub mod rewrite;
 pub mod run;

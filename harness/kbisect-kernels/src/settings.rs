@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use kbisect_core::boot::BootWay;
+use kbisect_core::options::MachineChoices;
 
 use crate::proxy::Proxies;
 use crate::sources::Source;
@@ -71,10 +71,8 @@ pub struct Settings {
     pub redact_patterns: Vec<String>,
     /// Patterns of which no bundle may hold a trace.
     pub secret_patterns: Vec<String>,
-    /// Factor on the deadlines of machines.
-    pub slow: Option<f64>,
-    /// How kernels are booted.
-    pub boot: Option<BootWay>,
+    /// What is chosen of how machines run.
+    pub machine: MachineChoices,
 }
 
 impl Settings {

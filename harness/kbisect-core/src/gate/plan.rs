@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::boot::MachineChoices;
 use crate::kernel::Kernel;
+use crate::options::MachineChoices;
 
 /// What is tried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

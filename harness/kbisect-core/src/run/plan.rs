@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::SymptomName;
 use crate::bayes;
-use crate::boot::MachineChoices;
 use crate::kernel::Kernel;
+use crate::options::MachineChoices;
 use crate::search::Direction;
 use crate::verdict::Untestable;
 

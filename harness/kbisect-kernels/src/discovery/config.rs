@@ -6,8 +6,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kbisect_core::boot::BootWay;
+use kbisect_core::options::{MachineChoices, OPTIONS};
 use serde::Deserialize;
+use toml::Value;
 use toml::de::{DeTable, Deserializer, ValueDeserializer};
 
 use super::error::SettingsError;
@@ -27,21 +28,12 @@ pub struct Config {
     pub allow_expired_index: bool,
     pub redact_patterns: Vec<String>,
     pub secret_patterns: Vec<String>,
-    #[serde(deserialize_with = "factor")]
-    pub slow: Option<f64>,
-    pub boot: Option<BootWay>,
+    /// Keys of the options of machines.
+    #[serde(skip)]
+    pub machine: MachineChoices,
     /// `NAME-url` and `NAME-keyrings` of sources.
     #[serde(skip)]
     pub services: BTreeMap<&'static str, (Option<String>, Vec<PathBuf>)>,
-}
-
-/// From 1 to 1000.
-fn factor<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
-    let factor = f64::deserialize(from)?;
-    if (1.0..=1000.0).contains(&factor) {
-        return Ok(Some(factor));
-    }
-    Err(serde::de::Error::custom("`slow` is a number from 1 to 1000"))
 }
 
 /// Reads the file that was named, else the one at its place, which need not be there.
@@ -62,7 +54,7 @@ pub fn read(named: Option<&Path>) -> Result<Config, SettingsError> {
     }
 }
 
-/// Sources say which keys are theirs; all others are [`Config`]'s. An error is told with its place.
+/// Sources and options of machines say which keys are theirs; all others are [`Config`]'s. An error is told with its place.
 fn parse(text: &str) -> Result<Config, (usize, String)> {
     let told = |error: toml::de::Error| {
         (error.span().map_or(0, |span| span.start), error.message().to_owned())
@@ -81,13 +73,23 @@ fn parse(text: &str) -> Result<Config, (usize, String)> {
         let keyrings = keyrings.map(Vec::deserialize).transpose().map_err(told)?;
         services.insert(source.name, (url, keyrings.unwrap_or_default()));
     }
+    let mut machine = MachineChoices::default();
+    for option in OPTIONS.iter().filter(|option| option.in_config) {
+        known += &format!(", `{}`", option.name);
+        let Some(value) = table.get_mut().remove(option.name) else { continue };
+        let at = value.span().start;
+        let value = Value::deserialize(ValueDeserializer::from(value)).map_err(told)?;
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (option.set)(&mut machine, &value)
+            .map_err(|why| (at, format!("`{}`: {why}", option.name)))?;
+    }
     let config = Config::deserialize(Deserializer::from(table)).map_err(|error| {
         let (at, message) = told(error);
         // What is wrong with a key is that it is unknown; those that are known are listed.
         let more = if places.contains(&at) { known } else { String::new() };
         (at, message + &more)
     })?;
-    Ok(Config { services, ..config })
+    Ok(Config { machine, services, ..config })
 }
 
 /// kbisect's own directory by the XDG rules: a relative path in the variable is to be ignored.

@@ -114,8 +114,7 @@ impl Settings {
             refresh: options.refresh,
             redact_patterns: config.redact_patterns,
             secret_patterns: config.secret_patterns,
-            slow: config.slow,
-            boot: config.boot,
+            machine: config.machine,
         })
     }
 }

@@ -7,6 +7,7 @@ use kbisect_core::run::SymptomName;
 use kbisect_core::workers::Workers;
 use kbisect_report::{Format, FormatError};
 
+use super::command::ARCHIVES;
 use super::doubt::{Budget, budget};
 use super::machine::{MachineArgs, WorkersArgs, workers};
 use super::{
@@ -118,31 +119,31 @@ pub struct Global {
     #[command(flatten)]
     pub sources: SourceArgs,
     /// Suite of the archive to look into, in place of the default ones; may be repeated
-    #[arg(long = "suite", global = true, value_name = "SUITE", help_heading = "Kernel archives")]
+    #[arg(long = "suite", global = true, value_name = "SUITE", help_heading = ARCHIVES)]
     pub suites: Vec<String>,
     /// Debian mirror, in place of the one in apt's configuration
-    #[arg(long, global = true, value_name = "URL", help_heading = "Kernel archives")]
+    #[arg(long, global = true, value_name = "URL", help_heading = ARCHIVES)]
     pub mirror: Option<String>,
     /// Mirror of the security archive
-    #[arg(long, global = true, value_name = "URL", help_heading = "Kernel archives")]
+    #[arg(long, global = true, value_name = "URL", help_heading = ARCHIVES)]
     pub security_mirror: Option<String>,
     /// Keyring that signs the archive; may be repeated
-    #[arg(long = "keyring", global = true, value_name = "FILE", help_heading = "Kernel archives")]
+    #[arg(long = "keyring", global = true, value_name = "FILE", help_heading = ARCHIVES)]
     pub keyrings: Vec<PathBuf>,
     /// Kernel flavour [default: cloud-amd64]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Kernel archives")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = ARCHIVES)]
     pub flavour: Option<String>,
     /// Accept an archive index after its end of validity
-    #[arg(long, global = true, help_heading = "Kernel archives")]
+    #[arg(long, global = true, help_heading = ARCHIVES)]
     pub allow_expired_index: bool,
     /// Use no network: cached indexes and lists, and stored kernels only
-    #[arg(long, global = true, conflicts_with = "refresh", help_heading = "Kernel archives")]
+    #[arg(long, global = true, conflicts_with = "refresh", help_heading = ARCHIVES)]
     pub offline: bool,
     /// Fetch indexes and lists again, even when they are fresh
-    #[arg(long, global = true, help_heading = "Kernel archives")]
+    #[arg(long, global = true, help_heading = ARCHIVES)]
     pub refresh: bool,
     /// Cache directory [default: $XDG_CACHE_HOME/kbisect]
-    #[arg(long = "cache", global = true, value_name = "DIR", help_heading = "Kernel archives")]
+    #[arg(long = "cache", global = true, value_name = "DIR", help_heading = ARCHIVES)]
     pub cache_dir: Option<PathBuf>,
 }
 

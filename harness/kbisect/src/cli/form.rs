@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
 
-use super::{Cli, Series};
+use super::{Cli, Series, command};
 use crate::errors;
 use crate::exit::{self, Class};
 
@@ -81,7 +81,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Refusal> {
         }
     }
     let clap = |error| Refusal::Clap(Box::new(error));
-    let matches = Cli::command().try_get_matches_from(arguments).map_err(clap)?;
+    let matches = command().try_get_matches_from(arguments).map_err(clap)?;
     Cli::from_arg_matches(&matches).map_err(clap)
 }
 
@@ -101,7 +101,7 @@ fn lone_version(word: &str, rest: &[OsString]) -> anyhow::Error {
 
 /// Position of the first word that is no option and no option's value.
 fn first_word(arguments: &[OsString]) -> Option<usize> {
-    let command = Cli::command();
+    let command = command();
     let bisect = command.find_subcommand("bisect");
     // An option of a bisection can stand before its range.
     let options: Vec<&clap::Arg> =
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use kbisect_core::boot::{BootWay, MachineChoices};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueEnum};
+use kbisect_core::options::{MachineChoices, MachineOption, OPTIONS};
 use kbisect_core::workers::{Workers, WorkersError};
 use kbisect_kernels::Settings;
 
@@ -40,36 +41,74 @@ pub struct MachineArgs {
     /// Folder with the definition of the root image, in place of the built-in one
     #[arg(long, value_name = "DIR", help_heading = "Machines")]
     pub image: Option<PathBuf>,
-    /// Make all deadlines this many times as long: for hosts that are slower than they were measured
-    #[arg(long, value_name = "FACTOR", value_parser = slow, help_heading = "Machines")]
-    pub slow: Option<f64>,
-    /// How kernels are booted: unpacked, by their PVH entry, which is quicker and has no random base
-    /// address; or as they are shipped [default: pvh, where kernel and QEMU know it]
-    #[arg(long, value_enum, value_name = "HOW", help_heading = "Machines")]
-    pub boot: Option<BootChoice>,
-    /// Let kernels test their cryptography while they boot [default: where the scenario needs it]
-    #[arg(long, help_heading = "Machines")]
-    pub crypto_tests: bool,
     /// Boot kernels in every trial: never go on from the saved state of an earlier boot
     #[arg(long, help_heading = "Machines")]
     pub cold: bool,
+    /// What else was chosen.
+    #[command(flatten)]
+    pub chosen: Chosen,
 }
 
-/// How kernels are to be booted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BootChoice {
-    /// Unpacked, by their PVH entry
-    Pvh,
-    /// As they are shipped
-    Bzimage,
+/// Options of [`OPTIONS`] as they were given.
+#[derive(Clone, Debug)]
+pub enum Chosen {
+    /// Typed: what is not among them is as the settings say.
+    Typed(Vec<(&'static MachineOption, String)>),
+    /// By a plan, for all of them.
+    Planned(MachineChoices),
 }
 
-impl From<BootChoice> for BootWay {
-    fn from(choice: BootChoice) -> Self {
-        match choice {
-            BootChoice::Pvh => Self::Pvh,
-            BootChoice::Bzimage => Self::BzImage,
-        }
+impl Default for Chosen {
+    fn default() -> Self {
+        Self::Typed(Vec::new())
+    }
+}
+
+impl Args for Chosen {
+    fn augment_args(command: Command) -> Command {
+        OPTIONS.iter().fold(command, |command, option| {
+            let arg = Arg::new(option.name).long(option.name).help(option.help);
+            let arg = arg.help_heading("Machines");
+            command.arg(match (option.value, option.values) {
+                (None, _) => arg.action(ArgAction::SetTrue),
+                (Some(name), []) => {
+                    let check = |word: &str| {
+                        let word = word.to_owned();
+                        (option.set)(&mut MachineChoices::default(), &word).map(|()| word)
+                    };
+                    arg.value_name(name).value_parser(check)
+                }
+                (Some(name), values) => {
+                    let value = |(value, help): &(&'static str, &'static str)| {
+                        PossibleValue::new(*value).help(*help)
+                    };
+                    let values = PossibleValuesParser::new(values.iter().map(value));
+                    arg.value_name(name).value_parser(values)
+                }
+            })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Chosen {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |option: &'static MachineOption| {
+            let value = match option.value {
+                Some(_) => matches.get_one::<String>(option.name).cloned(),
+                None => matches.get_flag(option.name).then(|| "true".to_owned()),
+            };
+            Some((option, value?))
+        };
+        Ok(Self::Typed(OPTIONS.iter().filter_map(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -77,34 +116,17 @@ impl MachineArgs {
     /// What was chosen of how machines run; options win over the settings.
     #[must_use]
     pub fn choices(&self, settings: &Settings) -> MachineChoices {
-        let default = MachineChoices::default();
-        MachineChoices {
-            slow: self.slow.or(settings.slow).unwrap_or(default.slow),
-            boot: self.boot.map(BootWay::from).or(settings.boot).unwrap_or(default.boot),
-            crypto_tests: self.crypto_tests,
+        match &self.chosen {
+            Chosen::Planned(choices) => *choices,
+            Chosen::Typed(options) => {
+                let mut choices = settings.machine;
+                for (option, value) in options {
+                    // What is no value was refused when it was typed.
+                    let _ = (option.set)(&mut choices, value);
+                }
+                choices
+            }
         }
-    }
-}
-
-impl From<MachineChoices> for MachineArgs {
-    fn from(choices: MachineChoices) -> Self {
-        let boot = match choices.boot {
-            BootWay::Pvh => BootChoice::Pvh,
-            BootWay::BzImage => BootChoice::Bzimage,
-        };
-        Self {
-            slow: Some(choices.slow),
-            boot: Some(boot),
-            crypto_tests: choices.crypto_tests,
-            ..Self::default()
-        }
-    }
-}
-
-fn slow(word: &str) -> Result<f64, String> {
-    match word.parse::<f64>() {
-        Ok(factor) if (1.0..=1000.0).contains(&factor) => Ok(factor),
-        _ => Err("give a number from 1 to 1000".to_owned()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod changes;
 mod check;
+mod command;
 mod doubt;
 mod evidence;
 mod form;
@@ -20,13 +21,14 @@ pub use args::{
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
+pub use command::command;
 pub use doubt::{Budget, DoubtArgs};
 pub use evidence::{DecodeArgs, EvidenceArgs};
 pub use form::{Form, parse};
 pub use kernels::{
     AddArgs, DebugArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs,
 };
-pub use machine::{AccelChoice, MachineArgs, WorkersArgs};
+pub use machine::{AccelChoice, Chosen, MachineArgs, WorkersArgs};
 pub use range::{Range, Series};
 pub use seen::{ScoreArgs, WatchArgs};
 pub use sources::SourceArgs;

@@ -9,7 +9,7 @@ use super::DoubtArgs;
 /// Arguments of `kbisect watch`.
 #[derive(Args, Clone, Debug)]
 pub struct WatchArgs {
-    /// The run: its folder, or its name below the results folder [default: the newest bisection]
+    /// The run: its folder, or its name below the results folder [default: the newest search or check]
     #[arg(value_name = "RUN")]
     pub run: Option<PathBuf>,
     /// Show it as it is now, and stop

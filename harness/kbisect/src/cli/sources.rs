@@ -5,6 +5,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use kbisect_kernels::Source;
 
+use super::command::ARCHIVES;
+
 /// Options of the sources of kernels.
 #[derive(Clone, Debug, Default)]
 pub struct SourceArgs {
@@ -13,8 +15,6 @@ pub struct SourceArgs {
     /// Other addresses of services.
     pub urls: Vec<(Source, String)>,
 }
-
-const HEADING: &str = "Kernel archives";
 
 impl Args for SourceArgs {
     fn augment_args(command: Command) -> Command {
@@ -38,7 +38,7 @@ impl Args for SourceArgs {
         });
         std::iter::once(named)
             .chain(urls)
-            .fold(command, |command, arg| command.arg(arg.global(true).help_heading(HEADING)))
+            .fold(command, |command, arg| command.arg(arg.global(true).help_heading(ARCHIVES)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -4,9 +4,8 @@
 use std::fs;
 
 use anyhow::Context as _;
-use clap::CommandFactory;
 
-use crate::cli::{Cli, CompletionsArgs, Global, ManArgs};
+use crate::cli::{CompletionsArgs, Global, ManArgs, command};
 use crate::{errors, output};
 
 /// Prints the script for a shell.
@@ -16,7 +15,7 @@ use crate::{errors, output};
 pub fn completions(args: &CompletionsArgs, global: &Global) -> anyhow::Result<()> {
     no_document(global)?;
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "kbisect", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "kbisect", &mut script);
     output::print(&String::from_utf8_lossy(&script))
 }
 
@@ -28,7 +27,7 @@ pub fn man(args: &ManArgs, global: &Global) -> anyhow::Result<()> {
     no_document(global)?;
     let folder = &args.folder;
     fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .and_then(|()| clap_mangen::generate_to(command(), folder))
         .with_context(|| format!("cannot write the pages to `{}`", folder.display()))?;
     if !global.quiet {
         output::say(&format!("read the first one with: man {}/kbisect.1", folder.display()));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use kbisect_core::boot::MachineChoices;
 use kbisect_core::kernel::Kernel;
+use kbisect_core::options::MachineChoices;
 use kbisect_core::run::Environment;
 use kbisect_core::scenario::ImageNeeds;
 use kbisect_kernels::{Candidate, Catalog, Progress, ReadyKernel, Settings, Source, Store};

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use kbisect_core::boot::MachineChoices;
 use kbisect_core::kernel::Kernel;
+use kbisect_core::options::MachineChoices;
 use kbisect_core::run::{Environment, Plan, RunEvent, end_of_search, wall_seconds};
 use kbisect_vm::accel::NoKvm;
 
 use super::context::{Base, Context};
 use super::journal::Journal;
 use super::kernels;
-use crate::cli::{self, AccelChoice, Budget, Global, MachineArgs, ResumeArgs};
+use crate::cli::{self, AccelChoice, Budget, Chosen, Global, MachineArgs, ResumeArgs};
 use crate::errors;
 use crate::settings::scenario::LoadedScenario;
 
@@ -35,7 +35,7 @@ impl Kept<'_> {
             qemu: args.qemu.clone(),
             image: args.image.clone(),
             cold: self.cold,
-            ..MachineArgs::from(self.machine)
+            chosen: Chosen::Planned(self.machine),
         }
     }
 
