@@ -221,15 +221,8 @@ fn wrong_clock(seen: &Observation, kind: SymptomKind) -> Option<&String> {
             };
             seen.clock.as_ref().filter(|_| seen.reports.iter().any(stall))
         }
-        SymptomKind::Oops
-        | SymptomKind::Warning
-        | SymptomKind::Reboot
-        | SymptomKind::RulesRefused => None,
-        SymptomKind::LostIngress
-        | SymptomKind::LostEgress
-        | SymptomKind::CheckFailed
-        | SymptomKind::ServiceDown
-        | SymptomKind::BootFailed => seen.clock.as_ref().or(seen.peer_clock.as_ref()),
+        kind if kind.is_in_time() => seen.clock.as_ref().or(seen.peer_clock.as_ref()),
+        _ => None,
     }
 }
 

@@ -39,6 +39,7 @@ pub mod scenario;
 pub mod search;
 pub mod selftest;
 pub mod state;
+pub mod symptom;
 pub mod trial;
 pub mod verdict;
 pub mod version;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::ScenarioFault;
-use crate::trial::Symptom;
+use crate::symptom::Symptom;
 
 /// Which verdict it is. The contract's closed list.
 #[derive(

@@ -9,7 +9,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{
     BisectResult, Environment, JournalLine, RunEvent, RunResult, SeriesEntry, is_check,
 };
-use kbisect_core::trial::{Symptom, SymptomKind, Verdict, VerdictKind};
+use kbisect_core::trial::{Symptom, Verdict, VerdictKind};
 
 use crate::evidence::{Evidence, Times};
 use crate::extra::Extra;
@@ -427,16 +427,7 @@ impl Dossier {
         if let Some(place) = symptom.place.as_deref().filter(|place| known(place)) {
             return vec![place.to_owned()];
         }
-        let crash = matches!(
-            symptom.kind,
-            SymptomKind::Panic
-                | SymptomKind::Oops
-                | SymptomKind::Hang
-                | SymptomKind::Reboot
-                | SymptomKind::Warning
-                | SymptomKind::BootFailed
-        );
-        if crash {
+        if symptom.kind.is_of_kernel() {
             let candidate = |(_, node): &(&String, &kbisect_core::scenario::Node)| {
                 node.kernel == kbisect_core::scenario::NodeKernel::Candidate
             };

@@ -189,10 +189,7 @@ fn vmcore(bad: Option<&Trial>) -> State {
 
 fn crashed(bad: Option<&Trial>) -> bool {
     let kind = bad.and_then(|trial| trial.symptom.as_ref()).map(|symptom| symptom.kind);
-    matches!(
-        kind,
-        Some(SymptomKind::Panic | SymptomKind::Oops | SymptomKind::Hang | SymptomKind::Warning)
-    )
+    kind.is_some_and(SymptomKind::prints)
 }
 
 /// What is known of the newest kernel of the series.

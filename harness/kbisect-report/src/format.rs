@@ -3,8 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kbisect_core::gate::GateResult;
+use serde::Serialize;
+
 use crate::dossier::{Dossier, Subject};
 use crate::fields::{State, fields};
+use crate::gate::{html_check, markdown_check, svg_map};
 use crate::text::prose;
 
 /// A form of report. All are made from a run's folder, at any later time.
@@ -37,8 +41,7 @@ impl FormatError {
     /// The words there are.
     #[must_use]
     pub fn hint(&self) -> String {
-        let words: Vec<&str> = Format::ALL.iter().map(|format| format.word()).collect();
-        format!("forms are: {}", words.join(", "))
+        format!("forms are: {}", Format::words(false))
     }
 }
 
@@ -55,7 +58,7 @@ pub enum RenderError {
     #[error("only the check of a range (`kbisect check A..B`) has a map")]
     NoRange,
     /// A form that makes no sense for a check.
-    #[error("a check has no report of the form {0}; its forms are: md, html, json, junit, svg")]
+    #[error("a check has no report of the form {0}; its forms are: {of}", of = Format::words(true))]
     NotOfCheck(Format),
     /// Cannot happen with the documents of this program.
     #[error("the result cannot be written as JSON")]
@@ -75,34 +78,81 @@ impl Format {
         Self::Svg,
     ];
 
+    /// All that there is to say of a form.
+    fn form(self) -> Form {
+        match self {
+            Self::Markdown => Form {
+                word: "md",
+                file: "report.md",
+                run: |dossier| Ok(markdown(dossier)),
+                check: Some(|result| Ok(markdown_check(result))),
+            },
+            Self::Html => Form {
+                word: "html",
+                file: "report.html",
+                run: |dossier| Ok(crate::html(dossier)),
+                check: Some(|result| Ok(html_check(result))),
+            },
+            Self::Text => Form {
+                word: "text",
+                file: "report.txt",
+                run: |dossier| Ok(crate::mail::mail(dossier)),
+                check: None,
+            },
+            Self::Json => Form {
+                word: "json",
+                file: "result.json",
+                run: |dossier| match &dossier.subject {
+                    Subject::Bisection(result) => json(result),
+                    Subject::Trial(result) => json(result),
+                },
+                check: Some(json),
+            },
+            Self::Junit => Form {
+                word: "junit",
+                file: "junit.xml",
+                run: |dossier| Ok(crate::junit::junit(dossier)),
+                check: Some(|result| Ok(crate::junit_check(result))),
+            },
+            Self::Ktap => Form {
+                word: "ktap",
+                file: "report.ktap",
+                run: |dossier| Ok(crate::ktap::ktap(dossier)),
+                check: None,
+            },
+            Self::BisectLog => Form {
+                word: "bisect-log",
+                file: "bisect.log",
+                run: |dossier| crate::bisect_log::bisect_log(dossier).ok_or(RenderError::NoSearch),
+                check: None,
+            },
+            Self::Svg => Form {
+                word: "svg",
+                file: "map.svg",
+                run: |_| Err(RenderError::NoMap),
+                check: Some(|result| svg_map(result).ok_or(RenderError::NoRange)),
+            },
+        }
+    }
+
     /// The word on the command line.
     #[must_use]
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Markdown => "md",
-            Self::Html => "html",
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Junit => "junit",
-            Self::Ktap => "ktap",
-            Self::BisectLog => "bisect-log",
-            Self::Svg => "svg",
-        }
+        self.form().word
     }
 
     /// Name of a file that holds it.
     #[must_use]
     pub fn file_name(self) -> &'static str {
-        match self {
-            Self::Markdown => "report.md",
-            Self::Html => "report.html",
-            Self::Text => "report.txt",
-            Self::Json => "result.json",
-            Self::Junit => "junit.xml",
-            Self::Ktap => "report.ktap",
-            Self::BisectLog => "bisect.log",
-            Self::Svg => "map.svg",
-        }
+        self.form().file
+    }
+
+    /// The words of all forms; of those of a check, if that is asked.
+    #[must_use]
+    pub fn words(of_checks: bool) -> String {
+        let all = Self::ALL.into_iter().map(Self::form);
+        let words = all.filter(|form| !of_checks || form.check.is_some()).map(|form| form.word);
+        words.collect::<Vec<_>>().join(", ")
     }
 
     /// Writes the report.
@@ -110,32 +160,42 @@ impl Format {
     /// # Errors
     /// [`RenderError`], when the run has none of this form.
     pub fn render(self, dossier: &Dossier) -> Result<String, RenderError> {
-        Ok(match self {
-            Self::Markdown => {
-                let text = match &dossier.subject {
-                    Subject::Bisection(result) => crate::markdown(result, &dossier.extra),
-                    Subject::Trial(result) => crate::markdown_run(result),
-                };
-                text + &not_available(dossier)
-            }
-            Self::Html => crate::html(dossier),
-            Self::Text => crate::mail::mail(dossier),
-            Self::Json => {
-                let mut text = match &dossier.subject {
-                    Subject::Bisection(result) => serde_json::to_string_pretty(result)?,
-                    Subject::Trial(result) => serde_json::to_string_pretty(result)?,
-                };
-                text.push('\n');
-                text
-            }
-            Self::Junit => crate::junit::junit(dossier),
-            Self::Ktap => crate::ktap::ktap(dossier),
-            Self::BisectLog => {
-                crate::bisect_log::bisect_log(dossier).ok_or(RenderError::NoSearch)?
-            }
-            Self::Svg => return Err(RenderError::NoMap),
-        })
+        (self.form().run)(dossier)
     }
+
+    /// Writes the report of a check.
+    ///
+    /// # Errors
+    /// [`RenderError`], when a check has none of this form.
+    pub fn render_check(self, result: &GateResult) -> Result<String, RenderError> {
+        (self.form().check.ok_or(RenderError::NotOfCheck(self))?)(result)
+    }
+}
+
+type Rendered = Result<String, RenderError>;
+
+/// A form of report: its names, and how it is made.
+struct Form {
+    /// On the command line.
+    word: &'static str,
+    /// Name of a file that holds it.
+    file: &'static str,
+    /// Of a search or a single trial.
+    run: fn(&Dossier) -> Rendered,
+    /// Of a check, where that has it.
+    check: Option<fn(&GateResult) -> Rendered>,
+}
+
+fn json(document: &impl Serialize) -> Result<String, RenderError> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
+}
+
+fn markdown(dossier: &Dossier) -> String {
+    let text = match &dossier.subject {
+        Subject::Bisection(result) => crate::markdown(result, &dossier.extra),
+        Subject::Trial(result) => crate::markdown_run(result),
+    };
+    text + &not_available(dossier)
 }
 
 /// What recipients ask for and the run does not have, as a section of Markdown.

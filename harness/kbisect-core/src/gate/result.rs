@@ -8,7 +8,7 @@ use super::{GatePlan, GateScenario, Map};
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::run::Environment;
-use crate::trial::{CheckStatus, Match, Symptom, SymptomKind, TrialRecord, Verdict};
+use crate::trial::{CheckStatus, Match, Symptom, TrialRecord, Verdict};
 
 /// Stands for failures of any kind among those that are allowed.
 pub const ALL_BROKEN: &str = "all";
@@ -272,10 +272,7 @@ fn failed_checks(record: &TrialRecord) -> Vec<&str> {
 /// as a panic or refused rules, comes with `all` alone.
 fn is_allowed(plan: &GatePlan, record: &TrialRecord) -> bool {
     let named = |name: &str| plan.allow_broken.iter().any(|allowed| allowed == name);
-    let of_checks = record.symptom.as_ref().is_some_and(|symptom| {
-        use SymptomKind::{CheckFailed, LostEgress, LostIngress};
-        matches!(symptom.kind, CheckFailed | LostEgress | LostIngress)
-    });
+    let of_checks = record.symptom.as_ref().is_some_and(|symptom| symptom.kind.is_of_checks());
     let failed = failed_checks(record);
     named(ALL_BROKEN) || of_checks && !failed.is_empty() && failed.into_iter().all(named)
 }

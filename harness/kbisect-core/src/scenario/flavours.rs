@@ -49,20 +49,10 @@ pub(super) fn read_flavours(
 
 /// Reads `expect`: `good`, or the class of a symptom.
 pub(super) fn read_expect(item: &Item<'_>) -> Option<Expect> {
-    use SymptomKind as Kind;
-    item.one_of(&[
-        ("good", Expect::Good),
-        ("panic", Expect::Bad(Kind::Panic)),
-        ("oops", Expect::Bad(Kind::Oops)),
-        ("warning", Expect::Bad(Kind::Warning)),
-        ("hang", Expect::Bad(Kind::Hang)),
-        ("reboot", Expect::Bad(Kind::Reboot)),
-        ("lost-ingress", Expect::Bad(Kind::LostIngress)),
-        ("lost-egress", Expect::Bad(Kind::LostEgress)),
-        ("check-failed", Expect::Bad(Kind::CheckFailed)),
-        ("rules-refused", Expect::Bad(Kind::RulesRefused)),
-        ("service-down", Expect::Bad(Kind::ServiceDown)),
-    ])
+    let bad = SymptomKind::ALL.into_iter().filter(|kind| kind.can_be_expected());
+    let bad = bad.map(|kind| (kind.word(), Expect::Bad(kind)));
+    let words: Vec<_> = std::iter::once(("good", Expect::Good)).chain(bad).collect();
+    item.one_of(&words)
 }
 
 fn read_replace(item: &Item<'_>, assets: &mut Vec<AssetRef>) -> BTreeMap<String, String> {

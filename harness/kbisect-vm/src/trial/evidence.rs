@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kbisect_core::evidence::{CrashFacts, EvidenceFile, Vmcore, kdump};
-use kbisect_core::trial::{Phase, SymptomKind, Verdict};
+use kbisect_core::trial::{Phase, Verdict};
 use sha2::{Digest, Sha256};
 
 use super::{Notice, Trial, with_source};
@@ -93,12 +93,8 @@ impl Trial<'_> {
 fn why_not(verdict: &Verdict) -> Option<Option<&'static str>> {
     match verdict {
         Verdict::Good | Verdict::Skip(_) | Verdict::Infra(_) | Verdict::Scenario(_) => Some(None),
-        Verdict::Bad(symptom) => match symptom.kind {
-            SymptomKind::Panic | SymptomKind::Oops | SymptomKind::Hang | SymptomKind::Reboot => {
-                None
-            }
-            _ => Some(Some("the kernel neither crashed nor hung")),
-        },
+        Verdict::Bad(symptom) if symptom.kind.is_of_machine() => None,
+        Verdict::Bad(_) => Some(Some("the kernel neither crashed nor hung")),
     }
 }
 

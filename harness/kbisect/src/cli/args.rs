@@ -417,9 +417,8 @@ pub struct ReportArgs {
     /// The run: its folder, or its name below the results folder
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Form of the report: md, html, text, json, junit, ktap, bisect-log; of a check md, html, json,
-    /// junit, svg [default: md, or json with --json]
-    #[arg(long, value_name = "FORM", value_parser = format_of)]
+    /// Its form.
+    #[arg(long, value_name = "FORM", value_parser = format_of, help = forms())]
     pub format: Option<Format>,
     /// File to write in place of standard output
     #[arg(short, long, value_name = "FILE", conflicts_with = "bundle")]
@@ -455,6 +454,14 @@ pub struct ReportArgs {
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+}
+
+fn forms() -> String {
+    format!(
+        "Form of the report: {}; of a check {} [default: md, or json with --json]",
+        Format::words(false),
+        Format::words(true)
+    )
 }
 
 fn format_of(word: &str) -> Result<Format, String> {

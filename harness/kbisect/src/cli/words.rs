@@ -161,8 +161,7 @@ Examples:
   kbisect report RUN --bundle all.tar.zst --with-kernel --with-image --with-tool
   kbisect report RUN --bundle --redact --redact-pattern 'INC-[0-9]+' --secret 'BEGIN .* KEY'
 
-Forms: md, html, text, json, junit, ktap, bisect-log; of a check md, html, json, junit, svg. All are made from the run's folder. Patterns can
-also stand in config.toml: redact-patterns, secret-patterns.";
+All forms are made from the run's folder. Patterns can also stand in config.toml: redact-patterns, secret-patterns.";
 
 pub const RESUME_AFTER: &str = "\
 Examples:
