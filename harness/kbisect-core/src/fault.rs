@@ -148,7 +148,8 @@ impl ScenarioFault {
         match self.cause {
             FaultCause::MissingProgram => format!(
                 "correct the name in {place}, or add the package that has the program: \
-                 `image = {{ packages = [...] }}` in scenario.toml, or --image DIR"
+                 `image = {{ packages = [{}] }}` in scenario.toml, or --image DIR",
+                self.subject.as_deref().map_or("...", package_of)
             ),
             FaultCause::Syntax => format!("correct {place}"),
             FaultCause::NameTaken => format!("give it another name in {place}"),
@@ -168,5 +169,35 @@ impl ScenarioFault {
     /// Whether another trial failed in the same way, at the same place.
     pub(crate) fn is_also_in(&self, other: &Self) -> bool {
         (self.cause, &self.place, &self.subject) == (other.cause, &other.place, &other.subject)
+    }
+}
+
+/// The package of a program that kbisect itself runs in guests, as scenario files write it.
+fn package_of(program: &str) -> &'static str {
+    match program {
+        "curl" => "\"curl\"",
+        _ => "...",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever writes `https` runs no curl; what is missing must come with the way to add it.
+    #[test]
+    fn a_missing_program_of_ours_is_told_with_its_package() {
+        let fault = |program: &str| ScenarioFault {
+            cause: FaultCause::MissingProgram,
+            place: FaultPlace { kind: PlaceKind::Check, name: "x".into(), node: "a".into() },
+            file: Some("scenario.toml".to_owned()),
+            line: Some(7),
+            subject: Some(program.to_owned()),
+            said: "No such file or directory".to_owned(),
+        };
+        let hint = fault("curl").hint();
+        assert!(hint.contains("`image = { packages = [\"curl\"] }`"), "{hint}");
+        let hint = fault("haproxy").hint();
+        assert!(hint.contains("`image = { packages = [...] }`"), "{hint}");
     }
 }

@@ -41,6 +41,9 @@ pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
     }
     let known: BTreeSet<IpAddr> = scenario.addresses().map(|(_, address)| address).collect();
     for (index, check) in scenario.checks.iter().enumerate() {
+        if let Some((key, message)) = check.probe.lint(&scenario.image.packages) {
+            warn(&format!("checks[{index}].{key}"), message);
+        }
         let Some(server) = check.probe.server() else { continue };
         let (host, key) = (server.at.ip(), server.key);
         if !known.contains(&host) && !host.is_loopback() {

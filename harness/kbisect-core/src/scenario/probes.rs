@@ -8,6 +8,7 @@ mod command;
 mod connection;
 mod dns;
 mod http;
+mod https;
 mod kind;
 mod tcp;
 
@@ -24,6 +25,7 @@ pub use command::{CommandProbe, Connection};
 pub use connection::{ConnectionFailure, Made};
 pub use dns::{DnsProbe, DnsSeen};
 pub use http::{HttpProbe, HttpSeen};
+pub use https::HttpsProbe;
 pub use kind::{Kind, Server};
 pub use tcp::{Expected, TcpProbe, TcpSeen};
 
@@ -39,6 +41,8 @@ pub enum Probe {
     Dns(DnsProbe),
     /// TCP connections, with a text to send and an answer to expect.
     Tcp(TcpProbe),
+    /// A GET request over TLS, made by the image's curl.
+    Https(HttpsProbe),
     /// Captured traffic that must pass through the node.
     Capture(CaptureProbe),
     /// A command in the node.
@@ -50,10 +54,11 @@ pub enum Probe {
 type Reader = fn(&Item<'_>, &mut Reading<'_>) -> Option<Probe>;
 
 /// The key of each kind in a check's table, and how its value is read.
-const KINDS: [(&str, Reader); 6] = [
+const KINDS: [(&str, Reader); 7] = [
     ("http", |item, reading| HttpProbe::read(item, reading).map(Probe::Http)),
     ("dns", |item, reading| DnsProbe::read(item, reading).map(Probe::Dns)),
     ("tcp", |item, reading| TcpProbe::read(item, reading).map(Probe::Tcp)),
+    ("https", |item, reading| HttpsProbe::read(item, reading).map(Probe::Https)),
     ("capture", |item, reading| CaptureProbe::read(item, reading).map(Probe::Capture)),
     ("command", |item, reading| CommandProbe::read(item, reading).map(Probe::Command)),
     ("alive", |item, _| AliveProbe::read(item).map(|_| Probe::Alive)),
@@ -76,6 +81,7 @@ impl Deref for Probe {
             Self::Http(http) => http,
             Self::Dns(dns) => dns,
             Self::Tcp(tcp) => tcp,
+            Self::Https(https) => https,
             Self::Capture(capture) => capture,
             Self::Command(command) => command,
             Self::Alive => &AliveProbe,

@@ -6,6 +6,7 @@ mod command;
 mod dns;
 mod guest;
 mod http;
+mod https;
 mod tcp;
 
 use kbisect_core::scenario::{Check, Probe};
@@ -25,6 +26,7 @@ impl Trial<'_> {
             Probe::Http(probe) => self.http(check, probe).await,
             Probe::Dns(probe) => self.dns(check, probe).await,
             Probe::Tcp(probe) => self.tcp(check, probe).await,
+            Probe::Https(probe) => self.https(check, probe).await,
             Probe::Capture(probe) => self.capture(check, probe).await,
             Probe::Command(probe) => self.command(check, probe).await,
             Probe::Alive => self.alive(check).await,

@@ -89,3 +89,79 @@ fn a_tcp_check_tells_another_answer_from_frames_that_were_lost() {
     assert!(!lost["hops"].as_array().unwrap().is_empty(), "the loss is told hop by hop");
     host.assert_no_machine_left();
 }
+
+/// A server with a certificate of its own for `www.example.test`.
+const NGINX: &str = r#"
+user root;
+daemon off;
+worker_processes 1;
+pid /run/nginx.pid;
+events {}
+http {
+    access_log off;
+    server {
+        listen 2525 ssl;
+        ssl_certificate server.pem;
+        ssl_certificate_key server.key;
+        location / { return 200 "over TLS\n"; }
+    }
+}
+"#;
+
+const TLS: &str = r#"
+command = ["nginx", "-e", "stderr", "-c", "{assets}/nginx.conf"]
+ready = { tcp = 2525 }
+"#;
+
+/// Writes the scenario with a server that speaks TLS.
+fn write_tls(host: &Host, name: &str, rules: &str, check: &str) {
+    let folder = host.path(name);
+    write(&folder, rules, TLS, check);
+    let tls = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real_vm/tls");
+    for file in ["ca.pem", "other-ca.pem", "server.pem", "server.key"] {
+        fs::copy(tls.join(file), folder.join(file)).unwrap();
+    }
+    fs::write(folder.join("nginx.conf"), NGINX).unwrap();
+}
+
+#[test]
+fn an_https_check_tells_answers_certificates_and_lost_frames_apart() {
+    let host = Host::hold();
+    let check = "https = { url = \"https://www.example.test:2525/\", resolve = \"198.51.100.2\", \
+                 ca = \"ca.pem\", body = { equals = \"over TLS\" } }";
+    write_tls(&host, "good", PASS, check);
+    let good = run(&host, "good", 0);
+    assert_eq!(good["verdict"], "good", "{good}");
+    assert_eq!(good["checks"][0]["detail"], "status 200, 9 bytes");
+    write_tls(&host, "body", PASS, &check.replace("over TLS", "in the clear"));
+    let body = run(&host, "body", 1);
+    assert_eq!(symptom(&body), ("check-failed", "asked: not the body expected"), "{body}");
+    write_tls(&host, "authority", PASS, &check.replace("\"ca.pem\"", "\"other-ca.pem\""));
+    let authority = run(&host, "authority", 1);
+    let title = "asked: https: certificate: unable to get local issuer certificate";
+    assert_eq!(symptom(&authority), ("check-failed", title), "{authority}");
+    write_tls(&host, "lost", DROP, check);
+    let lost = run(&host, "lost", 1);
+    let title = "replies of server:2525 lost inside gw";
+    assert_eq!(symptom(&lost), ("lost-ingress", title), "{lost}");
+    host.assert_no_machine_left();
+}
+
+/// With curl not in the way of the search for programs, the scenario is what is wrong.
+#[test]
+fn an_image_without_curl_is_the_fault_of_the_scenario() {
+    let host = Host::hold();
+    let check = "https = { url = \"https://198.51.100.2:2525/\", ca = \"ca.pem\" }";
+    write_tls(&host, "none", PASS, check);
+    let file = host.path("none").join("scenario.toml");
+    let gone = "[[setup]]\nname = \"no curl\"\nnode = \"client\"\nrun = \"rm /usr/bin/curl\"\n";
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replacen("[[services]]", &format!("{gone}[[services]]"), 1)).unwrap();
+    let result = run(&host, "none", 202);
+    let fault = &result["fault"];
+    assert_eq!(
+        (&fault["cause"], &fault["subject"]),
+        (&"missing-program".into(), &"curl".into()),
+        "{fault}"
+    );
+}

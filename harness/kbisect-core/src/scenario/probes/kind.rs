@@ -39,6 +39,13 @@ pub trait Kind {
     /// What to do when it passes with all wires cut.
     fn advice(&self) -> &'static str;
 
+    /// What is allowed but probably not meant, and the key that it stands under; `packages` are those
+    /// that the scenario adds to the root image.
+    fn lint(&self, packages: &[String]) -> Option<(&'static str, String)> {
+        let _ = packages;
+        None
+    }
+
     /// Whether a file of the scenario cannot be used: the key that names it, and why.
     fn wrong_asset(&self, files: &BTreeMap<String, Vec<u8>>) -> Option<(&'static str, String)> {
         let _ = files;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{Expected, Probe, Scenario, TcpProbe};
+use super::super::{Body, Expected, HttpsProbe, Probe, Scenario, TcpProbe};
 use super::{FILE, errors, warnings};
 use crate::selftest::{Sight, sight};
 use crate::trial::{CheckResult, CheckStatus};
@@ -70,8 +70,18 @@ fn every_key_reaches_the_model() {
         },
         connections: 3,
     };
-    let checks = parsed.scenario().checks.iter();
-    assert_eq!(checks.map(|check| check.probe.clone()).collect::<Vec<_>>(), [Probe::Tcp(tcp)]);
+    let https = HttpsProbe {
+        host: "www.example.test".into(),
+        port: 8443,
+        path: "/payload?x=1".into(),
+        resolve: Some("192.0.2.1".parse().expect("an address")),
+        ca: Some("ca.pem".into()),
+        status: 206,
+        body: Body { equals: Some("x".into()), contains: Some("x".into()), bytes: Some(2) },
+    };
+    let checks = parsed.scenario().checks.iter().map(|check| check.probe.clone());
+    assert_eq!(checks.collect::<Vec<_>>(), [Probe::Tcp(tcp), Probe::Https(https)]);
+    assert_eq!(parsed.required_assets().len(), 1, "{:?}", parsed.required_assets());
 }
 
 const TCP: &str = r#"tcp = { to = "192.0.2.1:25", send = "QUIT", expect = { contains = "220" } }"#;
@@ -160,5 +170,107 @@ fn a_kept_tcp_check_goes_through_the_same_rules() {
         ("/tcp/expect", serde_json::json!({"other": 1})),
     ] {
         assert!(kept(TCP, pointer, value).is_err(), "{pointer}");
+    }
+}
+
+const HTTPS: &str = r#"https = { url = "https://www.example.test/p", resolve = "192.0.2.1", ca = "ca.pem", body = { bytes = 7 } }"#;
+
+#[test]
+fn what_makes_no_sense_of_an_https_check_is_told_with_its_place() {
+    for (from, to, expected) in [
+        (
+            "https://www",
+            "http://www",
+            "14:11: checks[0].https.url: `http://www.example.test/p` is no URL: it must begin with `https://`",
+        ),
+        (
+            "www.example.test",
+            "u@www.example.test",
+            "14:11: checks[0].https.url: `https://u@www.example.test/p` is no URL: the host must be a name or an address",
+        ),
+        (
+            "www.example.test",
+            "-www.example.test",
+            "14:11: checks[0].https.url: `https://-www.example.test/p` is no URL: the host must be a name or an address",
+        ),
+        (
+            "www.example.test",
+            "3221225985",
+            "14:11: checks[0].https.url: `https://3221225985/p` is no URL: the host must be a name or an address",
+        ),
+        (
+            "www.example.test",
+            "192.0.2.1",
+            "14:47: checks[0].https.resolve: the host of `url` is an address already",
+        ),
+        (
+            "\"192.0.2.1\"",
+            "\"server\"",
+            "14:47: checks[0].https.resolve: `server` is no IPv4 or IPv6 address",
+        ),
+        (
+            "\"ca.pem\"",
+            "\"../ca.pem\"",
+            "14:70: checks[0].https.ca: `../ca.pem` is no file of the scenario: `..` would leave the scenario's folder",
+        ),
+        (
+            "body",
+            "bodies",
+            "14:85: checks[0].https.bodies: unknown key (known here: `body`, `ca`, `resolve`, `status`, `url`; did you mean `body`?)",
+        ),
+    ] {
+        assert_eq!(HTTPS.matches(from).count(), 1, "{from}");
+        let changed = HTTPS.replace(from, to);
+        let found = errors(&text(&changed));
+        assert!(found.contains(&format!("{FILE}:{expected}")), "{found:#?}");
+    }
+    let files = BTreeMap::from([("ca.pem".to_owned(), b"-----BEGIN PRIVATE KEY-----".to_vec())]);
+    let parsed = Scenario::parse("x", FILE, &text(HTTPS)).expect("valid");
+    let problems = parsed.with_assets(files).expect_err("it is no certificate").problems;
+    let expected = "14:70: checks[0].https.ca: `ca.pem` holds no certificate in PEM form";
+    assert_eq!(problems[0].to_string(), format!("{FILE}:{expected}"));
+}
+
+#[test]
+fn an_https_check_says_what_it_is_about() {
+    let asked = scenario(HTTPS).checks[0].probe.clone();
+    assert!(asked.verifies_payload());
+    let summary =
+        "HTTPS https://www.example.test:443/p at 192.0.2.1, certified by ca.pem, payload read";
+    assert_eq!(asked.summary(), summary);
+    let pem = || ("ca.pem".to_owned(), b"-----BEGIN CERTIFICATE-----".to_vec());
+    assert_eq!(warnings(&text(HTTPS), BTreeMap::from([pem()])), Vec::<String>::new());
+    assert_eq!(sight_when_cut(HTTPS), Sight::Blind);
+    assert_eq!(sight_when_cut(&HTTPS.replace("192.0.2.1", "192.0.2.10")), Sight::NoNetwork);
+    // Where a name leads is for the guest to find out.
+    let named = HTTPS.replace("resolve = \"192.0.2.1\", ", "");
+    assert_eq!(scenario(&named).checks[0].probe.server(), None);
+    assert_eq!(sight_when_cut(&named), Sight::Blind);
+    let uncertified = text(&HTTPS.replace("ca = \"ca.pem\", ", ""));
+    let warned = warnings(&uncertified, BTreeMap::new());
+    assert!(warned[0].contains("14:1: checks[0].https: the stock image has no"), "{warned:?}");
+    let packages = "[image]\npackages = [\"ca-certificates\"]\n[nodes.app]";
+    let certified = uncertified.replace("[nodes.app]", packages);
+    assert_eq!(warnings(&certified, BTreeMap::new()), Vec::<String>::new());
+}
+
+#[test]
+fn a_kept_https_check_goes_through_the_same_rules() {
+    assert!(kept(HTTPS, "/https/path", "/other?q".into()).is_ok());
+    for (pointer, value) in [
+        ("/https/host", "a b".into()),
+        ("/https/host", "-a".into()),
+        ("/https/host", "a/b".into()),
+        ("/https/host", "a:1".into()),
+        ("/https/port", 0.into()),
+        ("/https/path", "p".into()),
+        ("/https/path", "/a b".into()),
+        ("/https/ca", "../x".into()),
+        ("/https/ca", "/etc/shadow".into()),
+        ("/https/status", 99.into()),
+        ("/https/body/bytes", u64::MAX.into()),
+        ("/https/body", serde_json::json!({"other": 1})),
+    ] {
+        assert!(kept(HTTPS, pointer, value.clone()).is_err(), "{pointer} {value}");
     }
 }
