@@ -51,9 +51,21 @@ impl Proxies {
             "https" => &self.environment.https,
             _ => &self.environment.http,
         };
-        of_environment.clone().or_else(|| {
-            self.apt.get_or_init(|| AptProxies::ask(self.apt_dir.as_deref())).of(scheme, host)
-        })
+        of_environment.clone().or_else(|| self.apt().of(scheme, host))
+    }
+
+    /// apt's own settings of proxies, as options for another apt.
+    #[must_use]
+    pub fn apt_options(&self) -> Vec<String> {
+        let option = |(method, host, value): &(String, Option<String>, String)| {
+            let host = host.as_ref().map(|host| format!("::{host}")).unwrap_or_default();
+            format!("Acquire::{method}::Proxy{host} \"{value}\"")
+        };
+        self.apt().0.iter().map(option).collect()
+    }
+
+    fn apt(&self) -> &AptProxies {
+        self.apt.get_or_init(|| AptProxies::ask(self.apt_dir.as_deref()))
     }
 }
 
@@ -120,8 +132,12 @@ impl AptProxies {
             let acquire = is(words.next(), "Acquire");
             let method = words.next()?.to_ascii_lowercase();
             let proxy = is(words.next(), "Proxy");
-            let host = words.next().map(str::to_ascii_lowercase).filter(|host| !host.is_empty());
-            let ours = acquire && proxy && matches!(method.as_str(), "http" | "https");
+            let host = words.next().map(str::to_ascii_lowercase);
+            // `Proxy::` adds to a list that apt does not look at.
+            let ours = acquire
+                && proxy
+                && matches!(method.as_str(), "http" | "https")
+                && host.as_deref() != Some("");
             (ours && !value.is_empty()).then(|| (method, host, value.to_owned()))
         };
         Self(dump.lines().filter_map(setting).collect())
@@ -211,6 +227,21 @@ mod tests {
         assert_eq!(apt.of_url("https://s.example/").as_deref(), Some("http://s:1"));
         assert_eq!(proxies(&[], "").of_url("http://a.example/"), None);
         assert_eq!(proxies(&[], "nonsense;\n;;\n\"").of_url("http://a.example/"), None);
+    }
+
+    #[test]
+    fn proxies_of_apt_are_kept_and_nothing_else() {
+        let dump = "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://p:3128\";\n\
+                    Acquire::https::Proxy \"\";\nAcquire::Retries \"3\";\n\
+                    Acquire::http::Proxy:: \"junk\";\n\
+                    Acquire::http::Proxy::mirror.example \"DIRECT\";\n";
+        assert_eq!(
+            proxies(&[], dump).apt_options(),
+            [
+                "Acquire::http::Proxy \"http://p:3128\"",
+                "Acquire::http::Proxy::mirror.example \"DIRECT\""
+            ]
+        );
     }
 
     #[test]

@@ -1,14 +1,10 @@
 //! From options to settings.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use kbisect_kernels::{Options, Settings, Store};
-use kbisect_process::run_within;
 use kbisect_vm::image::{ImageDefinition, ImageSources};
-use kbisect_vm::qemu::in_path;
 
 use crate::cli::{Global, MachineArgs};
 use crate::errors;
@@ -77,7 +73,8 @@ pub fn image_sources(settings: &Settings) -> anyhow::Result<ImageSources> {
             "run `kbisect image build` without --offline first",
         ));
     }
-    let mut apt_options = host_apt_options();
+    // Proxies decide whether the mirror can be reached.
+    let mut apt_options = settings.proxies.apt_options();
     if settings.allow_expired {
         apt_options.push("Acquire::Check-Valid-Until \"false\"".to_owned());
     }
@@ -87,31 +84,6 @@ pub fn image_sources(settings: &Settings) -> anyhow::Result<ImageSources> {
         keyring: keyring.clone(),
         apt_options,
     })
-}
-
-/// The host's apt settings that decide whether a mirror can be reached: proxies.
-fn host_apt_options() -> Vec<String> {
-    let Some(apt_config) = in_path("apt-config") else { return Vec::new() };
-    let mut command = Command::new(apt_config);
-    command.args(["dump", "Acquire"]);
-    let ended = run_within(command, Duration::from_secs(30), 1 << 20);
-    let dump = ended.map(|ended| ended.stdout).unwrap_or_default();
-    proxies(&String::from_utf8_lossy(&dump))
-}
-
-fn proxies(dump: &str) -> Vec<String> {
-    dump.lines()
-        .filter_map(|line| line.strip_suffix(';'))
-        .filter(|line| {
-            let Some((name, value)) = line.split_once(' ') else { return false };
-            let name = name.to_ascii_lowercase();
-            let proxy = name.starts_with("acquire::http::proxy")
-                || name.starts_with("acquire::https::proxy");
-            // An empty value turns a proxy on or off in apt as in none; it says nothing here.
-            proxy && !name.ends_with("::") && value != "\"\""
-        })
-        .map(str::to_owned)
-        .collect()
 }
 
 /// A path that stays good when a child runs in another directory.
@@ -183,20 +155,6 @@ pub fn runs(results: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn proxies_of_apt_are_kept_and_nothing_else() {
-        let dump = "Acquire \"\";\nAcquire::http \"\";\nAcquire::http::Proxy \"http://p:3128\";\n\
-                    Acquire::https::Proxy \"\";\nAcquire::Retries \"3\";\n\
-                    Acquire::http::Proxy::mirror.example \"DIRECT\";\n";
-        assert_eq!(
-            proxies(dump),
-            [
-                "Acquire::http::Proxy \"http://p:3128\"",
-                "Acquire::http::Proxy::mirror.example \"DIRECT\""
-            ]
-        );
-    }
 
     #[test]
     fn a_run_is_found_by_folder_or_name() {
