@@ -10,7 +10,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -20,8 +20,8 @@ use kbisect_core::version::PackageVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::index::{Loader, SuiteError};
-use crate::archive::keyring::{Keyring, SignatureError};
 use crate::archive::packages::{CHANGELOG_PACKAGE, IndexEntry};
+use crate::files::{FileError, at};
 use crate::http::{Checksum, Client, HttpError, Size, Wanted};
 use crate::import::{ImportError, deb};
 use crate::progress::Progress;
@@ -62,18 +62,12 @@ pub enum ChangelogError {
     /// No mirror is known.
     #[error("no Debian mirror is known")]
     NoMirror,
-    /// The keys that sign archives cannot be used.
-    #[error("the archive's keys cannot be used")]
-    Keyring(#[source] SignatureError),
     /// An index cannot be used.
     #[error("the archive's index cannot be used")]
     Suite(#[from] SuiteError),
     /// The archive has nothing that is new enough.
-    #[error("the archive has no {CHANGELOG_PACKAGE} that tells of {version}")]
-    Absent {
-        /// Version.
-        version: String,
-    },
+    #[error("the archive has no {CHANGELOG_PACKAGE} that tells of {0}")]
+    Absent(String),
     /// The download failed.
     #[error("the package with the changelog cannot be fetched")]
     Http(#[from] HttpError),
@@ -81,19 +75,11 @@ pub enum ChangelogError {
     #[error("the package with the changelog cannot be read")]
     Package(#[source] ImportError),
     /// It holds no changelog, or none that can be read.
-    #[error("{package} holds no changelog that can be read")]
-    NoChangelog {
-        /// Package and version.
-        package: String,
-    },
+    #[error("{0} holds no changelog that can be read")]
+    NoChangelog(String),
     /// The cache cannot be used.
-    #[error("cannot use `{}`", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] FileError),
 }
 
 /// Finds the changelog that tells how a kernel came to be: in the cache, else in the archive, with
@@ -112,9 +98,7 @@ pub fn changelog(
         return Err(ChangelogError::Offline);
     }
     let mirrors = settings.mirrors.as_ref().ok_or(ChangelogError::NoMirror)?;
-    let keyring = Keyring::prepare(&settings.keyrings).map_err(ChangelogError::Keyring)?;
-    let client = Client::new(&[&mirrors.main, &mirrors.security], &settings.proxies);
-    let loader = Loader::new(settings, client, &keyring, progress)?;
+    let loader = Loader::new(settings, &[&mirrors.main, &mirrors.security], progress)?;
     let mut tried = BTreeSet::new();
     let mut failed = None;
     for suite in suites(kernel, settings, &loader) {
@@ -135,7 +119,7 @@ pub fn changelog(
             return Ok(found);
         }
     }
-    Err(failed.unwrap_or_else(|| ChangelogError::Absent { version: needed.to_string() }))
+    Err(failed.unwrap_or_else(|| ChangelogError::Absent(needed.to_string())))
 }
 
 /// Reads a changelog of the user's: plain text, or compressed with gzip.
@@ -148,7 +132,7 @@ pub fn changelog_file(path: &Path) -> Result<PackageChangelog, ChangelogError> {
     file.take(MAX_TEXT).read_to_end(&mut bytes).map_err(at(path))?;
     let log = if bytes.starts_with(&[0x1f, 0x8b]) { unpack(&bytes) } else { read(&bytes) };
     let name = path.display().to_string();
-    let log = log.ok_or_else(|| ChangelogError::NoChangelog { package: name.clone() })?;
+    let log = log.ok_or_else(|| ChangelogError::NoChangelog(name.clone()))?;
     let version = log.entries.first().map(|entry| entry.version.to_string()).unwrap_or_default();
     Ok(PackageChangelog { log, package: name, version, sha256: String::new() })
 }
@@ -247,7 +231,7 @@ fn fetch(
     progress: &dyn Progress,
 ) -> Result<PackageChangelog, ChangelogError> {
     let title = format!("{} {}", entry.name, entry.version);
-    let unreadable = || ChangelogError::NoChangelog { package: title.clone() };
+    let unreadable = || ChangelogError::NoChangelog(title.clone());
     if entry.size > MAX_PACKAGE {
         return Err(unreadable());
     }
@@ -310,9 +294,4 @@ fn make_room(dir: &Path) {
         let _ = fs::remove_file(path.with_extension("json"));
         let _ = fs::remove_file(path);
     }
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> ChangelogError {
-    let path = path.to_owned();
-    move |source| ChangelogError::Io { path, source }
 }

@@ -10,17 +10,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use kbisect_core::kernel::KernelId;
 
 use crate::archive::index::{Loader, SuiteError};
-use crate::archive::keyring::{Keyring, SignatureError};
 use crate::archive::packages::IndexEntry;
 use crate::candidate::PackageRef;
 use crate::files::free_space;
+use crate::files::{FileError, at};
+use crate::hash;
 use crate::http::{Checksum, Client, HttpError, Size, Wanted};
 use crate::import::{ImportError, deb};
 use crate::progress::Progress;
@@ -48,11 +48,8 @@ pub struct DebugInfo {
 #[derive(Debug, thiserror::Error)]
 pub enum DebugInfoError {
     /// Not a kernel of an archive.
-    #[error("kernel {kernel} does not come from an archive")]
-    NotArchived {
-        /// Its id.
-        kernel: String,
-    },
+    #[error("kernel {0} does not come from an archive")]
+    NotArchived(String),
     /// The archive has no such package, or no longer.
     #[error("suite {suite} has no package {package} of version {version}")]
     Absent {
@@ -66,9 +63,6 @@ pub enum DebugInfoError {
     /// It would have to be downloaded.
     #[error("its package is not in the cache, and --offline was given")]
     Offline,
-    /// The keys that sign archives cannot be used.
-    #[error("the archive's keys cannot be used")]
-    Keyring(#[source] SignatureError),
     /// The suite's index cannot be used.
     #[error("the archive's index cannot be used")]
     Suite(#[from] SuiteError),
@@ -89,19 +83,11 @@ pub enum DebugInfoError {
     #[error("its package cannot be read")]
     Package(#[source] ImportError),
     /// It holds no kernel.
-    #[error("package {package} holds no vmlinux")]
-    NoKernel {
-        /// Package.
-        package: String,
-    },
+    #[error("package {0} holds no vmlinux")]
+    NoKernel(String),
     /// The cache cannot be used.
-    #[error("cannot use `{}`", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] FileError),
 }
 
 impl Store {
@@ -120,7 +106,7 @@ impl Store {
             // What another source brought has no index that would name the debug package.
             .filter(|(_, packages)| packages.first().is_some_and(|package| package.sha1.is_none()))
             .filter(|(_, packages)| packages[0].url.contains("/pool/"))
-            .ok_or_else(|| DebugInfoError::NotArchived { kernel: kernel.short().to_owned() })?;
+            .ok_or_else(|| DebugInfoError::NotArchived(kernel.short().to_owned()))?;
         let wanted = Package::of(&release, &packages[0]);
         let (dir, title) = match wanted.cached(settings) {
             Some(found) => found,
@@ -161,7 +147,7 @@ impl Package {
 
     fn cached(&self, settings: &Settings) -> Option<(PathBuf, String)> {
         let sha256 = fs::read_to_string(self.link(settings)).ok()?;
-        let whole = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+        let whole = hash::is_sha256(&sha256);
         let dir = root(settings).join(&sha256);
         (whole && dir.join(PACKAGE).is_file()).then(|| (dir, self.title()))
     }
@@ -207,9 +193,7 @@ impl Package {
         settings: &Settings,
         progress: &dyn Progress,
     ) -> Result<IndexEntry, DebugInfoError> {
-        let keyring = Keyring::prepare(&settings.keyrings).map_err(DebugInfoError::Keyring)?;
-        let client = Client::new(&[&self.base_url], &settings.proxies);
-        let loader = Loader::new(settings, client, &keyring, progress)?;
+        let loader = Loader::new(settings, &[&self.base_url], progress)?;
         let entries = loader.debug_packages(&self.base_url, &self.suite)?;
         let ours = |entry: &IndexEntry| entry.name == self.name && entry.version == self.version;
         entries.into_iter().find(ours).ok_or_else(|| DebugInfoError::Absent {
@@ -252,7 +236,7 @@ fn unpack(
         deb::extract(&dir.join(PACKAGE), &choose).map_err(DebugInfoError::Package)?;
     }
     if !vmlinux.is_file() {
-        return Err(DebugInfoError::NoKernel { package: title.to_owned() });
+        return Err(DebugInfoError::NoKernel(title.to_owned()));
     }
     let found = modules.iter().filter(plain).map(|name| (name.clone(), place(name)));
     let modules = found.filter(|(_, path)| path.is_file()).collect();
@@ -340,11 +324,6 @@ pub(crate) fn prune(cache: &Path, rule: &PruneRule, kernels: u64) -> Result<Prun
         }
     }
     Ok(pruned)
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> DebugInfoError {
-    let path = path.to_owned();
-    move |source| DebugInfoError::Io { path, source }
 }
 
 #[cfg(test)]

@@ -3,7 +3,20 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A file operation failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use `{}`", path.display())]
+pub struct FileError {
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+/// Names the file that an error is about.
+pub fn at(path: &Path) -> impl FnOnce(io::Error) -> FileError + '_ {
+    move |source| FileError { path: path.to_owned(), source }
+}
 
 /// Writes a file so that others see the old content or the new one, never a part of it.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {

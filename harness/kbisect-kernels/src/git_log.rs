@@ -37,11 +37,8 @@ pub enum GitLogError {
         tag: String,
     },
     /// git failed.
-    #[error("`git log` failed: {detail}")]
-    Failed {
-        /// Its last words.
-        detail: String,
-    },
+    #[error("`git log` failed: {0}")]
+    Failed(String),
 }
 
 /// Lists the commits that are in `new` and not in `old`, merges left out, the oldest first, and
@@ -60,7 +57,7 @@ pub fn git_log(
     command.arg(format!("{old_id}..{new_id}")).arg("--");
     let ended = run_within(command, DEADLINE, MAX_LOG).map_err(failed(repository))?;
     if !ended.status.success() && !ended.cut {
-        return Err(GitLogError::Failed { detail: ended.status.to_string() });
+        return Err(GitLogError::Failed(ended.status.to_string()));
     }
     let mut segment = read_git_log(&String::from_utf8_lossy(&ended.stdout));
     if ended.cut {

@@ -7,6 +7,11 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+/// Whether a text is a SHA-256 in hexadecimal digits.
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// Hashes bytes.
 pub fn of_bytes(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
@@ -31,9 +36,7 @@ pub enum Algorithm {
 /// Hashes what is written to it.
 #[derive(Clone)]
 pub enum Hasher {
-    /// SHA-256.
     Sha256(Sha256),
-    /// SHA-1.
     Sha1(Sha1),
 }
 

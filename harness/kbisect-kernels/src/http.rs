@@ -31,54 +31,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// Why something could not be downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// The server has no such file.
     #[error("`{url}` does not exist (HTTP status {status})")]
-    NotFound {
-        /// What was asked for.
-        url: String,
-        /// 404 or 410.
-        status: u16,
-    },
-    /// The server refuses.
+    NotFound { url: String, status: u16 },
     #[error("`{url}` was refused with HTTP status {status}")]
-    Status {
-        /// What was asked for.
-        url: String,
-        /// Status code.
-        status: u16,
-    },
-    /// The server cannot be reached, or the connection broke too often.
+    Status { url: String, status: u16 },
     #[error("cannot download `{url}`: {reason}")]
-    Transport {
-        /// What was asked for.
-        url: String,
-        /// What went wrong last.
-        reason: String,
-    },
-    /// The content is not what the index promises.
+    Transport { url: String, reason: String },
     #[error("`{url}` is not what the index promises: expected {expected}, got {got}")]
-    Mismatch {
-        /// What was asked for.
-        url: String,
-        /// Size or checksum.
-        expected: String,
-        /// Size or checksum.
-        got: String,
-    },
-    /// The file cannot be written.
+    Mismatch { url: String, expected: String, got: String },
     #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The user wants to stop.
-    #[error("the download of `{url}` was cancelled")]
-    Cancelled {
-        /// What was asked for.
-        url: String,
-    },
+    Write { path: PathBuf, source: io::Error },
+    #[error("the download of `{0}` was cancelled")]
+    Cancelled(String),
 }
 
 impl HttpError {
@@ -90,18 +54,15 @@ impl HttpError {
             Self::NotFound { .. }
             | Self::Mismatch { .. }
             | Self::Write { .. }
-            | Self::Cancelled { .. } => false,
+            | Self::Cancelled(..) => false,
         }
     }
 }
 
 /// What to download, as an index describes it.
 pub struct Wanted<'a> {
-    /// Where.
     pub url: &'a str,
-    /// How much.
     pub size: Size,
-    /// What it must be.
     pub checksum: Checksum<'a>,
 }
 
@@ -250,7 +211,7 @@ impl Client {
                 Ok(piece) => return piece,
                 Err(RecvTimeoutError::Disconnected) => return Ok(Piece::End),
                 Err(RecvTimeoutError::Timeout) if progress.cancelled() => {
-                    return Err(Attempt::Fatal(HttpError::Cancelled { url: url.to_owned() }));
+                    return Err(Attempt::Fatal(HttpError::Cancelled(url.to_owned())));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -276,7 +237,7 @@ impl Client {
         transfer.promised = content_length(&answer).map(|length| transfer.done + length);
         loop {
             if progress.cancelled() {
-                return Err(Attempt::Fatal(HttpError::Cancelled { url: url.to_owned() }));
+                return Err(Attempt::Fatal(HttpError::Cancelled(url.to_owned())));
             }
             match next()? {
                 Piece::Block(block) => transfer.take(&block)?,

@@ -12,7 +12,6 @@ const HEAD_LIMIT: u64 = 64 << 10;
 
 /// An answer.
 pub struct Answer {
-    /// Status code.
     pub status: u16,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::import::deb;
 use crate::import::package::{self, Kind};
 use crate::import::sink::Sink;
-use crate::store::ImportFailure;
+use crate::import::{ImportError, deb};
 
 /// What a kernel takes out of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub struct PackageContents {
 /// # Errors
 /// When the package is damaged, wants to write elsewhere or unpacks to too much; what was unpacked
 /// until then is left behind.
-pub fn inspect_package(path: &Path, dir: &Path) -> Result<PackageContents, ImportFailure> {
+pub fn inspect_package(path: &Path, dir: &Path) -> Result<PackageContents, ImportError> {
     let name = package::name(path)?;
     let version = match Kind::of(path)? {
         Some(Kind::Rpm) => None,

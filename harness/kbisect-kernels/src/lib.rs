@@ -44,8 +44,8 @@ pub use proxy::Proxies;
 pub use ready::ReadyKernel;
 pub use series_file::{SeriesFile, SeriesFileError};
 pub use settings::{Mirrors, Service, Settings, SuiteChoice};
-pub use sources::{CatalogError, FetchError, HttpFailure, LookupFailure, Source, SourceAbout};
+pub use sources::{CatalogError, FetchError, Source};
 pub use store::{
-    AddError, AddRequest, AddedVariant, ImportFailure, PruneReport, PruneRule, Store, StoreError,
-    UnpackError, VariantError, VariantRequest,
+    AddError, AddRequest, AddedVariant, PruneReport, PruneRule, Store, StoreError, VariantError,
+    VariantRequest,
 };

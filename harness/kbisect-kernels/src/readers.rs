@@ -5,9 +5,6 @@ use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use kbisect_core::kernel::{Kernel, KernelId};
-use kbisect_core::version::PackageVersion;
-
 use crate::archive::packages::{self, is_changelog_package, is_debug_package, is_kernel_package};
 use crate::archive::release::Release;
 use crate::http_proxy;
@@ -39,16 +36,7 @@ pub fn packages(index: &[u8]) -> Vec<String> {
 #[must_use]
 pub fn mainline(text: &[u8], base: &str) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
-    let kernel = Kernel {
-        version: "6.12.57".to_owned(),
-        package_version: PackageVersion::parse("6.12.57-061257").expect("it is one"),
-        flavour: "generic".to_owned(),
-        source: "ubuntu-mainline".to_owned(),
-        id: KernelId(String::new()),
-        release: None,
-        name: None,
-        variant: None,
-    };
+    let kernel = mainline::kernels(r#"href="v6.12.57/""#).remove(0).kernel;
     let listed = mainline::kernels(&text);
     let names = listed.iter().map(|candidate| mainline::directory(&candidate.kernel));
     let mut urls: Vec<String> = names.map(|name| format!("{base}/{name}")).collect();

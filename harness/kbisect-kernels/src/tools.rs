@@ -14,43 +14,21 @@ const MOST_OUTPUT: u64 = 64 << 20;
 /// A program of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
-    /// Verifies signatures.
     Gpgv,
-    /// Writes the module dependency files.
     Depmod,
-    /// Makes squashfs images.
     Mksquashfs,
-    /// Unpacks squashfs images.
     Unsquashfs,
 }
 
 /// A program could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
-    /// It is not installed.
     #[error("`{program}` is not installed")]
-    Missing {
-        /// Program name.
-        program: &'static str,
-        /// Debian package that holds it.
-        package: &'static str,
-    },
-    /// It could not be started.
+    Missing { program: &'static str, package: &'static str },
     #[error("cannot start `{program}`")]
-    Start {
-        /// Program name.
-        program: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// It failed.
+    Start { program: &'static str, source: io::Error },
     #[error("`{program}` failed: {detail}")]
-    Failed {
-        /// Program name.
-        program: &'static str,
-        /// Its last words.
-        detail: String,
-    },
+    Failed { program: &'static str, detail: String },
 }
 
 impl ToolError {

@@ -15,17 +15,13 @@ const META_PACKAGE_BYTES: u64 = 16 * 1024;
 /// One build of a kernel in the archives.
 #[derive(Clone, Debug)]
 pub struct ArchiveBuild {
-    /// Package version.
     pub version: PackageVersion,
     /// `uname -r` by Debian's naming rule.
     pub release: String,
-    /// Packages to fetch.
     pub packages: Vec<PackageRef>,
     /// Suites that hold it, in the order in which they were given.
     pub suites: Vec<String>,
-    /// Content hash.
     pub id: KernelId,
-    /// Why it cannot be tested.
     pub untestable: Option<String>,
 }
 

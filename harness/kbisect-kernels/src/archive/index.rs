@@ -14,7 +14,7 @@ use crate::archive::keyring::{Keyring, SignatureError};
 use crate::archive::packages::{self, IndexEntry};
 use crate::archive::release::{Release, ReleaseFile};
 use crate::chain::chain;
-use crate::files;
+use crate::files::{self, FileError, at};
 use crate::hash;
 use crate::http::{Checksum, Client, HttpError, Size, Wanted};
 use crate::progress::Progress;
@@ -29,69 +29,26 @@ const PACKAGES_LIMIT: u64 = 1 << 30;
 /// Why the index of a suite cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteError {
-    /// The mirror has no such suite.
+    #[error("cannot verify the archive")]
+    Keyring(#[source] SignatureError),
     #[error("suite `{suite}` is not on the mirror: `{url}` does not exist")]
-    Absent {
-        /// Suite name.
-        suite: String,
-        /// Its InRelease.
-        url: String,
-    },
-    /// Its time is over.
+    Absent { suite: String, url: String },
     #[error("the index of suite `{suite}` expired on {until}")]
-    Expired {
-        /// Suite name.
-        suite: String,
-        /// Its `Valid-Until`.
-        until: String,
-    },
-    /// The signature does not hold.
+    Expired { suite: String, until: String },
     #[error("cannot trust suite `{suite}` of `{url}`")]
-    Signature {
-        /// Suite name.
-        suite: String,
-        /// Its InRelease.
-        url: String,
-        /// Why.
-        source: SignatureError,
-    },
-    /// The index is signed, but it is another suite's.
+    Signature { suite: String, url: String, source: SignatureError },
     #[error("`{url}` is the index of suite `{got}`, not of `{suite}`")]
-    WrongSuite {
-        /// Suite that was asked for.
-        suite: String,
-        /// Its InRelease.
-        url: String,
-        /// Suite that came.
-        got: String,
-    },
-    /// The suite holds nothing for the architecture.
+    WrongSuite { suite: String, url: String, got: String },
     #[error("suite `{suite}` has no main packages for {arch}")]
-    NoPackages {
-        /// Suite name.
-        suite: String,
-        /// Architecture.
-        arch: String,
-    },
-    /// The mirror cannot be reached, and nothing is cached.
+    NoPackages { suite: String, arch: String },
     #[error("cannot reach the archive, and suite `{suite}` is not in the cache: {reason}")]
-    Unreachable {
-        /// Suite name.
-        suite: String,
-        /// URL and reason.
-        reason: String,
-    },
+    Unreachable { suite: String, reason: String },
     /// A download failed in another way.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// An index, though verified, cannot be read; or the cache cannot be written.
-    #[error("cannot use `{}`", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] FileError),
 }
 
 /// The kernel packages of one suite.
@@ -101,7 +58,6 @@ pub struct SuiteIndex {
     pub suite: String,
     /// Base URL that file names are relative to.
     pub base_url: String,
-    /// Packages.
     pub entries: Vec<IndexEntry>,
     /// Why cached data had to do.
     pub stale: Option<String>,
@@ -111,7 +67,7 @@ pub struct SuiteIndex {
 pub struct Loader<'a> {
     settings: &'a Settings,
     client: Client,
-    keyring: &'a Keyring,
+    keyring: Keyring,
     dir: PathBuf,
     progress: &'a dyn Progress,
     /// Set once the network has failed, so that not every suite waits for its own time-out.
@@ -132,17 +88,18 @@ struct Verified {
 }
 
 impl<'a> Loader<'a> {
-    /// Makes a loader; the cache directories are made when they are not there.
+    /// Makes a loader for the archives at `urls`; the cache directories are made when they are not there.
     pub fn new(
         settings: &'a Settings,
-        client: Client,
-        keyring: &'a Keyring,
+        urls: &[&str],
         progress: &'a dyn Progress,
     ) -> Result<Self, SuiteError> {
+        let keyring = Keyring::prepare(&settings.keyrings).map_err(SuiteError::Keyring)?;
+        let client = Client::new(urls, &settings.proxies);
         let dir = settings.cache_dir.join("archive/v1");
         for sub in ["inrelease", "index"] {
             let path = dir.join(sub);
-            fs::create_dir_all(&path).map_err(|source| SuiteError::Io { path, source })?;
+            fs::create_dir_all(&path).map_err(at(&path))?;
         }
         Ok(Self { settings, client, keyring, dir, progress, down: AtomicBool::new(false) })
     }
@@ -301,7 +258,7 @@ impl<'a> Loader<'a> {
         let temp = tempfile::Builder::new()
             .prefix(".packages-")
             .tempfile_in(self.dir.join("index"))
-            .map_err(|source| SuiteError::Io { path: self.dir.join("index"), source })?;
+            .map_err(at(&self.dir.join("index")))?;
         let mut item = self.progress.begin(&format!("index of {}", place.suite), Some(file.size));
         let plain = format!("{}/{}", place.suite_url, file.path);
         let by_hash = match plain.rsplit_once('/') {
@@ -318,13 +275,13 @@ impl<'a> Loader<'a> {
             Err(HttpError::NotFound { .. }) if by_hash != plain => fetch(&plain, item.as_mut())?,
             other => other?,
         }
-        let entries = read_packages(temp.path(), &file.path, which)
-            .map_err(|source| SuiteError::Io { path: PathBuf::from(&plain), source })?;
+        let entries =
+            read_packages(temp.path(), &file.path, which).map_err(at(Path::new(&plain)))?;
         self.keep(&file.sha256, which, &entries)?;
         if which == Which::Kernels {
             // The end of a search asks for it, and the index is large: it is not fetched twice.
             let more = read_packages(temp.path(), &file.path, Which::Changelogs)
-                .map_err(|source| SuiteError::Io { path: PathBuf::from(&plain), source })?;
+                .map_err(at(Path::new(&plain)))?;
             self.keep(&file.sha256, Which::Changelogs, &more)?;
         }
         Ok(entries)
@@ -333,8 +290,7 @@ impl<'a> Loader<'a> {
     fn keep(&self, sha256: &str, which: Which, entries: &[IndexEntry]) -> Result<(), SuiteError> {
         let target = self.digest_path(sha256, which);
         let json = serde_json::to_vec(entries).expect("plain texts and numbers");
-        files::write_atomically(&target, &json)
-            .map_err(|source| SuiteError::Io { path: target, source })
+        Ok(files::write_atomically(&target, &json).map_err(at(&target))?)
     }
 
     fn digest(&self, sha256: &str, which: Which) -> Option<Vec<IndexEntry>> {
@@ -393,8 +349,7 @@ impl Place {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), SuiteError> {
-        files::write_atomically(&self.file, bytes)
-            .map_err(|source| SuiteError::Io { path: self.file.clone(), source })
+        Ok(files::write_atomically(&self.file, bytes).map_err(at(&self.file))?)
     }
 
     fn absent(&self) -> SuiteError {

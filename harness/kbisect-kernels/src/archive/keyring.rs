@@ -1,37 +1,26 @@
 //! Signature checks of indexes with gpgv.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::{FileError, at};
 use crate::tools::{Tool, ToolError};
 
 /// Why the signature of an index is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
-    /// There is no keyring to check against.
     #[error("no keyring to verify the archive's signature with")]
     NoKeyring,
-    /// The text carries no signature.
     #[error("the index is not signed")]
     Unsigned,
-    /// No good signature by a key of the keyring.
     #[error("the index has no good signature: {detail}")]
-    Bad {
-        /// What gpgv said.
-        detail: String,
-    },
+    Bad { detail: String },
     /// gpgv could not be run.
     #[error(transparent)]
     Tool(#[from] ToolError),
     /// A file operation failed.
-    #[error("cannot use `{}`", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] FileError),
 }
 
 /// Keys that may sign an index, as files that gpgv can read.
@@ -45,19 +34,17 @@ pub struct Keyring {
 impl Keyring {
     /// Prepares keyrings. gpgv reads binary ones only, so that armoured ones (`.asc`) are converted.
     pub fn prepare(files: &[PathBuf]) -> Result<Self, SignatureError> {
-        let scratch = tempfile::tempdir()
-            .map_err(|source| SignatureError::Io { path: std::env::temp_dir(), source })?;
+        let scratch = tempfile::tempdir().map_err(at(&std::env::temp_dir()))?;
         let mut prepared = Vec::new();
         for (n, path) in files.iter().enumerate() {
-            let io_error = |source| SignatureError::Io { path: path.clone(), source };
-            let bytes = fs::read(path).map_err(io_error)?;
+            let bytes = fs::read(path).map_err(at(path))?;
             if bytes.starts_with(b"-----BEGIN PGP") {
                 let text = String::from_utf8_lossy(&bytes);
                 let target = scratch.path().join(format!("{n}.gpg"));
-                fs::write(&target, dearmour(&text)).map_err(io_error)?;
+                fs::write(&target, dearmour(&text)).map_err(at(path))?;
                 prepared.push(target);
             } else {
-                prepared.push(path.canonicalize().map_err(io_error)?);
+                prepared.push(path.canonicalize().map_err(at(path))?);
             }
         }
         if prepared.is_empty() {
@@ -71,24 +58,26 @@ impl Keyring {
         if !signed.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
             return Err(SignatureError::Unsigned);
         }
-        let dir = tempfile::tempdir_in(self.scratch.path()).map_err(|e| self.scratch_error(e))?;
+        let scratch = self.scratch.path();
+        let dir = tempfile::tempdir_in(scratch).map_err(at(scratch))?;
         let (input, output) = (dir.path().join("in"), dir.path().join("out"));
-        fs::write(&input, signed).map_err(|e| self.scratch_error(e))?;
+        fs::write(&input, signed).map_err(at(scratch))?;
         let mut args = self.arguments();
         args.extend([Path::new("--output"), &output, &input]);
         let result = Tool::Gpgv.output(&args)?;
         // The exit status is of no use alone: it is 2 as soon as one of several signatures is by a
         // key that is not in the keyring, which is normal while keys are replaced.
         judge(&String::from_utf8_lossy(&result.stdout))?;
-        fs::read_to_string(&output).map_err(|e| self.scratch_error(e))
+        Ok(fs::read_to_string(&output).map_err(at(scratch))?)
     }
 
     /// Checks a signature that lies beside what it signs, armoured or not.
     pub fn verify_detached(&self, text: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        let dir = tempfile::tempdir_in(self.scratch.path()).map_err(|e| self.scratch_error(e))?;
+        let scratch = self.scratch.path();
+        let dir = tempfile::tempdir_in(scratch).map_err(at(scratch))?;
         let (input, beside) = (dir.path().join("in"), dir.path().join("sig"));
-        fs::write(&input, text).map_err(|e| self.scratch_error(e))?;
-        fs::write(&beside, signature).map_err(|e| self.scratch_error(e))?;
+        fs::write(&input, text).map_err(at(scratch))?;
+        fs::write(&beside, signature).map_err(at(scratch))?;
         let mut args = self.arguments();
         args.extend([beside.as_path(), input.as_path()]);
         let result = Tool::Gpgv.output(&args)?;
@@ -101,10 +90,6 @@ impl Keyring {
             args.extend([Path::new("--keyring"), file.as_path()]);
         }
         args
-    }
-
-    fn scratch_error(&self, source: io::Error) -> SignatureError {
-        SignatureError::Io { path: self.scratch.path().to_owned(), source }
     }
 }
 

@@ -7,15 +7,11 @@ use serde::{Deserialize, Serialize};
 /// One kernel package of an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexEntry {
-    /// Package name.
     pub name: String,
-    /// Package version.
     pub version: String,
     /// Path below the archive's base URL.
     pub filename: String,
-    /// Bytes.
     pub size: u64,
-    /// Lower-case hexadecimal digits.
     pub sha256: String,
 }
 

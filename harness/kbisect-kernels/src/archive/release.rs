@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::hash;
+
 /// What a Release file says that matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
-    /// Suite name: `stable`.
     pub suite: String,
-    /// Code name: `trixie`.
     pub codename: String,
     /// End of validity, when the archive sets one.
     pub valid_until: Option<SystemTime>,
@@ -23,9 +23,7 @@ pub struct Release {
 pub struct ReleaseFile {
     /// Path below the suite's directory.
     pub path: String,
-    /// Lower-case hexadecimal digits.
     pub sha256: String,
-    /// Bytes.
     pub size: u64,
 }
 
@@ -93,7 +91,7 @@ impl Release {
 fn file_line(line: &str) -> Option<ReleaseFile> {
     let mut words = line.split_whitespace();
     let (sha256, size, path) = (words.next()?, words.next()?, words.next()?);
-    let hex = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+    let hex = hash::is_sha256(sha256);
     hex.then_some(())?;
     Some(ReleaseFile {
         path: path.to_owned(),

@@ -10,41 +10,49 @@ use crate::settings::Settings;
 use crate::sources::{Asking, CatalogError, Source, Trust, implementation};
 use crate::store::Store;
 
-pub fn load(
-    settings: &Settings,
-    store: &Store,
-    progress: &dyn Progress,
-) -> Result<Catalog, CatalogError> {
-    let asking = Asking { settings, store, progress };
-    let mut warnings = Vec::new();
-    let mut warn = |line: String| {
-        progress.note(&line);
-        warnings.push(line);
-    };
-    let mut lists = Vec::new();
-    for source in Source::all().filter(|source| settings.looks_into(*source)) {
-        let asked = implementation(source);
-        match asked.list(&asking) {
-            Ok(listing) => {
-                listing.notes.into_iter().for_each(&mut warn);
-                lists.push((asked.trust(settings.keyrings_of(source)), listing.kernels));
+impl Catalog {
+    /// Loads what all sources have that are wanted (verified indexes and lists, from the cache when they
+    /// are fresh), and what the store holds.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when no mirror is known, a suite that the user named is absent, expired or
+    /// not signed by a key of the keyring, or a source cannot be reached and nothing is cached.
+    pub fn load(
+        settings: &Settings,
+        store: &Store,
+        progress: &dyn Progress,
+    ) -> Result<Self, CatalogError> {
+        let asking = Asking { settings, store, progress };
+        let mut warnings = Vec::new();
+        let mut warn = |line: String| {
+            progress.note(&line);
+            warnings.push(line);
+        };
+        let mut lists = Vec::new();
+        for source in Source::all().filter(|source| settings.looks_into(*source)) {
+            let asked = implementation(source);
+            match asked.list(&asking) {
+                Ok(listing) => {
+                    listing.notes.into_iter().for_each(&mut warn);
+                    lists.push((asked.trust(settings.keyrings_of(source)), listing.kernels));
+                }
+                // What is stored can be used all the same.
+                Err(error @ CatalogError::Offline(..)) => warn(chain(&error)),
+                // It is no error of one that merely came along.
+                Err(error) if source.offers.is_some() && !settings.sources.contains(&source) => {
+                    warn(format!("{} is left out: {}", source.title, chain(&error)));
+                }
+                Err(error) => return Err(error),
             }
-            // What is stored can be used all the same.
-            Err(error @ CatalogError::Offline { .. }) => warn(chain(&error)),
-            // It is no error of one that merely came along.
-            Err(error) if source.offers.is_some() && !settings.sources.contains(&source) => {
-                warn(format!("{} is left out: {}", source.title, chain(&error)));
-            }
-            Err(error) => return Err(error),
         }
+        Ok(Self {
+            items: merge(lists),
+            warnings,
+            flavour: settings.flavour.clone(),
+            sources: settings.sources.clone(),
+            prefer_stored: settings.offline,
+        })
     }
-    Ok(Catalog {
-        items: merge(lists),
-        warnings,
-        flavour: settings.flavour.clone(),
-        sources: settings.sources.clone(),
-        prefer_stored: settings.offline,
-    })
 }
 
 /// Makes one list of all, where each build is there once. What vouches for more comes first, and takes the

@@ -15,10 +15,7 @@ pub use resolve_errors::{NewestError, ResolveError};
 use kbisect_core::version::PackageVersion;
 
 use crate::candidate::{Build, Candidate, CandidateState};
-use crate::progress::Progress;
-use crate::settings::Settings;
-use crate::sources::{CatalogError, DEBIAN, Source, Trust, implementation};
-use crate::store::Store;
+use crate::sources::{DEBIAN, Source, Trust, implementation};
 
 /// All kernels that the sources list and the store holds.
 #[derive(Debug)]
@@ -43,20 +40,6 @@ struct Item {
 }
 
 impl Catalog {
-    /// Loads the verified indexes of all suites and the lists of the other sources that are wanted (from
-    /// the cache when they are fresh) and merges them with what the store holds.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when no mirror is known, a suite that the user named is absent, expired or
-    /// not signed by a key of the keyring, or a source cannot be reached and nothing is cached.
-    pub fn load(
-        settings: &Settings,
-        store: &Store,
-        progress: &dyn Progress,
-    ) -> Result<Self, CatalogError> {
-        load::load(settings, store, progress)
-    }
-
     /// What the user should know: suites left out, cached indexes used in place of fresh ones. Each
     /// line was also passed to [`Progress::note`].
     #[must_use]
@@ -72,38 +55,6 @@ impl Catalog {
         let variants = self.items.iter().filter(|item| item.is_variant());
         variants.for_each(|item| series::insert(&mut all, item.candidate.clone()));
         all
-    }
-
-    /// Finds one kernel: by upstream version, package version, release (`uname -r`), name in the
-    /// store, or the first six or more digits of an id. Of several kernels of one upstream version
-    /// the newest is taken, with a note.
-    ///
-    /// # Errors
-    /// [`ResolveError::Unknown`] with the nearest kernels that exist, or another [`ResolveError`]
-    /// for a text that is no version or an id that is not unique.
-    pub fn resolve(&self, spec: &str) -> Result<Candidate, ResolveError> {
-        resolve::one(self, spec)
-    }
-
-    /// Lists the kernels from `good` to `bad`, both included, in order. Builds of one source
-    /// version for several releases are one candidate. Variants are left out unless they are the
-    /// endpoints.
-    ///
-    /// # Errors
-    /// [`ResolveError`] for an unknown endpoint, a reversed range, or endpoints that are the same.
-    pub fn series(&self, good: &str, bad: &str) -> Result<Vec<Candidate>, ResolveError> {
-        series::between(self, good, bad)
-    }
-
-    /// Finds the newest kernel that the archive offers for a suite now, and the one before it. A release
-    /// (`bookworm`) stands for its updates and its security suite too, since a machine that runs it takes
-    /// kernels from there; not for its backports. Newer kernels that are rebuilt for a release count only
-    /// where it has none of its own. Without a suite all that were loaded count.
-    ///
-    /// # Errors
-    /// [`NewestError`] when the suite offers no kernel, or is none of those that were loaded.
-    pub fn newest(&self, suite: Option<&str>) -> Result<Newest, NewestError> {
-        newest::newest(self, suite)
     }
 
     /// The names that kernels in the store were given, sorted.

@@ -17,49 +17,57 @@ pub struct Newest {
     pub before: Option<Candidate>,
 }
 
-/// Finds the newest kernel that `suite` offers now; without a suite, of all that were loaded.
-pub(super) fn newest(catalog: &Catalog, suite: Option<&str>) -> Result<Newest, NewestError> {
-    let of_archive = |item: &&Item| Source::of(&item.candidate.kernel) == Some(Source::ARCHIVE);
-    // A stored kernel that the index names no more has no packages.
-    let offered = |item: &&Item| !item.candidate.packages.is_empty();
-    let wanted = |name: &str| {
-        suite.is_none_or(|suite| {
-            name == suite || WITH_RELEASE.iter().any(|kind| name.strip_suffix(kind) == Some(suite))
-        })
-    };
-    let mut items: Vec<&Item> = catalog
-        .items
-        .iter()
-        .filter(|item| !item.is_variant() && item.candidate.kernel.flavour == catalog.flavour)
-        .filter(of_archive)
-        .filter(|item| item.suites().any(wanted))
-        .collect();
-    // A release also carries newer kernels, rebuilt for it, for those who ask for them by name. What
-    // its machines upgrade to is its own.
-    let own = |item: &Item| item.candidate.kernel.package_version == item.source_version;
-    if suite.is_some() && items.iter().any(|item| offered(item) && own(item)) {
-        items.retain(|item| own(item));
-    }
-    items.sort_by(|a, b| {
-        let key = |item: &Item| {
-            (item.source_version.clone(), item.candidate.kernel.package_version.clone())
+impl Catalog {
+    /// Finds the newest kernel that the archive offers for a suite now, and the one before it. A release
+    /// (`bookworm`) stands for its updates and its security suite too, since a machine that runs it takes
+    /// kernels from there; not for its backports. Newer kernels that are rebuilt for a release count only
+    /// where it has none of its own. Without a suite all that were loaded count.
+    pub fn newest(&self, suite: Option<&str>) -> Result<Newest, NewestError> {
+        let of_archive = |item: &&Item| Source::of(&item.candidate.kernel) == Some(Source::ARCHIVE);
+        // A stored kernel that the index names no more has no packages.
+        let offered = |item: &&Item| !item.candidate.packages.is_empty();
+        let wanted = |name: &str| {
+            suite.is_none_or(|suite| {
+                name == suite
+                    || WITH_RELEASE.iter().any(|kind| name.strip_suffix(kind) == Some(suite))
+            })
         };
-        key(a).cmp(&key(b))
-    });
-    let Some(newest) = items.iter().rev().find(|item| offered(item)) else {
-        return Err(match suite {
-            Some(suite) => NewestError::NoSuite { suite: suite.to_owned(), known: suites(catalog) },
-            None => NewestError::Nothing,
+        let mut items: Vec<&Item> = self
+            .items
+            .iter()
+            .filter(|item| !item.is_variant() && item.candidate.kernel.flavour == self.flavour)
+            .filter(of_archive)
+            .filter(|item| item.suites().any(wanted))
+            .collect();
+        // A release also carries newer kernels, rebuilt for it, for those who ask for them by name. What
+        // its machines upgrade to is its own.
+        let own = |item: &Item| item.candidate.kernel.package_version == item.source_version;
+        if suite.is_some() && items.iter().any(|item| offered(item) && own(item)) {
+            items.retain(|item| own(item));
+        }
+        items.sort_by(|a, b| {
+            let key = |item: &Item| {
+                (item.source_version.clone(), item.candidate.kernel.package_version.clone())
+            };
+            key(a).cmp(&key(b))
         });
-    };
-    let before = items
-        .iter()
-        .rev()
-        .find(|item| item.source_version < newest.source_version && item.is_testable());
-    Ok(Newest {
-        kernel: newest.candidate.clone(),
-        before: before.map(|item| item.candidate.clone()),
-    })
+        let Some(newest) = items.iter().rev().find(|item| offered(item)) else {
+            return Err(match suite {
+                Some(suite) => {
+                    NewestError::NoSuite { suite: suite.to_owned(), known: suites(self) }
+                }
+                None => NewestError::Nothing,
+            });
+        };
+        let before = items
+            .iter()
+            .rev()
+            .find(|item| item.source_version < newest.source_version && item.is_testable());
+        Ok(Newest {
+            kernel: newest.candidate.clone(),
+            before: before.map(|item| item.candidate.clone()),
+        })
+    }
 }
 
 /// Suites that offer a kernel, sorted.

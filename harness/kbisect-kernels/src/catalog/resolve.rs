@@ -18,20 +18,24 @@ pub(super) enum Named<'a> {
     Rebuild(Vec<&'a Item>),
 }
 
-/// Finds one kernel; of several the newest.
-pub(super) fn one(catalog: &Catalog, spec: &str) -> Result<Candidate, ResolveError> {
-    match named(catalog, spec)? {
-        Named::Exactly(item) => Ok(with_others(catalog, item)),
-        Named::Upstream(items) => {
-            let newest = items.last().expect("a name of nothing is an error");
-            let mut candidate = chosen(catalog, newest, &Preference::default());
-            candidate.notes.extend(several_note(spec, &items, newest));
-            Ok(candidate)
-        }
-        Named::Rebuild(items) => {
-            let mut candidate = chosen(catalog, items[0], &Preference::default());
-            candidate.notes.push(rebuild_note(spec, &candidate));
-            Ok(candidate)
+impl Catalog {
+    /// Finds one kernel: by upstream version, package version, release (`uname -r`), name in the
+    /// store, or the first six or more digits of an id. Of several kernels of one upstream version
+    /// the newest is taken, with a note.
+    pub fn resolve(&self, spec: &str) -> Result<Candidate, ResolveError> {
+        match named(self, spec)? {
+            Named::Exactly(item) => Ok(with_others(self, item)),
+            Named::Upstream(items) => {
+                let newest = items.last().expect("a name of nothing is an error");
+                let mut candidate = chosen(self, newest, &Preference::default());
+                candidate.notes.extend(several_note(spec, &items, newest));
+                Ok(candidate)
+            }
+            Named::Rebuild(items) => {
+                let mut candidate = chosen(self, items[0], &Preference::default());
+                candidate.notes.push(rebuild_note(spec, &candidate));
+                Ok(candidate)
+            }
         }
     }
 }
@@ -142,7 +146,7 @@ fn by_id<'a>(catalog: &'a Catalog, spec: &str) -> Result<Option<&'a Item>, Resol
 
 fn unknown(catalog: &Catalog, spec: &str) -> ResolveError {
     let Some(version) = version_of(spec) else {
-        return ResolveError::NotAVersion { spec: spec.to_owned() };
+        return ResolveError::NotAVersion(spec.to_owned());
     };
     let all = catalog.ordered(&Preference::default());
     let show = |candidate: &Candidate| {

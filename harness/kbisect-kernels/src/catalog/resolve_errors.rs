@@ -6,11 +6,8 @@ use crate::sources::Source;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// The text is neither a version nor anything else that names a kernel.
-    #[error("`{spec}` is neither a kernel version, nor the name or the id of a stored kernel")]
-    NotAVersion {
-        /// What was asked for.
-        spec: String,
-    },
+    #[error("`{0}` is neither a kernel version, nor the name or the id of a stored kernel")]
+    NotAVersion(String),
     /// No such kernel.
     #[error("no kernel `{spec}` in {}; {}", places(elsewhere), nearest(below, above))]
     Unknown {
@@ -89,7 +86,7 @@ impl ResolveError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotAVersion { .. } => Some(
+            Self::NotAVersion(..) => Some(
                 "a version looks like 6.12.57 or 6.12.57-1~bpo12+1; `kbisect kernels list` shows \
                  what there is"
                     .to_owned(),

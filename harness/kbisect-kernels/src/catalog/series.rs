@@ -18,52 +18,52 @@ struct Endpoint<'a> {
     rebuild: bool,
 }
 
-/// Lists the kernels from `good` to `bad`, both included.
-pub(super) fn between(
-    catalog: &Catalog,
-    good: &str,
-    bad: &str,
-) -> Result<Vec<Candidate>, ResolveError> {
-    let lower = endpoint(catalog, good, End::Lower)?;
-    let upper = endpoint(catalog, bad, End::Upper)?;
-    let mut preference = Preference::default();
-    for end in [&lower, &upper].into_iter().filter(|end| end.exact) {
-        preference.pinned.push(end.item.candidate.kernel.id.0.clone());
-        preference.families.extend(end.item.suites().map(|suite| family_of(suite).to_owned()));
-    }
-    if let Some(pair) = two_builds_of_one_source(catalog, &lower, &upper, good, bad)? {
-        return Ok(pair);
-    }
-    let mut all = catalog.ordered(&preference);
-    include(&mut all, catalog, lower.item, &preference);
-    include(&mut all, catalog, upper.item, &preference);
-    let position = |end: &Endpoint<'_>| {
-        let wanted = resolve::chosen(catalog, end.item, &preference).kernel.id;
-        all.iter().position(|candidate| candidate.kernel.id == wanted)
-    };
-    let (from, to) = match (position(&lower), position(&upper)) {
-        (Some(from), Some(to)) => (from, to),
-        _ => unreachable!("both endpoints were put into the list"),
-    };
-    if from > to {
-        return Err(ResolveError::Reversed { good: good.to_owned(), bad: bad.to_owned() });
-    }
-    if from == to {
-        let kernel = all[from].kernel.package_version.to_string();
-        return Err(ResolveError::SameKernel {
-            good: good.to_owned(),
-            bad: bad.to_owned(),
-            kernel,
-        });
-    }
-    let mut series: Vec<Candidate> = all.drain(from..=to).collect();
-    for (end, spec, n) in [(&lower, good, 0), (&upper, bad, series.len() - 1)] {
-        if end.rebuild {
-            let note = resolve::rebuild_note(spec, &series[n]);
-            series[n].notes.push(note);
+impl Catalog {
+    /// Lists the kernels from `good` to `bad`, both included, in order. Builds of one source
+    /// version for several releases are one candidate. Variants are left out unless they are the
+    /// endpoints.
+    pub fn series(&self, good: &str, bad: &str) -> Result<Vec<Candidate>, ResolveError> {
+        let lower = endpoint(self, good, End::Lower)?;
+        let upper = endpoint(self, bad, End::Upper)?;
+        let mut preference = Preference::default();
+        for end in [&lower, &upper].into_iter().filter(|end| end.exact) {
+            preference.pinned.push(end.item.candidate.kernel.id.0.clone());
+            preference.families.extend(end.item.suites().map(|suite| family_of(suite).to_owned()));
         }
+        if let Some(pair) = two_builds_of_one_source(self, &lower, &upper, good, bad)? {
+            return Ok(pair);
+        }
+        let mut all = self.ordered(&preference);
+        include(&mut all, self, lower.item, &preference);
+        include(&mut all, self, upper.item, &preference);
+        let position = |end: &Endpoint<'_>| {
+            let wanted = resolve::chosen(self, end.item, &preference).kernel.id;
+            all.iter().position(|candidate| candidate.kernel.id == wanted)
+        };
+        let (from, to) = match (position(&lower), position(&upper)) {
+            (Some(from), Some(to)) => (from, to),
+            _ => unreachable!("both endpoints were put into the list"),
+        };
+        if from > to {
+            return Err(ResolveError::Reversed { good: good.to_owned(), bad: bad.to_owned() });
+        }
+        if from == to {
+            let kernel = all[from].kernel.package_version.to_string();
+            return Err(ResolveError::SameKernel {
+                good: good.to_owned(),
+                bad: bad.to_owned(),
+                kernel,
+            });
+        }
+        let mut series: Vec<Candidate> = all.drain(from..=to).collect();
+        for (end, spec, n) in [(&lower, good, 0), (&upper, bad, series.len() - 1)] {
+            if end.rebuild {
+                let note = resolve::rebuild_note(spec, &series[n]);
+                series[n].notes.push(note);
+            }
+        }
+        Ok(series)
     }
-    Ok(series)
 }
 
 fn endpoint<'a>(catalog: &'a Catalog, spec: &str, end: End) -> Result<Endpoint<'a>, ResolveError> {

@@ -30,20 +30,15 @@ const RELEASES: [&str; 13] = [
 pub struct Source {
     /// Base URL, without a slash at the end.
     pub uri: String,
-    /// Suite.
     pub suite: String,
-    /// Components.
     pub components: Vec<String>,
-    /// Keyrings named by `Signed-By`.
     pub signed_by: Vec<PathBuf>,
 }
 
 /// What the host's configuration says of Debian.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostMirrors {
-    /// Mirror of the main archive.
     pub main: Option<String>,
-    /// Mirror of the security archive.
     pub security: Option<String>,
     /// Keyrings of the two.
     pub keyrings: Vec<PathBuf>,

@@ -29,29 +29,17 @@ pub enum SettingsError {
         reason: String,
     },
     /// A mirror URL that kbisect cannot use.
-    #[error("cannot use `{url}` as a mirror")]
-    Mirror {
-        /// The URL.
-        url: String,
-    },
+    #[error("cannot use `{0}` as a mirror")]
+    Mirror(String),
     /// The address of a service that is known by its connection alone, and that is not encrypted.
-    #[error("cannot trust `{url}`: the files of this service are known by the connection alone")]
-    Unencrypted {
-        /// The URL.
-        url: String,
-    },
+    #[error("cannot trust `{0}`: the files of this service are known by the connection alone")]
+    Unencrypted(String),
     /// A text that cannot be the name of a suite.
-    #[error("`{name}` is not the name of a suite")]
-    Suite {
-        /// The text.
-        name: String,
-    },
+    #[error("`{0}` is not the name of a suite")]
+    Suite(String),
     /// A keyring that was named is not there.
-    #[error("keyring `{}` does not exist", path.display())]
-    Keyring {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("keyring `{}` does not exist", .0.display())]
+    Keyring(PathBuf),
 }
 
 impl SettingsError {
@@ -60,10 +48,10 @@ impl SettingsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoCacheDir => Some("set HOME, or name a directory with --cache".to_owned()),
-            Self::Mirror { .. } => {
+            Self::Mirror(..) => {
                 Some("give an http:// or https:// URL, such as one from /etc/apt".to_owned())
             }
-            Self::Unencrypted { .. } => {
+            Self::Unencrypted(..) => {
                 let signed = Source::all().filter_map(|source| {
                     let key = source.keyrings_key?;
                     Some(format!("; for {} `{key}` in config.toml does as well", source.title))
@@ -71,10 +59,10 @@ impl SettingsError {
                 let signed: String = signed.collect();
                 Some(format!("give an https:// URL (or one of this very host){signed}"))
             }
-            Self::Suite { .. } => {
+            Self::Suite(..) => {
                 Some("give a suite such as trixie, trixie-security or experimental".to_owned())
             }
-            Self::Keyring { .. } => Some(
+            Self::Keyring(..) => Some(
                 "install the package `debian-archive-keyring`, or name a keyring with --keyring"
                     .to_owned(),
             ),

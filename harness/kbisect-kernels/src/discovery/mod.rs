@@ -72,7 +72,7 @@ impl Settings {
         let mirrors = mirrors(named_mirror, named_security, &host)?;
         let suites = if options.suites.is_empty() { config.suites } else { options.suites.clone() };
         if let Some(name) = suites.iter().find(|name| !is_suite_name(name)) {
-            return Err(SettingsError::Suite { name: name.clone() });
+            return Err(SettingsError::Suite(name.clone()));
         }
         let keyrings =
             if options.keyrings.is_empty() { config.keyrings } else { options.keyrings.clone() };
@@ -150,7 +150,7 @@ fn clean_url(url: &str) -> Result<String, SettingsError> {
         && !url.contains(char::is_whitespace)
         && url.split("://").nth(1).is_some_and(|rest| !rest.starts_with('/') && !rest.is_empty());
     if !usable {
-        return Err(SettingsError::Mirror { url: url.to_owned() });
+        return Err(SettingsError::Mirror(url.to_owned()));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
@@ -167,12 +167,12 @@ fn check_service(source: Source, service: &Service) -> Result<(), SettingsError>
     if trust < Trust::Connection || here || url.starts_with("https://") {
         return Ok(());
     }
-    Err(SettingsError::Unencrypted { url: url.clone() })
+    Err(SettingsError::Unencrypted(url.clone()))
 }
 
 fn check_keyrings(files: &[PathBuf]) -> Result<(), SettingsError> {
     match files.iter().find(|path| !path.is_file()) {
-        Some(path) => Err(SettingsError::Keyring { path: path.clone() }),
+        Some(path) => Err(SettingsError::Keyring(path.clone())),
         None => Ok(()),
     }
 }
@@ -277,7 +277,7 @@ mod tests {
         // With a keyring the connection need not be trusted.
         let config = "ubuntu-mainline-url = 'http://mirror.example/m'\n";
         fs::write(options.config_file.as_ref().unwrap(), config).unwrap();
-        assert!(matches!(Settings::discover(&options), Err(SettingsError::Unencrypted { .. })));
+        assert!(matches!(Settings::discover(&options), Err(SettingsError::Unencrypted(..))));
         let file = options.config_file.clone().unwrap();
         let config = format!("{config}ubuntu-mainline-keyrings = ['{}']\n", file.display());
         fs::write(&file, config).unwrap();
@@ -296,7 +296,7 @@ mod tests {
         let mirror = Some("ftp://x/debian".to_owned());
         assert!(error(Options { mirror, ..base.clone() }).contains("`ftp://x/debian`"));
         let suites = vec!["../etc".to_owned()];
-        assert!(error(Options { suites, ..base.clone() }).contains("`../etc`"));
+        assert!(error(Options { suites, ..base.clone() }).contains("`../etc` is not the name of"));
         let keyrings = vec![dir.path().join("none.gpg")];
         assert!(error(Options { keyrings, ..base.clone() }).contains("none.gpg"));
         let urls = vec![(Source::SNAPSHOT, "http://mirror.example/snapshot".to_owned())];

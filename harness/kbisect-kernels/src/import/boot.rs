@@ -5,7 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::cpio;
-use super::error::{ImportError, at};
+use super::error::ImportError;
+use crate::files::at;
 use crate::modules::{Lookup, Provided};
 
 /// Directory of the archive, in the initramfs.
@@ -30,7 +31,6 @@ const OPTIONAL: [&str; 3] = ["virtio_rng", "pvpanic", "pvpanic_mmio"];
 pub struct BootModules {
     /// File names in the archive, in the order in which they are to be inserted.
     pub order: Vec<String>,
-    /// What the kernel lacks.
     pub missing: Vec<String>,
 }
 

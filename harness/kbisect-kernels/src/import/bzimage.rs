@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::error::{ImportError, at};
+use super::error::ImportError;
 use super::vmlinux::{self, ElfError};
+use crate::files::at;
 
 const BOOT_FLAG: usize = 0x1fe;
 const MAGIC: usize = 0x202;
@@ -26,7 +27,7 @@ pub struct Banner {
 pub fn read(path: &Path) -> Result<Banner, ImportError> {
     if vmlinux::is_elf(path) {
         let wrong = |error: ElfError| match error {
-            ElfError::Io(source) => at(path)(source),
+            ElfError::Io(source) => at(path)(source).into(),
             other => ImportError::NotVmlinux { path: path.to_owned(), source: other },
         };
         vmlinux::check(path).map_err(wrong)?;

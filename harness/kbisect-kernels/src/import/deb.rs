@@ -3,11 +3,13 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 
-use super::error::{ImportError, at};
+use super::error::ImportError;
 use super::names::LongNames;
 use super::sink::{Role, Sink, decoder};
+use crate::files::at;
 
 const MAX_ENTRIES: usize = 200_000;
 /// No file of a kernel comes near this; a vmlinuz has 15 MB.
@@ -23,7 +25,22 @@ pub fn is_package(head: &[u8]) -> bool {
 /// Puts the kernel's files of a package into the sink.
 pub fn unpack(deb: &Path, sink: &mut Sink) -> Result<(), ImportError> {
     let name = file_name(deb);
-    each_member(deb, "data.tar", &mut |reader| unpack_data(&name, reader, sink))
+    let mut unpacked = 0;
+    each_entry(deb, "data.tar", &mut |mut entry| {
+        let path = entry.clean()?;
+        unpacked += entry.tar.size();
+        if unpacked > MAX_UNPACKED_MIB << 20 {
+            return Err(entry.too_many());
+        }
+        let kind = entry.tar.header().entry_type();
+        if kind.is_symlink() || kind.is_hard_link() {
+            check_link(&path, &entry.link, kind.is_symlink()).map_err(|why| entry.refused(why))?;
+        } else if let Some(role) = Role::of(&path).filter(|_| kind.is_file()) {
+            let data = entry.read(MAX_FILE)?;
+            sink.put(&name, role, data)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 /// Largest file that is extracted: a vmlinux with debug information has 600 MB.
@@ -32,108 +49,131 @@ const MAX_EXTRACTED: u64 = 4 << 30;
 /// Writes chosen files of a package, each whole or not at all; `choose` gives the place of one by
 /// its clean relative path. Links are passed over.
 pub fn extract(deb: &Path, choose: &dyn Fn(&Path) -> Option<PathBuf>) -> Result<(), ImportError> {
-    let name = file_name(deb);
-    each_member(deb, "data.tar", &mut |reader| {
-        let broken = |error: std::io::Error| {
-            package_error(&name, format!("its contents are broken: {error}"))
+    each_entry(deb, "data.tar", &mut |mut entry| {
+        let path = entry.clean()?;
+        let Some(target) = choose(&path).filter(|_| entry.is_file()) else {
+            return Ok(ControlFlow::Continue(()));
         };
-        let mut archive = tar::Archive::new(reader);
-        let mut names = LongNames::default();
-        for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
-            let mut entry = entry.map_err(broken)?;
-            if names.take(&mut entry).map_err(broken)? {
-                continue;
-            }
-            let path = names.path(&entry);
-            let shown = path.to_string_lossy().into_owned();
-            let refuse =
-                |reason| ImportError::Unsafe { file: name.clone(), entry: shown.clone(), reason };
-            if n > MAX_ENTRIES {
-                return Err(ImportError::TooBig { file: name.clone(), limit: MAX_UNPACKED_MIB });
-            }
-            let path = clean(&path).map_err(refuse)?;
-            let Some(target) = choose(&path).filter(|_| entry.header().entry_type().is_file())
-            else {
-                continue;
-            };
-            let size = entry.size();
-            if size > MAX_EXTRACTED {
-                return Err(refuse("is larger than any file of a kernel"));
-            }
-            let folder = target.parent().unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
-            let copied = std::io::copy(&mut entry.take(size), &mut file).map_err(at(&target))?;
-            if copied != size {
-                return Err(package_error(&name, format!("`{shown}` is cut short")));
-            }
-            file.persist(&target).map_err(|error| at(&target)(error.error))?;
+        let size = entry.tar.size();
+        if size > MAX_EXTRACTED {
+            return Err(entry.too_large());
         }
-        Ok(())
+        let folder = target.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
+        let copied = std::io::copy(&mut (&mut entry.tar).take(size), &mut file);
+        if copied.map_err(at(&target))? != size {
+            return Err(entry.cut_short());
+        }
+        file.persist(&target).map_err(|error| at(&target)(error.error))?;
+        Ok(ControlFlow::Continue(()))
     })
 }
 
 /// Reads one file of a package, of at most `max` bytes; `None` when it is not there, or a link.
 pub fn read_file(deb: &Path, wanted: &Path, max: u64) -> Result<Option<Vec<u8>>, ImportError> {
-    let name = file_name(deb);
     let mut found = None;
-    each_member(deb, "data.tar", &mut |reader| {
-        let broken = |error: std::io::Error| {
-            package_error(&name, format!("its contents are broken: {error}"))
-        };
-        let mut archive = tar::Archive::new(reader);
-        let mut names = LongNames::default();
-        for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
-            let mut entry = entry.map_err(broken)?;
-            if names.take(&mut entry).map_err(broken)? {
-                continue;
-            }
-            if n > MAX_ENTRIES {
-                return Err(ImportError::TooBig { file: name.clone(), limit: MAX_UNPACKED_MIB });
-            }
-            let path = names.path(&entry);
-            let ours = clean(&path).is_ok_and(|path| path == wanted);
-            if !ours || !entry.header().entry_type().is_file() {
-                continue;
-            }
-            if entry.size() > max {
-                let entry = path.to_string_lossy().into_owned();
-                let reason = "is larger than a file of its kind can be";
-                return Err(ImportError::Unsafe { file: name.clone(), entry, reason });
-            }
-            let mut data = Vec::new();
-            entry.take(max).read_to_end(&mut data).map_err(broken)?;
-            found = Some(data);
-            return Ok(());
+    each_entry(deb, "data.tar", &mut |mut entry| {
+        if entry.is_file() && clean(&entry.path).is_ok_and(|path| path == wanted) {
+            found = Some(entry.read(max)?);
+            return Ok(ControlFlow::Break(()));
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
 }
 
 /// Reads fields of a package's control file.
 pub fn control_field(deb: &Path, field: &str) -> Result<Option<String>, ImportError> {
-    let name = file_name(deb);
     let mut text = String::new();
-    each_member(deb, "control.tar", &mut |reader| {
-        let broken = |error: std::io::Error| {
-            package_error(&name, format!("its control archive is broken: {error}"))
-        };
-        let mut archive = tar::Archive::new(reader);
-        let mut names = LongNames::default();
-        for entry in archive.entries().map_err(broken)?.raw(true) {
-            let mut entry = entry.map_err(broken)?;
-            if names.take(&mut entry).map_err(broken)? {
-                continue;
-            }
-            let path = names.path(&entry);
-            if path.file_name().is_some_and(|file| file == "control") {
-                entry.take(MAX_CONTROL).read_to_string(&mut text).map_err(broken)?;
-            }
+    each_entry(deb, "control.tar", &mut |mut entry| {
+        if entry.path.file_name().is_some_and(|file| file == "control") {
+            let read = (&mut entry.tar).take(MAX_CONTROL).read_to_string(&mut text);
+            read.map_err(|error| broken(entry.package, &error))?;
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     Ok(value.map(|value| value.trim().to_owned()))
+}
+
+/// One entry of a package under its whole name, which may be longer than the archive's header holds.
+struct Entry<'a, 'r> {
+    package: &'a str,
+    path: PathBuf,
+    link: PathBuf,
+    tar: tar::Entry<'r, &'r mut dyn Read>,
+}
+
+impl Entry<'_, '_> {
+    fn is_file(&self) -> bool {
+        self.tar.header().entry_type().is_file()
+    }
+
+    /// Its path, relative and plain.
+    fn clean(&self) -> Result<PathBuf, ImportError> {
+        clean(&self.path).map_err(|reason| self.refused(reason))
+    }
+
+    /// Its content, of at most `max` bytes.
+    fn read(&mut self, max: u64) -> Result<Vec<u8>, ImportError> {
+        let size = self.tar.size();
+        if size > max {
+            return Err(self.too_large());
+        }
+        // The size is only what the entry says of itself.
+        let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(1 << 20));
+        self.tar.read_to_end(&mut data).map_err(|error| broken(self.package, &error))?;
+        if data.len() as u64 == size { Ok(data) } else { Err(self.cut_short()) }
+    }
+
+    fn refused(&self, reason: &'static str) -> ImportError {
+        let entry = self.path.to_string_lossy().into_owned();
+        ImportError::Unsafe { file: self.package.to_owned(), entry, reason }
+    }
+
+    fn too_large(&self) -> ImportError {
+        self.refused("is larger than a file of its kind can be")
+    }
+
+    fn too_many(&self) -> ImportError {
+        ImportError::TooBig { file: self.package.to_owned(), limit: MAX_UNPACKED_MIB }
+    }
+
+    fn cut_short(&self) -> ImportError {
+        package_error(self.package, format!("`{}` is cut short", self.path.display()))
+    }
+}
+
+/// Goes through the entries of a member of a package, until one is enough.
+fn each_entry(
+    deb: &Path,
+    member: &str,
+    take: &mut dyn FnMut(Entry<'_, '_>) -> Result<ControlFlow<()>, ImportError>,
+) -> Result<(), ImportError> {
+    let package = &file_name(deb);
+    let broken = |error: std::io::Error| broken(package, &error);
+    each_member(deb, member, &mut |mut reader| {
+        let mut archive = tar::Archive::new(&mut reader as &mut dyn Read);
+        let mut names = LongNames::default();
+        for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
+            let mut tar = entry.map_err(broken)?;
+            if names.take(&mut tar).map_err(broken)? {
+                continue;
+            }
+            let entry = Entry { package, path: names.path(&tar), link: names.link(&tar), tar };
+            if n > MAX_ENTRIES {
+                return Err(entry.too_many());
+            }
+            if take(entry)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn broken(package: &str, error: &std::io::Error) -> ImportError {
+    package_error(package, format!("its contents are broken: {error}"))
 }
 
 fn each_member(
@@ -166,49 +206,6 @@ fn each_member(
         };
     }
     Err(package_error(&name, format!("it has no `{wanted}`")))
-}
-
-fn unpack_data(name: &str, reader: &mut dyn Read, sink: &mut Sink) -> Result<(), ImportError> {
-    let broken =
-        |error: std::io::Error| package_error(name, format!("its contents are broken: {error}"));
-    let mut archive = tar::Archive::new(reader);
-    let mut unpacked = 0;
-    let mut names = LongNames::default();
-    for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
-        let mut entry = entry.map_err(broken)?;
-        if names.take(&mut entry).map_err(broken)? {
-            continue;
-        }
-        let kind = entry.header().entry_type();
-        let (path, target) = (names.path(&entry), names.link(&entry));
-        let shown = path.to_string_lossy().into_owned();
-        let refuse =
-            |reason| ImportError::Unsafe { file: name.to_owned(), entry: shown.clone(), reason };
-        let path = clean(&path).map_err(refuse)?;
-        unpacked += entry.size();
-        if n > MAX_ENTRIES || unpacked > MAX_UNPACKED_MIB << 20 {
-            return Err(ImportError::TooBig { file: name.to_owned(), limit: MAX_UNPACKED_MIB });
-        }
-        if kind.is_symlink() || kind.is_hard_link() {
-            check_link(&path, &target, kind.is_symlink()).map_err(refuse)?;
-            continue;
-        }
-        if !kind.is_file() {
-            continue;
-        }
-        let Some(role) = Role::of(&path) else { continue };
-        if entry.size() > MAX_FILE {
-            return Err(refuse("is larger than any file of a kernel"));
-        }
-        // The size is only what the entry says of itself.
-        let mut data = Vec::with_capacity(usize::try_from(entry.size()).unwrap_or(0).min(1 << 20));
-        entry.read_to_end(&mut data).map_err(broken)?;
-        if data.len() as u64 != entry.size() {
-            return Err(package_error(name, format!("`{shown}` is cut short")));
-        }
-        sink.put(name, role, data)?;
-    }
-    Ok(())
 }
 
 /// Makes a path of an archive relative and plain, or refuses it.

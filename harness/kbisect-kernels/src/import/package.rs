@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::error::{ImportError, at};
+use super::error::ImportError;
 use super::sink::Sink;
 use super::{deb, rpm};
+use crate::files::at;
 
 /// A kind of package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,19 +25,14 @@ const LZ4_MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 /// Why the kernel inside an image cannot be used alone.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadError {
-    /// The file cannot be read, or what comes out of it cannot be written.
     #[error("the kernel inside the image cannot be unpacked")]
     Io(#[from] io::Error),
-    /// The image has no payload that it tells of.
     #[error("the image does not say where the compressed kernel is")]
     NoPayload,
-    /// The payload lies beyond the end of the file.
     #[error("the image is cut short")]
     Truncated,
-    /// It begins with none of the known magic numbers.
     #[error("the kernel inside the image is compressed by an unknown method")]
     UnknownMethod,
-    /// It unpacks to more than a kernel has.
     #[error("the kernel inside the image unpacks to more than {} MiB", LARGEST >> 20)]
     TooLarge,
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::boot::{self, BootModules};
 use super::bzimage::{self, Banner};
-use super::error::{ImportError, at};
+use super::error::ImportError;
 use super::sink::{Found, module_dir};
+use crate::files::at;
 use crate::modules::Lookup;
 use crate::ready::config_value;
 use crate::tools::Tool;
@@ -35,7 +36,6 @@ const COMPRESSIONS: [(&str, &str); 5] = [
 /// A kernel that is ready to be moved into the store.
 #[derive(Debug)]
 pub struct Prepared {
-    /// What the image says.
     pub banner: Banner,
     /// Boot modules; `None` without a module tree.
     pub modules: Option<BootModules>,
@@ -60,7 +60,7 @@ pub fn prepare(
 ) -> Result<Prepared, ImportError> {
     let image = match found.images.as_slice() {
         [image] => image,
-        [] => return Err(ImportError::NoImage { place: place.to_owned() }),
+        [] => return Err(ImportError::NoImage(place.to_owned())),
         several => {
             let images = several.iter().filter_map(|image| bzimage::read(image).ok());
             let images = images.map(|banner| banner.release).collect();

@@ -13,8 +13,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::deb::{clean, file_name};
-use super::error::{ImportError, at};
+use super::error::ImportError;
 use super::sink::{Role, Sink, decoder};
+use crate::files::at;
 use crate::hash::{self, Hasher};
 
 const LEAD: usize = 96;

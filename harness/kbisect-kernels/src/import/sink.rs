@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use super::error::{ImportError, at};
+use super::error::ImportError;
+use crate::files::at;
 
 /// The largest kernels unpack to some 600 MiB of modules.
 const LIMIT_MIB: u64 = 4096;
@@ -23,11 +24,8 @@ pub const FORMATS: [&str; 3] = ["xz", "zst", "gz"];
 /// What was found so far.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Kernel images.
     pub images: Vec<PathBuf>,
-    /// Configuration.
     pub config: Option<PathBuf>,
-    /// Symbol table.
     pub system_map: Option<PathBuf>,
     /// Releases that have modules.
     pub releases: Vec<String>,
@@ -53,13 +51,10 @@ struct Job {
 pub enum Role {
     /// The image.
     Image,
-    /// Configuration.
     Config,
-    /// Symbol table.
     SystemMap,
     /// A file below `lib/modules/RELEASE`, with the path there.
     Module {
-        /// Release.
         release: String,
         /// Path below the release's directory.
         below: PathBuf,

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use kbisect_core::kernel::KernelId;
 
 use super::bzimage;
-use super::error::{ImportError, at};
+use super::error::ImportError;
 use super::sink::{Role, Sink, is_depmod_output, is_image};
+use crate::files::at;
 use crate::hash;
 
 const BZIMAGE_IN_BUILD: &str = "arch/x86/boot/bzImage";
@@ -125,7 +126,7 @@ fn the_image(dir: &Path, place: &str) -> Result<PathBuf, ImportError> {
     }
     images.sort_by(|a, b| a.1.cmp(&b.1));
     match images.len() {
-        0 => Err(ImportError::NoImage { place: place.to_owned() }),
+        0 => Err(ImportError::NoImage(place.to_owned())),
         1 => Ok(images.remove(0).1),
         _ => Err(ImportError::SeveralImages {
             place: place.to_owned(),
@@ -234,7 +235,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let error = || Tree::of_dir(dir.path(), None).unwrap_err();
-        assert!(matches!(error(), ImportError::NoImage { .. }));
+        assert!(matches!(error(), ImportError::NoImage(..)));
         write(at("bzImage"), image("6.1.9 x"));
         write(at("boot/vmlinuz"), image("6.1.9 x"));
         assert!(Tree::of_dir(dir.path(), None).is_ok(), "the same twice is one image");

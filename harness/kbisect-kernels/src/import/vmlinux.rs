@@ -21,16 +21,12 @@ const BANNER: &[u8] = b"Linux version ";
 /// Why a file cannot be booted by a PVH entry.
 #[derive(Debug, thiserror::Error)]
 pub enum ElfError {
-    /// It cannot be read.
     #[error("it cannot be read")]
     Io(#[from] io::Error),
-    /// It is no ELF file for this architecture.
     #[error("it is no 64-bit x86 ELF file")]
     NotElf,
-    /// Its headers contradict its length, or each other.
     #[error("its ELF headers do not fit its content")]
     Lies,
-    /// It has no such entry.
     #[error("it has no PVH entry (CONFIG_PVH is not set)")]
     NoEntry,
 }

@@ -34,7 +34,6 @@ pub struct ModuleImage {
     /// Checksums of the kernel's symbols that it was built against; empty without
     /// `CONFIG_MODVERSIONS`.
     pub versions: BTreeMap<String, u64>,
-    /// Whether it is signed.
     pub signature: Signature,
 }
 

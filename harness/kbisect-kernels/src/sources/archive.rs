@@ -17,9 +17,7 @@ use super::list_error::CatalogError;
 use super::source::{KernelSource, Listing, Trust};
 use crate::archive::builds::{self, ArchiveBuild};
 use crate::archive::index::{Loader, SuiteError, SuiteIndex};
-use crate::archive::keyring::Keyring;
 use crate::candidate::{Candidate, CandidateState, PackageRef};
-use crate::http::Client;
 use crate::progress::Progress;
 use crate::settings::{Mirrors, Settings, SuiteChoice};
 
@@ -123,10 +121,8 @@ fn load_suites(
     mirrors: &Mirrors,
     progress: &dyn Progress,
 ) -> Result<Sorted, CatalogError> {
-    let keyring = Keyring::prepare(&settings.keyrings).map_err(CatalogError::Keyring)?;
     let names = settings.suites.names();
-    let client = Client::new(&[&mirrors.main, &mirrors.security], &settings.proxies);
-    let loader = Loader::new(settings, client, &keyring, progress).map_err(CatalogError::Suite)?;
+    let loader = Loader::new(settings, &[&mirrors.main, &mirrors.security], progress)?;
     let results =
         in_parallel(names.len(), |n| loader.load(settings.base_url(mirrors, &names[n]), &names[n]));
     let mut sorted = Sorted::default();
@@ -134,7 +130,7 @@ fn load_suites(
         sorted.take(result, &settings.suites, settings.offline)?;
     }
     if sorted.suites.is_empty() && !settings.offline && sorted.expired.is_empty() {
-        return Err(CatalogError::NothingThere { mirror: mirrors.main.clone() });
+        return Err(CatalogError::NothingThere(mirrors.main.clone()));
     }
     Ok(sorted)
 }

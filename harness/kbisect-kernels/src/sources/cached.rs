@@ -51,7 +51,7 @@ pub fn load<T>(
         note: Some(format!("the list of {} is {} old{why}", source.title, words(age))),
     };
     if settings.offline {
-        let (content, age) = cached().ok_or(CatalogError::Offline { from: source })?;
+        let (content, age) = cached().ok_or(CatalogError::Offline(source))?;
         return Ok(from_cache(content, age, ""));
     }
     if !settings.refresh
@@ -65,7 +65,7 @@ pub fn load<T>(
             let content = parse(&bytes).map_err(malformed)?;
             fs::create_dir_all(&dir)
                 .and_then(|()| files::write_atomically(&path, &bytes))
-                .map_err(|error| CatalogError::Cache { path, source: error })?;
+                .map_err(files::at(&path))?;
             Ok(Cached { content, note: None })
         }
         Err(error) if error.is_unreachable() => match cached() {

@@ -9,7 +9,7 @@ use crate::archive::keyring::SignatureError;
 use crate::http::HttpError;
 use crate::import::ImportError;
 use crate::import::error::is_disk_full;
-use crate::store::{ImportFailure, StoreError};
+use crate::store::StoreError;
 
 /// Why a kernel could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum FetchError {
         /// Package version.
         kernel: String,
         /// Why.
-        source: LookupFailure,
+        source: LookupError,
     },
     /// A download failed.
     #[error("cannot fetch kernel {kernel}")]
@@ -53,7 +53,7 @@ pub enum FetchError {
         /// Package version.
         kernel: String,
         /// Names the file, and what was expected.
-        source: HttpFailure,
+        source: HttpError,
     },
     /// The packages, though verified, are no kernel that can be used.
     #[error("cannot import kernel {kernel}")]
@@ -61,19 +61,9 @@ pub enum FetchError {
         /// Package version.
         kernel: String,
         /// Why.
-        source: ImportFailure,
+        source: ImportError,
     },
 }
-
-/// Why a download failed.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct HttpFailure(#[from] pub(crate) HttpError);
-
-/// Why a source did not say what to download.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct LookupFailure(#[from] pub(crate) LookupError);
 
 /// Why the packages of a kernel could not be found out.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +90,9 @@ impl FetchError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Untestable { .. } | Self::Gone { .. } => true,
-            Self::Download { source, .. } => matches!(source.0, HttpError::NotFound { .. }),
+            Self::Download { source, .. } => matches!(source, HttpError::NotFound { .. }),
             // The packages are whole, by their checksums: next time there is no image in them either.
-            Self::Import { source, .. } => matches!(source.0, ImportError::NoImage { .. }),
+            Self::Import { source, .. } => matches!(source, ImportError::NoImage(..)),
             Self::Store(_) | Self::Offline { .. } | Self::Lookup { .. } => false,
         }
     }
@@ -120,7 +110,7 @@ impl FetchError {
                     "run without --offline, or first `kbisect kernels fetch {kernel}{source}`"
                 ))
             }
-            Self::Lookup { source, .. } => match &source.0 {
+            Self::Lookup { source, .. } => match source {
                 LookupError::Signature { from, .. } => Some(format!(
                     "check `{}` in config.toml; if the keyring is right, the service or something on the \
                      way is at fault",
@@ -133,7 +123,7 @@ impl FetchError {
                     Some("something on the way may answer in the service's place".to_owned())
                 }
             },
-            Self::Download { source, .. } => match source.0 {
+            Self::Download { source, .. } => match source {
                 HttpError::NotFound { .. } => Some(
                     "the archive has moved on: run again with --refresh to see what it has now"
                         .to_owned(),
@@ -146,9 +136,9 @@ impl FetchError {
                 HttpError::Transport { .. } | HttpError::Status { .. } => {
                     Some("check the network and the proxy variables, then run it again".to_owned())
                 }
-                HttpError::Write { .. } | HttpError::Cancelled { .. } => None,
+                HttpError::Write { .. } | HttpError::Cancelled(..) => None,
             },
-            Self::Import { source, .. } => source.0.hint(),
+            Self::Import { source, .. } => source.hint(),
         }
     }
 
@@ -157,7 +147,7 @@ impl FetchError {
         let kernel = kernel.to_owned();
         match error {
             LookupError::NotThere(reason) => Self::Untestable { kernel, reason },
-            error => Self::Lookup { kernel, source: LookupFailure(error) },
+            error => Self::Lookup { kernel, source: error },
         }
     }
 
@@ -165,13 +155,13 @@ impl FetchError {
         if matches!(&error, HttpError::Write { source, .. } if is_disk_full(source)) {
             return Self::Store(StoreError::disk_full(dir));
         }
-        Self::Download { kernel: kernel.package_version.to_string(), source: HttpFailure(error) }
+        Self::Download { kernel: kernel.package_version.to_string(), source: error }
     }
 
     pub(crate) fn of_import(kernel: &str, dir: &Path, error: ImportError) -> Self {
         if error.is_disk_full() {
             return Self::Store(StoreError::disk_full(dir));
         }
-        Self::Import { kernel: kernel.to_owned(), source: ImportFailure(error) }
+        Self::Import { kernel: kernel.to_owned(), source: error }
     }
 }

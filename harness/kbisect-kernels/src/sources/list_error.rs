@@ -1,11 +1,9 @@
 //! Why a source does not say what it has.
 
-use std::io;
-use std::path::PathBuf;
-
 use super::about::Source;
 use crate::archive::index::SuiteError;
 use crate::archive::keyring::SignatureError;
+use crate::files::FileError;
 use crate::http::HttpError;
 use crate::store::StoreError;
 
@@ -15,24 +13,15 @@ pub enum CatalogError {
     /// No mirror is known.
     #[error("no Debian mirror is known: none in the host's apt configuration, and none was named")]
     NoMirror,
-    /// There is no usable keyring.
-    #[error("cannot verify the archive")]
-    Keyring(#[source] SignatureError),
     /// The index of a suite cannot be used.
     #[error(transparent)]
-    Suite(SuiteError),
+    Suite(#[from] SuiteError),
     /// None of the default suites is there.
-    #[error("the archive at `{mirror}` has none of the suites that kbisect looks for")]
-    NothingThere {
-        /// Base URL.
-        mirror: String,
-    },
+    #[error("the archive at `{0}` has none of the suites that kbisect looks for")]
+    NothingThere(String),
     /// The list of a source is not in the cache, and the network is not to be used.
-    #[error("the list of {} is not in the cache, and --offline was given", from.title)]
-    Offline {
-        /// Whose list.
-        from: Source,
-    },
+    #[error("the list of {} is not in the cache, and --offline was given", .0.title)]
+    Offline(Source),
     /// A service cannot be asked, and nothing is cached.
     #[error("cannot get the list of {}", from.title)]
     Http {
@@ -50,13 +39,8 @@ pub enum CatalogError {
         reason: String,
     },
     /// The cache cannot be written.
-    #[error("cannot use `{}`", path.display())]
-    Cache {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Cache(#[from] FileError),
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -71,26 +55,20 @@ impl CatalogError {
                 "name a Debian mirror with --mirror URL and its keyring with --keyring FILE (or in \
                  config.toml); --offline uses the local store alone"
             }
-            Self::Keyring(SignatureError::NoKeyring) => {
-                "install the package `debian-archive-keyring`, or name a keyring with --keyring"
-            }
-            Self::Keyring(SignatureError::Tool(tool))
+            Self::Suite(SuiteError::Keyring(SignatureError::Tool(tool)))
             | Self::Suite(SuiteError::Signature { source: SignatureError::Tool(tool), .. }) => {
                 return tool.hint();
             }
-            Self::Keyring(_) => return None,
             Self::Suite(error) => return of_suite(error).map(str::to_owned),
-            Self::NothingThere { .. } => "check --mirror, or name suites with --suite",
-            Self::Http { .. } | Self::Offline { .. } => {
+            Self::NothingThere(..) => "check --mirror, or name suites with --suite",
+            Self::Http { .. } | Self::Offline(..) => {
                 "check the network and the proxy variables, or leave its --source out; what was fetched \
                  before is in the store"
             }
             Self::Malformed { .. } => {
                 "check the address of the service; something on the way may answer in its place"
             }
-            Self::Cache { .. } => {
-                "check permissions and free space; --cache names another directory"
-            }
+            Self::Cache(_) => "check permissions and free space; --cache names another directory",
             Self::Store(error) => return error.hint(),
         };
         Some(hint.to_owned())
@@ -99,6 +77,9 @@ impl CatalogError {
 
 fn of_suite(error: &SuiteError) -> Option<&'static str> {
     Some(match error {
+        SuiteError::Keyring(SignatureError::NoKeyring) => {
+            "install the package `debian-archive-keyring`, or name a keyring with --keyring"
+        }
         SuiteError::Absent { .. } => "check the name given with --suite",
         SuiteError::Expired { .. } => {
             "the mirror is out of date; --allow-expired-index accepts such an index"
@@ -111,12 +92,12 @@ fn of_suite(error: &SuiteError) -> Option<&'static str> {
             "check the network and the proxy variables, or name another mirror with --mirror; \
              --offline uses what is cached and stored"
         }
-        SuiteError::Io { .. } | SuiteError::Http(HttpError::Write { .. }) => {
+        SuiteError::Io(_) | SuiteError::Http(HttpError::Write { .. }) => {
             "check permissions and free space; --cache names another directory"
         }
         SuiteError::Http(_) | SuiteError::WrongSuite { .. } => {
             "the mirror may be in the middle of an update: try again later"
         }
-        SuiteError::NoPackages { .. } => return None,
+        SuiteError::Keyring(_) | SuiteError::NoPackages { .. } => return None,
     })
 }

@@ -27,6 +27,7 @@ use super::list_error::CatalogError;
 use super::source::{KernelSource, Listing, Trust};
 use crate::archive::keyring::Keyring;
 use crate::candidate::{Candidate, PackageRef};
+use crate::hash;
 use crate::http::HttpError;
 
 impl Source {
@@ -196,7 +197,7 @@ impl Checksums {
         let line = |line: &str| {
             let (sha256, path) = line.split_once(char::is_whitespace)?;
             let path = path.trim_start().trim_start_matches(['*']).trim_start_matches("./");
-            let hex = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+            let hex = hash::is_sha256(sha256);
             hex.then(|| (path.trim_end().to_owned(), sha256.to_ascii_lowercase()))
         };
         Self(text.lines().filter_map(line).collect())

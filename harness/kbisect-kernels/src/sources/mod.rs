@@ -19,12 +19,12 @@ mod source;
 mod store;
 
 pub(crate) use about::DEBIAN;
-pub use about::{About as SourceAbout, Source};
+pub use about::Source;
 #[cfg(test)]
 pub(crate) use archive::candidates;
 pub(crate) use asking::Asking;
 pub(crate) use cached::queue_file;
-pub use fetch_error::{FetchError, HttpFailure, LookupFailure};
+pub use fetch_error::FetchError;
 pub use list_error::CatalogError;
 pub(crate) use registry::implementation;
 pub(crate) use source::Trust;

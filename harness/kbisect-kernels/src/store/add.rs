@@ -9,9 +9,9 @@ use regex::Regex;
 
 use super::{AddError, Lock, Meta, Store, StoreError};
 use crate::archive::builds::id_of_packages;
+use crate::files::at;
 use crate::hash;
 use crate::import::bzimage::Banner;
-use crate::import::error::at;
 use crate::import::prepare::{self, Modules};
 use crate::import::sink::Sink;
 use crate::import::tree::Tree;
@@ -40,36 +40,39 @@ enum Inputs {
     Files(Tree),
 }
 
-pub fn add(
-    store: &Store,
-    request: &AddRequest,
-    progress: &dyn Progress,
-) -> Result<ReadyKernel, AddError> {
-    let import_error = |error| AddError::of_import(store.dir(), error);
-    let version = request.version.as_deref().map(given_version).transpose()?;
-    let source = classify(request, store)?;
-    let id = source.id().map_err(import_error)?;
-    let path = store.lock_of(&id);
-    let what = "waiting for another kbisect that is adding the same kernel";
-    let _lock = Lock::wait(&path, progress, what).map_err(StoreError::at(&path))?;
-    if let Some(name) = &request.name {
-        claim_name(store, &id, name, request.replace)?;
+impl Store {
+    /// Adds a kernel from files. The same content twice is one kernel.
+    pub fn add(
+        &self,
+        request: &AddRequest,
+        progress: &dyn Progress,
+    ) -> Result<ReadyKernel, AddError> {
+        let import_error = |error| AddError::of_import(self.dir(), error);
+        let version = request.version.as_deref().map(given_version).transpose()?;
+        let source = classify(request, self)?;
+        let id = source.id().map_err(import_error)?;
+        let path = self.lock_of(&id);
+        let what = "waiting for another kbisect that is adding the same kernel";
+        let _lock = Lock::wait(&path, progress, what).map_err(StoreError::at(&path))?;
+        if let Some(name) = &request.name {
+            claim_name(self, &id, name, request.replace)?;
+        }
+        if let Some(ready) = self.get(&id) {
+            return relabel(self, ready, request, version);
+        }
+        let place = source.place();
+        self.put(&id, |work, out| {
+            let _item = progress.begin(&format!("importing {place}"), None);
+            let mut sink = Sink::new(work);
+            let modules = source.modules();
+            source.feed(&mut sink).map_err(import_error)?;
+            let found = sink.finish().map_err(import_error)?;
+            let prepared =
+                prepare::prepare(work, &found, modules, &place, out).map_err(import_error)?;
+            let kernel = describe(&prepared.banner, id.clone(), request, version)?;
+            Ok(Meta::new(kernel, Vec::new(), prepared.banner.release, prepared.modules))
+        })
     }
-    if let Some(ready) = store.get(&id) {
-        return relabel(store, ready, request, version);
-    }
-    let place = source.place();
-    store.put(&id, |work, out| {
-        let _item = progress.begin(&format!("importing {place}"), None);
-        let mut sink = Sink::new(work);
-        let modules = source.modules();
-        source.feed(&mut sink).map_err(import_error)?;
-        let found = sink.finish().map_err(import_error)?;
-        let prepared =
-            prepare::prepare(work, &found, modules, &place, out).map_err(import_error)?;
-        let kernel = describe(&prepared.banner, id.clone(), request, version)?;
-        Ok(Meta::new(kernel, Vec::new(), prepared.banner.release, prepared.modules))
-    })
 }
 
 /// Gives a kernel that is there already the name or version that was asked for now.
@@ -95,12 +98,12 @@ fn relabel(
 fn classify(request: &AddRequest, store: &Store) -> Result<Inputs, AddError> {
     let inputs = request.inputs.iter().chain(&request.modules);
     if let Some(path) = inputs.clone().find(|path| !path.exists()) {
-        return Err(AddError::NotThere { path: path.clone() });
+        return Err(AddError::NotThere(path.clone()));
     }
     let import_error = |error| AddError::of_import(store.dir(), error);
     let modules = request.modules.as_deref();
     match request.inputs.as_slice() {
-        [] => Err(AddError::Inputs { reason: "nothing was given" }),
+        [] => Err(AddError::Inputs("nothing was given")),
         [dir] if dir.is_dir() => {
             Tree::of_dir(dir, modules).map(Inputs::Files).map_err(import_error)
         }
@@ -110,13 +113,11 @@ fn classify(request: &AddRequest, store: &Store) -> Result<Inputs, AddError> {
         files => {
             for file in files {
                 if file.is_dir() || !looks_like_package(file).map_err(import_error)? {
-                    return Err(AddError::Inputs {
-                        reason: "only packages (.deb, .rpm) can be several",
-                    });
+                    return Err(AddError::Inputs("only packages (.deb, .rpm) can be several"));
                 }
             }
             if modules.is_some() {
-                return Err(AddError::Inputs { reason: "a package brings its own modules" });
+                return Err(AddError::Inputs("a package brings its own modules"));
             }
             Ok(Inputs::Packages(files.to_vec()))
         }
@@ -200,7 +201,7 @@ fn version_of(banner: &Banner) -> Result<PackageVersion, AddError> {
     let debian = banner.debian_version.as_deref().and_then(|v| PackageVersion::parse(v).ok());
     debian
         .or_else(|| version_of_release(&banner.release))
-        .ok_or_else(|| AddError::Version { text: banner.release.clone() })
+        .ok_or_else(|| AddError::Version(banner.release.clone()))
 }
 
 /// Turns `6.12.0-rc3-00012-gabcdef-dirty` into `6.12.0~rc3-00012.gabcdef.dirty`: ordered by the
@@ -233,7 +234,7 @@ fn flavour_of(release: &str) -> String {
 
 fn given_version(text: &str) -> Result<PackageVersion, AddError> {
     PackageVersion::parse(&text.replace("-rc", "~rc"))
-        .map_err(|_| AddError::Version { text: text.to_owned() })
+        .map_err(|_| AddError::Version(text.to_owned()))
 }
 
 /// Makes sure that a name is free for a kernel: no version or id is to hide behind it, it is to be of

@@ -28,11 +28,6 @@ pub enum StoreError {
     },
 }
 
-/// Why files could not be made into a kernel.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct ImportFailure(#[from] pub(crate) ImportError);
-
 /// Why a kernel could not be added.
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
@@ -40,20 +35,14 @@ pub enum AddError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file does not exist.
-    #[error("`{}` does not exist", path.display())]
-    NotThere {
-        /// What was given.
-        path: PathBuf,
-    },
+    #[error("`{}` does not exist", .0.display())]
+    NotThere(PathBuf),
     /// The inputs do not make one kernel.
-    #[error("cannot make one kernel of this: {reason}")]
-    Inputs {
-        /// Why.
-        reason: &'static str,
-    },
+    #[error("cannot make one kernel of this: {0}")]
+    Inputs(&'static str),
     /// The files are no kernel that can be used.
     #[error(transparent)]
-    Import(ImportFailure),
+    Import(ImportError),
     /// A name that could be taken for something else.
     #[error("`{name}` cannot be the name of a kernel: {reason}")]
     Name {
@@ -73,11 +62,8 @@ pub enum AddError {
         id: String,
     },
     /// The version is none.
-    #[error("cannot tell the kernel's version from `{text}`")]
-    Version {
-        /// What was given, or found in the image.
-        text: String,
-    },
+    #[error("cannot tell the kernel's version from `{0}`")]
+    Version(String),
 }
 
 impl StoreError {
@@ -113,17 +99,17 @@ impl AddError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),
-            Self::Import(source) => source.0.hint(),
+            Self::Import(source) => source.hint(),
             Self::Name { .. } => Some("choose a name such as `my-fix`".to_owned()),
             Self::NameTaken { .. } => {
                 Some("choose another name, or take this one with --replace".to_owned())
             }
-            Self::Version { .. } => Some("give one with --version, such as 6.12.57".to_owned()),
-            Self::Inputs { .. } => Some(
+            Self::Version(..) => Some("give one with --version, such as 6.12.57".to_owned()),
+            Self::Inputs(..) => Some(
                 "give one vmlinuz, one directory, or the .deb or .rpm files of one kernel"
                     .to_owned(),
             ),
-            Self::NotThere { .. } => None,
+            Self::NotThere(..) => None,
         }
     }
 
@@ -131,6 +117,6 @@ impl AddError {
         if error.is_disk_full() {
             return Self::Store(StoreError::disk_full(dir));
         }
-        Self::Import(ImportFailure(error))
+        Self::Import(error)
     }
 }

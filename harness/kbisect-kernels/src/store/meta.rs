@@ -21,7 +21,6 @@ const FILE: &str = "meta.json";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Meta {
     schema: String,
-    /// Identity.
     pub kernel: Kernel,
     /// Where it was fetched from.
     #[serde(default)]
@@ -30,7 +29,6 @@ pub struct Meta {
     pub release: String,
     /// Boot modules, when there is a module tree.
     pub modules: Option<MetaModules>,
-    /// Bytes in the store.
     pub size: u64,
 }
 
@@ -39,7 +37,6 @@ pub struct Meta {
 pub struct MetaModules {
     /// File names in the boot archive, in order.
     pub boot_order: Vec<String>,
-    /// What the kernel lacks for a boot.
     pub missing: Vec<String>,
 }
 

@@ -17,9 +17,8 @@ mod unpacked;
 mod variant;
 
 pub use add::AddRequest;
-pub use errors::{AddError, ImportFailure, StoreError};
+pub use errors::{AddError, StoreError};
 pub use prune::{PruneReport, PruneRule};
-pub use unpacked::UnpackError;
 pub use variant::{AddedVariant, VariantError, VariantRequest};
 
 use std::fs;
@@ -30,7 +29,6 @@ use kbisect_core::kernel::KernelId;
 
 use crate::candidate::PackageRef;
 use crate::files;
-use crate::progress::Progress;
 use crate::ready::ReadyKernel;
 pub(crate) use lock::Lock;
 pub(crate) use meta::Meta;
@@ -45,9 +43,6 @@ pub struct Store {
 impl Store {
     /// Opens the store below `cache_dir`, makes it when it is not there, and clears away what a
     /// killed process left.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the directory cannot be made or written.
     pub fn open(cache_dir: &Path) -> Result<Self, StoreError> {
         let store = Self { root: cache_dir.join("kernels/v1") };
         for dir in [store.tmp_dir(), store.locks_dir()] {
@@ -58,9 +53,6 @@ impl Store {
     }
 
     /// Lists all kernels, ordered by version.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
     pub fn list(&self) -> Result<Vec<ReadyKernel>, StoreError> {
         let entries = fs::read_dir(&self.root).map_err(StoreError::at(&self.root))?;
         let mut kernels: Vec<ReadyKernel> = entries
@@ -88,39 +80,6 @@ impl Store {
         let lease = Lock::share(&self.use_lock(id)).ok()?;
         let ready = self.read(id)?;
         Some(ReadyKernel { lease: Some(Arc::new(lease)), ..ready })
-    }
-
-    /// Adds a kernel from files. The same content twice is one kernel.
-    ///
-    /// # Errors
-    /// [`AddError`] when the files are no kernel, or the store cannot take it.
-    pub fn add(
-        &self,
-        request: &AddRequest,
-        progress: &dyn Progress,
-    ) -> Result<ReadyKernel, AddError> {
-        add::add(self, request, progress)
-    }
-
-    /// Adds a variant of a stored kernel: modules replaced, words added to its command line. What
-    /// would keep the kernel from loading a module is found here, not in a trial.
-    ///
-    /// # Errors
-    /// [`VariantError`]; nothing is kept then.
-    pub fn add_variant(
-        &self,
-        request: &VariantRequest,
-        progress: &dyn Progress,
-    ) -> Result<AddedVariant, VariantError> {
-        variant::add(self, request, progress)
-    }
-
-    /// Removes kernels by `rule`, but none that is in use.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read or a directory cannot be removed.
-    pub fn prune(&self, rule: &PruneRule) -> Result<PruneReport, StoreError> {
-        prune::prune(self, rule)
     }
 
     /// The store's directory.

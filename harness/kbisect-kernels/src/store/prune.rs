@@ -39,41 +39,44 @@ pub struct PruneReport {
     pub debug_removed: Vec<String>,
 }
 
-pub fn prune(store: &Store, rule: &PruneRule) -> Result<PruneReport, StoreError> {
-    let mut kernels: Vec<(SystemTime, ReadyKernel)> = store
-        .list()?
-        .into_iter()
-        .map(|ready| {
-            let size = ready.size + store.unpacked_size(&ready);
-            (last_use(store, &ready), ReadyKernel { size, ..ready })
-        })
-        .collect();
-    kernels.sort_by_key(|(used, _)| Reverse(*used));
-    let mut report = PruneReport::default();
-    let mut kept = (0_usize, 0_u64);
-    for (used, ready) in kernels {
-        let age = used.elapsed().unwrap_or_default();
-        let goes = rule.named.contains(&ready.kernel.id)
-            || rule.keep.is_some_and(|keep| kept.0 >= keep)
-            || rule.max_bytes.is_some_and(|max| kept.1 + ready.size > max)
-            || rule.older_than.is_some_and(|limit| age > limit);
-        if goes && take_away(store, &ready, rule.dry_run)? {
-            report.freed_bytes += ready.size;
-            report.removed.push(ready.kernel);
-            continue;
+impl Store {
+    /// Removes kernels by `rule`, but none that is in use.
+    pub fn prune(&self, rule: &PruneRule) -> Result<PruneReport, StoreError> {
+        let mut kernels: Vec<(SystemTime, ReadyKernel)> = self
+            .list()?
+            .into_iter()
+            .map(|ready| {
+                let size = ready.size + self.unpacked_size(&ready);
+                (last_use(self, &ready), ReadyKernel { size, ..ready })
+            })
+            .collect();
+        kernels.sort_by_key(|(used, _)| Reverse(*used));
+        let mut report = PruneReport::default();
+        let mut kept = (0_usize, 0_u64);
+        for (used, ready) in kernels {
+            let age = used.elapsed().unwrap_or_default();
+            let goes = rule.named.contains(&ready.kernel.id)
+                || rule.keep.is_some_and(|keep| kept.0 >= keep)
+                || rule.max_bytes.is_some_and(|max| kept.1 + ready.size > max)
+                || rule.older_than.is_some_and(|limit| age > limit);
+            if goes && take_away(self, &ready, rule.dry_run)? {
+                report.freed_bytes += ready.size;
+                report.removed.push(ready.kernel);
+                continue;
+            }
+            kept = (kept.0 + 1, kept.1 + ready.size);
+            if goes {
+                report.in_use.push(ready.kernel);
+            }
         }
-        kept = (kept.0 + 1, kept.1 + ready.size);
-        if goes {
-            report.in_use.push(ready.kernel);
-        }
+        // Kernels first: debug packages are large, and wanted once.
+        let cache = self.dir().ancestors().nth(2).unwrap_or(self.dir());
+        let debug = crate::debug::prune(cache, rule, kept.1)?;
+        report.freed_bytes += debug.freed;
+        report.left_bytes = kept.1 + debug.left;
+        report.debug_removed = debug.removed;
+        Ok(report)
     }
-    // Kernels first: debug packages are large, and wanted once.
-    let cache = store.dir().ancestors().nth(2).unwrap_or(store.dir());
-    let debug = crate::debug::prune(cache, rule, kept.1)?;
-    report.freed_bytes += debug.freed;
-    report.left_bytes = kept.1 + debug.left;
-    report.debug_removed = debug.removed;
-    Ok(report)
 }
 
 /// Removes a kernel unless it is in use; says whether it went.

@@ -28,11 +28,8 @@ pub enum UnpackError {
     #[error("the unpacked kernel cannot be booted by a PVH entry: {0}")]
     Elf(#[from] ElfError),
     /// The disk is nearly full.
-    #[error("there is no room for the unpacked kernel: {} MiB free", free >> 20)]
-    NoRoom {
-        /// Free bytes.
-        free: u64,
-    },
+    #[error("there is no room for the unpacked kernel: {} MiB free", .0 >> 20)]
+    NoRoom(u64),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -63,7 +60,7 @@ impl Store {
         let at = |error| UnpackError::Store(StoreError::at(&folder)(error));
         fs::create_dir_all(&folder).map_err(at)?;
         match files::free_space(&folder) {
-            Some(free) if free < ROOM => return Err(UnpackError::NoRoom { free }),
+            Some(free) if free < ROOM => return Err(UnpackError::NoRoom(free)),
             _ => {}
         }
         let made = make(&kernel.vmlinuz, &folder, &target);

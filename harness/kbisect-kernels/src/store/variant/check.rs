@@ -14,13 +14,10 @@ const SYMBOLS: usize = 3;
 /// A module that is to replace one of the stock kernel.
 #[derive(Debug)]
 pub struct Replacement {
-    /// The file that was given.
     pub path: PathBuf,
-    /// What it says about itself.
     pub image: ModuleImage,
     /// Its content, uncompressed.
     pub bytes: Vec<u8>,
-    /// SHA-256 of the content.
     pub sha256: String,
 }
 

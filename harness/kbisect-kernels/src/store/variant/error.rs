@@ -12,11 +12,8 @@ pub enum VariantError {
     #[error(transparent)]
     Add(#[from] AddError),
     /// It would be the stock kernel.
-    #[error("a variant of {base} needs a module or a command line to differ by")]
-    NoDifference {
-        /// The stock kernel.
-        base: String,
-    },
+    #[error("a variant of {0} needs a module or a command line to differ by")]
+    NoDifference(String),
     /// A module cannot be read.
     #[error("cannot read `{}`", path.display())]
     Read {
@@ -102,11 +99,8 @@ pub enum VariantError {
         reason: String,
     },
     /// Something that is no word of a command line.
-    #[error("`{}` is not a word of printable ASCII for a kernel command line", word.escape_default())]
-    Word {
-        /// What was given.
-        word: String,
-    },
+    #[error("`{}` is not a word of printable ASCII for a kernel command line", .0.escape_default())]
+    Word(String),
 }
 
 impl VariantError {
@@ -115,7 +109,7 @@ impl VariantError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Add(error) => error.hint(),
-            Self::NoDifference { .. } => {
+            Self::NoDifference(..) => {
                 Some("give --module FILE or --cmdline \"WORD ...\"".to_owned())
             }
             Self::NotAModule { .. } => {
@@ -138,7 +132,7 @@ impl VariantError {
             Self::Read { .. }
             | Self::Twice { .. }
             | Self::NotInBase { near: None, .. }
-            | Self::Word { .. } => None,
+            | Self::Word(..) => None,
         }
     }
 }

@@ -9,10 +9,10 @@ use kbisect_core::kernel::{Kernel, KernelId, Variant};
 
 use super::VariantError;
 use super::check::{self, Replacement};
+use crate::files::at;
 use crate::hash;
 use crate::import::ImportError;
 use crate::import::boot::BootModules;
-use crate::import::error::at;
 use crate::import::prepare::{self, BOOT, CONFIG, MODULES, SYSTEM_MAP, VMLINUZ};
 use crate::import::sink::module_dir;
 use crate::modules::{INDEX_FILES, ModuleTree, Provided};
@@ -46,47 +46,51 @@ pub struct AddedVariant {
     pub notes: Vec<String>,
 }
 
-pub fn add(
-    store: &Store,
-    request: &VariantRequest,
-    progress: &dyn Progress,
-) -> Result<AddedVariant, VariantError> {
-    let base = &request.base;
-    if request.modules.is_empty() && request.cmdline.is_empty() {
-        let base = base.kernel.label().to_owned();
-        return Err(VariantError::NoDifference { base });
+impl Store {
+    /// Adds a variant of a stored kernel: modules replaced, words added to its command line. What
+    /// would keep the kernel from loading a module is found here, not in a trial.
+    pub fn add_variant(
+        &self,
+        request: &VariantRequest,
+        progress: &dyn Progress,
+    ) -> Result<AddedVariant, VariantError> {
+        let base = &request.base;
+        if request.modules.is_empty() && request.cmdline.is_empty() {
+            let base = base.kernel.label().to_owned();
+            return Err(VariantError::NoDifference(base));
+        }
+        if let Some(word) = request.cmdline.iter().find(|word| !is_word(word)) {
+            return Err(VariantError::Word(word.clone()));
+        }
+        let modules = check::read(&request.modules)?;
+        let variant = describe(base, &modules, &request.cmdline);
+        let mut notes = Vec::new();
+        for module in &modules {
+            in_tree(module, base)?;
+            notes.extend(check::signature(module, base, &variant.cmdline)?);
+        }
+        let id = identity(base, &modules, &request.cmdline);
+        let path = self.lock_of(&id);
+        let what = "waiting for another kbisect that is adding the same kernel";
+        let _lock = Lock::wait(&path, progress, what).map_err(StoreError::at(&path))?;
+        claim_name(self, &id, &request.name, request.replace)?;
+        let kernel = match self.get(&id) {
+            Some(ready) => rename(self, ready, &request.name)?,
+            None => self.put(&id, |work, out| {
+                let what = format!("making {}", request.name);
+                let _item = progress.begin(&what, None);
+                let kernel = Kernel {
+                    source: variant.to_string(),
+                    id: id.clone(),
+                    name: Some(request.name.clone()),
+                    variant: Some(variant),
+                    ..base.kernel.clone()
+                };
+                make(self, base, &modules, kernel, work, out)
+            })?,
+        };
+        Ok(AddedVariant { kernel, notes })
     }
-    if let Some(word) = request.cmdline.iter().find(|word| !is_word(word)) {
-        return Err(VariantError::Word { word: word.clone() });
-    }
-    let modules = check::read(&request.modules)?;
-    let variant = describe(base, &modules, &request.cmdline);
-    let mut notes = Vec::new();
-    for module in &modules {
-        in_tree(module, base)?;
-        notes.extend(check::signature(module, base, &variant.cmdline)?);
-    }
-    let id = identity(base, &modules, &request.cmdline);
-    let path = store.lock_of(&id);
-    let what = "waiting for another kbisect that is adding the same kernel";
-    let _lock = Lock::wait(&path, progress, what).map_err(StoreError::at(&path))?;
-    claim_name(store, &id, &request.name, request.replace)?;
-    let kernel = match store.get(&id) {
-        Some(ready) => rename(store, ready, &request.name)?,
-        None => store.put(&id, |work, out| {
-            let what = format!("making {}", request.name);
-            let _item = progress.begin(&what, None);
-            let kernel = Kernel {
-                source: variant.to_string(),
-                id: id.clone(),
-                name: Some(request.name.clone()),
-                variant: Some(variant),
-                ..base.kernel.clone()
-            };
-            make(store, base, &modules, kernel, work, out)
-        })?,
-    };
-    Ok(AddedVariant { kernel, notes })
 }
 
 /// How the variant differs from the stock kernel, whatever lies between.
@@ -192,7 +196,7 @@ fn share(base: &ReadyKernel, name: &str, out: &Path) -> Result<(), ImportError> 
     match fs::hard_link(&from, &to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         // Some file systems have no hard links.
-        Err(_) => fs::copy(&from, &to).map(|_| ()).map_err(at(&from)),
+        Err(_) => Ok(fs::copy(&from, &to).map(drop).map_err(at(&from))?),
         Ok(()) => Ok(()),
     }
 }

@@ -5,4 +5,4 @@ mod error;
 mod make;
 
 pub use error::VariantError;
-pub use make::{AddedVariant, VariantRequest, add};
+pub use make::{AddedVariant, VariantRequest};
