@@ -415,24 +415,3 @@ fn mainline_checksums_must_be_signed_once_a_keyring_is_named() {
     fs::write(&image, good).unwrap();
     ensure().unwrap();
 }
-
-#[test]
-fn a_folder_of_packages_is_a_source() {
-    let data = deb::image_package("6.12.9-mine", "6.12.9-1");
-    let file = "linux-image-6.12.9-mine_6.12.9-1_amd64.deb";
-    let lab = Lab::new(|root| {
-        fs::write(root.join(file), &data).unwrap();
-        let sum = <sha2::Sha256 as sha2::Digest>::digest(&data);
-        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(root.join("SHA256SUMS"), format!("{sum}  {file}\n")).unwrap();
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings(dir.path(), lab.options("listing".parse().unwrap()));
-    settings.services.get_mut("listing").unwrap().url = lab.server.url.clone();
-    let (store, catalog) = open(&settings);
-    let candidate = catalog.resolve("6.12.9").unwrap();
-    let ready = store.ensure(&candidate, &settings, &Silent).unwrap();
-    assert_eq!(ready.kernel.source, "listing");
-    assert_eq!(ready.kernel.release.as_deref(), Some("6.12.9-mine"));
-    assert_eq!(Source::of(&ready.kernel).and_then(Source::option).unwrap(), "--source listing");
-}

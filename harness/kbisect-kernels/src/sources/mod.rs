@@ -12,7 +12,6 @@ mod cached;
 mod download;
 mod fetch_error;
 mod list_error;
-mod listing;
 pub(crate) mod mainline;
 mod registry;
 pub(crate) mod snapshot;

@@ -8,14 +8,13 @@ use serde::{Deserialize, Deserializer};
 
 use super::about::Source;
 use super::archive::Archive;
-use super::listing::Folder;
 use super::mainline::Mainline;
 use super::snapshot::Snapshot;
 use super::source::KernelSource;
 use super::store::Kept;
 
 /// All of them, in the order in which they are told of; the first is the one by default.
-static ALL: [&dyn KernelSource; 5] = [&Archive, &Snapshot, &Mainline, &Folder, &Kept];
+static ALL: [&dyn KernelSource; 4] = [&Archive, &Snapshot, &Mainline, &Kept];
 
 /// The source itself.
 pub fn implementation(source: Source) -> &'static dyn KernelSource {
