@@ -136,6 +136,7 @@ fn pattern(pattern: &str, text: &str, wrong: &mut impl FnMut(String)) {
         }
         "^CONFIG_" => text.starts_with("CONFIG_"),
         "^http://" => text.starts_with("http://"),
+        "^https://" => text.starts_with("https://"),
         other => panic!("pattern `{other}`"),
     };
     if !fits {

@@ -84,7 +84,7 @@ fn a_tcp_check_tells_another_answer_from_frames_that_were_lost() {
     assert_eq!(symptom(&other), ("check-failed", title), "{other}");
     write(&host.path("lost"), DROP, GREETER, check);
     let lost = run(&host, "lost", 1);
-    let title = "replies of server:2525 lost inside gw";
+    let title = "replies of server:2525 to client lost inside gw";
     assert_eq!(symptom(&lost), ("lost-ingress", title), "{lost}");
     assert!(!lost["hops"].as_array().unwrap().is_empty(), "the loss is told hop by hop");
     host.assert_no_machine_left();
@@ -142,7 +142,7 @@ fn an_https_check_tells_answers_certificates_and_lost_frames_apart() {
     assert_eq!(symptom(&authority), ("check-failed", title), "{authority}");
     write_tls(&host, "lost", DROP, check);
     let lost = run(&host, "lost", 1);
-    let title = "replies of server:2525 lost inside gw";
+    let title = "replies of server:2525 to client lost inside gw";
     assert_eq!(symptom(&lost), ("lost-ingress", title), "{lost}");
     host.assert_no_machine_left();
 }

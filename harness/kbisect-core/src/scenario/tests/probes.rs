@@ -201,7 +201,7 @@ fn what_makes_no_sense_of_an_https_check_is_told_with_its_place() {
         (
             "www.example.test",
             "192.0.2.1",
-            "14:47: checks[0].https.resolve: the host of `url` is an address already",
+            "14:40: checks[0].https.resolve: the host of `url` is an address already",
         ),
         (
             "\"192.0.2.1\"",
@@ -215,8 +215,8 @@ fn what_makes_no_sense_of_an_https_check_is_told_with_its_place() {
         ),
         (
             "body",
-            "bodies",
-            "14:85: checks[0].https.bodies: unknown key (known here: `body`, `ca`, `resolve`, `status`, `url`; did you mean `body`?)",
+            "bodi",
+            "14:85: checks[0].https.bodi: unknown key (known here: `body`, `ca`, `resolve`, `status`, `url`; did you mean `body`?)",
         ),
     ] {
         assert_eq!(HTTPS.matches(from).count(), 1, "{from}");
