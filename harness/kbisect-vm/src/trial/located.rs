@@ -25,7 +25,9 @@ impl Trial<'_> {
     /// A failure of the node's own system. That of a reference node is never charged to the
     /// candidate.
     pub(super) fn local(&self, check: &Check, failure: CheckFailure, why: &str) -> CheckFailure {
-        let wrong = if self.lab.plan().on_candidate(&check.node) {
+        // With cut wires it is kbisect that keeps a neighbour from answering.
+        let ours = self.lab.wires().are_cut();
+        let wrong = if ours || self.lab.plan().on_candidate(&check.node) {
             Wrong::Local(why.to_owned())
         } else {
             Wrong::Reference(format!("{} is a reference node", check.node))

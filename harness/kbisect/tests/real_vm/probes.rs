@@ -90,6 +90,21 @@ fn a_tcp_check_tells_another_answer_from_frames_that_were_lost() {
     host.assert_no_machine_left();
 }
 
+/// Guards against a self-test that ended as infra: with cut wires the client's kernel finds no
+/// neighbour, and says so of itself.
+#[test]
+fn a_self_test_sees_that_checks_fail_with_cut_wires() {
+    let host = Host::hold();
+    let check = "tcp = { to = \"198.51.100.2:2525\", expect = { contains = \"220\" } }";
+    write(&host.path("cut"), PASS, GREETER, check);
+    let folder = host.path("cut");
+    let command = format!("scenario selftest {} --kernel 6.12.57", folder.display());
+    let result = host.run(&command).document(0);
+    let control = &result["control"];
+    assert_eq!(control["checks"][0]["sight"], "sees", "{control}");
+    host.assert_no_machine_left();
+}
+
 /// A server with a certificate of its own for `www.example.test`.
 const NGINX: &str = r#"
 user root;
