@@ -78,23 +78,17 @@ fn archive() -> Vec<SuiteIndex> {
 }
 
 fn local(version: &str, flavour: &str, name: Option<&str>) -> Item {
-    Item::new(Candidate {
-        kernel: Kernel {
-            version: version.to_owned(),
-            package_version: PackageVersion::parse(version).unwrap(),
-            flavour: flavour.to_owned(),
-            source: "local".to_owned(),
-            id: KernelId(hash::of_bytes(format!("local {version} {flavour}").as_bytes())),
-            release: None,
-            name: name.map(str::to_owned),
-            variant: None,
-        },
-        packages: Vec::new(),
-        state: CandidateState::Stored,
-        also_in: Vec::new(),
-        other_builds: Vec::new(),
-        notes: Vec::new(),
-    })
+    let kernel = Kernel {
+        version: version.to_owned(),
+        package_version: PackageVersion::parse(version).unwrap(),
+        flavour: flavour.to_owned(),
+        source: "local".to_owned(),
+        id: KernelId(hash::of_bytes(format!("local {version} {flavour}").as_bytes())),
+        release: None,
+        name: name.map(str::to_owned),
+        variant: None,
+    };
+    Item::new(Candidate::new(kernel, CandidateState::Stored))
 }
 
 fn variant(name: &str) -> Item {

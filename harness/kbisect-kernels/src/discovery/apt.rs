@@ -9,21 +9,8 @@ use std::path::{Path, PathBuf};
 use crate::settings::is_security;
 
 /// Debian releases that a mirror can have; the names tell a Debian source from another vendor's.
-const RELEASES: [&str; 13] = [
-    "buster",
-    "bullseye",
-    "bookworm",
-    "trixie",
-    "forky",
-    "duke",
-    "sid",
-    "unstable",
-    "testing",
-    "stable",
-    "oldstable",
-    "oldoldstable",
-    "experimental",
-];
+const RELEASES: &str = "buster bullseye bookworm trixie forky duke sid unstable testing stable oldstable \
+                        oldoldstable experimental";
 
 /// One source of packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +32,6 @@ pub struct HostMirrors {
 }
 
 /// Reads all sources below an apt directory (`/etc/apt`). A directory that is not there has none.
-///
-/// # Errors
-/// The file that cannot be read, and why.
 pub fn read_sources(apt_dir: &Path) -> Result<Vec<Source>, (PathBuf, io::Error)> {
     let mut files = vec![apt_dir.join("sources.list")];
     if let Ok(entries) = fs::read_dir(apt_dir.join("sources.list.d")) {
@@ -95,7 +79,7 @@ pub fn pick(sources: &[Source]) -> HostMirrors {
 /// How much a source looks like Debian's archive; `None` when it cannot be.
 fn likeness(source: &Source) -> Option<u32> {
     let release = source.suite.split(['-', '/']).next().unwrap_or("");
-    let usable = RELEASES.contains(&release)
+    let usable = RELEASES.split(' ').any(|name| name == release)
         && source.components.iter().any(|component| component == "main")
         && (source.uri.starts_with("http://") || source.uri.starts_with("https://"));
     usable.then_some(())?;
