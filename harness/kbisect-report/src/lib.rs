@@ -8,6 +8,7 @@
 mod bisect_log;
 mod bundle;
 mod changed;
+mod csv;
 mod disturbed;
 mod documents;
 mod dossier;
