@@ -26,8 +26,6 @@ pub enum Format {
     Junit,
     /// KTAP (Documentation/dev-tools/ktap.rst).
     Ktap,
-    /// Comma-separated values.
-    Csv,
     /// `git bisect log`, or the list of packages in its form.
     BisectLog,
     /// The map of a check as a drawing.
@@ -69,14 +67,13 @@ pub enum RenderError {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Markdown,
         Self::Html,
         Self::Text,
         Self::Json,
         Self::Junit,
         Self::Ktap,
-        Self::Csv,
         Self::BisectLog,
         Self::Svg,
     ];
@@ -121,12 +118,6 @@ impl Format {
                 word: "ktap",
                 file: "report.ktap",
                 run: |dossier| Ok(crate::ktap::ktap(dossier)),
-                check: None,
-            },
-            Self::Csv => Form {
-                word: "csv",
-                file: "trials.csv",
-                run: |dossier| Ok(crate::csv::csv(dossier)),
                 check: None,
             },
             Self::BisectLog => Form {

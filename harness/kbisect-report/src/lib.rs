@@ -8,7 +8,6 @@
 mod bisect_log;
 mod bundle;
 mod changed;
-mod csv;
 mod disturbed;
 mod documents;
 mod dossier;
