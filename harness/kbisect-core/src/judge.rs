@@ -355,7 +355,7 @@ fn ended(seen: &Observation) -> Option<Verdict> {
             format!("a restart in phase {phase} without a report on the console"),
         ),
         MachineEnd::PoweredOff => (
-            SymptomKind::PowerOff,
+            SymptomKind::Reboot,
             "the machine switched itself off".to_owned(),
             format!("it went off in phase {phase} though nobody asked for it"),
         ),

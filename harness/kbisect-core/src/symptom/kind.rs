@@ -19,10 +19,8 @@ pub enum SymptomKind {
     Warning,
     /// Lock-up, stall, or silence.
     Hang,
-    /// The machine restarted without a word.
+    /// The machine restarted or switched itself off without a word.
     Reboot,
-    /// The machine switched itself off without a word.
-    PowerOff,
     /// Replies (or requests to a server under test) arrived and were lost inside a node.
     LostIngress,
     /// Packets that should have left a node did not.
@@ -64,13 +62,12 @@ enum Part {
 
 impl SymptomKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::Panic,
         Self::Oops,
         Self::Warning,
         Self::Hang,
         Self::Reboot,
-        Self::PowerOff,
         Self::LostIngress,
         Self::LostEgress,
         Self::CheckFailed,
@@ -86,7 +83,6 @@ impl SymptomKind {
             Self::Warning => ("warning", Part::Report, false),
             Self::Hang => ("hang", Part::Machine, false),
             Self::Reboot => ("reboot", Part::Machine, false),
-            Self::PowerOff => ("power-off", Part::Machine, false),
             Self::LostIngress => ("lost-ingress", Part::Packets, true),
             Self::LostEgress => ("lost-egress", Part::Packets, true),
             Self::CheckFailed => ("check-failed", Part::Scenario, true),
@@ -130,8 +126,7 @@ impl SymptomKind {
     /// Whether the kernel says something of it on its console; what restarts does so without a word.
     #[must_use]
     pub fn prints(self) -> bool {
-        matches!(self.traits().part, Part::Report | Part::Machine)
-            && !matches!(self, Self::Reboot | Self::PowerOff)
+        matches!(self.traits().part, Part::Report | Part::Machine) && self != Self::Reboot
     }
 
     /// Whether something was not done in time: where a clock is wrong that says nothing. Of stalls,
