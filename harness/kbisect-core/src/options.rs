@@ -12,8 +12,6 @@ use crate::boot::BootWay;
 pub struct MachineChoices {
     /// Factor on every deadline.
     pub slow: f64,
-    /// Factor on the deadline of a boot alone.
-    pub slow_boot: f64,
     /// How kernels are booted where nothing speaks against it.
     pub boot: BootWay,
     /// Kernels test their cryptography while they boot.
@@ -22,7 +20,7 @@ pub struct MachineChoices {
 
 impl Default for MachineChoices {
     fn default() -> Self {
-        Self { slow: 1.0, slow_boot: 1.0, boot: BootWay::Pvh, crypto_tests: false }
+        Self { slow: 1.0, boot: BootWay::Pvh, crypto_tests: false }
     }
 }
 
@@ -46,7 +44,7 @@ pub struct MachineOption {
 }
 
 /// All of them, in the order of the help text.
-pub static OPTIONS: [MachineOption; 4] = [
+pub static OPTIONS: [MachineOption; 3] = [
     MachineOption {
         name: "slow",
         value: Some("FACTOR"),
@@ -62,21 +60,6 @@ pub static OPTIONS: [MachineOption; 4] = [
             _ => Err("give a number from 1 to 1000".to_owned()),
         },
         get: |choices| (choices.slow > 1.0).then(|| choices.slow.to_string()),
-    },
-    MachineOption {
-        name: "slow-boot",
-        value: Some("FACTOR"),
-        values: &[],
-        help: "Give kernels this many times as long to boot",
-        in_config: true,
-        set: |choices, value| match value.parse::<f64>() {
-            Ok(factor) if (1.0..=1000.0).contains(&factor) => {
-                choices.slow_boot = factor;
-                Ok(())
-            }
-            _ => Err("give a number from 1 to 1000".to_owned()),
-        },
-        get: |choices| (choices.slow_boot > 1.0).then(|| choices.slow_boot.to_string()),
     },
     MachineOption {
         name: "boot",

@@ -217,8 +217,6 @@ impl<'a> Trials<'a> {
             Some(session) => session,
             None => {
                 let context = self.context;
-                let mut timing = Timing::new(self.probe.speed, context.choices.slow);
-                timing.boot = timing.boot.mul_f64(context.choices.slow_boot);
                 let settings = LabSettings {
                     qemu: context.qemu.clone(),
                     accelerator: self.probe.accelerator,
@@ -227,7 +225,7 @@ impl<'a> Trials<'a> {
                     scenario: context.scenario.clone(),
                     placement: context.placement,
                     directory: self.lab.clone(),
-                    timing,
+                    timing: Timing::new(self.probe.speed, context.choices.slow),
                     vmcore: context.evidence.vmcore,
                     wiring: context.wiring,
                     boot: BootPolicy {
