@@ -61,7 +61,7 @@ pub enum Untestable {
         /// Names of modules.
         modules: Vec<String>,
     },
-    /// Its packages are not to be had, or hold no kernel.
+    /// Its packages cannot be obtained, or hold no kernel.
     NoPackages {
         /// What is wrong with them.
         said: String,

@@ -25,7 +25,7 @@ const BLOCK: usize = 128 * 1024;
 const LOOK: Duration = Duration::from_millis(100);
 const AGENT: &str = concat!("kbisect/", env!("CARGO_PKG_VERSION"));
 const REDIRECTIONS: usize = 8;
-/// A service that asks for a longer pause than this is not to be had now.
+/// A service that asks for a longer pause than this is not available now.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 /// Why something could not be downloaded.

@@ -124,7 +124,7 @@ impl JournalError {
                 Some("name a folder that `kbisect` wrote, such as results/RUN-ID".to_owned())
             }
             Self::Damaged { .. } => {
-                Some("the file was changed after it was written; begin anew".to_owned())
+                Some("the file was changed after it was written; start a new run".to_owned())
             }
             Self::UnknownEvent { .. } | Self::UnknownPlan { .. } => Some(
                 "it was written by another version of kbisect; use that version, or a newer one"

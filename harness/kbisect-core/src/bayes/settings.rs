@@ -51,13 +51,13 @@ pub enum SettingsError {
         stop: f64,
     },
     /// The lowest failure rate is out of bounds.
-    #[error("a lowest failure rate of {p_min} is none: it lies above 0 and is 1 at most")]
+    #[error("{p_min} is no failure rate: it lies above 0 and is at most 1")]
     PMin {
         /// What was asked for.
         p_min: f64,
     },
     /// Costs cannot be compared.
-    #[error("a cost of {cost} is none")]
+    #[error("a trial cannot cost {cost}")]
     Cost {
         /// What was given.
         cost: f64,

@@ -16,7 +16,7 @@ pub enum GateEvent {
     Began {
         /// What is to be tried.
         plan: Box<GatePlan>,
-        /// How it is gone on with.
+        /// How it is resumed.
         options: GateOptions,
         /// Where it runs.
         environment: Environment,

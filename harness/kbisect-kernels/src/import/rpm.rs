@@ -155,7 +155,7 @@ impl Header {
         let mut head = [0; ENTRY];
         exactly(reader, &mut head)?;
         if head[..4] != HEADER_MAGIC {
-            return Err("one of its headers is none".to_owned());
+            return Err("one of its headers does not begin as a header of rpm does".to_owned());
         }
         let (entries, size) = (number(&head[8..12]), number(&head[12..16]));
         let index = u64::from(entries) * ENTRY as u64;

@@ -38,7 +38,7 @@ pub fn welcome(global: &Global) -> anyhow::Result<()> {
 fn next_step(global: &Global) -> (String, &'static str) {
     let results = Path::new("results");
     if let Some(run) = unfinished(results) {
-        return (format!("kbisect resume {run}"), "A run here was interrupted; go on with it");
+        return (format!("kbisect resume {run}"), "A run here was interrupted; resume it");
     }
     if let Some(run) = finished(results) {
         if matches!(read_check(&results.join(&run)), Ok(Some(_))) {

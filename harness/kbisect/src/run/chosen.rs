@@ -114,7 +114,7 @@ impl Chosen {
                         "kernel {} of the check is neither in the store nor in its source",
                         kernel.label()
                     ),
-                    "begin anew: the archive may have dropped it",
+                    "start a new run: the archive may have dropped it",
                 )),
             }
         };

@@ -88,9 +88,9 @@ pub fn finish<A: Answers>(
         (_, None) => RunEvent::Failed { error: errors::message(&error) },
     };
     let hint = match (class, errors::hint(&error)) {
-        (Class::Interrupted, _) => format!("go on with: {resume}"),
-        (_, Some(hint)) => format!("{hint}; then go on with: {resume}"),
-        (_, None) => format!("when the cause is gone, go on with: {resume}"),
+        (Class::Interrupted, _) => format!("resume with: {resume}"),
+        (_, Some(hint)) => format!("{hint}; then resume with: {resume}"),
+        (_, None) => format!("once the cause is removed, resume with: {resume}"),
     };
     let error = match class {
         Class::Interrupted => errors::interrupted("interrupted", Some(hint)),

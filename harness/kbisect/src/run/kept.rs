@@ -62,7 +62,7 @@ impl Kept<'_> {
             return Err(errors::infrastructure(
                 "the root image is not the one that the run began with",
                 "user space must be the same in all trials of a run: use the same kbisect (and --image, \
-                 if it was given), or begin anew",
+                 if it was given), or start a new run",
             ));
         }
         Ok(context)

@@ -56,7 +56,7 @@ pub fn to_try_unless(
     match ready {
         Ok(kernel) => Ok(Ok(kernel)),
         Err(error) if error.is_final() => {
-            let said = format!("it is not to be had: {}", errors::message(&error.into()));
+            let said = format!("it cannot be obtained: {}", errors::message(&error.into()));
             Ok(Err(Untestable::NoPackages { said }))
         }
         Err(error) => Err(error.into()),

@@ -262,7 +262,7 @@ impl<'a> Trials<'a> {
             self.context
                 .base
                 .ui
-                .note(&format!("KVM does not work any more, going on with emulation: {why}"));
+                .note(&format!("KVM does not work any more, continuing with emulation: {why}"));
         }
         self.session = None;
     }
@@ -343,7 +343,7 @@ impl<'a> Trials<'a> {
         }
         let mut choices = context.choices;
         if let Some(booted) = booted {
-            // Where the other way was not to be had, the same happens again by itself.
+            // Where the other way was not available, the same happens again by itself.
             if booted.no_pvh.is_none() {
                 choices.boot = booted.way;
             }

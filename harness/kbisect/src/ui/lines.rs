@@ -42,7 +42,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::CheckBegan { plan, environment, .. } => {
             Some(format!("{}, {}", check_words(plan, paint), environment.accelerator))
         }
-        RunEvent::Resumed => Some("going on where the run was interrupted".to_owned()),
+        RunEvent::Resumed => Some("resuming where the run was interrupted".to_owned()),
         RunEvent::BudgetSet { runs, seconds } => {
             let runs = runs.map(|runs| format!("{runs} runs in all"));
             let seconds = seconds.map(|seconds| time(Duration::from_secs(seconds)));

@@ -226,7 +226,7 @@ fn ctrl_c_leaves_what_was_found() {
     let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     let ended = Ended::of(run.wait_with_output().unwrap()).code(130);
-    assert!(ended.stderr.contains("go on with: kbisect resume results/"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("resume with: kbisect resume results/"), "{}", ended.stderr);
     assert!(is_gone(held) && is_gone(pid_in(&place.path("peer"))));
     let result = ended.json();
     assert_eq!(result["outcome"], "aborted");

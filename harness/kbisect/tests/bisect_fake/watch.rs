@@ -67,7 +67,7 @@ fn a_run_is_followed_until_it_is_killed_and_to_its_end() {
     let differs = watched.stdout.lines().zip(result.stdout.lines()).find(|(a, b)| a != b);
     assert!(watched.stdout == result.stdout, "{differs:?}");
     let watched = watch(&place, "").code(0);
-    assert!(watched.stderr.contains("going on where"), "{}", watched.stderr);
+    assert!(watched.stderr.contains("resuming where"), "{}", watched.stderr);
     assert!(watched.stdout.contains("fails from 6.12.4 on"), "{}", watched.stdout);
 }
 
