@@ -23,6 +23,7 @@ mod junit;
 mod ktap;
 mod mail;
 mod markdown;
+pub mod plain;
 mod redact;
 mod schema;
 mod story;
@@ -43,7 +44,7 @@ pub use dossier::{Dossier, DossierError, Subject};
 
 pub use extra::Extra;
 pub use format::{Format, FormatError, RenderError};
-pub use gate::{html_check, map_lines, markdown_check, read_check, svg_map};
+pub use gate::{html_check, markdown_check, read_check, svg_map, terminal_summary_check};
 pub use html::html;
 pub use journal::{
     EARLIER_CHECK_JOURNAL, JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line,

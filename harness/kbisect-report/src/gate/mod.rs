@@ -4,10 +4,11 @@ mod html;
 mod journal;
 mod markdown;
 mod svg;
+mod terminal;
 mod words;
 
 pub use html::html_check;
 pub use journal::read_check;
 pub use markdown::markdown_check;
 pub use svg::svg_map;
-pub use words::map_lines;
+pub use terminal::terminal_summary_check;
