@@ -2,7 +2,9 @@
 
 use kbisect_core::bayes::Estimate;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, Confidence, not_counted};
+use kbisect_core::run::{BisectResult, Confidence};
+
+use crate::words::not_counted;
 
 /// Heads of the table of versions.
 pub(crate) const HEAD: [&str; 4] =

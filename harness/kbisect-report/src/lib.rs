@@ -29,6 +29,7 @@ mod schema;
 mod story;
 mod terminal;
 mod text;
+pub mod words;
 
 pub use bundle::{
     Bundle, BundleDocument, BundleError, BundleFile, BundleManifest, BundleOptions, Carries,

@@ -7,11 +7,12 @@ use kbisect_core::bayes::Notice;
 use kbisect_core::boot::{BootWay, SpeedSource};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{
-    Aborted, BisectResult, FAULT_OF_SCENARIO, OutcomeWord, SeriesEntry, SeriesVerdict,
-    choice_words, notice_texts,
+    Aborted, BisectResult, FAULT_OF_SCENARIO, OutcomeWord, SeriesEntry, SeriesVerdict, choice_words,
 };
 use kbisect_core::search::Direction;
 use kbisect_core::trial::{BootKind, VerdictKind};
+
+use crate::words::notice_texts;
 
 /// A result with the questions that a report asks of it.
 pub(crate) struct Story<'a> {

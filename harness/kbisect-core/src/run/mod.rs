@@ -6,7 +6,6 @@
 mod conclude;
 mod doubt;
 mod events;
-mod notices;
 mod plan;
 mod result;
 mod score;
@@ -15,7 +14,6 @@ mod target;
 pub use events::{
     Aim, JournalLine, RunEvent, Tried, end_of_search, is_check, is_over, wall_seconds,
 };
-pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{Environment, Plan, PlanOptions, PlannedKernel};
 pub use result::{
     Aborted, BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry, SeriesVerdict,

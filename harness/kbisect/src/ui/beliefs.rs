@@ -5,10 +5,10 @@ use std::time::Duration;
 use kbisect_core::bayes::{Belief, Estimate, Notice, RunsLeft};
 use kbisect_core::mark::remark;
 use kbisect_core::method::Method;
-use kbisect_core::run::{
-    Plan, RunEvent, Tried, not_counted, notice_text, notice_texts, target_symptom,
-};
+use kbisect_core::run::{Plan, RunEvent, Tried, target_symptom};
 use kbisect_core::trial::{Symptom, TrialRecord};
+
+use kbisect_report::words::{not_counted, notice_text, notice_texts};
 
 use super::paint::{Ink, Paint};
 use super::time::time;

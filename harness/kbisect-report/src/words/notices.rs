@@ -1,6 +1,6 @@
 //! What a search under doubt noticed about its answers, in words.
 
-use crate::bayes::{Notice, Tally};
+use kbisect_core::bayes::{Notice, Tally};
 
 /// Several notices, one sentence each; neighbours that cannot be tested become one stretch. `label`
 /// names a version of the series.
@@ -114,7 +114,7 @@ fn times(odds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bayes::SeveralChanges;
+    use kbisect_core::bayes::SeveralChanges;
 
     fn label(index: usize) -> String {
         format!("6.12.{index}")
