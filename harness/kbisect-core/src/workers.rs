@@ -149,7 +149,7 @@ pub fn decide(wish: Workers, host: Host, need: Need) -> Decision {
     let count = wanted.min(by_memory);
     let note = match wish {
         Workers::Count(_) if count < wanted => Some(format!(
-            "{wanted} workers need {} MiB of memory, {} MiB are available: using {count}",
+            "{wanted} workers need {} MiB of memory, {} MiB are available: continuing with {count}",
             each * u64::from(wanted),
             host.available_mib.unwrap_or_default()
         )),
