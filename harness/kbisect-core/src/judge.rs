@@ -7,17 +7,16 @@
 mod disturbed_tests;
 mod lacks;
 mod scenario;
+mod seen;
 mod service;
+mod symptoms;
 #[cfg(test)]
 mod tests;
 mod time;
 mod words;
 
-use std::collections::BTreeMap;
-
-use crate::disturbed::{Cause, Gaps, Window};
+use crate::disturbed::Cause;
 use crate::fault::ScenarioFault;
-use crate::flow::Loss;
 use crate::scenario::WarningPolicy;
 use crate::trial::{
     CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, Untestable, Verdict,
@@ -30,142 +29,12 @@ pub use scenario::{
     Failed, NodePart, Unprepared, accepts, fault_of_check, fault_of_node, fault_of_service,
     fault_of_step,
 };
-pub use service::{ServiceDown, ServiceEnd};
+pub use seen::{MachineEnd, Observation, Refused, ServiceDown, ServiceEnd};
 pub use words::line_of;
 
 use self::service::service_down;
+use self::symptoms::{crash, one_line, symptom};
 use self::time::{Basis, undecided};
-
-/// Most functions of a stack that a symptom keeps.
-const MAX_FRAMES: usize = 32;
-
-/// How the candidate machine ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum MachineEnd {
-    /// It was running until we switched it off.
-    #[default]
-    Running,
-    /// It no longer answered, and nothing on the host explains it.
-    Silent {
-        /// Seconds without a sign of life.
-        seconds: u32,
-    },
-    /// It restarted: QEMU said so, or a second kernel banner was seen.
-    Restarted,
-    /// It switched itself off.
-    PoweredOff,
-    /// The guest channel carried something that is no message.
-    ChannelBroken(String),
-    /// QEMU ended by itself.
-    QemuEnded(String),
-}
-
-/// A step that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Step name.
-    pub step: String,
-    /// Node.
-    pub node: String,
-    /// Whether it loads packet filter rules.
-    pub rules: bool,
-    /// Whether the node runs the candidate kernel.
-    pub on_candidate: bool,
-    /// Whether it was ended at its deadline.
-    pub timed_out: bool,
-    /// When it ran.
-    pub window: Window,
-    /// What the program said.
-    pub output: String,
-}
-
-/// Everything that the verdict rests on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Observation {
-    /// Last phase that was begun.
-    pub phase: Phase,
-    /// Our own or the host's failure, if there was one.
-    pub infra: Option<String>,
-    /// Whether the candidate's user space said hello.
-    pub hello: bool,
-    /// What user space said when it could not come up.
-    pub boot_error: Option<String>,
-    /// Whether the guest said through pvpanic that it panicked.
-    pub panicked: bool,
-    /// Whether the guest's watchdog ran out: its user space was stuck, not only the channel.
-    pub watchdog: bool,
-    /// Seconds that the kernel had to boot, when it was not up by then.
-    pub boot_timeout: Option<u32>,
-    /// How the candidate ended.
-    pub end: MachineEnd,
-    /// Reports on the candidate's console.
-    pub reports: Vec<ConsoleReport>,
-    /// The step that stopped the trial.
-    pub refused: Option<Refused>,
-    /// The service that failed.
-    pub service: Option<ServiceDown>,
-    /// What is, or may be, wrong with the scenario.
-    pub fault: Option<ScenarioFault>,
-    /// Whether that is a node of the reference kernel that cannot be made.
-    pub fault_at_reference: bool,
-    /// Features that the kernel lacks, so that it refused what it was asked for.
-    pub lacks: Vec<String>,
-    /// Checks.
-    pub checks: Vec<CheckResult>,
-    /// Losses that were located, with the check that they belong to.
-    pub losses: Vec<(String, Loss)>,
-    /// Why time in the candidate's guest cannot be trusted, if so: its stalls and time-outs then mean
-    /// nothing.
-    pub clock: Option<String>,
-    /// The same of the peer: its time-outs then mean nothing.
-    pub peer_clock: Option<String>,
-    /// Whether the candidate answered after the last check: the positive proof.
-    pub answered_at_end: bool,
-    /// When something on our own side was not alive.
-    pub gaps: Gaps,
-    /// How long the candidate was waited for, when its boot took too long.
-    pub booting: Window,
-    /// The silence that `end` rests on, when that is silence.
-    pub silence: Window,
-    /// For each of `reports` the time that it rests on: a stall is a statement about time.
-    pub report_windows: Vec<Option<Window>>,
-    /// When checks were made, by name.
-    pub check_windows: BTreeMap<String, Window>,
-    /// What was wrong with failed checks, by name.
-    pub wrong: BTreeMap<String, Wrong>,
-}
-
-impl Default for Observation {
-    fn default() -> Self {
-        Self {
-            phase: Phase::Boot,
-            infra: None,
-            hello: false,
-            boot_error: None,
-            panicked: false,
-            watchdog: false,
-            boot_timeout: None,
-            end: MachineEnd::Running,
-            reports: Vec::new(),
-            refused: None,
-            service: None,
-            fault: None,
-            fault_at_reference: false,
-            lacks: Vec::new(),
-            checks: Vec::new(),
-            losses: Vec::new(),
-            clock: None,
-            peer_clock: None,
-            answered_at_end: false,
-            gaps: Gaps::default(),
-            booting: Window::default(),
-            silence: Window::default(),
-            report_windows: Vec::new(),
-            check_windows: BTreeMap::new(),
-            wrong: BTreeMap::new(),
-        }
-    }
-}
 
 /// A verdict, and what took another one away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -406,52 +275,4 @@ fn failed_check(seen: &Observation, failed: &CheckResult) -> (Verdict, Basis) {
     let place = Some(failed.name.clone());
     let symptom = symptom(SymptomKind::CheckFailed, title, failed.detail.clone(), place);
     (Verdict::Bad(symptom), Basis::Failed(window))
-}
-
-fn crash(first: &ConsoleReport, fatal: &ConsoleReport) -> Symptom {
-    let told = if first.frames.is_empty() { &fatal.frames } else { &first.frames };
-    // A recursion repeats its frames until the stack is full; each function once is enough.
-    let mut frames: Vec<String> = Vec::new();
-    for frame in told {
-        if frames.len() < MAX_FRAMES && !frames.contains(frame) {
-            frames.push(frame.clone());
-        }
-    }
-    let mut alt_titles = first.alt_titles.clone();
-    if fatal.title != first.title && !alt_titles.contains(&fatal.title) {
-        alt_titles.push(fatal.title.clone());
-    }
-    let stopped =
-        matches!(fatal.kind, SymptomKind::Panic | SymptomKind::Oops | SymptomKind::Warning);
-    let kind = if fatal.fatal && stopped { SymptomKind::Panic } else { first.kind };
-    let detail = first.text.lines().next().unwrap_or_default().to_owned();
-    Symptom {
-        kind,
-        title: first.title.clone(),
-        detail,
-        place: None,
-        alt_titles,
-        frames,
-        lacks: Vec::new(),
-        loss: None,
-    }
-}
-
-fn symptom(kind: SymptomKind, title: String, detail: String, place: Option<String>) -> Symptom {
-    Symptom {
-        kind,
-        title,
-        detail,
-        place,
-        alt_titles: Vec::new(),
-        frames: Vec::new(),
-        lacks: Vec::new(),
-        loss: None,
-    }
-}
-
-fn one_line(text: &str) -> String {
-    let line =
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" / ");
-    line.chars().take(400).collect()
 }

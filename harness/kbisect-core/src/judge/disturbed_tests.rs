@@ -1,8 +1,11 @@
 //! Verdicts on trials in which our own side was not alive all the time.
 
 use super::tests::{check, good};
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::disturbed::Gap;
+use crate::disturbed::{Gap, Window};
+use crate::flow::Loss;
 
 fn window(from_ms: u64, to_ms: u64) -> Window {
     Window { from_ms, to_ms }

@@ -1,6 +1,6 @@
 //! From what failed in a trial to what may be wrong with its scenario.
 
-use super::one_line;
+use super::symptoms::one_line;
 use super::words::{self, Found};
 use crate::command::CommandEnd;
 use crate::fault::{FaultCause, FaultPlace, PlaceKind, ScenarioFault};

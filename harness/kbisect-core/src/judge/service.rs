@@ -1,44 +1,10 @@
 //! The verdict when a service failed.
 
-use super::{Observation, crash, one_line, symptom};
-use crate::disturbed::Window;
+use super::seen::{Observation, ServiceDown, ServiceEnd};
+use super::symptoms::{crash, one_line, symptom};
 use crate::oom::{self, Killed};
 use crate::scenario::WarningPolicy;
 use crate::trial::{Phase, Symptom, SymptomKind, Verdict};
-
-/// A service that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceDown {
-    /// Service name.
-    pub service: String,
-    /// Node.
-    pub node: String,
-    /// Whether the node runs the candidate kernel.
-    pub on_candidate: bool,
-    /// Path or name of its program.
-    pub program: String,
-    /// How.
-    pub how: ServiceEnd,
-    /// From the request for it to its end, or until it was given up.
-    pub window: Window,
-    /// The numbers and the last lines of its output.
-    pub error: String,
-}
-
-/// How a service failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServiceEnd {
-    /// It could not be started.
-    NotStarted,
-    /// It ran, and was not ready in time.
-    NotReady,
-    /// It ended with this status.
-    Status(i32),
-    /// It was ended by this signal.
-    Signal(i32),
-    /// The kernel killed it, or what it was running, for want of memory.
-    OutOfMemory,
-}
 
 /// Draws the verdict on a service that failed.
 pub(super) fn service_down(
@@ -127,6 +93,7 @@ fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disturbed::Window;
     use crate::judge::{Refused, judge};
     use crate::trial::ConsoleReport;
 

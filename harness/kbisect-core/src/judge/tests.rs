@@ -1,6 +1,8 @@
 //! Verdicts on what trials show.
 
 use super::*;
+use crate::disturbed::Window;
+use crate::flow::Loss;
 
 pub(super) fn good() -> Observation {
     Observation {

@@ -1,6 +1,6 @@
 //! Verdicts that rest on time, and whether the time was anybody's.
 
-use super::{Observation, Refused};
+use super::seen::{Observation, Refused};
 use crate::disturbed::{Cause, Gaps, Standing, Whose, Window};
 use crate::trial::ConsoleReport;
 

@@ -143,7 +143,7 @@ fn missing(said: &str) -> Found {
         subject: named.as_ref().map(|found| found["program"].to_owned()),
         file: None,
         line: None,
-        said: named.map_or_else(|| super::one_line(said), |found| found[0].to_owned()),
+        said: named.map_or_else(|| super::symptoms::one_line(said), |found| found[0].to_owned()),
     }
 }
 
