@@ -105,6 +105,19 @@ pub fn fault_of_check(check: &Check, failed: Failed<'_>) -> Option<ScenarioFault
     Some(At { place, file: None, line: check.line }.fault(found, failed.assets))
 }
 
+/// What is wrong with a check whose program did not understand what the scenario gives it.
+#[must_use]
+pub fn fault_of_given(check: &Check, program: &str, said: String) -> ScenarioFault {
+    ScenarioFault {
+        cause: FaultCause::Syntax,
+        place: place(PlaceKind::Check, &check.name, &check.node),
+        file: (check.line > 0).then(|| FILE_NAME.to_owned()),
+        line: (check.line > 0).then_some(check.line),
+        subject: Some(program.to_owned()),
+        said,
+    }
+}
+
 /// What may be wrong with a service that did not start, or ended before it was ready.
 #[must_use]
 pub fn fault_of_service(service: &Service, failed: Failed<'_>) -> Option<ScenarioFault> {

@@ -24,20 +24,26 @@ pub struct Cells<'a> {
     open: VecDeque<Candidate>,
     /// How many are without an answer, those of scenarios to come included.
     left: usize,
+    /// The trials so far.
+    trials: Vec<GateTrial>,
 }
 
 impl<'a> Cells<'a> {
     /// `rows` without those that have an answer in the journal, of `left` without one in all scenarios.
     #[must_use]
     pub fn new(scenario: &'a str, rows: &[Candidate], journal: &Journal, left: usize) -> Self {
-        Self { scenario, open: open(scenario, rows, journal).into(), left }
+        let trials = trials(journal);
+        Self { scenario, open: still_open(scenario, rows, &trials).into(), left, trials }
     }
 }
 
-/// Kernels that have no answer with a scenario yet.
+/// How many kernels have no answer with a scenario yet.
 #[must_use]
-pub fn open(scenario: &str, rows: &[Candidate], journal: &Journal) -> Vec<Candidate> {
-    let trials = trials(journal);
+pub fn open(scenario: &str, rows: &[Candidate], journal: &Journal) -> usize {
+    still_open(scenario, rows, &trials(journal)).len()
+}
+
+fn still_open(scenario: &str, rows: &[Candidate], trials: &[GateTrial]) -> Vec<Candidate> {
     // One kernel shows that a scenario is wrong.
     let wrong = |trial: &GateTrial| {
         trial.scenario == scenario && matches!(trial.record.verdict(), Verdict::Scenario(_))
@@ -45,7 +51,7 @@ pub fn open(scenario: &str, rows: &[Candidate], journal: &Journal) -> Vec<Candid
     if trials.iter().any(wrong) {
         return Vec::new();
     }
-    let is_open = |row: &&Candidate| still_to_try(&trials, scenario, &row.kernel).is_some();
+    let is_open = |row: &&Candidate| still_to_try(trials, scenario, &row.kernel).is_some();
     rows.iter().filter(is_open).cloned().collect()
 }
 
@@ -54,8 +60,8 @@ fn trials(journal: &Journal) -> Vec<GateTrial> {
 }
 
 impl Cells<'_> {
-    fn coming(&self, crew: &Crew<'_>, candidate: &Candidate) -> Option<Coming> {
-        still_to_try(&trials(crew.journal), self.scenario, &candidate.kernel)
+    fn coming(&self, candidate: &Candidate) -> Option<Coming> {
+        still_to_try(&self.trials, self.scenario, &candidate.kernel)
     }
 
     fn start(&self, crew: &mut Crew<'_>, worker: usize, candidate: Candidate) {
@@ -64,7 +70,7 @@ impl Cells<'_> {
             kernel: Box::new(candidate.kernel.clone()),
             estimated_left: self.left.saturating_sub(crew.tasks.len()),
         };
-        let coming = self.coming(crew, &candidate).unwrap_or_default();
+        let coming = self.coming(&candidate).unwrap_or_default();
         crew.start(worker, aim, candidate, coming);
     }
 }
@@ -86,7 +92,9 @@ impl Work for Cells<'_> {
         task: Task,
         record: Box<TrialRecord>,
     ) -> anyhow::Result<()> {
-        let tried = Tried::Scenario { scenario: self.scenario.to_owned() };
+        let scenario = self.scenario.to_owned();
+        self.trials.push(GateTrial { scenario: scenario.clone(), record: (*record).clone() });
+        let tried = Tried::Scenario { scenario };
         let (mark, taken) = (None, Taken::default());
         let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
         crew.journal.append(ended)?;
@@ -96,7 +104,7 @@ impl Work for Cells<'_> {
         }
         if let Some(worker) = task.worker
             && !crew.has_failed()
-            && self.coming(crew, &task.candidate).is_some()
+            && self.coming(&task.candidate).is_some()
         {
             crew.journal.append(RunEvent::Note { text: BOOTS_AGAIN.to_owned() })?;
             self.start(crew, worker, task.candidate);
@@ -117,7 +125,7 @@ impl Work for Cells<'_> {
             RunEvent::ReferenceTried { scenario, .. } => scenario.as_deref() == Some(self.scenario),
             _ => false,
         });
-        if !asked && asks_reference(&trials(crew.journal), self.scenario) {
+        if !asked && asks_reference(&self.trials, self.scenario) {
             crew.ask_reference(Some(self.scenario.to_owned()))?;
         }
         Ok(())

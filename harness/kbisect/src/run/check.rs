@@ -183,8 +183,7 @@ impl Check<'_> {
     fn try_all(&mut self, mut context: Context, scenarios: Vec<Tested>) -> anyhow::Result<()> {
         let prefetch = Prefetch::start(&context.base, context.choices.boot);
         let all = scenarios.len() * self.rows.len();
-        let open =
-            |tested: &Tested, journal: &Journal| open(&tested.name, self.rows, journal).len();
+        let open = |tested: &Tested, journal: &Journal| open(&tested.name, self.rows, journal);
         let mut left: usize = scenarios.iter().map(|tested| open(tested, &self.journal)).sum();
         if left < all {
             context.base.ui.note(&format!("{} of {all} trials are in the journal", all - left));

@@ -139,6 +139,21 @@ fn write_tls(host: &Host, name: &str, rules: &str, check: &str) {
     fs::write(folder.join("nginx.conf"), NGINX).unwrap();
 }
 
+/// The kernel is asked nothing when curl cannot read what the scenario gives it.
+#[test]
+fn a_certificate_that_is_none_is_the_scenarios_fault() {
+    let host = Host::hold();
+    let check = "https = { url = \"https://www.example.test:2525/\", resolve = \"198.51.100.2\", \
+                 ca = \"broken.pem\" }";
+    write_tls(&host, "broken", PASS, check);
+    let text = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n";
+    fs::write(host.path("broken").join("broken.pem"), text).unwrap();
+    let result = run(&host, "broken", 202);
+    assert_eq!(result["verdict"], "scenario-error", "{result}");
+    let reason = result["reason"].as_str().unwrap();
+    assert!(reason.starts_with("scenario.toml:") && reason.contains("broken.pem"), "{reason}");
+}
+
 #[test]
 fn an_https_check_tells_answers_certificates_and_lost_frames_apart() {
     let host = Host::hold();

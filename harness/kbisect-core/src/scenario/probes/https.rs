@@ -175,6 +175,15 @@ impl HttpsProbe {
         }
     }
 
+    /// What curl did not understand or could not read of what it was given (certificates, options, the
+    /// URL), if it gave up over that before it asked anybody.
+    #[must_use]
+    pub fn misgiven(ran: &Ran) -> Option<String> {
+        let given =
+            matches!(ran.end, CommandEnd::Status(1..=4 | 26 | 43 | 48 | 58 | 59 | 66 | 77 | 82));
+        given.then(|| reason(ran))
+    }
+
     /// curl's exit status in plain words (curl(1), "EXIT CODES").
     fn why(&self, status: i32, ran: &Ran, told: &Told) -> Wrong {
         let https = |what: &str| Wrong::Other("https", what.to_owned());
@@ -373,6 +382,18 @@ mod tests {
         assert_eq!(title(&length, &ran(0, "hello", "", told)), "not the 6 body bytes expected");
         let large = ran(0, "hello", "", "200 262145 0.002 0.01");
         assert!(title(&probe(), &large).contains("over the 256 KiB"));
+    }
+
+    /// What a kernel was never asked is no kernel's failure.
+    #[test]
+    fn what_curl_cannot_use_is_told_from_what_a_server_did() {
+        let said = "curl: (77) error setting certificate file: /assets/ca.pem";
+        let unread = ran(77, "", said, "000 0 0.000 0.000");
+        let misgiven = HttpsProbe::misgiven(&unread);
+        assert_eq!(misgiven.as_deref(), Some("error setting certificate file: /assets/ca.pem"));
+        for status in [0, 6, 7, 28, 35, 52, 56, 60] {
+            assert_eq!(HttpsProbe::misgiven(&ran(status, "", "", "000 0 0 0")), None, "{status}");
+        }
     }
 
     /// A server's words on standard error are not taken for curl's last line.

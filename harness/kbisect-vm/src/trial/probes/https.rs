@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kbisect_core::command::CommandEnd;
 use kbisect_core::flow::Since;
+use kbisect_core::judge::fault_of_given;
 use kbisect_core::scenario::{Check, HttpsProbe, Kind as _};
 use kbisect_core::wrong::{CheckFailure, Wrong};
 use kbisect_proto::{ASSETS_DIR, Command};
@@ -39,6 +40,9 @@ impl Trial<'_> {
         };
         if let CommandEnd::NotStarted(_) = ran.end {
             return Ok(Err(self.not_started(check, failure, &ran)));
+        }
+        if let Some(said) = HttpsProbe::misgiven(&ran).filter(|_| !check.record_only) {
+            self.seen.fault.get_or_insert_with(|| fault_of_given(check, "curl", said));
         }
         let Some(waited) = HttpsProbe::broke(&ran) else { return Ok(Err(failure)) };
         match self.follow(check, &running, since, waited).await.filter(|_| waited) {
