@@ -25,7 +25,8 @@ impl BootWay {
 }
 
 /// How a kernel is asked to come up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Coming {
     /// From its saved state, if there is one.
     #[default]

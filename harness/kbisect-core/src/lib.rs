@@ -26,6 +26,8 @@ pub mod flow;
 pub mod framing;
 pub mod gate;
 pub mod import;
+pub mod inject;
+pub mod job;
 pub mod judge;
 pub mod kernel;
 pub mod mark;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{
-    BisectResult, Environment, JournalLine, RunEvent, RunResult, SeriesEntry, is_check,
+    BisectResult, Environment, JournalLine, RunEvent, RunKind, RunResult, SeriesEntry,
 };
 use kbisect_core::trial::{Symptom, Verdict, VerdictKind};
 
@@ -52,6 +52,9 @@ pub enum DossierError {
     /// The run has no plan yet.
     #[error("the run in `{0}` was stopped before it began")]
     NotBegun(PathBuf),
+    /// The run's only trial has no answer yet.
+    #[error("the run in `{0}` has no answer yet")]
+    NotEnded(PathBuf),
     /// The folder is no run's.
     #[error("`{0}` holds no run")]
     NoRun(PathBuf),
@@ -86,6 +89,10 @@ impl DossierError {
         match self {
             Self::Journal(error) => error.hint(),
             Self::NotBegun(_) => Some("there is nothing to report; begin a new run".to_owned()),
+            Self::NotEnded(_) => Some(
+                "wait until it has ended; if it was interrupted, `kbisect resume` goes on with it"
+                    .to_owned(),
+            ),
             Self::NoRun(_) => Some(
                 "name a folder that kbisect wrote: it has a journal.jsonl or a result.json"
                     .to_owned(),
@@ -119,10 +126,16 @@ impl Dossier {
         if path.is_file() {
             let bytes = fs::read(&path).map_err(|source| DossierError::Read { path, source })?;
             let Journal { lines, warning, .. } = read_journal(&bytes)?;
-            if is_check(lines.iter().map(|line| &line.event)) {
-                return Err(DossierError::Check(folder.to_owned()));
-            }
-            return Self::of_journal(folder, lines, warning);
+            return match RunKind::of(lines.iter().map(|line| &line.event)) {
+                Some(RunKind::Check) => Err(DossierError::Check(folder.to_owned())),
+                Some(RunKind::Selftest) => Err(DossierError::Selftest(folder.to_owned())),
+                Some(RunKind::Run) => {
+                    let result = RunResult::from_journal(&lines, &folder.display().to_string())
+                        .ok_or_else(|| DossierError::NotEnded(folder.to_owned()))?;
+                    Ok(Self { warning, ..Self::of_trial(result, Some(folder)) })
+                }
+                Some(RunKind::Search) | None => Self::of_journal(folder, lines, warning),
+            };
         }
         if folder.join(EARLIER_CHECK_JOURNAL).is_file() {
             return Err(DossierError::Check(folder.to_owned()));

@@ -19,9 +19,11 @@ pub const EARLIER_CHECK_JOURNAL: &str = "check.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/2";
 
 /// Events that this version understands.
-const EVENTS: [&str; 21] = [
+const EVENTS: [&str; 23] = [
     "began",
     "check-began",
+    "run-began",
+    "selftest-began",
     "resumed",
     "environment-changed",
     "budget-set",
@@ -361,7 +363,7 @@ mod tests {
         assert_eq!(events[0], RunEvent::Resumed);
         let scenario = "s".to_owned();
         assert!(
-            matches!(&events[2], RunEvent::TrialEnded { tried: Tried::Scenario { scenario: it }, .. } if *it == scenario)
+            matches!(&events[2], RunEvent::TrialEnded { tried: Tried::Scenario { scenario: it, .. }, .. } if *it == scenario)
         );
         assert!(
             matches!(&events[3], RunEvent::ReferenceTried { scenario: Some(it), .. } if *it == scenario)

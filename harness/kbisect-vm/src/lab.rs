@@ -72,8 +72,6 @@ pub struct LabSettings {
     pub timing: Timing,
     /// Whether the memory of a candidate that crashed or hung is dumped.
     pub vmcore: bool,
-    /// What becomes of the wires.
-    pub wiring: Wiring,
     /// How kernels are booted.
     pub boot: BootPolicy,
     /// Whether the scenario's modules are loaded before a state is saved: quicker, but of use to this
@@ -92,16 +90,6 @@ pub struct BootPolicy {
     pub no_pvh: Option<String>,
     /// Whether they test their cryptography.
     pub crypto_tests: bool,
-}
-
-/// What becomes of the wires in a trial.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wiring {
-    /// They carry frames throughout.
-    #[default]
-    Whole,
-    /// They are cut when the checks begin: the proof that checks can fail.
-    CutAtChecks,
 }
 
 /// Name of a candidate's memory dump, in the folder of its machine.

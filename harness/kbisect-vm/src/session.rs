@@ -1,14 +1,13 @@
 //! The blocking face of this crate: trials one after the other in one lab.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::lab::{BootFiles, Coming, Lab, LabSettings};
-use crate::shell::{self, ShellRequest};
-use crate::trial::{Notice, Trial, TrialResult};
+use crate::lab::{Lab, LabSettings};
+use crate::shell;
+use crate::trial::{Notice, Order, Trial, TrialResult};
 
 /// Set when the user wants to stop; whoever waits looks at it.
 #[derive(Clone, Debug, Default)]
@@ -66,24 +65,21 @@ impl Session {
         self
     }
 
-    /// Runs one trial with its files in `directory`.
+    /// Runs one trial.
     ///
     /// # Errors
     /// [`SessionError::Interrupted`], [`SessionError::Cancelled`]; everything else is part of the result.
     pub fn trial(
         &mut self,
-        kernel: &BootFiles,
-        directory: &Path,
-        coming: Coming,
-        shell: Option<&ShellRequest>,
+        order: &Order<'_>,
         notify: &mut dyn FnMut(Notice),
     ) -> Result<TrialResult, SessionError> {
         let Some(lab) = self.lab.as_mut() else { return Err(SessionError::Interrupted) };
         let (interrupt, cancel) = (self.interrupt.clone(), self.cancel.clone());
         let result = self.runtime.block_on(async {
             let trial = async {
-                let mut trial = Trial::run(lab, kernel, directory, coming, notify).await;
-                if let Some(shell) = shell {
+                let mut trial = Trial::run(lab, order, notify).await;
+                if let Some(shell) = order.shell {
                     trial.tell(Notice::ShellBegins);
                     shell::offer(&trial, shell).await;
                 }

@@ -1,5 +1,6 @@
 //! An interactive shell in a guest, over the guest channel.
 
+use kbisect_core::job::ShellRequest;
 use kbisect_core::verdict::Verdict;
 use std::io::{IsTerminal, Read, Write};
 use std::time::Duration;
@@ -10,15 +11,6 @@ use tokio::sync::mpsc;
 
 use crate::machine::Machine;
 use crate::trial::Trial;
-
-/// When a trial is held for a shell before it is taken down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShellRequest {
-    /// Node to open the shell in; the first candidate node when not given.
-    pub node: Option<String>,
-    /// Also when the verdict is good.
-    pub always: bool,
-}
 
 /// Longest time that a shell is kept open without being asked to end.
 const DAY: Duration = Duration::from_secs(24 * 3600);

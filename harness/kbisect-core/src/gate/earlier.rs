@@ -70,7 +70,7 @@ impl GateLine {
                 vec![RunEvent::Resumed, changed(environment)]
             }
             GateEvent::TrialEnded { trial } => vec![RunEvent::TrialEnded {
-                tried: Tried::Scenario { scenario: trial.scenario },
+                tried: Tried::Scenario { scenario: trial.scenario, injected: None },
                 record: Box::new(trial.record),
                 mark: None,
                 taken: Taken::default(),

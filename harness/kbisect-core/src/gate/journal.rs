@@ -9,7 +9,7 @@ impl GateTrial {
     #[must_use]
     pub fn of(event: &RunEvent) -> Option<Self> {
         match event {
-            RunEvent::TrialEnded { tried: Tried::Scenario { scenario }, record, .. } => {
+            RunEvent::TrialEnded { tried: Tried::Scenario { scenario, .. }, record, .. } => {
                 Some(Self { scenario: scenario.clone(), record: record.as_ref().clone() })
             }
             _ => None,

@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, Plan, SymptomChoice};
+use super::{Environment, KernelPlan, Plan, SymptomChoice};
 use crate::answer::Taken;
 use crate::bayes;
 use crate::changes::WhatChanged;
 use crate::evidence::Decoded;
 use crate::fault::ScenarioFault;
 use crate::gate::{GateOptions, GatePlan};
+use crate::inject::Fault;
 use crate::kernel::Kernel;
 use crate::search::{Mark, Outcome, Role};
 use crate::trial::{CheckResult, Phase, Symptom, TrialRecord};
@@ -36,6 +37,9 @@ pub enum Aim {
         scenario: String,
         /// Kernel.
         kernel: Box<Kernel>,
+        /// What is broken on purpose.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        injected: Option<Fault>,
         /// Trials still to come with this one, if each gives an answer.
         estimated_left: usize,
     },
@@ -66,6 +70,9 @@ pub enum Tried {
     Scenario {
         /// Scenario.
         scenario: String,
+        /// What was broken on purpose.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        injected: Option<Fault>,
     },
 }
 
@@ -82,6 +89,24 @@ pub enum RunEvent {
     CheckBegan {
         /// Its plan.
         plan: Box<GatePlan>,
+        /// How it is resumed.
+        options: Box<GateOptions>,
+        /// Where it runs.
+        environment: Box<Environment>,
+    },
+    /// A single trial begins.
+    RunBegan {
+        /// Its plan.
+        plan: Box<KernelPlan>,
+        /// How it is resumed.
+        options: Box<GateOptions>,
+        /// Where it runs.
+        environment: Box<Environment>,
+    },
+    /// The self-test of a scenario begins.
+    SelftestBegan {
+        /// Its plan.
+        plan: Box<KernelPlan>,
         /// How it is resumed.
         options: Box<GateOptions>,
         /// Where it runs.
@@ -204,7 +229,7 @@ pub enum RunEvent {
         /// How.
         ending: bayes::Ending,
     },
-    /// All that a check is to try has an answer.
+    /// All that was to be tried has an answer: the end of what is no search.
     Completed,
 }
 
@@ -233,10 +258,31 @@ pub fn end_of_search<'a>(
     (!matches!(last, RunEvent::BudgetSet { .. })).then_some(last)
 }
 
-/// Whether a journal tells of a check.
-#[must_use]
-pub fn is_check<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool {
-    events.into_iter().any(|event| matches!(event, RunEvent::CheckBegan { .. }))
+/// Kinds of runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunKind {
+    /// A bisection.
+    Search,
+    /// Kernels times scenarios.
+    Check,
+    /// A single trial.
+    Run,
+    /// The self-test of a scenario.
+    Selftest,
+}
+
+impl RunKind {
+    /// What kind of run a journal tells of; nothing when it was stopped before it began.
+    #[must_use]
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<Self> {
+        events.into_iter().find_map(|event| match event {
+            RunEvent::Began { .. } => Some(Self::Search),
+            RunEvent::CheckBegan { .. } => Some(Self::Check),
+            RunEvent::RunBegan { .. } => Some(Self::Run),
+            RunEvent::SelftestBegan { .. } => Some(Self::Selftest),
+            _ => None,
+        })
+    }
 }
 
 /// Whether nothing is left to try.

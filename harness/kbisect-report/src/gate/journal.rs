@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use kbisect_core::gate::GateResult;
-use kbisect_core::run::is_check;
+use kbisect_core::run::RunKind;
 
 use crate::dossier::DossierError;
 use crate::journal::{EARLIER_CHECK_JOURNAL, JOURNAL_NAME, JournalWarning, read_journal_of};
@@ -18,7 +18,9 @@ pub fn read_check(
     let earlier = folder.join(EARLIER_CHECK_JOURNAL).is_file();
     if earlier || folder.join(JOURNAL_NAME).is_file() {
         let journal = read_journal_of(folder)?;
-        if !earlier && !is_check(journal.lines.iter().map(|line| &line.event)) {
+        if !earlier
+            && RunKind::of(journal.lines.iter().map(|line| &line.event)) != Some(RunKind::Check)
+        {
             return Ok(None);
         }
         let result = GateResult::from_journal(&journal.lines, &run_dir)

@@ -19,6 +19,8 @@ use std::time::Instant;
 use kbisect_core::boot::{Booted, Deadlines};
 use kbisect_core::disturbed::Disturbed;
 use kbisect_core::evidence::Evidence;
+use kbisect_core::inject::Fault;
+use kbisect_core::job::ShellRequest;
 use kbisect_core::judge::{Judged, MachineEnd, Observation, judge_whole};
 use kbisect_core::scenario::Check;
 use kbisect_core::trial::{
@@ -27,7 +29,7 @@ use kbisect_core::trial::{
 
 use tokio::task::JoinHandle;
 
-use crate::lab::{BootFiles, Coming, Lab, Wiring};
+use crate::lab::{BootFiles, Coming, Lab};
 use crate::machine::{Machine, MachineState};
 use crate::preparation::PrepareError;
 use crate::states::Slot;
@@ -97,11 +99,27 @@ pub enum KvmSuspect {
     QemuEnded,
 }
 
+/// A trial to be made in a lab.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// The kernel.
+    pub kernel: &'a BootFiles,
+    /// Where its files go.
+    pub directory: &'a Path,
+    /// How the kernel comes up.
+    pub coming: Coming,
+    /// What is broken on purpose.
+    pub fault: Option<&'a Fault>,
+    /// Whether somebody wants to look into a node before it is over.
+    pub shell: Option<&'a ShellRequest>,
+}
+
 /// A trial under way.
 pub struct Trial<'a> {
     lab: &'a mut Lab,
     candidate: Option<Machine>,
     coming: Coming,
+    fault: Option<Fault>,
     boot: Option<BootKind>,
     boot_id: Option<BootId>,
     booted: Option<Booted>,
@@ -150,11 +168,10 @@ impl<'a> Trial<'a> {
     /// collection of evidence. The machines still run afterwards; [`Trial::finish`] switches the candidate off and judges.
     pub async fn run(
         lab: &'a mut Lab,
-        kernel: &BootFiles,
-        directory: &'a Path,
-        coming: Coming,
+        order: &'a Order<'a>,
         notify: &'a mut dyn FnMut(Notice),
     ) -> Self {
+        let Order { kernel, directory, coming, .. } = *order;
         let now = Instant::now();
         lab.pulse().begin();
         lab.times().begin(now);
@@ -162,6 +179,7 @@ impl<'a> Trial<'a> {
             lab,
             candidate: None,
             coming,
+            fault: order.fault.cloned(),
             boot: None,
             boot_id: None,
             booted: None,
@@ -354,9 +372,12 @@ impl<'a> Trial<'a> {
             self.step(step).await?;
         }
         self.begin(Phase::Checks);
-        if self.lab.settings().wiring == Wiring::CutAtChecks {
-            self.lab.wires().cut();
-            self.notes.push(CUT.to_owned());
+        match self.fault {
+            Some(Fault::WiresCut) => {
+                self.lab.wires().cut();
+                self.notes.push(CUT.to_owned());
+            }
+            None => {}
         }
         for (index, check) in scenario.checks.iter().enumerate() {
             self.check(index, check).await?;

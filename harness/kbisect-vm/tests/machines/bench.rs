@@ -8,13 +8,13 @@ use kbisect_core::boot::BootWay;
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{SymptomKind, Verdict};
 use kbisect_vm::accel::Accelerator;
-use kbisect_vm::lab::{BootFiles, BootPolicy, Coming, LabSettings, Wiring};
+use kbisect_vm::lab::{BootFiles, BootPolicy, Coming, LabSettings};
 use kbisect_vm::network::Placement;
 use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::{Interrupt, Session, SessionError};
 use kbisect_vm::states::{self, States};
 use kbisect_vm::timing::{Speed, Timing};
-use kbisect_vm::trial::{Notice, TrialResult};
+use kbisect_vm::trial::{Notice, Order, TrialResult};
 
 /// A step that loads rules, a service on each side, a check of payload and one that the node lives.
 const SCENARIO: &str = r#"
@@ -135,7 +135,6 @@ impl Bench {
             directory: folder.path().join("lab"),
             timing: timing(),
             vmcore,
-            wiring: Wiring::Whole,
             boot: BootPolicy { way: BootWay::Pvh, no_pvh: None, crypto_tests: false },
             preload: false,
             states: None,
@@ -203,7 +202,9 @@ impl Bench {
     ) -> Result<TrialResult, SessionError> {
         let mut notices = Vec::new();
         let mut tell = |notice| notices.push(notice);
-        let result = self.session.trial(kernel, folder, coming, None, &mut tell);
+        let directory = folder;
+        let order = Order { kernel, directory, coming, fault: None, shell: None };
+        let result = self.session.trial(&order, &mut tell);
         self.notices = notices;
         result
     }

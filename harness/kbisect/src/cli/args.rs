@@ -348,6 +348,9 @@ pub struct SelftestArgs {
     /// How trials are made.
     #[command(flatten)]
     pub setting: SettingArgs,
+    /// How many at once.
+    #[command(flatten)]
+    pub workers: WorkersArgs,
     /// Where it runs.
     #[command(flatten)]
     pub machine: MachineArgs,

@@ -9,7 +9,6 @@ mod kernels;
 mod report;
 mod scenario;
 mod scenario_new;
-mod scenario_selftest;
 mod schema;
 mod score;
 mod watch;

@@ -1,4 +1,4 @@
-//! `kbisect scenario`: list, check, show; `new` and `selftest` are in files of their own.
+//! `kbisect scenario`: list, check, show; `new` is in a file of its own, `selftest` in run/.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::{errors, exit, output};
 /// Unknown and broken scenarios; those of trials.
 pub fn scenario(args: &ScenarioArgs, global: &Global) -> anyhow::Result<ExitCode> {
     match &args.command {
-        ScenarioCommand::Selftest(args) => return super::scenario_selftest::selftest(args, global),
+        ScenarioCommand::Selftest(args) => return crate::run::selftest(args, global),
         ScenarioCommand::List => list(global)?,
         ScenarioCommand::Check { scenarios } => check(scenarios, global)?,
         ScenarioCommand::Show { scenario } => show(&scenario::load(scenario)?, global)?,

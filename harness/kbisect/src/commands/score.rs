@@ -1,7 +1,7 @@
 //! `kbisect score`: what the counts of a journal say, under the search under doubt of today.
 
 use kbisect_core::bayes::Settings;
-use kbisect_core::run::{BisectResult, is_check, score_again};
+use kbisect_core::run::{BisectResult, RunKind, score_again};
 use kbisect_report::{DossierError, read_journal_of};
 
 use crate::cli::{Global, ScoreArgs};
@@ -17,8 +17,16 @@ use crate::{errors, output};
 pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let folder = run_folder(&args.run, &args.results)?;
     let journal = read_journal_of(&folder)?;
-    if is_check(journal.lines.iter().map(|line| &line.event)) {
-        return Err(DossierError::Check(folder).into());
+    match RunKind::of(journal.lines.iter().map(|line| &line.event)) {
+        Some(RunKind::Search) | None => {}
+        Some(RunKind::Check) => return Err(DossierError::Check(folder).into()),
+        Some(RunKind::Selftest) => return Err(DossierError::Selftest(folder).into()),
+        Some(RunKind::Run) => {
+            return Err(errors::usage(
+                format!("`{}` is a single trial: there is nothing to count", folder.display()),
+                "name a bisection",
+            ));
+        }
     }
     if let Some(warning) = journal.warning.filter(|_| !global.quiet) {
         output::say(&format!("warning: {warning}"));

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use kbisect_core::run::{JournalLine, RunEvent, is_check, is_over};
+use kbisect_core::run::{JournalLine, RunEvent, RunKind, is_over};
 use kbisect_report::{JOURNAL_NAME, read_journal_after};
 use rustix::fs::{FlockOperation, flock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::{Global, WatchArgs};
-use crate::run::{Answers, Culprit, Matrix};
+use crate::run::{Answers, Culprit, Matrix, Proof, Single};
 use crate::settings::global::{run_folder, runs};
 use crate::ui::Ui;
 use crate::ui::paint::Paint;
@@ -80,7 +80,7 @@ impl Followed {
         let file = File::open(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => errors::usage(
                 format!("`{}` has no journal", folder.display()),
-                "only searches and checks can be watched; `kbisect report` shows single trials",
+                "it was written by an earlier kbisect, or is none of its folders; `kbisect report` may read it",
             ),
             _ => anyhow::Error::new(error).context(format!("cannot read `{}`", path.display())),
         })?;
@@ -147,10 +147,12 @@ impl Followed {
         if let Some(state) = state.filter(|_| !global.quiet) {
             output::say(&state);
         }
-        if is_check(self.lines.iter().map(|line| &line.event)) {
-            return self.tell(&Matrix::default(), alive, global);
+        match RunKind::of(self.lines.iter().map(|line| &line.event)) {
+            Some(RunKind::Check) => self.tell(&Matrix::default(), alive, global),
+            Some(RunKind::Run) => self.tell(&Single, alive, global),
+            Some(RunKind::Selftest) => self.tell(&Proof, alive, global),
+            Some(RunKind::Search) | None => self.tell(&Culprit, alive, global),
         }
-        self.tell(&Culprit, alive, global)
     }
 
     fn tell(
@@ -159,7 +161,15 @@ impl Followed {
         alive: bool,
         global: &Global,
     ) -> anyhow::Result<ExitCode> {
-        let answer = answers.read(&self.lines, &self.folder)?;
+        let Some(answer) = answers.read(&self.lines, &self.folder)? else {
+            if !global.json {
+                return Ok(exit::code(if alive { exit::OK } else { exit::INFRASTRUCTURE }));
+            }
+            return Err(errors::infrastructure(
+                format!("the run in `{}` has no answer yet", self.folder.display()),
+                "wait until it has ended, or resume it if nobody works on it",
+            ));
+        };
         if global.json {
             output::json(&answer)?;
         } else if !alive {
@@ -183,7 +193,7 @@ fn newest(results: &Path) -> anyhow::Result<PathBuf> {
         names.iter().rev().find(|name| results.join(name).join(JOURNAL_NAME).is_file());
     let name = with_journal.ok_or_else(|| {
         errors::usage(
-            format!("there is no search or check in `{}`", results.display()),
+            format!("there is no run with a journal in `{}`", results.display()),
             "name a run, or the folder of runs with --results DIR",
         )
     })?;

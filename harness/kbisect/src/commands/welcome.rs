@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kbisect_core::run::{RunEvent, is_over};
+use kbisect_core::run::{RunKind, is_over};
 use kbisect_report::{read_check, read_journal_of};
 use kbisect_vm::image::{ImageDefinition, find_image};
 use kbisect_vm::qemu::Qemu;
@@ -85,9 +85,6 @@ fn unfinished(results: &Path) -> Option<String> {
         let folder = results.join(name);
         let Ok(journal) = read_journal_of(&folder) else { return false };
         let events = || journal.lines.iter().map(|line| &line.event);
-        let began = |event: &RunEvent| {
-            matches!(event, RunEvent::Began { .. } | RunEvent::CheckBegan { .. })
-        };
-        events().any(began) && !is_over(events())
+        RunKind::of(events()).is_some() && !is_over(events())
     })
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use kbisect_core::job::Subject;
 use kbisect_core::run::{Plan, RunEvent, is_over};
 use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, SeriesFile};
@@ -16,12 +17,11 @@ use super::culprit::Culprit;
 use super::decode::{Decoder, Sources};
 use super::ending::{conclude, finish};
 use super::executor::{Site, execute};
-use super::files::{keep_image, keep_scenario, kept_scenario, new_run};
+use super::files::{keep_image, keep_scenario, new_run};
 use super::journal::Journal;
 use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
 use super::plan::{check_symptom, check_testable, check_work, plan, show};
-use super::pool::Labs;
 use super::prefetch::Prefetch;
 use super::search::Search;
 use super::symptom;
@@ -54,25 +54,27 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     check_work(args, &series)?;
     let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let name = args.trial.scenario.clone();
-    let context =
-        Context::new(base, &args.machine, loaded, &name, reference, args.trial.setting.placement)?
-            .keeping(&args.trial.evidence);
+    let (placement, needs) = (args.trial.setting.placement, (&loaded.scenario.image, &*name));
+    let context = Context::new(base, &args.machine, needs, reference, placement)?
+        .keeping(&args.trial.evidence);
     if args.dry_run {
-        let plan = plan(args, &context, "(not begun)", &series);
+        let plan = plan(args, &context, &loaded, "(not begun)", &series);
         context.base.ui.finish();
         return show(&plan, global).map(|()| exit::code(exit::OK));
     }
-    let what = format!("{}-{}", context.scenario.name, args.series);
+    let what = format!("{}-{}", loaded.scenario.name, args.series);
     context.base.begin_run();
     let (run_id, folder) = new_run(&args.trial.setting.results, &what)?;
-    let plan = plan(args, &context, &run_id, &series);
-    keep_scenario(&folder, &context.scenario)?;
+    let plan = plan(args, &context, &loaded, &run_id, &series);
+    keep_scenario(&folder, &loaded.scenario)?;
     keep_image(&folder, context.image_folder.as_deref())?;
     let mut journal = Journal::create(&folder, &context.base.ui)?;
     journal.append(RunEvent::Began { plan: Box::new(plan.clone()) })?;
     let (machine, workers) = (&args.machine, plan.options.workers);
     let folder = &*folder;
-    Bisection { context: &context, plan, series, folder, journal, machine, workers }.finish(global)
+    let subject = loaded.subject(&name);
+    Bisection { context: &context, subject, plan, series, folder, journal, machine, workers }
+        .finish(global)
 }
 
 /// Goes on with a bisection that was interrupted.
@@ -115,13 +117,9 @@ pub(super) fn resume_bisection(
         reference: &plan.reference,
     };
     let machine = kept.machine(args);
-    let loaded = LoadedScenario {
-        scenario: kept_scenario(folder)?,
-        sha256: plan.scenario_sha256.clone(),
-        origin: folder.display().to_string(),
-        warnings: Vec::new(),
-    };
-    let context = kept.context(base, &machine, loaded, &plan.scenario)?.keeping(&EvidenceArgs {
+    let loaded = LoadedScenario::kept(folder, &plan.scenario_sha256)?;
+    let subject = loaded.subject(&plan.scenario);
+    let context = kept.context(base, &machine, &subject)?.keeping(&EvidenceArgs {
         vmcore: plan.options.vmcore,
         debug_info: plan.options.debug_info,
         vmlinux: plan.options.vmlinux.clone().map(PathBuf::from),
@@ -134,9 +132,10 @@ pub(super) fn resume_bisection(
         journal.append(event)?;
     }
     let wish = args.workers.unwrap_or(Workers::Count(plan.options.workers));
-    let workers = workers(wish, &context);
+    let workers = workers(wish, &context, &subject.scenario);
     let machine = &machine;
-    Bisection { context: &context, plan, series, folder, journal, machine, workers }.finish(global)
+    Bisection { context: &context, subject, plan, series, folder, journal, machine, workers }
+        .finish(global)
 }
 
 /// The kernels that were asked for.
@@ -185,6 +184,7 @@ fn again(base: &Base, plan: &Plan) -> anyhow::Result<Vec<Candidate>> {
 /// A bisection with all that it takes.
 struct Bisection<'a> {
     context: &'a Context,
+    subject: Subject,
     plan: Plan,
     series: Vec<Candidate>,
     folder: &'a Path,
@@ -212,12 +212,12 @@ impl Bisection<'_> {
         let context = self.context;
         let site = Site {
             context,
-            labs: Labs { folder: self.folder, lab: None },
+            folder: self.folder,
             workers: self.workers.get() as usize,
             prefetch: &Prefetch::start(&context.base, context.choices.boot),
             retries: self.plan.options.infra_retries,
         };
-        let mut search = Search::new(&self.plan, &self.series, may_ask);
+        let mut search = Search::new(&self.plan, &self.series, &self.subject, may_ask);
         execute(&site, &mut self.journal, &mut search)?.0
     }
 
@@ -250,7 +250,7 @@ impl Bisection<'_> {
         let dossier = Dossier::of_journal(self.folder, self.journal.lines.clone(), None)?;
         let progress = base.progress();
         let work = Ranker { settings: &base.settings, progress: progress.as_ref(), origin };
-        let changes = work.of_run(&dossier, Some(&self.context.scenario), None);
+        let changes = work.of_run(&dossier, Some(&self.subject.scenario), None);
         // What was cut off is no fact.
         if let Some(changes) = changes.filter(|_| !base.interrupt.is_set()) {
             self.journal.append(RunEvent::Changes { changes: Box::new(changes) })?;

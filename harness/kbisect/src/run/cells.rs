@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 use kbisect_core::answer::Taken;
 use kbisect_core::boot::Coming;
 use kbisect_core::gate::{GateTrial, asks_reference, still_to_try};
+use kbisect_core::job::Subject;
 use kbisect_core::run::{Aim, RunEvent, Tried};
 use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_kernels::Candidate;
 
-use super::executor::{Crew, Task, Work};
+use super::executor::{Crew, Task, With, Work};
 use super::journal::Journal;
 
 /// Told before a kernel boots that failed from a saved state, or by its PVH entry.
@@ -18,8 +19,8 @@ const BOOTS_AGAIN: &str = "it failed in a quick trial: it boots as shipped befor
 
 /// The kernels that have no answer with a scenario yet.
 pub struct Cells<'a> {
-    /// Name of the scenario.
-    pub scenario: &'a str,
+    /// The scenario.
+    subject: &'a Subject,
     /// Kernels still to begin.
     open: VecDeque<Candidate>,
     /// How many are without an answer, those of scenarios to come included.
@@ -31,9 +32,9 @@ pub struct Cells<'a> {
 impl<'a> Cells<'a> {
     /// `rows` without those that have an answer in the journal, of `left` without one in all scenarios.
     #[must_use]
-    pub fn new(scenario: &'a str, rows: &[Candidate], journal: &Journal, left: usize) -> Self {
+    pub fn new(subject: &'a Subject, rows: &[Candidate], journal: &Journal, left: usize) -> Self {
         let trials = trials(journal);
-        Self { scenario, open: still_open(scenario, rows, &trials).into(), left, trials }
+        Self { subject, open: still_open(&subject.name, rows, &trials).into(), left, trials }
     }
 }
 
@@ -61,17 +62,18 @@ fn trials(journal: &Journal) -> Vec<GateTrial> {
 
 impl Cells<'_> {
     fn coming(&self, candidate: &Candidate) -> Option<Coming> {
-        still_to_try(&self.trials, self.scenario, &candidate.kernel)
+        still_to_try(&self.trials, &self.subject.name, &candidate.kernel)
     }
 
     fn start(&self, crew: &mut Crew<'_>, worker: usize, candidate: Candidate) {
         let aim = Aim::Cell {
-            scenario: self.scenario.to_owned(),
+            scenario: self.subject.name.clone(),
             kernel: Box::new(candidate.kernel.clone()),
+            injected: None,
             estimated_left: self.left.saturating_sub(crew.tasks.len()),
         };
         let coming = self.coming(&candidate).unwrap_or_default();
-        crew.start(worker, aim, candidate, coming);
+        crew.start(worker, aim, candidate, coming, With::only(self.subject.clone()));
     }
 }
 
@@ -92,9 +94,9 @@ impl Work for Cells<'_> {
         task: Task,
         record: Box<TrialRecord>,
     ) -> anyhow::Result<()> {
-        let scenario = self.scenario.to_owned();
+        let scenario = self.subject.name.clone();
         self.trials.push(GateTrial { scenario: scenario.clone(), record: (*record).clone() });
-        let tried = Tried::Scenario { scenario };
+        let tried = Tried::Scenario { scenario, injected: None };
         let (mark, taken) = (None, Taken::default());
         let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
         crew.journal.append(ended)?;
@@ -122,11 +124,13 @@ impl Work for Cells<'_> {
     /// Tries the reference kernel in the candidate's place where that tells whose fault failures are.
     fn close(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
         let asked = crew.journal.events().any(|event| match event {
-            RunEvent::ReferenceTried { scenario, .. } => scenario.as_deref() == Some(self.scenario),
+            RunEvent::ReferenceTried { scenario, .. } => {
+                scenario.as_ref() == Some(&self.subject.name)
+            }
             _ => false,
         });
-        if !asked && asks_reference(&self.trials, self.scenario) {
-            crew.ask_reference(Some(self.scenario.to_owned()))?;
+        if !asked && asks_reference(&self.trials, &self.subject.name) {
+            crew.ask_reference(self.subject, Some(self.subject.name.clone()))?;
         }
         Ok(())
     }

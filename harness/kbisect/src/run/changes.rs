@@ -11,7 +11,7 @@ use kbisect_kernels::{Catalog, Progress, Settings};
 use kbisect_report::{ChangesDocument, Dossier, JOURNAL_NAME};
 
 use super::culprit::Culprit;
-use super::ending::Answers;
+use super::ending::write;
 use super::files::kept_scenario;
 use super::journal::Journal;
 use crate::cli::{ChangesArgs, Global, Range};
@@ -133,7 +133,7 @@ fn of_run(args: &ChangesArgs, work: &Ranker<'_>) -> anyhow::Result<WhatChanged> 
         let silent = Ui::new(&Global { quiet: true, ..Global::default() });
         let mut journal = Journal::resume(&folder, &silent)?;
         journal.append(RunEvent::Changes { changes: Box::new(changes.clone()) })?;
-        Culprit.write(&journal, &folder)?;
+        write(&Culprit, &journal, &folder)?;
     }
     Ok(changes)
 }

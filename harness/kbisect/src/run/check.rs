@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kbisect_core::gate::{GateOptions, GatePlan, GateScenario};
+use kbisect_core::job::Subject;
 use kbisect_core::run::{RunEvent, is_over};
 use kbisect_core::workers::Workers;
 use kbisect_kernels::Candidate;
@@ -13,13 +14,12 @@ use super::chosen::Chosen;
 use super::context::{Base, Context};
 use super::ending::{conclude, finish};
 use super::executor::{Site, execute};
-use super::files::{keep_scenario, kept_scenario, new_run};
+use super::files::{keep_scenario, new_run};
 use super::journal::Journal;
 use super::kept::{Kept, quoted, resume_command};
 use super::kernels;
 use super::matrix::Matrix;
 use super::plan::INFRA_RETRIES;
-use super::pool::Labs;
 use super::prefetch::Prefetch;
 use super::workers::workers;
 use crate::cli::{CheckArgs, Global, Kernels, MachineArgs, ResumeArgs};
@@ -46,9 +46,9 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     }
     base.note_missing(&chosen.rows);
     let reference = kernels::reference(&base, args.setting.reference.as_deref())?;
-    let first = &scenarios[0];
-    let (loaded, placement) = (with_all_packages(&scenarios), args.setting.placement);
-    let context = Context::new(base, &args.machine, loaded, &first.name, reference, placement)?;
+    let (all, placement) = (with_all_packages(&scenarios), args.setting.placement);
+    let needs = (&all.scenario.image, &*all.name);
+    let context = Context::new(base, &args.machine, needs, reference, placement)?;
     context.base.begin_run();
     let (run_id, folder) = new_run(&args.setting.results, &what(args))?;
     for tested in &scenarios {
@@ -128,8 +128,7 @@ pub(super) fn resume_check(
         reference: &plan.reference,
     };
     let machine = kept.machine(args);
-    let context =
-        kept.context(base, &machine, with_all_packages(&scenarios), &scenarios[0].name)?;
+    let context = kept.context(base, &machine, &with_all_packages(&scenarios))?;
     context.base.begin_run();
     journal.append(RunEvent::Resumed)?;
     journal.runs_in(context.environment())?;
@@ -195,18 +194,19 @@ impl Check<'_> {
             if open == 0 {
                 continue;
             }
-            context = context.with_scenario(tested.loaded, &tested.name);
+            let subject =
+                Subject { folder: Some(tested.folder), ..tested.loaded.subject(&tested.name) };
             let accelerator = &context.probe.accelerator;
             let note = format!("{}: kernels to try: {open}, {accelerator}", tested.name);
             context.base.ui.note(&note);
             let site = Site {
                 context: &context,
-                labs: Labs { folder: self.folder, lab: Some(&tested.folder) },
-                workers: (workers(self.wish, &context).get() as usize).min(open),
+                folder: self.folder,
+                workers: (workers(self.wish, &context, &subject.scenario).get() as usize).min(open),
                 prefetch: &prefetch,
                 retries: INFRA_RETRIES,
             };
-            let mut cells = Cells::new(&tested.name, self.rows, &self.journal, left);
+            let mut cells = Cells::new(&subject, self.rows, &self.journal, left);
             let (ended, probe) = execute(&site, &mut self.journal, &mut cells)?;
             context.probe = probe;
             self.journal.runs_in(context.environment())?;
@@ -228,11 +228,7 @@ fn plan(
         Kernels::One(_) => None,
         Kernels::Between(range) => Some(range.to_string()),
     };
-    let scenario = |tested: &Tested| GateScenario {
-        name: tested.name.clone(),
-        summary: tested.loaded.scenario.summary.clone(),
-        sha256: tested.loaded.sha256.clone(),
-    };
+    let scenario = |tested: &Tested| tested.loaded.planned(&tested.name);
     GatePlan {
         run_id,
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -259,23 +255,19 @@ fn scenarios(names: &[String]) -> anyhow::Result<Vec<Tested>> {
 }
 
 /// The first scenario with the packages that any of them needs: user space is one in a check.
-fn with_all_packages(scenarios: &[Tested]) -> LoadedScenario {
+fn with_all_packages(scenarios: &[Tested]) -> Subject {
     let mut loaded = scenarios[0].loaded.clone();
     let needs = scenarios.iter().flat_map(|tested| &tested.loaded.scenario.image.packages);
     loaded.scenario.image.packages = needs.cloned().collect();
-    loaded
+    loaded.subject(&scenarios[0].name)
 }
 
 /// The scenarios of a check again, from the copies in its folder.
 fn kept(plan: &GatePlan, folder: &Path) -> anyhow::Result<Vec<Tested>> {
     let names: Vec<String> = plan.scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let again = |((name, below), planned): ((String, String), &GateScenario)| {
-        let loaded = LoadedScenario {
-            scenario: kept_scenario(&folder.join("scenarios").join(&below))?,
-            sha256: planned.sha256.clone(),
-            origin: folder.display().to_string(),
-            warnings: Vec::new(),
-        };
+        let kept = folder.join("scenarios").join(&below);
+        let loaded = LoadedScenario::kept(&kept, &planned.sha256)?;
         Ok(Tested { name, folder: below, loaded })
     };
     folders(&names).into_iter().zip(&plan.scenarios).map(again).collect()

@@ -12,7 +12,6 @@ use kbisect_core::scenario::ImageNeeds;
 use kbisect_kernels::{Candidate, Catalog, Progress, ReadyKernel, Settings, Source, Store};
 use kbisect_vm::accel::{self, Probe, Wish};
 use kbisect_vm::image::{self, Image, ImageProgress};
-use kbisect_vm::lab::Wiring;
 use kbisect_vm::network::Placement;
 use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::Interrupt;
@@ -21,7 +20,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::cli::{self, AccelChoice, EvidenceArgs, Global, MachineArgs};
 use crate::settings::global::{image_sources, run_folder};
-use crate::settings::scenario::LoadedScenario;
 use crate::ui::Ui;
 use crate::{errors, exit};
 
@@ -53,20 +51,12 @@ pub struct Context {
     pub image: Image,
     /// Folder of its definition, where that is not the built-in one.
     pub image_folder: Option<PathBuf>,
-    /// Scenario.
-    pub scenario: Arc<kbisect_core::scenario::Scenario>,
-    /// Its checksum.
-    pub scenario_sha256: String,
-    /// Name or path that finds the scenario again, for commands that are printed.
-    pub scenario_name: String,
     /// The kernel of the reference nodes.
     pub reference: ReadyKernel,
     /// Where nodes are put.
     pub placement: Placement,
     /// What is kept of failures.
     pub evidence: EvidenceArgs,
-    /// What becomes of the wires.
-    pub wiring: Wiring,
     /// Where states of machines are kept; nothing when kernels are to boot in every trial.
     pub states: Option<States>,
     /// What was chosen of how machines run.
@@ -278,20 +268,19 @@ fn describe(progress: &ImageProgress) -> String {
 }
 
 impl Context {
-    /// Completes a base for a scenario.
+    /// Completes a base with a root image that has what a scenario of that name needs.
     ///
     /// # Errors
     /// Whatever is missing: QEMU, the image, the reference kernel.
     pub fn new(
         base: Base,
         args: &MachineArgs,
-        loaded: LoadedScenario,
-        name: &str,
+        (needs, name): (&ImageNeeds, &str),
         reference: ReadyKernel,
         placement: cli::Placement,
     ) -> anyhow::Result<Self> {
         let (qemu, probe) = machines(&base, args)?;
-        let image = root_image(&base, args, &loaded.scenario.image, name)?;
+        let image = root_image(&base, args, needs, name)?;
         let choices = args.choices(&base.settings);
         let states =
             (!args.cold).then(|| States::new(&base.settings.cache_dir, states::DEFAULT_LIMIT));
@@ -300,9 +289,6 @@ impl Context {
             qemu,
             probe,
             image,
-            scenario: Arc::new(loaded.scenario),
-            scenario_sha256: loaded.sha256,
-            scenario_name: name.to_owned(),
             reference,
             placement: match placement {
                 cli::Placement::Split => Placement::Split,
@@ -310,7 +296,6 @@ impl Context {
             },
             image_folder: args.image.clone(),
             evidence: EvidenceArgs::default(),
-            wiring: Wiring::Whole,
             states,
             choices,
             preload: true,
@@ -321,17 +306,6 @@ impl Context {
     #[must_use]
     pub fn keeping(self, evidence: &EvidenceArgs) -> Self {
         Self { evidence: evidence.clone(), ..self }
-    }
-
-    /// The same with another scenario.
-    #[must_use]
-    pub fn with_scenario(self, loaded: LoadedScenario, name: &str) -> Self {
-        Self {
-            scenario: Arc::new(loaded.scenario),
-            scenario_sha256: loaded.sha256,
-            scenario_name: name.to_owned(),
-            ..self
-        }
     }
 
     /// Where and with what trials run, for the record.

@@ -5,9 +5,8 @@ use std::path::Path;
 use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord};
 use kbisect_report::{Dossier, Format};
 
-use super::ending::{Answers, not_begun};
+use super::ending::Answers;
 use super::files::{write_json, write_whole};
-use super::journal::Journal;
 use crate::exit;
 
 /// The answer of a bisection: which version brought the change.
@@ -17,18 +16,21 @@ impl Answers for Culprit {
     type Answer = BisectResult;
     const TELLS_PARTS: bool = false;
 
-    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<BisectResult> {
-        BisectResult::from_journal(lines, &folder.display().to_string())
-            .ok_or_else(|| not_begun(folder))
+    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<Option<BisectResult>> {
+        Ok(BisectResult::from_journal(lines, &folder.display().to_string()))
     }
 
-    fn write(&self, journal: &Journal, folder: &Path) -> anyhow::Result<BisectResult> {
-        let result = self.read(&journal.lines, folder)?;
-        write_json(&folder.join("result.json"), &result)?;
-        let dossier = Dossier::of_journal(folder, journal.lines.clone(), None)?;
+    fn write(
+        &self,
+        result: &BisectResult,
+        lines: &[JournalLine],
+        folder: &Path,
+    ) -> anyhow::Result<()> {
+        write_json(&folder.join("result.json"), result)?;
+        let dossier = Dossier::of_journal(folder, lines.to_vec(), None)?;
         write_whole(&folder.join("report.html"), kbisect_report::html(&dossier).as_bytes())?;
         write_whole(&folder.join("report.md"), Format::Markdown.render(&dossier)?.as_bytes())?;
-        Ok(result)
+        Ok(())
     }
 
     fn text(&self, result: &BisectResult, colors: bool) -> String {

@@ -10,16 +10,16 @@ use anyhow::Context as _;
 use kbisect_core::console::classify;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::kernel::KernelId;
-use kbisect_core::run::{RunEvent, RunResult};
+use kbisect_core::run::{RunEvent, RunKind, RunResult};
 use kbisect_core::trial::{Phase, TrialRecord};
 use kbisect_kernels::{Progress, Settings, Store};
 use kbisect_report::{DecodeDocument, DecodedTrace, Dossier, JOURNAL_NAME};
 use kbisect_symbols::Files;
 
 use super::culprit::Culprit;
-use super::ending::Answers;
+use super::ending::write;
 use super::journal::Journal;
-use super::single::write_result;
+use super::single::{Single, write_result};
 use crate::cli::{DecodeArgs, EvidenceArgs, Global};
 use crate::settings::global::run_folder;
 use crate::ui::Ui;
@@ -275,7 +275,10 @@ fn run(
         let mut journal = Journal::resume(&folder, &silent)?;
         let number = record.number;
         journal.append(RunEvent::Decoded { number, decoded: decoded.clone() })?;
-        Culprit.write(&journal, &folder)?;
+        match RunKind::of(journal.events()) {
+            Some(RunKind::Run) => write(&Single, &journal, &folder)?.map(drop),
+            _ => write(&Culprit, &journal, &folder)?.map(drop),
+        };
     } else {
         let path = folder.join("result.json");
         let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;

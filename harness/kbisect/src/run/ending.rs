@@ -19,23 +19,33 @@ pub trait Answers {
     /// Whether what was found is told also when the run did not come to its end.
     const TELLS_PARTS: bool;
 
-    /// The answer so far.
+    /// The answer so far; nothing when there is none yet.
     ///
     /// # Errors
-    /// That the journal has no plan.
-    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<Self::Answer>;
+    /// That something is missing beside the journal.
+    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<Option<Self::Answer>>;
 
-    /// Writes the answer and its reports into the run's folder.
+    /// Writes an answer and its reports into the run's folder.
     ///
     /// # Errors
     /// Those of writing.
-    fn write(&self, journal: &Journal, folder: &Path) -> anyhow::Result<Self::Answer>;
+    fn write(
+        &self,
+        answer: &Self::Answer,
+        lines: &[JournalLine],
+        folder: &Path,
+    ) -> anyhow::Result<()>;
 
     /// The answer for people.
     fn text(&self, answer: &Self::Answer, colors: bool) -> String;
 
     /// The exit code of an answer that is whole.
     fn code(&self, answer: &Self::Answer) -> u8;
+
+    /// The exit code of a run that failed.
+    fn code_of_failure(&self, class: Class) -> u8 {
+        class.code(false)
+    }
 }
 
 /// What is said of a run without a plan.
@@ -56,9 +66,25 @@ pub fn conclude<A: Answers>(
     folder: &Path,
     global: &Global,
 ) -> anyhow::Result<ExitCode> {
-    let answer = answers.write(journal, folder)?;
+    let answer = write(answers, journal, folder)?.ok_or_else(|| not_begun(folder))?;
     tell(answers, &answer, global)?;
     Ok(exit::code(answers.code(&answer)))
+}
+
+/// Writes the answer that a journal has by now, if it has one.
+///
+/// # Errors
+/// Those of reading and writing.
+pub fn write<A: Answers>(
+    answers: &A,
+    journal: &Journal,
+    folder: &Path,
+) -> anyhow::Result<Option<A::Answer>> {
+    let answer = answers.read(&journal.lines, folder)?;
+    if let Some(answer) = &answer {
+        answers.write(answer, &journal.lines, folder)?;
+    }
+    Ok(answer)
 }
 
 fn tell<A: Answers>(answers: &A, answer: &A::Answer, global: &Global) -> anyhow::Result<()> {
@@ -102,8 +128,8 @@ pub fn finish<A: Answers>(
     };
     // The disk may be the very thing that failed.
     let _ = journal.append(event);
-    let answer = match answers.write(journal, folder) {
-        Ok(answer) if global.json || A::TELLS_PARTS => answer,
+    let answer = match write(answers, journal, folder) {
+        Ok(Some(answer)) if global.json || A::TELLS_PARTS => answer,
         Ok(_) => return Err(error),
         Err(second) => {
             output::say(&format!("warning: {}", errors::message(&second)));
@@ -113,5 +139,5 @@ pub fn finish<A: Answers>(
     // The document of a run is its answer, also when that is `aborted`.
     errors::report(&error, false);
     tell(answers, &answer, global)?;
-    Ok(exit::code(errors::class(&error).code(false)))
+    Ok(exit::code(answers.code_of_failure(errors::class(&error))))
 }

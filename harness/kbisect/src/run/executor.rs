@@ -8,17 +8,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
+use kbisect_core::boot::Coming;
+use kbisect_core::inject::Fault;
+use kbisect_core::job::{Job, ShellRequest, Subject};
 use kbisect_core::run::{Aim, RunEvent};
 use kbisect_core::trial::TrialRecord;
 use kbisect_kernels::Candidate;
 use kbisect_vm::accel::Probe;
-use kbisect_vm::lab::Coming;
 
 use super::context::Context;
 use super::journal::Journal;
-use super::pool::{From, Job, Labs, News, Pool, Told, with_workers};
+use super::pool::{From, News, Pool, Told, with_workers};
 use super::prefetch::Prefetch;
-use super::trial::{forget, full_disk, host_failed};
+use super::trial::{forget, full_disk, host_failed, reference_job};
 
 /// Kernels that are fetched ahead, for each worker.
 const AHEAD: usize = 2;
@@ -62,6 +64,8 @@ pub struct Task {
     pub candidate: Candidate,
     /// How the kernel comes up.
     pub coming: Coming,
+    /// What it is tried with.
+    pub with: With,
     /// How often it failed for our own reasons.
     attempt: u32,
     begun: bool,
@@ -69,6 +73,25 @@ pub struct Task {
     pub cancelled: Option<&'static str>,
     /// What it came to, while that cannot be used yet.
     pub held: Option<Box<TrialRecord>>,
+}
+
+/// What a kernel is tried with.
+#[derive(Clone)]
+pub struct With {
+    /// The scenario.
+    pub subject: Subject,
+    /// What is broken on purpose.
+    pub fault: Option<Fault>,
+    /// Whether somebody wants to look into a node before it is over.
+    pub shell: Option<ShellRequest>,
+}
+
+impl With {
+    /// The scenario, and nothing beside it.
+    #[must_use]
+    pub fn only(subject: Subject) -> Self {
+        Self { subject, fault: None, shell: None }
+    }
 }
 
 /// The workers of a run, what they are at, and the journal.
@@ -92,8 +115,8 @@ pub struct Crew<'a> {
 pub struct Site<'a> {
     /// What all trials have in common.
     pub context: &'a Context,
-    /// The run's folder, and where its labs go.
-    pub labs: Labs<'a>,
+    /// The run's folder.
+    pub folder: &'a Path,
     /// How many trials run side by side.
     pub workers: usize,
     /// Who fetches kernels before they are needed.
@@ -112,10 +135,10 @@ pub fn execute(
     journal: &mut Journal,
     work: &mut dyn Work,
 ) -> anyhow::Result<(anyhow::Result<()>, Probe)> {
-    with_workers(site.context, site.labs, site.workers, |pool| {
+    with_workers(site.context, site.folder, site.workers, |pool| {
         let mut crew = Crew {
             context: site.context,
-            folder: site.labs.folder,
+            folder: site.folder,
             journal,
             tasks: Vec::new(),
             pool,
@@ -172,17 +195,34 @@ impl Crew<'_> {
     }
 
     /// Has an idle worker try a kernel.
-    pub fn start(&mut self, worker: usize, aim: Aim, candidate: Candidate, coming: Coming) {
-        let (attempt, begun, cancelled, held) = (0, false, None, None);
-        let (worker, number) = (Some(worker), self.free_number());
-        self.hand(Task { worker, number, aim, candidate, coming, attempt, begun, cancelled, held });
+    pub fn start(
+        &mut self,
+        worker: usize,
+        aim: Aim,
+        candidate: Candidate,
+        coming: Coming,
+        with: With,
+    ) {
+        self.hand(Task {
+            worker: Some(worker),
+            number: self.free_number(),
+            aim,
+            candidate,
+            coming,
+            with,
+            attempt: 0,
+            begun: false,
+            cancelled: None,
+            held: None,
+        });
     }
 
     fn hand(&mut self, task: Task) {
         if let Some(worker) = task.worker {
-            let kernel = task.candidate.kernel.clone();
-            let from = From::Candidate(Box::new(task.candidate.clone()));
-            self.pool.start(worker, Job { number: task.number, kernel, from, coming: task.coming });
+            let With { subject, fault, shell } = task.with.clone();
+            let (kernel, coming) = (task.candidate.kernel.clone(), task.coming);
+            let job = Job { number: task.number, kernel, coming, subject, fault, shell };
+            self.pool.start(worker, job, From::Candidate(Box::new(task.candidate.clone())));
         }
         self.tasks.push(task);
     }
@@ -219,9 +259,13 @@ impl Crew<'_> {
     ///
     /// # Errors
     /// That it gave no answer.
-    pub fn ask_reference(&mut self, scenario: Option<String>) -> anyhow::Result<TrialRecord> {
-        let (kernel, from) = (self.context.reference.kernel.clone(), From::Reference);
-        self.pool.start(0, Job { number: 0, kernel, from, coming: Coming::Any });
+    pub fn ask_reference(
+        &mut self,
+        subject: &Subject,
+        scenario: Option<String>,
+    ) -> anyhow::Result<TrialRecord> {
+        let job = reference_job(self.context, subject.clone());
+        self.pool.start(0, job, From::Reference);
         let record = loop {
             match self.pool.next()?.news {
                 News::Begins => {}
@@ -312,7 +356,7 @@ impl Crew<'_> {
     /// # Errors
     /// When the journal cannot be written.
     pub fn forget(&mut self, task: &Task) -> anyhow::Result<()> {
-        forget(self.folder, task.number);
+        forget(self.folder, &task.with.subject, task.number);
         if !task.begun {
             return Ok(());
         }

@@ -63,6 +63,8 @@ impl Journal {
             event,
             RunEvent::Began { .. }
                 | RunEvent::CheckBegan { .. }
+                | RunEvent::RunBegan { .. }
+                | RunEvent::SelftestBegan { .. }
                 | RunEvent::ReferenceTried { .. }
                 | RunEvent::Completed
                 | RunEvent::TrialEnded { .. }
@@ -83,6 +85,8 @@ impl Journal {
         self.events().rev().find_map(|event| match event {
             RunEvent::Began { plan } => Some(&plan.environment),
             RunEvent::CheckBegan { environment, .. }
+            | RunEvent::RunBegan { environment, .. }
+            | RunEvent::SelftestBegan { environment, .. }
             | RunEvent::EnvironmentChanged { environment } => Some(environment),
             _ => None,
         })

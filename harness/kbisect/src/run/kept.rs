@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kbisect_core::job::Subject;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::options::MachineChoices;
 use kbisect_core::run::{Environment, Plan, RunEvent, end_of_search, wall_seconds};
@@ -12,7 +13,6 @@ use super::journal::Journal;
 use super::kernels;
 use crate::cli::{self, AccelChoice, Budget, Chosen, Global, MachineArgs, ResumeArgs};
 use crate::errors;
-use crate::settings::scenario::LoadedScenario;
 
 /// What a run that is resumed takes from its plan, so that its trials are as they were.
 pub struct Kept<'a> {
@@ -47,17 +47,17 @@ impl Kept<'_> {
         &self,
         base: Base,
         machine: &MachineArgs,
-        loaded: LoadedScenario,
-        name: &str,
+        subject: &Subject,
     ) -> anyhow::Result<Context> {
         let placement = match self.environment.placement.as_str() {
             "single" => cli::Placement::Single,
             _ => cli::Placement::Split,
         };
+        let needs = (&subject.scenario.image, &*subject.name);
         let version = self.reference.package_version.as_str();
         let reference = kernels::reference(&base, Some(&self.reference.id.0))
             .or_else(|_| kernels::reference(&base, Some(version)))?;
-        let context = Context::new(base, machine, loaded, name, reference, placement)?;
+        let context = Context::new(base, machine, needs, reference, placement)?;
         if context.image.key != self.environment.image {
             return Err(errors::infrastructure(
                 "the root image is not the one that the run began with",

@@ -6,9 +6,8 @@ use kbisect_core::gate::{GateOutcome, GateResult};
 use kbisect_core::run::JournalLine;
 use kbisect_report::{html_check, junit_check, markdown_check};
 
-use super::ending::{Answers, not_begun};
+use super::ending::Answers;
 use super::files::{write_json, write_whole};
-use super::journal::Journal;
 use crate::exit;
 
 /// The answer of a check: its matrix.
@@ -22,20 +21,18 @@ impl Answers for Matrix<'_> {
     type Answer = GateResult;
     const TELLS_PARTS: bool = true;
 
-    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<GateResult> {
-        GateResult::from_journal(lines, &folder.display().to_string())
-            .ok_or_else(|| not_begun(folder))
+    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<Option<GateResult>> {
+        Ok(GateResult::from_journal(lines, &folder.display().to_string()))
     }
 
-    fn write(&self, journal: &Journal, folder: &Path) -> anyhow::Result<GateResult> {
-        let result = self.read(&journal.lines, folder)?;
-        write_json(&folder.join("result.json"), &result)?;
-        write_whole(&folder.join("report.md"), markdown_check(&result).as_bytes())?;
-        write_whole(&folder.join("report.html"), html_check(&result).as_bytes())?;
+    fn write(&self, result: &GateResult, _: &[JournalLine], folder: &Path) -> anyhow::Result<()> {
+        write_json(&folder.join("result.json"), result)?;
+        write_whole(&folder.join("report.md"), markdown_check(result).as_bytes())?;
+        write_whole(&folder.join("report.html"), html_check(result).as_bytes())?;
         if let Some(file) = self.junit {
-            write_whole(Path::new(file), junit_check(&result).as_bytes())?;
+            write_whole(Path::new(file), junit_check(result).as_bytes())?;
         }
-        Ok(result)
+        Ok(())
     }
 
     fn text(&self, result: &GateResult, _: bool) -> String {

@@ -11,16 +11,16 @@ use super::context::Context;
 /// Scenarios that are remembered at most.
 const MOST: usize = 1000;
 
-/// MiB that trials of the context's scenario took at most, when one was made with machines of this size.
-pub fn recall(context: &Context) -> Option<u64> {
-    read(&file(context)).get(&key(context)).copied()
+/// MiB that trials of a scenario took at most, when one was made with machines of this size.
+pub fn recall(context: &Context, scenario: &Scenario) -> Option<u64> {
+    read(&file(context)).get(&key(context, scenario)).copied()
 }
 
 /// Remembers what a trial took. Failing to costs nothing but workers.
-pub fn remember(context: &Context, mib: u64) {
+pub fn remember(context: &Context, scenario: &Scenario, mib: u64) {
     let path = file(context);
     let mut known = read(&path);
-    let key = key(context);
+    let key = key(context, scenario);
     if known.get(&key).is_some_and(|most| *most >= mib) {
         return;
     }
@@ -35,9 +35,9 @@ fn file(context: &Context) -> PathBuf {
     context.base.settings.cache_dir.join("memory.json")
 }
 
-fn key(context: &Context) -> String {
+fn key(context: &Context, scenario: &Scenario) -> String {
     let accelerator = context.probe.accelerator;
-    let Scenario { candidate, peer, name, .. } = &*context.scenario;
+    let Scenario { candidate, peer, name, .. } = scenario;
     let sizes = (candidate.memory_mib, candidate.cpus, peer.memory_mib, peer.cpus);
     format!("{name} {accelerator} {:?} {sizes:?}", context.placement)
 }

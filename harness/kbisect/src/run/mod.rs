@@ -1,4 +1,4 @@
-//! Bisections, single trials and checks.
+//! Bisections, single trials, checks and self-tests.
 //!
 //! Plan, then execute: a plan makes every choice, the executor has trials made for it, the
 //! journal records what happened, and all that is printed or written follows from it.
@@ -19,6 +19,7 @@ mod journal;
 mod kept;
 mod kernels;
 mod lines;
+mod lone;
 mod matrix;
 mod memory;
 mod one;
@@ -43,7 +44,8 @@ pub use ending::Answers;
 pub use matrix::Matrix;
 pub use one::run_one;
 pub use resume::resume;
-pub use selftest::selftest;
+pub use selftest::{Proof, selftest};
+pub use single::Single;
 
 use std::io::IsTerminal;
 

@@ -3,110 +3,170 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use kbisect_core::answer::Taken;
-use kbisect_core::answer::Trial;
-use kbisect_core::run::{RunEvent, Tried};
+use kbisect_core::answer::{Taken, Trial};
+use kbisect_core::boot::Coming;
+use kbisect_core::gate::GateOptions;
+use kbisect_core::job::{ShellRequest, Subject};
+use kbisect_core::run::{Aim, KernelPlan, RunEvent, Tried, is_over};
 use kbisect_core::scenario::Scenario;
-use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_core::trial::TrialRecord;
 use kbisect_core::whose::{Whose, whose};
-use kbisect_vm::lab::Coming;
-use kbisect_vm::shell::ShellRequest;
+use kbisect_kernels::Candidate;
 
-use super::context::{Base, Context};
+use super::context::Base;
 use super::decode::{Decoder, Sources};
-use super::files::{keep_image, keep_scenario, new_run};
-use super::single::{result_of, write_result};
-use super::trial::{Place, Trials};
-use super::{kernels, plan};
-use crate::cli::{Global, RunArgs, ShellOn};
-use crate::{errors, exit, output, settings};
+use super::ending::{conclude, finish};
+use super::executor::{Crew, Site, Task, With, Work, execute};
+use super::files::write_json;
+use super::journal::Journal;
+use super::kept::resume_command;
+use super::lone::{Lone, Wanted, check_resume, load_first};
+use super::prefetch::Prefetch;
+use super::single::Single;
+use crate::cli::{Global, ResumeArgs, RunArgs, ShellOn};
+use crate::errors;
+use kbisect_core::workers::Workers;
 
 /// Runs one trial.
+///
+/// # Errors
+/// Bad arguments, the host's failures, an interruption.
 pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let loaded = settings::scenario::load(&args.trial.scenario)?;
-    check_shell(args, &loaded.scenario)?;
-    let like = args.like.as_deref().map(earlier).transpose()?;
-    let base = Base::new(global)?;
-    for warning in &loaded.warnings {
-        base.ui.note(&format!("warning: {warning}"));
-    }
-    let candidate = base.catalog.resolve(&args.kernel)?;
-    for note in &candidate.notes {
-        base.ui.note(note);
-    }
-    plan::check_testable(&candidate)?;
-    let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
-    let kernel = kernels::to_try(&base, &candidate)?;
-    let name = args.trial.scenario.clone();
-    let context =
-        Context::new(base, &args.machine, loaded, &name, reference, args.trial.setting.placement)?
-            .keeping(&args.trial.evidence);
-    let what = format!("{}-{}", context.scenario.name, candidate.kernel.label());
-    context.base.begin_run();
-    let (_, folder) = new_run(&args.trial.setting.results, &what)?;
-    keep_scenario(&folder, &context.scenario)?;
-    keep_image(&folder, context.image_folder.as_deref())?;
+    let mut like = None;
+    let (loaded, base) = load_first(&args.trial.scenario, global, |loaded| {
+        check_shell(args, &loaded.scenario)?;
+        like = args.like.as_deref().map(earlier).transpose()?;
+        Ok(())
+    })?;
+    let wanted = Wanted {
+        scenario: &args.trial.scenario,
+        kernel: Some(&args.kernel),
+        setting: &args.trial.setting,
+        evidence: &args.trial.evidence,
+        machine: &args.machine,
+        workers: Workers::Auto,
+    };
+    let mut lone = Lone::prepare(&wanted, loaded, base, "")?;
+    lone.plan.like = like.and_then(|record| record.symptom).map(Box::new);
+    lone.journal.append(RunEvent::RunBegan {
+        plan: Box::new(lone.plan.clone()),
+        options: Box::new(lone.options.clone()),
+        environment: Box::new(lone.context.environment()),
+    })?;
     let shell = args
         .shell
         .as_ref()
         .map(|node| ShellRequest { node: node.clone(), always: args.shell_on == ShellOn::Always });
-    let ui = context.base.ui.clone();
-    let place = Place { number: 1, kernel: candidate.kernel.clone(), coming: Coming::Any };
-    let mut trials = Trials::new(&context, &folder);
-    let mut trial = trials.run(&place, kernel.as_ref(), shell.as_ref(), &mut |event| {
-        ui.event(&event);
-        Ok(())
-    })?;
-    if whose(&trial, false, None) == Whose::AskReference {
-        // A kernel that is the reference kernel has told already.
-        let is_it = trial.kernel.id == context.reference.kernel.id;
-        let reference = if is_it {
-            trial.clone()
-        } else {
-            trials.run_reference(&mut |event| {
-                ui.event(&event);
-                Ok(())
-            })?
-        };
-        ui.event(&RunEvent::ReferenceTried { scenario: None, record: Box::new(reference.clone()) });
-        if whose(&trial, false, Some(&reference)) == Whose::Scenario {
-            trial = trial.as_fault();
-        }
+    make(lone, shell, global)
+}
+
+/// Goes on with a trial that was interrupted: it is made again.
+///
+/// # Errors
+/// As [`run_one`].
+pub(super) fn resume_one(
+    args: &ResumeArgs,
+    begun: (KernelPlan, GateOptions),
+    base: Base,
+    journal: Journal,
+    folder: &Path,
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
+    check_resume(args)?;
+    if is_over(journal.events()) {
+        base.ui.finish();
+        return conclude(&Single, &journal, folder, global);
     }
-    drop(trials);
-    if let Some(sources) = Sources::of(&args.trial.evidence) {
-        let base = &context.base;
+    make(Lone::again(args, begun, base, journal, folder)?, None, global)
+}
+
+fn make(mut lone: Lone, shell: Option<ShellRequest>, global: &Global) -> anyhow::Result<ExitCode> {
+    let ended = try_it(&mut lone, shell);
+    lone.context.base.ui.finish();
+    let resume = resume_command(&lone.folder, global, &lone.machine);
+    finish(&Single, ended, &mut lone.journal, &lone.folder, global, &resume)
+}
+
+fn try_it(lone: &mut Lone, shell: Option<ShellRequest>) -> anyhow::Result<()> {
+    let Lone { context, candidate, loaded, plan, journal, folder, .. } = lone;
+    let prefetch = Prefetch::start(&context.base, context.choices.boot);
+    let site = Site { context, folder, workers: 1, prefetch: &prefetch, retries: 0 };
+    let subject = loaded.subject(&plan.scenario.name);
+    let answer = journal.events().find_map(|event| match event {
+        RunEvent::TrialEnded { record, .. } => Some(record.clone()),
+        _ => None,
+    });
+    let mut work = Once { candidate, subject, shell, plan, begun: answer.is_some(), answer };
+    execute(&site, journal, &mut work)?.0?;
+    let base = &context.base;
+    if let (Some(record), Some(sources)) = (work.answer, Sources::of(&context.evidence)) {
         let work =
             Decoder { store: &base.store, settings: &base.settings, progress: base.progress() };
-        trial.evidence.decoded = work.record(&trial, &sources);
+        let decoded = work.record(&record, &sources);
+        if let Some(decoded) = decoded.filter(|_| !base.interrupt.is_set()) {
+            journal.append(RunEvent::Decoded { number: record.number, decoded })?;
+        }
     }
-    let ended = RunEvent::TrialEnded {
-        tried: Tried::Scenario { scenario: context.scenario_name.clone() },
-        record: Box::new(trial.clone()),
-        mark: None,
-        taken: Taken::default(),
-    };
-    ui.event(&ended);
-    ui.finish();
-    let verdict = trial.verdict();
-    let mut trial = Trial::from(trial);
-    if let (Some(was), Some(symptom)) = (&like, &trial.symptom) {
-        trial.matching = was.symptom.as_ref().map(|was| was.matching(symptom));
+    journal.append(RunEvent::Completed)
+}
+
+/// One trial, and one of the reference kernel where that tells whose fault a failure is.
+struct Once<'a> {
+    candidate: &'a Candidate,
+    subject: Subject,
+    shell: Option<ShellRequest>,
+    plan: &'a KernelPlan,
+    begun: bool,
+    answer: Option<Box<TrialRecord>>,
+}
+
+impl Work for Once<'_> {
+    fn hand_out(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
+        let Some(worker) = crew.idle().filter(|_| !self.begun) else { return Ok(()) };
+        self.begun = true;
+        let aim = Aim::Cell {
+            scenario: self.subject.name.clone(),
+            kernel: Box::new(self.candidate.kernel.clone()),
+            injected: None,
+            estimated_left: 1,
+        };
+        let with = With { shell: self.shell.take(), ..With::only(self.subject.clone()) };
+        crew.start(worker, aim, self.candidate.clone(), Coming::Any, with);
+        Ok(())
     }
-    let result = result_of(&context, trial, &folder);
-    write_result(&folder, &result)?;
-    if global.json {
-        output::json(&result)?;
-    } else {
-        output::print(&kbisect_report::terminal_summary_run(&result, super::colors(global)))?;
+
+    fn ended(
+        &mut self,
+        crew: &mut Crew<'_>,
+        _: usize,
+        _: Task,
+        record: Box<TrialRecord>,
+    ) -> anyhow::Result<()> {
+        let matching = match (&self.plan.like, &record.symptom) {
+            (Some(was), Some(symptom)) => Some(was.matching(symptom)),
+            _ => None,
+        };
+        let taken = Taken { matching, ..Taken::default() };
+        let trial = Trial::new(&record, &taken);
+        write_json(&crew.folder.join(&record.directory).join("trial.json"), &trial)?;
+        self.answer = Some(record.clone());
+        let tried = Tried::Scenario { scenario: self.subject.name.clone(), injected: None };
+        crew.journal.append(RunEvent::TrialEnded { tried, record, mark: None, taken })
     }
-    Ok(exit::code(match verdict {
-        Verdict::Good => exit::OK,
-        Verdict::Bad(_) => exit::BAD,
-        Verdict::Skip(_) => exit::SKIP,
-        Verdict::Infra(_) => exit::RUN_INFRASTRUCTURE,
-        Verdict::Scenario(_) => exit::RUN_SCENARIO,
-    }))
+
+    fn close(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
+        let Some(record) = &self.answer else { return Ok(()) };
+        let told = |event: &RunEvent| matches!(event, RunEvent::ReferenceTried { .. });
+        // A kernel that is the reference kernel has told already.
+        let is_it = record.kernel.id == self.plan.reference.id;
+        if !is_it
+            && whose(record, false, None) == Whose::AskReference
+            && !crew.journal.events().any(told)
+        {
+            crew.ask_reference(&self.subject, None)?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads the record of an earlier trial.

@@ -13,6 +13,7 @@ use super::context::Context;
 use super::preflight;
 use super::workers::workers;
 use crate::cli::{BisectArgs, Endpoint, Global, Range, Series};
+use crate::settings::scenario::LoadedScenario;
 use crate::{errors, output};
 
 /// How often a trial that failed for our own reasons is repeated.
@@ -20,7 +21,13 @@ pub const INFRA_RETRIES: u32 = 2;
 
 /// Makes the plan of a bisection.
 #[must_use]
-pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candidate]) -> Plan {
+pub fn plan(
+    args: &BisectArgs,
+    context: &Context,
+    loaded: &LoadedScenario,
+    run_id: &str,
+    series: &[Candidate],
+) -> Plan {
     let direction = if args.find_fix { Direction::Fix } else { Direction::Regression };
     let skips = |end| args.skip_endpoint.contains(&end);
     let (old, new) = match direction {
@@ -28,7 +35,7 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
         Direction::Fix => (Endpoint::Bad, Endpoint::Good),
     };
     let planned: Vec<PlannedKernel> =
-        series.iter().map(|candidate| planned(candidate, context)).collect();
+        series.iter().map(|candidate| planned(candidate, context, loaded)).collect();
     let bad_end = if args.find_fix { planned.first() } else { planned.last() };
     let lack = bad_end.and_then(|end| end.untestable.clone()).filter(|why| why.lacks().is_some());
     let mut warnings = warnings(series);
@@ -40,9 +47,9 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
         run_id: run_id.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         command: std::env::args().collect(),
-        scenario: context.scenario_name.clone(),
-        scenario_summary: context.scenario.summary.clone(),
-        scenario_sha256: context.scenario_sha256.clone(),
+        scenario: args.trial.scenario.clone(),
+        scenario_summary: loaded.scenario.summary.clone(),
+        scenario_sha256: loaded.sha256.clone(),
         direction,
         old_end: end(&args.series, series.first(), |range| &range.old),
         new_end: end(&args.series, series.last(), |range| &range.new),
@@ -59,7 +66,7 @@ pub fn plan(args: &BisectArgs, context: &Context, run_id: &str, series: &[Candid
                 .map(|settings| with_ends(settings, direction, skips(old), skips(new))),
             budget_s: args.doubt.budget_s(),
             symptom: args.symptom.clone(),
-            workers: workers(args.workers.wish(), context),
+            workers: workers(args.workers.wish(), context, &loaded.scenario),
             quick: args.doubt.quick,
             cold: args.machine.cold,
             machine: context.choices,
@@ -91,7 +98,7 @@ fn end(typed: &Series, kernel: Option<&Candidate>, of: impl Fn(&Range) -> &Strin
     }
 }
 
-fn planned(candidate: &Candidate, context: &Context) -> PlannedKernel {
+fn planned(candidate: &Candidate, context: &Context, loaded: &LoadedScenario) -> PlannedKernel {
     let untestable = match &candidate.state {
         CandidateState::Untestable { reason } => {
             Some(Untestable::NoPackages { said: reason.clone() })
@@ -101,7 +108,7 @@ fn planned(candidate: &Candidate, context: &Context) -> PlannedKernel {
             .base
             .store
             .get(&candidate.kernel.id)
-            .and_then(|ready| preflight::missing(&ready, &context.scenario.requires)),
+            .and_then(|ready| preflight::missing(&ready, &loaded.scenario.requires)),
         CandidateState::Downloadable { .. } => None,
     };
     PlannedKernel {

@@ -10,32 +10,18 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, Scope};
 
 use anyhow::{Context as _, anyhow};
-use kbisect_core::kernel::Kernel;
+use kbisect_core::job::Job;
 use kbisect_core::run::RunEvent;
 use kbisect_core::trial::TrialRecord;
 use kbisect_kernels::Candidate;
 use kbisect_vm::accel::Probe;
-use kbisect_vm::lab::Coming;
 use kbisect_vm::session::Interrupt;
 
 use super::context::Context;
 use super::kernels;
-use super::trial::{Place, Trials};
+use super::trial::Trials;
 
-/// A trial to make.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// Its number.
-    pub number: u32,
-    /// The kernel's identity, as planned.
-    pub kernel: Kernel,
-    /// Where the kernel comes from.
-    pub from: From,
-    /// How it comes up.
-    pub coming: Coming,
-}
-
-/// Where the kernel of a trial comes from.
+/// Where the kernel of a trial comes from, here.
 #[derive(Clone, Debug)]
 pub enum From {
     /// A store or an archive.
@@ -69,17 +55,8 @@ pub struct Pool {
 }
 
 struct Worker {
-    jobs: Sender<Job>,
+    jobs: Sender<(Job, From)>,
     cancel: Interrupt,
-}
-
-/// Where the files of a run's labs go.
-#[derive(Clone, Copy, Debug)]
-pub struct Labs<'a> {
-    /// The run's folder.
-    pub folder: &'a Path,
-    /// Name below `lab`, where a run has several labs.
-    pub lab: Option<&'a str>,
 }
 
 /// Lends workers to `work`; all have ended, and their machines are gone, when this returns. Tells how
@@ -89,7 +66,7 @@ pub struct Labs<'a> {
 /// When threads cannot be started.
 pub fn with_workers<T>(
     context: &Context,
-    place: Labs<'_>,
+    folder: &Path,
     count: usize,
     work: impl FnOnce(&Pool) -> T,
 ) -> anyhow::Result<(T, Probe)> {
@@ -98,10 +75,7 @@ pub fn with_workers<T>(
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for number in 0..count {
-            let mut trials = Trials::new(context, place.folder);
-            if let Some(name) = place.lab {
-                trials = trials.with_lab(name);
-            }
+            let mut trials = Trials::new(context, folder);
             if count > 1 {
                 trials = trials.with_lab(&format!("worker-{}", number + 1));
             }
@@ -133,16 +107,16 @@ fn start<'scope, 'env>(
     context: &'env Context,
     worker: usize,
     mut trials: Trials<'env>,
-    queue: Receiver<Job>,
+    queue: Receiver<(Job, From)>,
     tell: Sender<Told>,
 ) -> anyhow::Result<thread::ScopedJoinHandle<'scope, Probe>> {
     let work = move || {
-        for job in queue {
+        for (job, from) in queue {
             // Nobody listens when the run failed: the trial is cancelled then.
             let send = |news| {
                 let _ = tell.send(Told { worker, news });
             };
-            let make = AssertUnwindSafe(|| make(context, &mut trials, &job, &send));
+            let make = AssertUnwindSafe(|| make(context, &mut trials, &job, &from, &send));
             // A bug must not leave the others waiting for ever.
             let ended = catch_unwind(make).unwrap_or_else(|_| Err(anyhow!("a worker panicked")));
             send(News::Ended(ended.map(|record| record.map(Box::new))));
@@ -160,16 +134,17 @@ fn make(
     context: &Context,
     trials: &mut Trials<'_>,
     job: &Job,
+    from: &From,
     send: &dyn Fn(News),
 ) -> anyhow::Result<Option<TrialRecord>> {
-    let candidate = match &job.from {
+    let candidate = match from {
         From::Candidate(candidate) => candidate,
         From::Reference => {
             let mut tell = |event| {
                 send(News::Event(event));
                 Ok(())
             };
-            return trials.run_reference(&mut tell).map(Some);
+            return trials.run_reference(&job.subject, &mut tell).map(Some);
         }
     };
     let kernel = kernels::to_try_unless(&context.base, candidate, trials.cancel());
@@ -180,8 +155,7 @@ fn make(
     }
     let kernel = kernel?;
     send(News::Begins);
-    let place = Place { number: job.number, kernel: job.kernel.clone(), coming: job.coming };
-    trials.run_unless_cancelled(&place, kernel.as_ref(), None, &mut |event| {
+    trials.run_unless_cancelled(job, kernel.as_ref(), &mut |event| {
         send(News::Event(event));
         Ok(())
     })
@@ -195,10 +169,10 @@ impl Pool {
     }
 
     /// Hands a trial to an idle worker.
-    pub fn start(&self, worker: usize, job: Job) {
+    pub fn start(&self, worker: usize, job: Job, from: From) {
         self.workers[worker].cancel.0.store(false, Ordering::SeqCst);
         // The thread takes jobs until the pool is gone; if it panicked, `next` says so.
-        let _ = self.workers[worker].jobs.send(job);
+        let _ = self.workers[worker].jobs.send((job, from));
     }
 
     /// Ends the trial of a worker, which tells when that is done.

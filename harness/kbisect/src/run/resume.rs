@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
-use kbisect_core::run::RunEvent;
+use kbisect_core::run::{RunEvent, RunKind};
 
 use super::bisect::resume_bisection;
 use super::check::resume_check;
 use super::context::{Base, existing_run};
 use super::journal::Journal;
+use super::one::resume_one;
+use super::selftest::resume_selftest;
 use crate::cli::{Global, ResumeArgs};
 use crate::errors;
 
@@ -19,15 +21,19 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let folder = existing_run(&args.run, &args.results)?;
     let base = Base::new(global)?;
     let journal = Journal::resume(&folder, &base.ui)?;
-    let began = journal
-        .events()
-        .find(|event| matches!(event, RunEvent::Began { .. } | RunEvent::CheckBegan { .. }));
+    let began = journal.events().find(|event| RunKind::of([*event]).is_some());
     match began.cloned() {
         Some(RunEvent::Began { plan }) => {
             return resume_bisection(args, *plan, base, journal, &folder, global);
         }
         Some(RunEvent::CheckBegan { plan, options, .. }) => {
             return resume_check(args, (*plan, *options), base, journal, &folder, global);
+        }
+        Some(RunEvent::RunBegan { plan, options, .. }) => {
+            return resume_one(args, (*plan, *options), base, journal, &folder, global);
+        }
+        Some(RunEvent::SelftestBegan { plan, options, .. }) => {
+            return resume_selftest(args, (*plan, *options), base, journal, &folder, global);
         }
         _ => {}
     }

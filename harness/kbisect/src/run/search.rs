@@ -6,6 +6,7 @@ use kbisect_core::answer::Trial;
 use kbisect_core::bayes::RangeReason;
 use kbisect_core::boots::BOOTS_DISAGREE;
 use kbisect_core::fault::ScenarioFault;
+use kbisect_core::job::Subject;
 use kbisect_core::mark::needs_target;
 use kbisect_core::method::{Method, Next, disagreement_words};
 use kbisect_core::run::{Aim, Plan, RunEvent, Tried, target_symptom, wall_seconds};
@@ -14,7 +15,7 @@ use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_core::whose::{Whose, whose};
 use kbisect_kernels::Candidate;
 
-use super::executor::{Crew, Task, Work};
+use super::executor::{Crew, Task, With, Work};
 use super::files::write_json;
 use super::journal::Journal;
 use super::kept::budget_s;
@@ -29,6 +30,7 @@ const OVER: &str = "the search is over";
 pub struct Search<'a> {
     plan: &'a Plan,
     series: &'a [Candidate],
+    subject: &'a Subject,
     /// Whether there is somebody to ask which symptom is looked for.
     may_ask: bool,
     /// How the search ended.
@@ -83,7 +85,8 @@ impl Work for Search<'_> {
                 Next::Try { index, role, estimated_left, reason, coming } => {
                     method.begin(index, role)?;
                     let aim = Aim::Version { index, role, estimated_left, reason };
-                    crew.start(worker, aim, self.series[index].clone(), coming);
+                    let with = With::only(self.subject.clone());
+                    crew.start(worker, aim, self.series[index].clone(), coming, with);
                 }
             }
         }
@@ -126,7 +129,7 @@ impl Work for Search<'_> {
         let over =
             self.over.take().ok_or_else(|| anyhow::anyhow!("the search waits for nothing"))?;
         drop_held(crew)?;
-        if let Some(fault) = fault_of_scenario(crew)? {
+        if let Some(fault) = fault_of_scenario(crew, self.subject)? {
             return Err(errors::scenario(fault));
         }
         crew.journal.append(over)
@@ -136,8 +139,13 @@ impl Work for Search<'_> {
 impl<'a> Search<'a> {
     /// A search that is about to begin, or to go on.
     #[must_use]
-    pub fn new(plan: &'a Plan, series: &'a [Candidate], may_ask: bool) -> Self {
-        Self { plan, series, may_ask, over: None }
+    pub fn new(
+        plan: &'a Plan,
+        series: &'a [Candidate],
+        subject: &'a Subject,
+        may_ask: bool,
+    ) -> Self {
+        Self { plan, series, subject, may_ask, over: None }
     }
 
     fn end(&mut self, crew: &mut Crew<'_>, event: RunEvent) -> anyhow::Result<()> {
@@ -227,7 +235,10 @@ fn say_once(journal: &mut Journal, words: &str) -> anyhow::Result<()> {
 
 /// What is wrong with the scenario, if no kernel passed and the reference kernel fails as the
 /// others do. That kernel is tried for it, once in a run.
-fn fault_of_scenario(crew: &mut Crew<'_>) -> anyhow::Result<Option<ScenarioFault>> {
+fn fault_of_scenario(
+    crew: &mut Crew<'_>,
+    subject: &Subject,
+) -> anyhow::Result<Option<ScenarioFault>> {
     let ended = || {
         crew.journal.events().filter_map(|event| match event {
             RunEvent::TrialEnded { record, mark, .. } => Some((record.as_ref(), *mark)),
@@ -246,7 +257,7 @@ fn fault_of_scenario(crew: &mut Crew<'_>) -> anyhow::Result<Option<ScenarioFault
     });
     let reference = match tried {
         Some(tried) => tried,
-        None => crew.ask_reference(None)?,
+        None => crew.ask_reference(subject, None)?,
     };
     let is_scenarios = whose(&record, passed, Some(&reference)) == Whose::Scenario;
     Ok(record.fault.filter(|_| is_scenarios))

@@ -1,242 +1,234 @@
 //! `kbisect scenario selftest`: the scenario, its flavours, and the wires cut.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
+use std::process::ExitCode;
 
-use kbisect_core::answer::Taken;
-use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{self, RunEvent, RunResult};
-use kbisect_core::scenario::Scenario;
-use kbisect_core::selftest::{
-    Control, SelftestResult, Traffic, Variation, ingredients, is_crash, problems, sight,
-    traffic_effect,
-};
-use kbisect_core::trial::{CheckResult, CheckStatus, Phase, Untestable, Verdict};
-use kbisect_kernels::ReadyKernel;
-use kbisect_vm::lab::{Coming, Wiring};
+use kbisect_core::answer::{Taken, Trial};
+use kbisect_core::boot::Coming;
+use kbisect_core::gate::GateOptions;
+use kbisect_core::job::Subject;
+use kbisect_core::run::{Aim, JournalLine, KernelPlan, RunEvent, RunResult, Tried, is_over};
+use kbisect_core::selftest::{Asked, Made, SelftestResult};
+use kbisect_core::trial::{TrialRecord, Verdict};
 
-use super::context::{Base, Context};
-use super::files::{keep_scenario, new_run, write_json};
-use super::single::{result_of, write_result};
-use super::trial::{Place, Trials};
-use super::{kernels, plan};
-use crate::cli::{Global, SelftestArgs};
-use crate::{errors, settings};
+use super::context::Base;
+use super::ending::{Answers, conclude, finish, not_begun};
+use super::executor::{Crew, Site, Task, With, Work, execute};
+use super::files::{keep_scenario, kept_scenario, write_json};
+use super::journal::Journal;
+use super::kept::resume_command;
+use super::lone::{Lone, Wanted, check_resume, load_first};
+use super::prefetch::Prefetch;
+use super::single::write_result;
+use super::workers::workers;
+use crate::cli::{EvidenceArgs, Global, ResumeArgs, SelftestArgs};
+use crate::settings::scenario::LoadedScenario;
+use crate::{errors, exit};
 
 /// How often a trial that failed for our own reasons is tried again.
 const RETRIES: u32 = 1;
 
-/// Runs the trials of a self-test and writes its result.
-pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<SelftestResult> {
-    let loaded = settings::scenario::load(&args.scenario)?;
-    let scenario = loaded.scenario.clone();
-    let base = Base::new(global)?;
-    for warning in &loaded.warnings {
-        base.ui.note(&format!("warning: {warning}"));
-    }
-    let reference = kernels::reference(&base, args.setting.reference.as_deref())?;
-    let (kernel, ready) = match &args.kernel {
-        None => (reference.kernel.clone(), Ok(reference.clone())),
-        Some(spec) => {
-            let candidate = base.catalog.resolve(spec)?;
-            plan::check_testable(&candidate)?;
-            (candidate.kernel.clone(), kernels::to_try(&base, &candidate)?)
-        }
+/// Runs the trials of a self-test.
+///
+/// # Errors
+/// Bad arguments, the host's failures, a wrong scenario, an interruption.
+pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let (loaded, base) = load_first(&args.scenario, global, |_| Ok(()))?;
+    let evidence = EvidenceArgs::default();
+    let wanted = Wanted {
+        scenario: &args.scenario,
+        kernel: args.kernel.as_deref(),
+        setting: &args.setting,
+        evidence: &evidence,
+        machine: &args.machine,
+        workers: args.workers.wish(),
     };
-    let (name, placement) = (&args.scenario, args.setting.placement);
-    let context = Context::new(base, &args.machine, loaded, name, reference, placement)?;
-    let what = format!("selftest-{}-{}", scenario.name, kernel.label());
-    context.base.begin_run();
-    let (_, folder) = new_run(&args.setting.results, &what)?;
-    let mut bench = Bench { context, folder, kernel, ready, reached_checks: false };
-    let result = bench.run(&scenario, &args.scenario)?;
-    bench.context.base.ui.finish();
-    write_json(&bench.folder.join("result.json"), &result)?;
-    Ok(result)
+    let mut lone = Lone::prepare(&wanted, loaded, base, "selftest-")?;
+    lone.journal.append(RunEvent::SelftestBegan {
+        plan: Box::new(lone.plan.clone()),
+        options: Box::new(lone.options.clone()),
+        environment: Box::new(lone.context.environment()),
+    })?;
+    make(lone, global)
 }
 
-/// One kernel, and where the trials go.
-struct Bench {
-    context: Context,
-    folder: PathBuf,
-    kernel: Kernel,
-    ready: Result<ReadyKernel, Untestable>,
-    /// Whether the trial of the scenario as it is came to the checks.
-    reached_checks: bool,
+/// Goes on with a self-test that was interrupted.
+///
+/// # Errors
+/// As [`selftest`].
+pub(super) fn resume_selftest(
+    args: &ResumeArgs,
+    begun: (KernelPlan, GateOptions),
+    base: Base,
+    journal: Journal,
+    folder: &Path,
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
+    check_resume(args)?;
+    if is_over(journal.events()) {
+        base.ui.finish();
+        return conclude(&Proof, &journal, folder, global);
+    }
+    make(Lone::again(args, begun, base, journal, folder)?, global)
 }
 
-/// A variation that was tried.
-struct Tried {
-    scenario: Scenario,
-    variation: Variation,
-    checks: Vec<CheckResult>,
+fn make(mut lone: Lone, global: &Global) -> anyhow::Result<ExitCode> {
+    let ended = try_all(&mut lone);
+    lone.context.base.ui.finish();
+    let resume = resume_command(&lone.folder, global, &lone.machine);
+    finish(&Proof, ended, &mut lone.journal, &lone.folder, global, &resume)
 }
 
-impl Bench {
-    fn run(&mut self, scenario: &Scenario, given: &str) -> anyhow::Result<SelftestResult> {
-        let mut tried = vec![self.variation(scenario, given, Vec::new(), None)?];
-        // A flavour that was named stands for itself.
-        let alone = scenario.name.contains(':');
-        for (name, flavour) in scenario.flavours.iter().filter(|_| !alone) {
-            let Some(flavoured) = scenario.clone().flavoured(name) else { continue };
-            let told = ingredients(scenario, flavour);
-            let default = Some(&tried[0].variation);
-            let given = format!("{given}:{name}");
-            let flavoured = self.variation(&flavoured, &given, told, default)?;
-            tried.push(flavoured);
-        }
-        let traffic = self.traffic(&tried[0].variation, scenario, given)?;
-        let control = self.control(&tried, scenario, given)?;
-        let variations: Vec<Variation> = tried.into_iter().map(|tried| tried.variation).collect();
-        let problems = problems(&variations, &control);
-        Ok(SelftestResult {
-            schema: "kbisect.selftest/1".to_owned(),
-            scenario: given.to_owned(),
-            kernel: self.kernel.clone(),
-            passed: problems.is_empty(),
-            problems,
-            variations,
-            traffic,
-            control,
-            environment: self.context.environment(),
-            run_dir: self.folder.display().to_string(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
+fn try_all(lone: &mut Lone) -> anyhow::Result<()> {
+    let count = workers(lone.wish(), &lone.context, &lone.loaded.scenario).get() as usize;
+    let Lone { context, candidate, loaded, plan, journal, folder, .. } = lone;
+    let prefetch = Prefetch::start(&context.base, context.choices.boot);
+    let site = Site { context, folder, workers: count, prefetch: &prefetch, retries: RETRIES };
+    let mut work = Variations { loaded, plan, candidate };
+    let (ended, probe) = execute(&site, journal, &mut work)?;
+    context.probe = probe;
+    journal.runs_in(context.environment())?;
+    ended?;
+    journal.append(RunEvent::Completed)
+}
+
+/// The trials of a self-test.
+struct Variations<'a> {
+    loaded: &'a LoadedScenario,
+    plan: &'a KernelPlan,
+    candidate: &'a kbisect_kernels::Candidate,
+}
+
+impl Variations<'_> {
+    fn made<'a>(&'a self, journal: &'a Journal) -> Made<'a> {
+        Made::of(&self.loaded.scenario, &self.plan.scenario.name, journal.events())
     }
 
-    fn variation(
-        &mut self,
-        scenario: &Scenario,
-        given: &str,
-        told: Vec<String>,
-        default: Option<&Variation>,
-    ) -> anyhow::Result<Tried> {
-        let run = self.trial(scenario, given, Wiring::Whole)?;
-        if default.is_none() {
-            let checks = Phase::Checks.to_string();
-            self.reached_checks = run.trial.timings_s.contains_key(&checks);
-        }
-        let variation = Variation::new(scenario, told, &run.trial, default, run.run_dir);
-        Ok(Tried { scenario: scenario.clone(), variation, checks: run.trial.record.checks })
-    }
-
-    /// Whether a crash needs the traffic of the checks.
-    fn traffic(
-        &mut self,
-        default: &Variation,
-        scenario: &Scenario,
-        given: &str,
-    ) -> anyhow::Result<Option<Traffic>> {
-        if !default.symptom.as_ref().is_some_and(is_crash) {
-            return Ok(None);
-        }
-        if !self.reached_checks {
-            let detail = "it fails before the checks begin, so this was not tried".to_owned();
-            return Ok(Some(Traffic { effect: None, detail, run_dir: None }));
-        }
-        let run = self.trial(scenario, given, Wiring::CutAtChecks)?;
-        let verdict = run.trial.verdict();
-        Ok(Some(Traffic {
-            effect: Some(traffic_effect(default, &verdict)),
-            detail: format!("with the wires cut: {verdict}"),
-            run_dir: Some(run.run_dir),
-        }))
-    }
-
-    /// Cuts the wires of the good variation with the most checks, the first of them.
-    fn control(
-        &mut self,
-        tried: &[Tried],
-        whole: &Scenario,
-        given: &str,
-    ) -> anyhow::Result<Control> {
-        let good = tried.iter().filter(|tried| tried.variation.is_good());
-        let best = good.reduce(
-            |best, other| {
-                if other.checks.len() > best.checks.len() { other } else { best }
-            },
-        );
-        let Some(Tried { scenario, variation, checks: with_wires }) = best else {
-            let none = |check| sight(whole, check, None, None);
-            let checks = whole.checks.iter().map(none).collect();
-            return Ok(Control { checks, ..Control::default() });
+    /// What a trial is made with: each variation has a folder of its own, which is as that of a run.
+    fn with(&self, asked: &Asked) -> With {
+        let whole = &self.loaded.scenario;
+        let flavoured = asked.flavour.as_ref().and_then(|name| whole.clone().flavoured(name));
+        let scenario = flavoured.unwrap_or_else(|| whole.clone());
+        let fault = asked.injected.clone();
+        let suffix = fault.as_ref().map(|fault| format!("-{fault}")).unwrap_or_default();
+        let folder = format!("{}{suffix}", scenario.name.replace(':', "-"));
+        let subject = Subject {
+            name: asked.name(&self.plan.scenario.name),
+            scenario: scenario.into(),
+            folder: Some(folder),
+            apart: true,
         };
-        let given = match variation.name.strip_prefix(&whole.name) {
-            Some(flavour) => format!("{given}{flavour}"),
-            None => given.to_owned(),
-        };
-        let run = self.trial(scenario, &given, Wiring::CutAtChecks)?;
-        let mut checks = Vec::new();
-        for check in &whole.checks {
-            let of = |results: &[CheckResult]| {
-                results.iter().find(|result| result.name == check.name).cloned()
-            };
-            let (before, result) = (of(with_wires), of(&run.trial.checks));
-            let mut seen = sight(scenario, check, before.as_ref(), result.as_ref());
-            if result.is_some_and(|result| result.status == CheckStatus::NotRun) {
-                seen.detail = format!("the control ended before: {}", run.trial.verdict());
+        With { fault, ..With::only(subject) }
+    }
+}
+
+fn asked(task: &Task) -> (&str, Option<&kbisect_core::inject::Fault>) {
+    (&task.with.subject.name, task.with.fault.as_ref())
+}
+
+impl Work for Variations<'_> {
+    fn hand_out(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
+        let open = self.made(crew.journal).open();
+        let name = &self.plan.scenario.name;
+        let mut left = open.len();
+        for next in open {
+            let given = next.name(name);
+            if crew.tasks.iter().any(|task| asked(task) == (&*given, next.injected.as_ref())) {
+                continue;
             }
-            checks.push(seen);
+            let Some(worker) = crew.idle() else { break };
+            let with = self.with(&next);
+            if let Some(folder) = &with.subject.folder {
+                keep_scenario(&crew.folder.join(folder), &with.subject.scenario)?;
+            }
+            let aim = Aim::Cell {
+                scenario: given,
+                kernel: Box::new(self.plan.kernel.clone()),
+                injected: next.injected,
+                estimated_left: left,
+            };
+            left -= 1;
+            crew.start(worker, aim, self.candidate.clone(), Coming::Any, with);
         }
-        Ok(Control {
-            variation: Some(variation.name.clone()),
-            verdict: Some(run.trial.verdict().to_string()),
-            checks,
-            run_dir: Some(run.run_dir),
-        })
+        Ok(())
     }
 
-    /// One trial with a run's folder of its own.
-    fn trial(
+    fn ended(
         &mut self,
-        scenario: &Scenario,
-        given: &str,
-        wiring: Wiring,
-    ) -> anyhow::Result<RunResult> {
-        self.context.scenario = Arc::new(scenario.clone());
-        self.context.scenario_name = given.to_owned();
-        self.context.wiring = wiring;
-        let context = &self.context;
-        let cut = if wiring == Wiring::CutAtChecks { ", wires cut at the checks" } else { "" };
-        let ui = context.base.ui.clone();
-        ui.note(&format!("{} on {}{cut}", scenario.name, self.kernel.label()));
-        let suffix = if cut.is_empty() { "" } else { "-wires-cut" };
-        let folder = self.folder.join(format!("{}{suffix}", scenario.name.replace(':', "-")));
-        std::fs::create_dir_all(&folder)?;
-        keep_scenario(&folder, scenario)?;
-        let place = Place { number: 1, kernel: self.kernel.clone(), coming: Coming::Any };
-        let mut trials = Trials::new(context, &folder);
-        let mut attempts = 0;
-        let record = loop {
-            let record = trials.run(&place, self.ready.as_ref(), None, &mut |event| {
-                ui.event(&event);
+        crew: &mut Crew<'_>,
+        _: usize,
+        task: Task,
+        record: Box<TrialRecord>,
+    ) -> anyhow::Result<()> {
+        let (scenario, injected) = asked(&task);
+        let tried = Tried::Scenario { scenario: scenario.to_owned(), injected: injected.cloned() };
+        let (mark, taken) = (None, Taken::default());
+        let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
+        crew.journal.append(ended)?;
+        self.write(crew, &task, &record)?;
+        match record.verdict() {
+            Verdict::Infra(_) => crew.try_again(task, &record),
+            Verdict::Scenario(fault) => {
+                crew.fail(errors::scenario(fault));
                 Ok(())
-            })?;
-            let ended = RunEvent::TrialEnded {
-                tried: run::Tried::Scenario { scenario: given.to_owned() },
-                record: Box::new(record.clone()),
-                mark: None,
-                taken: Taken::default(),
-            };
-            ui.event(&ended);
-            match record.verdict() {
-                Verdict::Infra(_) if attempts < RETRIES => attempts += 1,
-                Verdict::Infra(reason) => {
-                    write_result(&folder, &result_of(context, record, &folder))?;
-                    return Err(errors::infrastructure(
-                        format!("{}{cut}: {reason}", scenario.name),
-                        format!("what is left of the trial is in {}", folder.display()),
-                    ));
-                }
-                Verdict::Scenario(fault) => {
-                    write_result(&folder, &result_of(context, record, &folder))?;
-                    return Err(errors::scenario(fault));
-                }
-                Verdict::Good | Verdict::Bad(_) | Verdict::Skip(_) => break record,
             }
+            Verdict::Good | Verdict::Bad(_) | Verdict::Skip(_) => Ok(()),
+        }
+    }
+
+    fn close(&mut self, _: &mut Crew<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+impl Variations<'_> {
+    /// Writes the result of one trial into the folder of its variation.
+    fn write(&self, crew: &Crew<'_>, task: &Task, record: &TrialRecord) -> anyhow::Result<()> {
+        let Some(name) = &task.with.subject.folder else { return Ok(()) };
+        let folder = crew.folder.join(name);
+        let mut record = record.clone();
+        if let Some(below) = record.directory.strip_prefix(&format!("{name}/")) {
+            record.directory = below.to_owned();
+        }
+        let result = RunResult {
+            schema: "kbisect.run/1".to_owned(),
+            scenario: task.with.subject.name.clone(),
+            trial: Trial::from(record),
+            reference: Some(self.plan.reference.clone()),
+            environment: crew.context.environment(),
+            run_dir: folder.display().to_string(),
+            tool_version: self.plan.tool_version.clone(),
         };
-        let result = result_of(context, record, &folder);
-        write_result(&folder, &result)?;
-        Ok(result)
+        write_result(&folder, &result)
+    }
+}
+
+/// The answer of a self-test: whether the scenario's checks can fail.
+pub struct Proof;
+
+impl Answers for Proof {
+    type Answer = SelftestResult;
+    const TELLS_PARTS: bool = false;
+
+    fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<Option<SelftestResult>> {
+        let scenario = kept_scenario(folder).map_err(|_| not_begun(folder))?;
+        Ok(SelftestResult::from_journal(lines, &scenario, &folder.display().to_string()))
+    }
+
+    fn write(
+        &self,
+        result: &SelftestResult,
+        _: &[JournalLine],
+        folder: &Path,
+    ) -> anyhow::Result<()> {
+        write_json(&folder.join("result.json"), result)
+    }
+
+    fn text(&self, result: &SelftestResult, _: bool) -> String {
+        kbisect_report::terminal_summary_selftest(result)
+    }
+
+    fn code(&self, result: &SelftestResult) -> u8 {
+        if result.passed { exit::OK } else { exit::NOT_AS_EXPECTED }
     }
 }

@@ -1,20 +1,21 @@
 //! One trial of a run: from a kernel to a record.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kbisect_core::boot::Booted;
 use kbisect_core::disturbed::{Cause, Disturbed};
 use kbisect_core::evidence::{Evidence, EvidenceFile};
+use kbisect_core::job::{Job, Subject};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
 use kbisect_core::trial::{TrialRecord, Untestable, Verdict};
 use kbisect_kernels::{ReadyKernel, Source};
 use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
-use kbisect_vm::lab::{BootPolicy, Coming, LabSettings, Wiring};
+use kbisect_vm::lab::{BootPolicy, Coming, LabSettings};
 use kbisect_vm::session::{Interrupt, Session, SessionError};
-use kbisect_vm::shell::ShellRequest;
 use kbisect_vm::timing::Timing;
-use kbisect_vm::trial::{KvmSuspect, Notice, TrialResult};
+use kbisect_vm::trial::{KvmSuspect, Notice, Order, TrialResult};
 
 use super::busy;
 use super::context::Context;
@@ -30,30 +31,20 @@ use crate::errors;
 pub struct Trials<'a> {
     context: &'a Context,
     run_folder: PathBuf,
-    /// Where the lab keeps its files.
-    lab: PathBuf,
-    session: Option<Session>,
+    /// Name of the lab's folder, where there are several side by side.
+    lab: Option<String>,
+    session: Option<(Subject, Session)>,
     probe: Probe,
     cancel: Interrupt,
-}
-
-/// Where a trial belongs.
-pub struct Place {
-    /// Number within the run, from 1.
-    pub number: u32,
-    /// The kernel's identity, as planned.
-    pub kernel: Kernel,
-    /// How it comes up.
-    pub coming: Coming,
 }
 
 impl<'a> Trials<'a> {
     /// Prepares trials whose files go below `run_folder`.
     #[must_use]
     pub fn new(context: &'a Context, run_folder: &Path) -> Self {
-        let (run_folder, lab) = (run_folder.to_owned(), run_folder.join("lab"));
         let (probe, cancel) = (context.probe.clone(), Interrupt::default());
-        Self { context, run_folder, lab, session: None, probe, cancel }
+        let run_folder = run_folder.to_owned();
+        Self { context, run_folder, lab: None, session: None, probe, cancel }
     }
 
     /// Ends the trial under way when this is set.
@@ -68,41 +59,27 @@ impl<'a> Trials<'a> {
         &self.cancel
     }
 
-    /// Keeps the lab's files below a folder of that name, for a run that has several labs.
+    /// Keeps the lab's files in a folder of that name, for one of several labs side by side.
     #[must_use]
-    pub fn with_lab(mut self, name: &str) -> Self {
-        self.lab.push(name);
-        self
-    }
-
-    /// Runs one trial, and writes its record. A kernel that cannot be had comes as the reason why. What it does is told as events.
-    ///
-    /// # Errors
-    /// An interruption, or files that cannot be written. Everything else is a verdict.
-    pub fn run(
-        &mut self,
-        place: &Place,
-        kernel: Result<&ReadyKernel, &Untestable>,
-        shell: Option<&ShellRequest>,
-        tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
-    ) -> anyhow::Result<TrialRecord> {
-        let record = self.run_unless_cancelled(place, kernel, shell, tell)?;
-        record.ok_or_else(|| errors::interrupted("cancelled", None))
+    pub fn with_lab(self, name: &str) -> Self {
+        Self { lab: Some(name.to_owned()), ..self }
     }
 
     /// Tries the reference kernel in the candidate's place. Its trial has the number 0.
     ///
     /// # Errors
-    /// As [`Trials::run`]; that it gave no answer for reasons of this host.
+    /// As [`Trials::run_unless_cancelled`]; that it gave no answer for reasons of this host.
     pub fn run_reference(
         &mut self,
+        subject: &Subject,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<TrialRecord> {
         let reference = &self.context.reference;
-        let place = Place { number: 0, kernel: reference.kernel.clone(), coming: Coming::Any };
+        let job = reference_job(self.context, subject.clone());
         let mut attempts = 0;
         loop {
-            let record = self.run(&place, Ok(reference), None, tell)?;
+            let record = self.run_unless_cancelled(&job, Ok(reference), tell)?;
+            let record = record.ok_or_else(|| errors::interrupted("cancelled", None))?;
             let Verdict::Infra(error) = record.verdict() else { return Ok(record) };
             if full_disk(&self.run_folder).is_some() || attempts >= INFRA_RETRIES {
                 return Err(host_failed(
@@ -116,43 +93,43 @@ impl<'a> Trials<'a> {
         }
     }
 
-    /// As [`Trials::run`]; nothing when the trial was cancelled. Then nothing is left of it.
+    /// Makes a trial, and writes its record; nothing when it was cancelled, and then nothing is left of it.
+    /// A kernel that cannot be obtained comes as the reason why. What the trial does is told as events.
     ///
     /// # Errors
-    /// As [`Trials::run`].
+    /// An interruption, or files that cannot be written. Everything else is a verdict.
     pub fn run_unless_cancelled(
         &mut self,
-        place: &Place,
+        job: &Job,
         kernel: Result<&ReadyKernel, &Untestable>,
-        shell: Option<&ShellRequest>,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<TrialRecord>> {
-        let name = format!("{:03}-{}", place.number, file_name(&place.kernel));
-        let relative = format!("trials/{name}");
+        let name = format!("{:03}-{}", job.number, file_name(&job.kernel));
+        let relative = format!("{}/{name}", trials_folder(&job.subject));
         let folder = self.run_folder.join(&relative);
         // An earlier try at this number was cut off; half of its files would mislead.
-        forget(&self.run_folder, place.number);
+        forget(&self.run_folder, &job.subject, job.number);
         std::fs::create_dir_all(&folder)?;
         let began_ms = now_ms();
         let ready = kernel.map_err(Clone::clone).and_then(|kernel| {
-            let missing = preflight::missing(kernel, &self.context.scenario.requires);
+            let missing = preflight::missing(kernel, &job.subject.scenario.requires);
             missing.map_or(Ok(kernel), Err)
         });
         let result = match ready {
             Err(why) => untested(Verdict::Skip(why)),
             Ok(kernel) => {
-                let Some(mut result) = self.in_lab(kernel, &folder, shell, place, tell)? else {
-                    forget(&self.run_folder, place.number);
+                let Some(mut result) = self.in_lab(kernel, &folder, job, tell)? else {
+                    forget(&self.run_folder, &job.subject, job.number);
                     return Ok(None);
                 };
                 keep_config(kernel, &folder, &mut result);
                 if let Some(mib) = result.memory_mib {
-                    memory::remember(self.context, mib);
+                    memory::remember(self.context, &job.subject.scenario, mib);
                 }
                 result
             }
         };
-        let record = self.record(place, relative, began_ms, result);
+        let record = self.record(job, relative, began_ms, result);
         write_json(&folder.join("trial.json"), &record)?;
         Ok(Some(record))
     }
@@ -167,17 +144,23 @@ impl<'a> Trials<'a> {
         &mut self,
         kernel: &ReadyKernel,
         folder: &Path,
-        shell: Option<&ShellRequest>,
-        place: &Place,
+        job: &Job,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
     ) -> anyhow::Result<Option<TrialResult>> {
-        let Place { number, coming, .. } = *place;
+        let number = job.number;
         let files = boot_files(&self.context.base.store, kernel);
         let mut trouble = None;
         let ui = self.context.base.ui.clone();
-        let held = shell.is_some();
-        let session = self.session()?;
-        let outcome = session.trial(&files, folder, coming, shell, &mut |notice| {
+        let held = job.shell.is_some();
+        let order = Order {
+            kernel: &files,
+            directory: folder,
+            coming: job.coming,
+            fault: job.fault.as_ref(),
+            shell: job.shell.as_ref(),
+        };
+        let session = self.session(&job.subject)?;
+        let outcome = session.trial(&order, &mut |notice| {
             let told = match notice {
                 Notice::Phase(phase) => tell(RunEvent::PhaseBegan { number, phase }),
                 Notice::Check(result) => tell(RunEvent::Checked { number, result }),
@@ -212,36 +195,40 @@ impl<'a> Trials<'a> {
         Ok(Some(result))
     }
 
-    fn session(&mut self) -> anyhow::Result<&mut Session> {
-        let session = match self.session.take() {
-            Some(session) => session,
+    /// The lab for a scenario: the one that is up, if it is made for that.
+    fn session(&mut self, subject: &Subject) -> anyhow::Result<&mut Session> {
+        let kept = self.session.take().filter(|(made_for, _)| made_for == subject);
+        let kept = match kept {
+            Some(kept) => kept,
             None => {
                 let context = self.context;
+                let mut directory = self.run_folder.join("lab");
+                directory.extend(subject.folder.iter().chain(&self.lab));
                 let settings = LabSettings {
                     qemu: context.qemu.clone(),
                     accelerator: self.probe.accelerator,
                     root: context.image.path.clone(),
                     reference: boot_files(&context.base.store, &context.reference),
-                    scenario: context.scenario.clone(),
+                    scenario: Arc::clone(&subject.scenario),
                     placement: context.placement,
-                    directory: self.lab.clone(),
+                    directory,
                     timing: Timing::new(self.probe.speed, context.choices.slow),
                     vmcore: context.evidence.vmcore,
-                    wiring: context.wiring,
                     boot: BootPolicy {
                         way: context.choices.boot,
                         no_pvh: self.probe.no_pvh.clone(),
                         crypto_tests: context.choices.crypto_tests
-                            || context.scenario.needs_crypto_tests(),
+                            || subject.scenario.needs_crypto_tests(),
                     },
                     preload: context.preload,
                     states: context.states.clone(),
                 };
-                Session::new(settings, context.base.interrupt.clone())?
-                    .cancelled_by(self.cancel.clone())
+                let session = Session::new(settings, context.base.interrupt.clone())?
+                    .cancelled_by(self.cancel.clone());
+                (subject.clone(), session)
             }
         };
-        Ok(self.session.insert(session))
+        Ok(&mut self.session.insert(kept).1)
     }
 
     /// KVM passed the probe, and may not work any more, or not for kernels.
@@ -269,7 +256,7 @@ impl<'a> Trials<'a> {
 
     fn record(
         &self,
-        place: &Place,
+        job: &Job,
         directory: String,
         began_ms: u64,
         result: TrialResult,
@@ -289,8 +276,8 @@ impl<'a> Trials<'a> {
             Verdict::Bad(_) | Verdict::Good | Verdict::Skip(_) | Verdict::Infra(_) => None,
         };
         TrialRecord {
-            number: place.number,
-            kernel: place.kernel.clone(),
+            number: job.number,
+            kernel: job.kernel.clone(),
             verdict: result.verdict.kind(),
             untestable: match &result.verdict {
                 Verdict::Skip(why) => Some(why.clone()),
@@ -320,17 +307,17 @@ impl<'a> Trials<'a> {
             booted: booted.clone(),
             disturbed: result.disturbed,
             release: result.release,
-            repeat: self.repeat(&place.kernel, booted.as_ref()),
+            repeat: self.repeat(job, booted.as_ref()),
         }
     }
 
-    fn repeat(&self, kernel: &Kernel, booted: Option<&Booted>) -> String {
-        let context = self.context;
+    fn repeat(&self, job: &Job, booted: Option<&Booted>) -> String {
+        let (context, Job { kernel, subject, .. }) = (self.context, job);
         let spec = kernel.name.clone().unwrap_or_else(|| kernel.package_version.to_string());
-        let name = &context.scenario_name;
-        let mut command = match context.wiring {
-            Wiring::Whole => format!("kbisect run {spec} --scenario {name}"),
-            Wiring::CutAtChecks => format!("kbisect scenario selftest {name} --kernel {spec}"),
+        let name = &subject.name;
+        let mut command = match job.fault {
+            None => format!("kbisect run {spec} --scenario {name}"),
+            Some(_) => format!("kbisect scenario selftest {name} --kernel {spec}"),
         };
         if let Some(option) = Source::of(kernel).and_then(Source::option) {
             command += &format!(" {option}");
@@ -347,7 +334,7 @@ impl<'a> Trials<'a> {
             if booted.no_pvh.is_none() {
                 choices.boot = booted.way;
             }
-            choices.crypto_tests = booted.crypto_tests && !context.scenario.needs_crypto_tests();
+            choices.crypto_tests = booted.crypto_tests && !subject.scenario.needs_crypto_tests();
         }
         for word in choices.options() {
             command += &format!(" {word}");
@@ -361,10 +348,25 @@ impl<'a> Trials<'a> {
     }
 }
 
+/// The job of the reference kernel in the candidate's place.
+pub fn reference_job(context: &Context, subject: Subject) -> Job {
+    let (kernel, coming) = (context.reference.kernel.clone(), Coming::Any);
+    Job { number: 0, kernel, coming, subject, fault: None, shell: None }
+}
+
+/// The folder of all trials with a scenario, below the run's.
+fn trials_folder(subject: &Subject) -> String {
+    match &subject.folder {
+        Some(folder) if subject.apart => format!("{folder}/trials"),
+        _ => "trials".to_owned(),
+    }
+}
+
 /// Removes what is left of the trial with a number.
-pub fn forget(run_folder: &Path, number: u32) {
+pub fn forget(run_folder: &Path, subject: &Subject, number: u32) {
     let begins = format!("{number:03}-");
-    let entries = std::fs::read_dir(run_folder.join("trials")).into_iter().flatten().flatten();
+    let folder = run_folder.join(trials_folder(subject));
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries.filter(|at| at.file_name().to_string_lossy().starts_with(&begins)) {
         let _ = std::fs::remove_dir_all(entry.path());
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZeroU32;
 
+use kbisect_core::scenario::Scenario;
 use kbisect_core::workers::{Host, Need, Workers, decide};
 use kbisect_vm::accel::Accelerator;
 use kbisect_vm::network::NetworkPlan;
@@ -10,22 +11,21 @@ use kbisect_vm::network::NetworkPlan;
 use super::context::Context;
 use super::memory;
 
-/// Decides it for the scenario of a context, and tells the user what there is to tell.
+/// Decides it for a scenario, and tells the user what there is to tell.
 #[must_use]
-pub fn workers(wish: Workers, context: &Context) -> NonZeroU32 {
+pub fn workers(wish: Workers, context: &Context, scenario: &Scenario) -> NonZeroU32 {
     let emulated = context.probe.accelerator == Accelerator::Tcg;
-    let decided = decide(wish, host(emulated), need(context));
+    let decided = decide(wish, host(emulated), need(context, scenario));
     if let Some(note) = &decided.note {
         context.base.ui.note(&format!("note: {note}"));
     }
     NonZeroU32::new(decided.count).unwrap_or(NonZeroU32::MIN)
 }
 
-fn need(context: &Context) -> Need {
-    let scenario = &context.scenario;
+fn need(context: &Context, scenario: &Scenario) -> Need {
     let peer = NetworkPlan::new(scenario, context.placement).peer.map(|_| &scenario.peer);
     Need {
-        measured_mib: memory::recall(context),
+        measured_mib: memory::recall(context, scenario),
         ..Need::of(std::iter::once(&scenario.candidate).chain(peer))
     }
 }

@@ -5,7 +5,11 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
+use kbisect_core::gate::GateScenario;
+use kbisect_core::job::Subject;
 use kbisect_core::scenario::{Problem, Scenario, nearest};
 use kbisect_report::ListedScenario;
 use sha2::{Digest, Sha256};
@@ -36,6 +40,36 @@ pub struct LoadedScenario {
 }
 
 impl LoadedScenario {
+    /// What kernels are tried with. `name` finds it again.
+    #[must_use]
+    pub fn subject(&self, name: &str) -> Subject {
+        let scenario = Arc::new(self.scenario.clone());
+        Subject { name: name.to_owned(), scenario, folder: None, apart: false }
+    }
+
+    /// Its place in the plan of what is no search. `name` finds it again.
+    #[must_use]
+    pub fn planned(&self, name: &str) -> GateScenario {
+        GateScenario {
+            name: name.to_owned(),
+            summary: self.scenario.summary.clone(),
+            sha256: self.sha256.clone(),
+        }
+    }
+
+    /// The copy that a run keeps in its folder, or below it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn kept(folder: &Path, sha256: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            scenario: load_kept(&folder.join("scenario"))?.scenario,
+            sha256: sha256.to_owned(),
+            origin: folder.display().to_string(),
+            warnings: Vec::new(),
+        })
+    }
+
     /// Its place in a document.
     #[must_use]
     pub fn listed(&self) -> ListedScenario {

@@ -6,7 +6,7 @@ use kbisect_core::answer::Trial;
 use kbisect_core::changes::WhatChanged;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::gate::GatePlan;
-use kbisect_core::run::{Aim, RunEvent, choice_words};
+use kbisect_core::run::{Aim, KernelPlan, RunEvent, choice_words};
 use kbisect_core::trial::CheckStatus;
 
 use super::paint::{Ink, Paint};
@@ -42,6 +42,9 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::CheckBegan { plan, environment, .. } => {
             Some(format!("{}, {}", check_words(plan, paint), environment.accelerator))
         }
+        RunEvent::SelftestBegan { plan, environment, .. } => {
+            Some(format!("{}, {}", selftest_words(plan, paint), environment.accelerator))
+        }
         RunEvent::Resumed => Some("resuming where the run was interrupted".to_owned()),
         RunEvent::BudgetSet { runs, seconds } => {
             let runs = runs.map(|runs| format!("{runs} runs in all"));
@@ -49,7 +52,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             let limit = runs.or(seconds).unwrap_or_else(|| "none".to_owned());
             Some(format!("note: the budget is another one now: {limit}"))
         }
-        RunEvent::TrialBegan { .. } if detail == Detail::Results => None,
+        RunEvent::TrialBegan { .. } if detail == Detail::Results || view.is_single() => None,
         RunEvent::TrialBegan { number, aim, worker } => {
             let who = worker.map(|worker| format!(", worker {worker}")).unwrap_or_default();
             let what = view.trial(*number).map_or("the kernel", |trial| &trial.label);
@@ -155,6 +158,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         | RunEvent::Ended { .. }
         | RunEvent::Decided { .. }
         | RunEvent::Completed
+        | RunEvent::RunBegan { .. }
         | RunEvent::EnvironmentChanged { .. } => None,
     }
 }
@@ -168,6 +172,13 @@ pub fn check_words(plan: &GatePlan, paint: Paint) -> String {
     };
     let names: Vec<&str> = plan.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     format!("check of {kernels} with {}", paint.ink(Ink::Bright, &names.join(", ")))
+}
+
+/// What a self-test tries: `self-test of nat on 6.12.57`.
+#[must_use]
+pub fn selftest_words(plan: &KernelPlan, paint: Paint) -> String {
+    let scenario = paint.ink(Ink::Bright, &plan.scenario.name);
+    format!("self-test of {scenario} on {}", plan.kernel.label())
 }
 
 /// Where a trial stands: `3 of about 6`; under doubt only its number, since what is left is a range

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::lines::{check_words, place};
+use super::lines::{check_words, place, selftest_words};
 use super::paint::{Ink, Paint};
 use super::ruler;
 use super::time::time;
-use super::view::{Current, View};
+use super::view::{Current, Matter, View};
 
 /// How often a line that moves by itself is drawn anew.
 const TICK: Duration = Duration::from_millis(250);
@@ -152,14 +152,19 @@ impl Line {
 }
 
 fn series_text(view: &View, paint: Paint) -> Option<String> {
-    if let Some((plan, verdicts)) = view.check() {
+    if let Some((matter, verdicts)) = view.matter() {
+        let words = match matter {
+            Matter::Check(plan) => check_words(plan, paint),
+            Matter::Selftest(plan) => selftest_words(plan, paint),
+            Matter::Run => return None,
+        };
         let counts = verdicts
             .iter()
             .map(|(kind, count)| format!("{count} {}", paint.verdict(kind.word())))
             .collect::<Vec<_>>()
             .join(", ");
         let separator = if counts.is_empty() { "" } else { ": " };
-        let text = format!("{}{separator}{counts}", check_words(plan, paint));
+        let text = format!("{words}{separator}{counts}");
         return Some(text);
     }
     let plan = view.plan()?;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kbisect_core::gate::GatePlan;
-use kbisect_core::run::{Aim, Plan, RunEvent, Tried};
+use kbisect_core::inject::Fault;
+use kbisect_core::run::{Aim, KernelPlan, Plan, RunEvent, Tried};
 use kbisect_core::search::{Direction, Mark};
 use kbisect_core::trial::{Phase, VerdictKind};
 
@@ -15,8 +16,9 @@ use super::ruler::Cell;
 #[derive(Debug, Default)]
 pub struct View {
     plan: Option<Box<Plan>>,
-    check: Option<Box<GatePlan>>,
-    /// How many trials of a check ended how.
+    /// What is tried, where that is no search.
+    matter: Option<Matter>,
+    /// How many trials ended how.
     verdicts: BTreeMap<VerdictKind, usize>,
     marks: Vec<Option<Mark>>,
     /// The trials that run, in the order in which they began.
@@ -24,6 +26,17 @@ pub struct View {
     /// Seconds of the trials so far; those that failed for our own reasons cost time as well.
     walls: Vec<f64>,
     beliefs: Beliefs,
+}
+
+/// What is tried in a run that is no search.
+#[derive(Debug)]
+pub enum Matter {
+    /// Kernels with scenarios.
+    Check(Box<GatePlan>),
+    /// One kernel with variations of a scenario.
+    Selftest(Box<KernelPlan>),
+    /// One kernel with one scenario.
+    Run,
 }
 
 /// A trial that runs.
@@ -71,15 +84,19 @@ impl View {
                 self.marks = vec![None; plan.series.len()];
                 self.plan = Some(plan.clone());
             }
-            RunEvent::CheckBegan { plan, .. } => self.check = Some(plan.clone()),
+            RunEvent::CheckBegan { plan, .. } => self.matter = Some(Matter::Check(plan.clone())),
+            RunEvent::SelftestBegan { plan, .. } => {
+                self.matter = Some(Matter::Selftest(plan.clone()));
+            }
+            RunEvent::RunBegan { .. } => self.matter = Some(Matter::Run),
             RunEvent::TrialBegan { number, aim, worker } => {
                 self.end(*number);
                 let (index, label) = match aim {
                     Aim::Version { index, .. } => {
                         (Some(*index), self.label(*index).unwrap_or_default().to_owned())
                     }
-                    Aim::Cell { scenario, kernel, .. } => {
-                        (None, format!("{} with {scenario}", kernel.label()))
+                    Aim::Cell { scenario, kernel, injected, .. } => {
+                        (None, self.cell(scenario, kernel.label(), injected.as_ref()))
                     }
                 };
                 self.running.push(Current {
@@ -169,10 +186,26 @@ impl View {
         self.plan.as_deref()
     }
 
-    /// The plan of a check and how many trials ended how, once it began.
+    /// What is tried, where that is no search, and how many trials ended how, once it began.
     #[must_use]
-    pub fn check(&self) -> Option<(&GatePlan, &BTreeMap<VerdictKind, usize>)> {
-        Some((self.check.as_deref()?, &self.verdicts))
+    pub fn matter(&self) -> Option<(&Matter, &BTreeMap<VerdictKind, usize>)> {
+        Some((self.matter.as_ref()?, &self.verdicts))
+    }
+
+    /// Whether there is only one thing to try.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        matches!(self.matter, Some(Matter::Run))
+    }
+
+    /// What people call a trial.
+    fn cell(&self, scenario: &str, kernel: &str, injected: Option<&Fault>) -> String {
+        match (&self.matter, injected) {
+            (Some(Matter::Run), _) => String::new(),
+            (Some(Matter::Selftest(_)), None) => scenario.to_owned(),
+            (Some(Matter::Selftest(_)), Some(fault)) => format!("{scenario}, {fault}"),
+            _ => format!("{kernel} with {scenario}"),
+        }
     }
 
     /// What a search under doubt believes.

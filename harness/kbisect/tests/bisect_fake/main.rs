@@ -11,6 +11,7 @@ mod evidence;
 mod gate;
 mod gate_map;
 mod interruptions;
+mod lone;
 mod newest;
 mod outcomes;
 mod place;

@@ -120,10 +120,12 @@ fn a_check_can_be_watched() {
 fn what_cannot_be_watched_is_named() {
     let place = Place::series(2, |number| if number > 1 { BAD.to_owned() } else { String::new() });
     let none = watch(&place, "").code(2);
-    assert!(none.stderr.contains("no search or check in `results`"), "{}", none.stderr);
+    assert!(none.stderr.contains("no run with a journal in `results`"), "{}", none.stderr);
     assert!(watch(&place, "nowhere").code(2).stderr.contains("no run `nowhere`"));
     place.run("run 6.12.1 --scenario smoke --results single");
     let single = std::fs::read_dir(place.path("single")).unwrap().next().unwrap().unwrap().path();
+    // As single trials were before they had one.
+    std::fs::remove_file(single.join("journal.jsonl")).unwrap();
     let ended = watch(&place, &single.display().to_string()).code(2);
     assert!(ended.stderr.contains("has no journal"), "{}", ended.stderr);
 

@@ -1,25 +1,14 @@
-//! `kbisect scenario selftest`: what came of it.
+//! The answer of a self-test for the terminal.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
 
 use kbisect_core::selftest::{CheckSight, Effect, SelftestResult, Sight, Variation};
 
-use crate::cli::{Global, SelftestArgs};
-use crate::{exit, output, run};
+use crate::plain::{self, clean};
 
-/// Runs the self-test and prints its result.
-pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let result = run::selftest(args, global)?;
-    if global.json {
-        output::json(&result)?;
-    } else {
-        output::print(&text(&result))?;
-    }
-    Ok(exit::code(if result.passed { exit::OK } else { exit::NOT_AS_EXPECTED }))
-}
-
-fn text(result: &SelftestResult) -> String {
+/// The answer of a self-test for the terminal.
+#[must_use]
+pub fn terminal_summary_selftest(result: &SelftestResult) -> String {
     let mut text = format!("{} on {}\n\n", result.scenario, result.kernel.label());
     text += &table(result.variations.iter().map(variation_row));
     text += &necessary(result);
@@ -42,7 +31,7 @@ fn text(result: &SelftestResult) -> String {
     }
     let _ = writeln!(text, "trials  {}", result.run_dir);
     // Symptoms and details are a guest's words.
-    text.lines().map(|line| output::clean(line) + "\n").collect()
+    text.lines().map(|line| clean(line) + "\n").collect()
 }
 
 fn table(rows: impl Iterator<Item = Vec<String>>) -> String {
@@ -50,7 +39,7 @@ fn table(rows: impl Iterator<Item = Vec<String>>) -> String {
         row[0].insert_str(0, "  ");
         row
     };
-    output::table(&rows.map(indented).collect::<Vec<_>>())
+    plain::table(&rows.map(indented).collect::<Vec<_>>())
 }
 
 fn variation_row(variation: &Variation) -> Vec<String> {

@@ -1,0 +1,93 @@
+//! One kernel: a single trial, or the self-test of a scenario. Its plan, and what came of a single trial.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Environment, JournalLine, RunEvent, RunResult, is_over};
+use crate::answer::Trial;
+use crate::gate::GateScenario;
+use crate::kernel::Kernel;
+use crate::trial::Symptom;
+use crate::whose::{Whose, whose};
+
+/// What is to be done with one kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct KernelPlan {
+    /// Run id: folder name below the results folder.
+    pub run_id: String,
+    /// kbisect's version.
+    pub tool_version: String,
+    /// The command as typed.
+    pub command: Vec<String>,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The scenario.
+    pub scenario: GateScenario,
+    /// The kernel of the reference nodes.
+    pub reference: Kernel,
+    /// The failure that a failure is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<Box<Symptom>>,
+    /// What is kept of failures.
+    #[serde(default)]
+    pub evidence: EvidenceChoices,
+}
+
+/// What is kept of failures, beside what always is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EvidenceChoices {
+    /// The memory of a guest that crashed or hung.
+    #[serde(default)]
+    pub vmcore: bool,
+    /// Source lines, by the kernel's debug package.
+    #[serde(default)]
+    pub debug_info: bool,
+    /// Source lines, by this kernel with debug information.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmlinux: Option<String>,
+    /// Folder of modules with debug information.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debug_modules: Option<String>,
+}
+
+impl RunResult {
+    /// The result of a single trial, from its journal; nothing when it has no answer yet.
+    #[must_use]
+    pub fn from_journal(lines: &[JournalLine], run_dir: &str) -> Option<Self> {
+        let mut begun: Option<(&KernelPlan, &Environment)> = None;
+        let (mut ended, mut reference, mut decoded) = (None, None, None);
+        for line in lines {
+            match &line.event {
+                RunEvent::RunBegan { plan, environment, .. } => begun = Some((plan, environment)),
+                RunEvent::EnvironmentChanged { environment } => {
+                    begun = begun.map(|(plan, _)| (plan, environment.as_ref()));
+                }
+                RunEvent::TrialEnded { record, taken, .. } => ended = Some((record, taken)),
+                RunEvent::ReferenceTried { record, .. } => reference = Some(record.as_ref()),
+                RunEvent::Decoded { decoded: found, .. } => decoded = Some(found.clone()),
+                _ => {}
+            }
+        }
+        if !is_over(lines.iter().map(|line| &line.event)) {
+            return None;
+        }
+        let ((plan, environment), (record, taken)) = (begun?, ended?);
+        // A kernel that is the reference kernel has told already.
+        let is_it = plan.kernel.id == plan.reference.id;
+        let reference = reference.or_else(|| is_it.then_some(record.as_ref()));
+        let mut trial = Trial::new(record, taken);
+        if whose(record, false, reference) == Whose::Scenario {
+            trial.record = trial.record.as_fault();
+        }
+        trial.record.evidence.decoded = decoded.or(trial.record.evidence.decoded);
+        Some(Self {
+            schema: "kbisect.run/1".to_owned(),
+            scenario: plan.scenario.name.clone(),
+            trial,
+            reference: Some(plan.reference.clone()),
+            environment: environment.clone(),
+            run_dir: run_dir.to_owned(),
+            tool_version: plan.tool_version.clone(),
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! Runs of one kernel: a single trial, and self-tests. How they begin, and how they are resumed.
+
+use std::path::{Path, PathBuf};
+
+use kbisect_core::gate::GateOptions;
+use kbisect_core::run::{EvidenceChoices, KernelPlan, RunEvent};
+use kbisect_core::workers::Workers;
+use kbisect_kernels::{Candidate, ReadyKernel};
+
+use super::context::{Base, Context};
+use super::files::{keep_image, keep_scenario, new_run};
+use super::journal::Journal;
+use super::kept::Kept;
+use super::{kernels, plan};
+use crate::cli::{EvidenceArgs, MachineArgs, ResumeArgs, SettingArgs};
+use crate::errors;
+use crate::settings::scenario::{LoadedScenario, load};
+
+/// A run of one kernel, begun or resumed.
+pub struct Lone {
+    /// What trials have in common.
+    pub context: Context,
+    /// The kernel.
+    pub candidate: Candidate,
+    /// The scenario.
+    pub loaded: LoadedScenario,
+    /// The plan.
+    pub plan: KernelPlan,
+    /// How it is resumed.
+    pub options: GateOptions,
+    /// The journal.
+    pub journal: Journal,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// The options of machines.
+    pub machine: MachineArgs,
+}
+
+/// What was asked for.
+pub struct Wanted<'a> {
+    /// The scenario.
+    pub scenario: &'a str,
+    /// The kernel; that of the reference nodes without.
+    pub kernel: Option<&'a str>,
+    /// How trials are made.
+    pub setting: &'a SettingArgs,
+    /// What is kept of failures.
+    pub evidence: &'a EvidenceArgs,
+    /// How machines run.
+    pub machine: &'a MachineArgs,
+    /// How many trials run side by side.
+    pub workers: Workers,
+}
+
+impl Lone {
+    /// Finds everything that a run needs, and makes its folder. `what` begins its name.
+    ///
+    /// # Errors
+    /// What cannot be found, fetched or written.
+    pub fn prepare(
+        wanted: &Wanted<'_>,
+        loaded: LoadedScenario,
+        base: Base,
+        what: &str,
+    ) -> anyhow::Result<Self> {
+        for warning in &loaded.warnings {
+            base.ui.note(&format!("warning: {warning}"));
+        }
+        let named = wanted.kernel.map(|spec| base.catalog.resolve(spec)).transpose()?;
+        for note in named.iter().flat_map(|candidate| &candidate.notes) {
+            base.ui.note(note);
+        }
+        named.iter().try_for_each(plan::check_testable)?;
+        let reference = kernels::reference(&base, wanted.setting.reference.as_deref())?;
+        let candidate = match named {
+            Some(candidate) => {
+                // What cannot be fetched is told before there is a folder.
+                let _ready: Result<ReadyKernel, _> = kernels::to_try(&base, &candidate)?;
+                candidate
+            }
+            None => base.catalog.resolve(&reference.kernel.id.0)?,
+        };
+        let (needs, placement) =
+            ((&loaded.scenario.image, wanted.scenario), wanted.setting.placement);
+        let context = Context::new(base, wanted.machine, needs, reference, placement)?
+            .keeping(wanted.evidence);
+        context.base.begin_run();
+        let name = &loaded.scenario.name;
+        let what = format!("{what}{name}-{}", candidate.kernel.label());
+        let (run_id, folder) = new_run(&wanted.setting.results, &what)?;
+        keep_scenario(&folder, &loaded.scenario)?;
+        keep_image(&folder, context.image_folder.as_deref())?;
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let EvidenceArgs { vmcore, debug_info, vmlinux, debug_modules } = wanted.evidence;
+        let plan = KernelPlan {
+            run_id,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: std::env::args().collect(),
+            kernel: candidate.kernel.clone(),
+            scenario: loaded.planned(wanted.scenario),
+            reference: context.reference.kernel.clone(),
+            like: None,
+            evidence: EvidenceChoices {
+                vmcore: *vmcore,
+                debug_info: *debug_info,
+                vmlinux: path(vmlinux),
+                debug_modules: path(debug_modules),
+            },
+        };
+        let options = GateOptions {
+            workers: match wanted.workers {
+                Workers::Auto => None,
+                Workers::Count(count) => Some(count),
+            },
+            junit: None,
+            cold: wanted.machine.cold,
+            machine: context.choices,
+        };
+        let journal = Journal::create(&folder, &context.base.ui)?;
+        let machine = wanted.machine.clone();
+        Ok(Self { context, candidate, loaded, plan, options, journal, folder, machine })
+    }
+
+    /// Finds everything again.
+    ///
+    /// # Errors
+    /// What is not there any more.
+    pub fn again(
+        args: &ResumeArgs,
+        (plan, mut options): (KernelPlan, GateOptions),
+        mut base: Base,
+        mut journal: Journal,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        base.look_where([&plan.kernel, &plan.reference])?;
+        let candidate = base.catalog.resolve(&plan.kernel.id.0)?;
+        let loaded = LoadedScenario::kept(folder, &plan.scenario.sha256)?;
+        let environment = journal.environment().cloned().unwrap_or_default();
+        let kept = Kept {
+            environment: &environment,
+            machine: options.machine,
+            cold: options.cold,
+            reference: &plan.reference,
+        };
+        let machine = kept.machine(args);
+        let subject = loaded.subject(&plan.scenario.name);
+        let EvidenceChoices { vmcore, debug_info, vmlinux, debug_modules } = plan.evidence.clone();
+        let context = kept.context(base, &machine, &subject)?.keeping(&EvidenceArgs {
+            vmcore,
+            debug_info,
+            vmlinux: vmlinux.map(PathBuf::from),
+            debug_modules: debug_modules.map(PathBuf::from),
+        });
+        context.base.begin_run();
+        journal.append(RunEvent::Resumed)?;
+        journal.runs_in(context.environment())?;
+        if let Some(Workers::Count(count)) = args.workers {
+            options.workers = Some(count);
+        }
+        let folder = folder.to_owned();
+        Ok(Self { context, candidate, loaded, plan, options, journal, folder, machine })
+    }
+
+    /// How many trials are wished to run side by side.
+    #[must_use]
+    pub fn wish(&self) -> Workers {
+        self.options.workers.map_or(Workers::Auto, Workers::Count)
+    }
+}
+
+/// Loads the scenario, before the archive is asked: a typing error is to show at once.
+///
+/// # Errors
+/// Those of the scenario and of [`Base::new`].
+pub fn load_first(
+    name: &str,
+    global: &crate::cli::Global,
+    look: impl FnOnce(&LoadedScenario) -> anyhow::Result<()>,
+) -> anyhow::Result<(LoadedScenario, Base)> {
+    let loaded = load(name)?;
+    look(&loaded)?;
+    Ok((loaded, Base::new(global)?))
+}
+
+/// Refuses what only a bisection or a check can be resumed with.
+///
+/// # Errors
+/// That it was given.
+pub fn check_resume(args: &ResumeArgs) -> anyhow::Result<()> {
+    let given = [("--budget", args.budget.is_some()), ("--junit", args.junit.is_some())];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => Err(errors::usage(
+            format!("{option} is nothing that a run of one kernel knows"),
+            format!("leave {option} out"),
+        )),
+    }
+}
