@@ -15,12 +15,12 @@ mod target;
 pub use events::{
     Aim, JournalLine, RunEvent, RunKind, Tried, end_of_search, is_over, wall_seconds,
 };
-pub use plan::{Environment, Plan, PlanOptions, PlannedKernel};
+pub use plan::{Environment, EvidenceChoices, Plan, PlanOptions, PlannedKernel};
 pub use result::{
     Aborted, BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry, SeriesVerdict,
 };
 pub use score::{Scored, score_again};
-pub use single::{EvidenceChoices, KernelPlan};
+pub use single::KernelPlan;
 pub use target::{
     ChosenBy, Due, SymptomChoice, SymptomCount, SymptomName, SymptomNameError, choice_due,
     choice_words, named_is_missing, symptoms_of_bad_end, target_symptom,

@@ -113,18 +113,9 @@ pub struct PlanOptions {
     /// What else was chosen of how machines run.
     #[serde(default)]
     pub machine: MachineChoices,
-    /// The memory of kernels that crash or hang is dumped.
-    #[serde(default)]
-    pub vmcore: bool,
-    /// The trace of the culprit is decoded with the distribution's debug package.
-    #[serde(default)]
-    pub debug_info: bool,
-    /// The trace of the culprit is decoded with this vmlinux.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vmlinux: Option<String>,
-    /// Folder with the debug information of modules that goes with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub debug_modules: Option<String>,
+    /// What is kept of failures.
+    #[serde(flatten)]
+    pub evidence: EvidenceChoices,
     /// What changed between the two sides is not looked up.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_changes: bool,
@@ -133,10 +124,34 @@ pub struct PlanOptions {
     pub git: Option<String>,
 }
 
+/// What is kept of failures, beside what always is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EvidenceChoices {
+    /// The memory of a guest that crashed or hung.
+    #[serde(default)]
+    pub vmcore: bool,
+    /// Source lines, by the kernel's debug package.
+    #[serde(default)]
+    pub debug_info: bool,
+    /// Source lines, by this kernel with debug information.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmlinux: Option<String>,
+    /// Folder of modules with debug information.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debug_modules: Option<String>,
+}
+
+impl EvidenceChoices {
+    /// Files and folders of the machine that the evidence is made with.
+    pub fn named_paths(&self) -> impl Iterator<Item = &str> {
+        [&self.vmlinux, &self.debug_modules].into_iter().flatten().map(String::as_str)
+    }
+}
+
 impl PlanOptions {
     /// Files and folders of the machine that the run's evidence is made with.
     pub fn named_paths(&self) -> impl Iterator<Item = &str> {
-        [&self.vmlinux, &self.debug_modules, &self.git].into_iter().flatten().map(String::as_str)
+        self.evidence.named_paths().chain(self.git.as_deref())
     }
 }
 
@@ -153,10 +168,7 @@ impl Default for PlanOptions {
             quick: false,
             cold: false,
             machine: MachineChoices::default(),
-            vmcore: false,
-            debug_info: false,
-            vmlinux: None,
-            debug_modules: None,
+            evidence: EvidenceChoices::default(),
             no_changes: false,
             git: None,
         }

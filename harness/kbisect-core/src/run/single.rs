@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, JournalLine, RunEvent, RunResult, is_over};
+use super::{Environment, EvidenceChoices, JournalLine, RunEvent, RunResult, is_over};
 use crate::answer::Trial;
 use crate::gate::GateScenario;
 use crate::kernel::Kernel;
@@ -29,25 +29,8 @@ pub struct KernelPlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<Box<Symptom>>,
     /// What is kept of failures.
-    #[serde(default)]
+    #[serde(flatten)]
     pub evidence: EvidenceChoices,
-}
-
-/// What is kept of failures, beside what always is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct EvidenceChoices {
-    /// The memory of a guest that crashed or hung.
-    #[serde(default)]
-    pub vmcore: bool,
-    /// Source lines, by the kernel's debug package.
-    #[serde(default)]
-    pub debug_info: bool,
-    /// Source lines, by this kernel with debug information.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vmlinux: Option<String>,
-    /// Folder of modules with debug information.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub debug_modules: Option<String>,
 }
 
 impl RunResult {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use kbisect_core::run::EvidenceChoices;
+
 use clap::Args;
 
 /// What is kept of failures, beyond what always is.
@@ -19,6 +21,24 @@ pub struct EvidenceArgs {
     /// Folder that holds NAME.ko files with debug information [default: that of the vmlinux]
     #[arg(long, value_name = "DIR", help_heading = "Evidence", requires = "vmlinux")]
     pub debug_modules: Option<PathBuf>,
+}
+
+impl EvidenceArgs {
+    /// The same for plans, with whole paths.
+    #[must_use]
+    pub fn choices(&self) -> EvidenceChoices {
+        let whole = |path: &Option<PathBuf>| {
+            let path = path.as_ref()?;
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            Some(path.display().to_string())
+        };
+        EvidenceChoices {
+            vmcore: self.vmcore,
+            debug_info: self.debug_info,
+            vmlinux: whole(&self.vmlinux),
+            debug_modules: whole(&self.debug_modules),
+        }
+    }
 }
 
 /// Arguments of `kbisect decode`.

@@ -26,7 +26,7 @@ use super::prefetch::Prefetch;
 use super::search::Search;
 use super::symptom;
 use super::workers::workers;
-use crate::cli::{BisectArgs, EvidenceArgs, Global, MachineArgs, Range, ResumeArgs, Series};
+use crate::cli::{BisectArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, settings};
 
@@ -56,7 +56,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let name = args.trial.scenario.clone();
     let (placement, needs) = (args.trial.setting.placement, (&loaded.scenario.image, &*name));
     let context = Context::new(base, &args.machine, needs, reference, placement)?
-        .keeping(&args.trial.evidence);
+        .keeping(&args.trial.evidence.choices());
     if args.dry_run {
         let plan = plan(args, &context, &loaded, "(not begun)", &series);
         context.base.ui.finish();
@@ -119,12 +119,7 @@ pub(super) fn resume_bisection(
     let machine = kept.machine(args);
     let loaded = LoadedScenario::kept(folder, &plan.scenario_sha256)?;
     let subject = loaded.subject(&plan.scenario);
-    let context = kept.context(base, &machine, &subject)?.keeping(&EvidenceArgs {
-        vmcore: plan.options.vmcore,
-        debug_info: plan.options.debug_info,
-        vmlinux: plan.options.vmlinux.clone().map(PathBuf::from),
-        debug_modules: plan.options.debug_modules.clone().map(PathBuf::from),
-    });
+    let context = kept.context(base, &machine, &subject)?.keeping(&plan.options.evidence);
     context.base.begin_run();
     journal.append(RunEvent::Resumed)?;
     journal.runs_in(context.environment())?;

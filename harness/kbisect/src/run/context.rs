@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kbisect_core::kernel::Kernel;
 use kbisect_core::options::MachineChoices;
-use kbisect_core::run::Environment;
+use kbisect_core::run::{Environment, EvidenceChoices};
 use kbisect_core::scenario::ImageNeeds;
 use kbisect_kernels::{Candidate, Catalog, Progress, ReadyKernel, Settings, Source, Store};
 use kbisect_vm::accel::{self, Probe, Wish};
@@ -18,7 +18,7 @@ use kbisect_vm::session::Interrupt;
 use kbisect_vm::states::{self, States};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::cli::{self, AccelChoice, EvidenceArgs, Global, MachineArgs};
+use crate::cli::{self, AccelChoice, Global, MachineArgs};
 use crate::settings::global::{image_sources, run_folder};
 use crate::ui::Ui;
 use crate::{errors, exit};
@@ -56,7 +56,7 @@ pub struct Context {
     /// Where nodes are put.
     pub placement: Placement,
     /// What is kept of failures.
-    pub evidence: EvidenceArgs,
+    pub evidence: EvidenceChoices,
     /// Where states of machines are kept; nothing when kernels are to boot in every trial.
     pub states: Option<States>,
     /// What was chosen of how machines run.
@@ -295,7 +295,7 @@ impl Context {
                 cli::Placement::Single => Placement::Single,
             },
             image_folder: args.image.clone(),
-            evidence: EvidenceArgs::default(),
+            evidence: EvidenceChoices::default(),
             states,
             choices,
             preload: true,
@@ -304,7 +304,7 @@ impl Context {
 
     /// Says what is kept of failures.
     #[must_use]
-    pub fn keeping(self, evidence: &EvidenceArgs) -> Self {
+    pub fn keeping(self, evidence: &EvidenceChoices) -> Self {
         Self { evidence: evidence.clone(), ..self }
     }
 

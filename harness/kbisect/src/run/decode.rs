@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use kbisect_core::console::classify;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::kernel::KernelId;
-use kbisect_core::run::{RunEvent, RunKind, RunResult};
+use kbisect_core::run::{EvidenceChoices, RunEvent, RunKind, RunResult};
 use kbisect_core::trial::{Phase, TrialRecord};
 use kbisect_kernels::{Progress, Settings, Store};
 use kbisect_report::{DecodeDocument, DecodedTrace, Dossier, JOURNAL_NAME};
@@ -20,7 +20,7 @@ use super::culprit::Culprit;
 use super::ending::write;
 use super::journal::Journal;
 use super::single::{Single, write_result};
-use crate::cli::{DecodeArgs, EvidenceArgs, Global};
+use crate::cli::{DecodeArgs, Global};
 use crate::settings::global::run_folder;
 use crate::ui::Ui;
 use crate::{errors, output};
@@ -41,10 +41,13 @@ pub enum Sources {
 impl Sources {
     /// What was asked for on the command line; nothing when nothing was.
     #[must_use]
-    pub fn of(args: &EvidenceArgs) -> Option<Self> {
-        match &args.vmlinux {
-            Some(vmlinux) => Some(Self::given(vmlinux, args.debug_modules.as_deref())),
-            None => args.debug_info.then_some(Self::Archive),
+    pub fn of(chosen: &EvidenceChoices) -> Option<Self> {
+        match &chosen.vmlinux {
+            Some(vmlinux) => {
+                let modules = chosen.debug_modules.as_deref().map(Path::new);
+                Some(Self::given(Path::new(vmlinux), modules))
+            }
+            None => chosen.debug_info.then_some(Self::Archive),
         }
     }
 

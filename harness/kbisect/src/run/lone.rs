@@ -12,7 +12,7 @@ use super::files::{keep_image, keep_scenario, new_run};
 use super::journal::Journal;
 use super::kept::Kept;
 use super::{kernels, plan};
-use crate::cli::{EvidenceArgs, MachineArgs, ResumeArgs, SettingArgs};
+use crate::cli::{MachineArgs, ResumeArgs, SettingArgs};
 use crate::errors;
 use crate::settings::scenario::{LoadedScenario, load};
 
@@ -45,7 +45,7 @@ pub struct Wanted<'a> {
     /// How trials are made.
     pub setting: &'a SettingArgs,
     /// What is kept of failures.
-    pub evidence: &'a EvidenceArgs,
+    pub evidence: EvidenceChoices,
     /// How machines run.
     pub machine: &'a MachineArgs,
     /// How many trials run side by side.
@@ -83,15 +83,13 @@ impl Lone {
         let (needs, placement) =
             ((&loaded.scenario.image, wanted.scenario), wanted.setting.placement);
         let context = Context::new(base, wanted.machine, needs, reference, placement)?
-            .keeping(wanted.evidence);
+            .keeping(&wanted.evidence);
         context.base.begin_run();
         let name = &loaded.scenario.name;
         let what = format!("{what}{name}-{}", candidate.kernel.label());
         let (run_id, folder) = new_run(&wanted.setting.results, &what)?;
         keep_scenario(&folder, &loaded.scenario)?;
         keep_image(&folder, context.image_folder.as_deref())?;
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        let EvidenceArgs { vmcore, debug_info, vmlinux, debug_modules } = wanted.evidence;
         let plan = KernelPlan {
             run_id,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -100,12 +98,7 @@ impl Lone {
             scenario: loaded.planned(wanted.scenario),
             reference: context.reference.kernel.clone(),
             like: None,
-            evidence: EvidenceChoices {
-                vmcore: *vmcore,
-                debug_info: *debug_info,
-                vmlinux: path(vmlinux),
-                debug_modules: path(debug_modules),
-            },
+            evidence: wanted.evidence.clone(),
         };
         let options = GateOptions {
             workers: match wanted.workers {
@@ -144,13 +137,10 @@ impl Lone {
         };
         let machine = kept.machine(args);
         let subject = loaded.subject(&plan.scenario.name);
-        let EvidenceChoices { vmcore, debug_info, vmlinux, debug_modules } = plan.evidence.clone();
-        let context = kept.context(base, &machine, &subject)?.keeping(&EvidenceArgs {
-            vmcore,
-            debug_info,
-            vmlinux: vmlinux.map(PathBuf::from),
-            debug_modules: debug_modules.map(PathBuf::from),
-        });
+        for path in plan.evidence.named_paths() {
+            base.ui.note(&format!("the plan of this run has `{path}` read for its report"));
+        }
+        let context = kept.context(base, &machine, &subject)?.keeping(&plan.evidence);
         context.base.begin_run();
         journal.append(RunEvent::Resumed)?;
         journal.runs_in(context.environment())?;

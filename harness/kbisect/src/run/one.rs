@@ -42,7 +42,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         scenario: &args.trial.scenario,
         kernel: Some(&args.kernel),
         setting: &args.trial.setting,
-        evidence: &args.trial.evidence,
+        evidence: args.trial.evidence.choices(),
         machine: &args.machine,
         workers: Workers::Auto,
     };

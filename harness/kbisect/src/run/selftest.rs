@@ -7,7 +7,9 @@ use kbisect_core::answer::{Taken, Trial};
 use kbisect_core::boot::Coming;
 use kbisect_core::gate::GateOptions;
 use kbisect_core::job::Subject;
-use kbisect_core::run::{Aim, JournalLine, KernelPlan, RunEvent, RunResult, Tried, is_over};
+use kbisect_core::run::{
+    Aim, EvidenceChoices, JournalLine, KernelPlan, RunEvent, RunResult, Tried, is_over,
+};
 use kbisect_core::selftest::{Asked, Made, SelftestResult};
 use kbisect_core::trial::{TrialRecord, Verdict};
 
@@ -21,7 +23,7 @@ use super::lone::{Lone, Wanted, check_resume, load_first};
 use super::prefetch::Prefetch;
 use super::single::write_result;
 use super::workers::workers;
-use crate::cli::{EvidenceArgs, Global, ResumeArgs, SelftestArgs};
+use crate::cli::{Global, ResumeArgs, SelftestArgs};
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit};
 
@@ -34,12 +36,11 @@ const RETRIES: u32 = 1;
 /// Bad arguments, the host's failures, a wrong scenario, an interruption.
 pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (loaded, base) = load_first(&args.scenario, global, |_| Ok(()))?;
-    let evidence = EvidenceArgs::default();
     let wanted = Wanted {
         scenario: &args.scenario,
         kernel: args.kernel.as_deref(),
         setting: &args.setting,
-        evidence: &evidence,
+        evidence: EvidenceChoices::default(),
         machine: &args.machine,
         workers: args.workers.wish(),
     };
