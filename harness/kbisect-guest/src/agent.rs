@@ -2,41 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kbisect_proto::frame::{Decoder, encode};
+use kbisect_proto::frame::Decoder;
 use kbisect_proto::{Event, NodeSetup, PORT_NAME, PROTOCOL, Request, RequestId};
 
-use crate::boot::{Booted, Modules, power_off};
+use crate::boot::{Booted, power_off};
+use crate::modules::Modules;
 use crate::node::{self, Node, Unmade, merge_files};
+use crate::outbox::Outbox;
 use crate::service::Service;
 use crate::shell::Terminals;
 use crate::{exec, offers, probes, wake, watchdog};
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
-
-/// The way to the harness. Clones share it; a message is never torn apart.
-#[derive(Clone)]
-pub struct Outbox(Arc<Mutex<File>>);
-
-impl Outbox {
-    /// Sends through a port.
-    pub fn new(port: File) -> Self {
-        Self(Arc::new(Mutex::new(port)))
-    }
-
-    /// Sends a message. A failure has no recipient, so it is dropped: the harness notices silence.
-    pub fn send(&self, event: &Event) {
-        if let Ok(frame) = encode(event)
-            && let Ok(mut port) = self.0.lock()
-        {
-            let _ = port.write_all(&frame);
-        }
-    }
-}
 
 #[derive(Default)]
 struct State {

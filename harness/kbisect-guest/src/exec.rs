@@ -12,10 +12,8 @@ use kbisect_proto::{Command, Event, Exit, RequestId};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::node::{Node, enter_before_exec};
-
-/// Search path of every program in the guest.
-pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::node::Node;
+use crate::programs::{PATH, enter_before_exec};
 
 /// How long output is still collected after the program ended: a process that it left behind may
 /// hold the pipe open for ever.

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use kbisect_proto::Nic;
 
+use crate::programs::PATH;
+
 /// What `ip` did not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IpError {
@@ -32,7 +34,7 @@ pub fn run_ip(mut command: Command, batch: &str) -> Result<(), IpError> {
     }
     let mut child = command
         .args(["-batch", "-"])
-        .env("PATH", crate::exec::PATH)
+        .env("PATH", PATH)
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -7,11 +7,16 @@
 mod agent;
 mod boot;
 mod exec;
+mod init;
 mod kmsg;
 mod links;
+mod modules;
+mod mounts;
 mod node;
 mod offers;
+mod outbox;
 mod probes;
+mod programs;
 mod service;
 mod shell;
 mod wake;
@@ -25,7 +30,7 @@ fn main() -> ExitCode {
         return node::holder(&arguments[2..]);
     }
     if std::process::id() == 1 {
-        boot::init();
+        init::init();
     }
     eprintln!("kbisect-guest is PID 1 of kbisect's guests and does nothing elsewhere");
     ExitCode::from(2)

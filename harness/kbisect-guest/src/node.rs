@@ -15,9 +15,10 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::boot::{self, LOWER};
 use crate::kmsg;
 use crate::links::{IpError, making_way, parked, renaming, run_ip};
+use crate::mounts::{self, LOWER};
+use crate::programs::{Entry, PATH, enter_before_exec, fork_into_pid_space};
 
 /// First argument of the role "first process of an isolated node".
 pub const HOLDER: &str = "kbisect-node";
@@ -61,12 +62,6 @@ impl Unmade {
         let command = error.line.and_then(|line| batch.lines().nth(line));
         Self { part, command: command.unwrap_or_default().to_owned(), said: error.said }
     }
-}
-
-/// What a child needs to enter a node before it runs its program.
-pub struct Entry {
-    namespaces: Vec<(RawFd, CloneFlags)>,
-    new_pid_space: bool,
 }
 
 impl Node {
@@ -374,50 +369,6 @@ fn all_namespaces() -> CloneFlags {
         | CloneFlags::CLONE_NEWPID
 }
 
-/// A new PID space holds only children, so a program that shall live in it needs one more fork. The
-/// process in between waits and ends as its child did.
-fn fork_into_pid_space() -> std::io::Result<()> {
-    // SAFETY: called between fork and exec in a process with one thread; only system calls follow.
-    match unsafe { nix::libc::fork() } {
-        -1 => Err(std::io::Error::last_os_error()),
-        0 => Ok(()),
-        child => {
-            // Nothing that others wait on may stay open here, above all std's exec-error pipe.
-            for fd in 0..256 {
-                // SAFETY: closing numbers that may not be open is harmless.
-                unsafe { nix::libc::close(fd) };
-            }
-            let mut status = 0;
-            // SAFETY: plain system calls with a valid pointer.
-            unsafe {
-                while nix::libc::waitpid(child, &raw mut status, 0) < 0 {}
-                if nix::libc::WIFSIGNALED(status) {
-                    let signal = nix::libc::WTERMSIG(status);
-                    nix::libc::signal(signal, nix::libc::SIG_DFL);
-                    nix::libc::kill(nix::libc::getpid(), signal);
-                }
-                nix::libc::_exit(nix::libc::WEXITSTATUS(status));
-            }
-        }
-    }
-}
-
-/// Makes `command` run inside a node, in a session of its own.
-pub fn enter_before_exec(command: &mut Command, entry: Entry) {
-    // SAFETY: only system calls between fork and exec.
-    unsafe {
-        command.pre_exec(move || {
-            nix::libc::setsid();
-            for (fd, kind) in &entry.namespaces {
-                if nix::libc::setns(*fd, kind.bits()) < 0 {
-                    return Err(std::io::Error::last_os_error());
-                }
-            }
-            if entry.new_pid_space { fork_into_pid_space() } else { Ok(()) }
-        });
-    }
-}
-
 /// Finds the name of the interface with this hardware address; its driver may still be at it.
 pub fn find_nic(mac: [u8; 6], patience: Duration) -> Result<String, String> {
     let wanted = mac.map(|byte| format!("{byte:02x}")).join(":");
@@ -444,7 +395,7 @@ fn hosts(name: &str) -> String {
 /// emulation.
 pub fn run_once() {
     let mut command = Command::new("sh");
-    command.args(["-c", "ip link show dev lo"]).env("PATH", crate::exec::PATH);
+    command.args(["-c", "ip link show dev lo"]).env("PATH", PATH);
     let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
@@ -487,32 +438,32 @@ fn make_root(name: &str) -> Result<String, String> {
         fs::create_dir_all(format!("{base}/{part}")).map_err(|error| format!("{base}: {error}"))?;
     }
     let root = format!("{base}/root");
-    boot::overlay(LOWER, &format!("{base}/rw"), &root)?;
+    mounts::overlay(LOWER, &format!("{base}/rw"), &root)?;
     let inside = |path: &str| format!("{root}{path}");
-    boot::mount_kind("tmpfs", &inside("/run"), "mode=755").map_err(say("/run"))?;
-    for directory in ["/run/lock", "/run/netns", ASSETS_DIR, boot::MODULES] {
+    mounts::mount_kind("tmpfs", &inside("/run"), "mode=755").map_err(say("/run"))?;
+    for directory in ["/run/lock", "/run/netns", ASSETS_DIR, mounts::MODULES] {
         let _ = fs::create_dir_all(inside(directory));
     }
-    boot::mount_kind("tmpfs", &inside("/tmp"), "mode=1777").map_err(say("/tmp"))?;
+    mounts::mount_kind("tmpfs", &inside("/tmp"), "mode=1777").map_err(say("/tmp"))?;
     let bind = MsFlags::MS_BIND;
     mount(Some("/dev"), inside("/dev").as_str(), None::<&str>, bind, None::<&str>)
         .map_err(say("/dev"))?;
     let _ = mount(
-        Some(boot::MODULES),
-        inside(boot::MODULES).as_str(),
+        Some(mounts::MODULES),
+        inside(mounts::MODULES).as_str(),
         None::<&str>,
         bind,
         None::<&str>,
     );
-    boot::link_modules(&inside("/lib/modules"));
-    boot::mount_kind("proc", &inside("/proc"), "").map_err(say("/proc"))?;
-    boot::mount_kind("sysfs", &inside("/sys"), "").map_err(say("/sys"))?;
+    mounts::link_modules(&inside("/lib/modules"));
+    mounts::mount_kind("proc", &inside("/proc"), "").map_err(say("/proc"))?;
+    mounts::mount_kind("sysfs", &inside("/sys"), "").map_err(say("/sys"))?;
     std::env::set_current_dir(&root).map_err(|error| error.to_string())?;
     mount(Some(root.as_str()), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)
         .map_err(say("cannot move the root"))?;
     nix::unistd::chroot(".").map_err(say("chroot"))?;
     std::env::set_current_dir("/").map_err(|error| error.to_string())?;
-    boot::late_mounts();
+    mounts::late_mounts();
     nix::unistd::sethostname(name).map_err(say("host name"))?;
     let _ = fs::write("/etc/hosts", hosts(name));
     Ok(pid.to_string_lossy().into_owned())

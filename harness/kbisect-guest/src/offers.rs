@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use kbisect_proto::Feature;
 
-use crate::boot::MODULES;
+use crate::mounts::MODULES;
+use crate::programs::PATH;
 
 /// The features that the kernel lacks, by name. It has said already that it does not know them, so
 /// what cannot be found anywhere is lacking.
@@ -36,7 +37,7 @@ impl Known {
             |name: &str| fs::read_to_string(Path::new(MODULES).join(name)).unwrap_or_default();
         let unpacked = Command::new("gzip")
             .args(["-dc", "/proc/config.gz"])
-            .env("PATH", crate::exec::PATH)
+            .env("PATH", PATH)
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .output();

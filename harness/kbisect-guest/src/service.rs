@@ -9,9 +9,9 @@ use kbisect_proto::{Command, Event, Exit, Readiness, RequestId, Restart};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use crate::agent::Outbox;
 use crate::exec::{DRAIN, command_in, exit_of};
 use crate::node::Node;
+use crate::outbox::Outbox;
 use crate::probes::http;
 
 /// Longest output line that is sent in one piece, in bytes.

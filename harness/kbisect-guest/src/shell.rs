@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use kbisect_proto::{Command, Event, Exit, RequestId};
 use nix::pty::{Winsize, openpty};
 
-use crate::agent::Outbox;
 use crate::exec::{command_in, exit_of};
 use crate::node::Node;
+use crate::outbox::Outbox;
 
 nix::ioctl_write_ptr_bad!(set_window_size, nix::libc::TIOCSWINSZ, Winsize);
 

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::boot::Modules;
+use crate::modules::Modules;
 
 nix::ioctl_readwrite!(set_timeout, b'W', 6, nix::libc::c_int);
 
