@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bayes::{Answer, RUNS_A_BOOT};
+use crate::bayes::{Answer, RUNS_A_BOOT, Tally};
 use crate::boot::Coming;
 use crate::trial::{BootId, BootKind, TrialRecord};
 
@@ -88,18 +88,10 @@ pub struct Boots {
 
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    cold: Counts,
-    quick: Counts,
+    cold: Tally,
+    quick: Tally,
     /// The boot of the saved state, if there is one, as the last trial told it.
     saved: Option<BootId>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    fails: u32,
-    passes: u32,
-    /// Neither: other symptoms, no answer.
-    others: u32,
 }
 
 impl Boots {
@@ -115,14 +107,8 @@ impl Boots {
             seen.saved.clone_from(&record.boot_id);
         }
         let counts = if record.is_quick() { &mut seen.quick } else { &mut seen.cold };
-        if !self.runs.add(index, answer, record.boot_id.as_ref()) {
-            return;
-        }
-        match answer {
-            Answer::Fail => counts.fails += 1,
-            Answer::Pass => counts.passes += 1,
-            Answer::Other | Answer::Skip => counts.others += 1,
-            Answer::Infra => {}
+        if self.runs.add(index, answer, record.boot_id.as_ref()) {
+            counts.add(answer);
         }
     }
 
@@ -148,7 +134,7 @@ impl Boots {
     #[must_use]
     pub fn come_up(&self, index: usize) -> Coming {
         let seen = self.seen.get(&index);
-        let never = seen.is_none_or(|seen| seen.cold.fails + seen.cold.passes == 0);
+        let never = seen.is_none_or(|seen| seen.cold.counted() == 0);
         if self.disagree() || (never && self.cut_off.contains(&index)) {
             return Coming::AsShipped;
         }
@@ -163,9 +149,9 @@ impl Boots {
     #[must_use]
     pub fn lacks_boot(&self, index: usize) -> bool {
         self.seen.get(&index).is_some_and(|seen| {
-            seen.quick.fails + seen.quick.passes > 0
-                && seen.cold.fails + seen.cold.passes == 0
-                && seen.cold.others < IN_VAIN
+            seen.quick.counted() > 0
+                && seen.cold.counted() == 0
+                && seen.cold.others + seen.cold.skips < IN_VAIN
         })
     }
 

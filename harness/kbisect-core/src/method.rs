@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::Taken;
 use crate::bayes::{
-    Answer, Ending, History, NoisySearch, NoisySearchError, Purpose, RangeReason, Settings, Step,
+    Answer, Ending, History, NoisySearch, NoisySearchError, NoisyStep, Purpose, RangeReason,
+    Settings,
 };
 use crate::boot::Coming;
 use crate::boots::Boots;
@@ -211,7 +212,7 @@ impl Method {
     pub fn next(&self) -> Next {
         match &self.kind {
             Kind::Halving(search) => match search.next() {
-                search::Step::Test { index, role, estimated_left } => Next::Try {
+                search::SearchStep::Test { index, role, estimated_left } => Next::Try {
                     index,
                     role,
                     estimated_left: estimated_left
@@ -219,11 +220,11 @@ impl Method {
                     reason: None,
                     coming: self.boots.come_up(index),
                 },
-                search::Step::Wait => Next::Wait,
-                search::Step::Done(outcome) => self.confirm(outcome),
+                search::SearchStep::Wait => Next::Wait,
+                search::SearchStep::Done(outcome) => self.confirm(outcome),
             },
             Kind::Doubt(search) => match search.next() {
-                Step::Try { index, purpose, reason, boot } => Next::Try {
+                NoisyStep::Try { index, purpose, reason, boot } => Next::Try {
                     index,
                     role: role(purpose),
                     estimated_left: search.runs_left().high as usize,
@@ -233,7 +234,7 @@ impl Method {
                         coming => coming,
                     },
                 },
-                Step::Done(ending) => {
+                NoisyStep::Done(ending) => {
                     let shown = match &ending {
                         _ if search.is_spent() => Vec::new(),
                         Ending::Found { first_new, last_old, .. } => {
@@ -247,7 +248,7 @@ impl Method {
                     };
                     self.boot_of(&shown).unwrap_or(Next::Done(RunEvent::Decided { ending }))
                 }
-                Step::Wait => Next::Wait,
+                NoisyStep::Wait => Next::Wait,
             },
         }
     }

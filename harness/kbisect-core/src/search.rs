@@ -47,7 +47,7 @@ pub enum Role {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum SearchStep {
     /// Try this kernel and record its answer.
     Test {
         /// Position in the series, 0 = oldest.
@@ -228,15 +228,15 @@ impl Search {
 
     /// Says what to do next. Without another call in between it always says the same.
     #[must_use]
-    pub fn next(&self) -> Step {
+    pub fn next(&self) -> SearchStep {
         if let Some(outcome) = &self.bad_failed {
-            return Step::Done(outcome.clone());
+            return SearchStep::Done(outcome.clone());
         }
         // The bad end comes first: unless it fails, what the other one does is of no interest.
         let mut waits = false;
         for (index, role, failed) in self.open_ends() {
             if let (Some(outcome), false) = (failed, waits) {
-                return Step::Done(outcome.clone());
+                return SearchStep::Done(outcome.clone());
             }
             if failed.is_some() || self.pending.contains(&index) {
                 waits = true;
@@ -244,23 +244,23 @@ impl Search {
             }
             if self.untestable.contains(&index) {
                 return if waits {
-                    Step::Wait
+                    SearchStep::Wait
                 } else {
-                    Step::Done(Outcome::EndSkipped { which: role })
+                    SearchStep::Done(Outcome::EndSkipped { which: role })
                 };
             }
-            return Step::Test { index, role, estimated_left: self.estimated_left() };
+            return SearchStep::Test { index, role, estimated_left: self.estimated_left() };
         }
         if waits && self.good_failed.is_some() {
-            return Step::Wait;
+            return SearchStep::Wait;
         }
         match self.cut() {
             Some(index) => {
                 let estimated_left = self.estimated_left();
-                Step::Test { index, role: Role::Bisect, estimated_left }
+                SearchStep::Test { index, role: Role::Bisect, estimated_left }
             }
-            None if waits || self.open().next().is_some() => Step::Wait,
-            None => Step::Done(self.outcome()),
+            None if waits || self.open().next().is_some() => SearchStep::Wait,
+            None => SearchStep::Done(self.outcome()),
         }
     }
 
@@ -327,7 +327,7 @@ impl Search {
     pub fn likely_next(&self, k: usize) -> Vec<usize> {
         let mut found = Vec::new();
         let mut start = self.clone();
-        if let (true, Step::Test { index, .. }) = (self.pending.is_empty(), self.next()) {
+        if let (true, SearchStep::Test { index, .. }) = (self.pending.is_empty(), self.next()) {
             start.begin(index);
         }
         let mut queue = VecDeque::from([start]);
@@ -345,7 +345,7 @@ impl Search {
                         break;
                     }
                 }
-            } else if let Step::Test { index, .. } = search.next() {
+            } else if let SearchStep::Test { index, .. } = search.next() {
                 if !found.contains(&index) && !self.pending.contains(&index) {
                     found.push(index);
                 }

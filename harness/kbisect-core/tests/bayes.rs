@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use kbisect_core::bayes::{
-    Answer, Ending, FAILURES, History, HistoryError, NoisySearch, NoisySearchError, Notice,
-    Purpose, RangeReason, Settings, SettingsError, Step, Tally,
+    Answer, Ending, FAILURES, History, HistoryError, NoisySearch, NoisySearchError, NoisyStep,
+    Notice, Purpose, RangeReason, Settings, SettingsError, Tally,
 };
 use kbisect_core::run::OutcomeWord;
 use kbisect_core::search::Direction;
@@ -49,14 +49,14 @@ fn finish(
     let mut asked = Vec::new();
     loop {
         match search.next() {
-            Step::Try { index, purpose, reason, .. } => {
+            NoisyStep::Try { index, purpose, reason, .. } => {
                 assert!(!reason.is_empty() && !reason.ends_with('.'), "{reason}");
                 asked.push((index, purpose));
                 assert!(asked.len() < 20_000, "the search does not end");
                 search.record(index, answer(index)).unwrap();
             }
-            Step::Wait => panic!("waits though nothing is under way"),
-            Step::Done(ending) => return (ending, asked),
+            NoisyStep::Wait => panic!("waits though nothing is under way"),
+            NoisyStep::Done(ending) => return (ending, asked),
         }
     }
 }
@@ -91,11 +91,11 @@ fn bad_end_comes_first_until_it_failed_three_times() {
     let answers =
         [Answer::Pass, Answer::Fail, Answer::Pass, Answer::Fail, Answer::Infra, Answer::Fail];
     for answer in answers {
-        let Step::Try { index, purpose, .. } = search.next() else { panic!("over") };
+        let NoisyStep::Try { index, purpose, .. } = search.next() else { panic!("over") };
         assert_eq!((index, purpose), (31, Purpose::BadEnd));
         search.record(index, answer).unwrap();
     }
-    assert!(matches!(search.next(), Step::Try { purpose: Purpose::Cut, .. }));
+    assert!(matches!(search.next(), NoisyStep::Try { purpose: Purpose::Cut, .. }));
     assert_eq!(search.runs(), 5, "what failed for the host's reasons is no run");
 }
 
@@ -254,10 +254,13 @@ fn end_without_an_answer_ends_the_search() {
 fn other_symptoms_in_half_of_six_runs_make_a_version_untestable() {
     let mut search = list(32);
     for _ in 0..6 {
-        assert!(matches!(search.next(), Step::Try { index: 31, .. }));
+        assert!(matches!(search.next(), NoisyStep::Try { index: 31, .. }));
         search.record(31, Answer::Other).unwrap();
     }
-    assert!(matches!(search.next(), Step::Done(Ending::EndSkipped { which: Purpose::BadEnd })));
+    assert!(matches!(
+        search.next(),
+        NoisyStep::Done(Ending::EndSkipped { which: Purpose::BadEnd })
+    ));
     let mut answers = [Answer::Other, Answer::Fail].into_iter().cycle();
     let mut search = list(32);
     (0..6).for_each(|_| search.record(20, answers.next().unwrap()).unwrap());
@@ -279,17 +282,21 @@ fn bad_end_that_shows_the_rarer_of_two_symptoms_is_an_end() {
     let mut search = list(32);
     for _ in 0..3 {
         for answer in [Answer::Other, Answer::Other, Answer::Fail] {
-            assert!(matches!(search.next(), Step::Try { index: 31, .. }), "{:?}", search.next());
+            assert!(
+                matches!(search.next(), NoisyStep::Try { index: 31, .. }),
+                "{:?}",
+                search.next()
+            );
             search.record(31, answer).unwrap();
         }
     }
-    assert!(matches!(search.next(), Step::Try { index: 1..31, .. }), "{:?}", search.next());
+    assert!(matches!(search.next(), NoisyStep::Try { index: 1..31, .. }), "{:?}", search.next());
     assert_eq!(search.skipped(), Vec::<usize>::new());
     // One that shows in fewer runs than are worth a search is none.
     let mut search = list(32);
     search.record(31, Answer::Fail).unwrap();
     (0..300).for_each(|_| search.record(31, Answer::Other).unwrap());
-    let Step::Done(Ending::NotReproduced { tally }) = search.next() else { panic!() };
+    let NoisyStep::Done(Ending::NotReproduced { tally }) = search.next() else { panic!() };
     assert_eq!((tally.fails, tally.others), (1, 300));
 }
 
@@ -308,7 +315,7 @@ fn spent_budget_gives_a_range_that_says_so() {
     // Resumed: the counts are there, the budget is used.
     let mut resumed = listed(1000, settings, &[]);
     (0..1000).for_each(|index| resumed.record_all(index, search.tally(index)).unwrap());
-    assert_eq!(resumed.next(), Step::Done(ending));
+    assert_eq!(resumed.next(), NoisyStep::Done(ending));
     let mut none = listed(1000, Settings { budget: Some(0), ..settings }, &[]);
     assert!(
         matches!(finish(&mut none, answers).0, Ending::NotReproduced { tally } if tally.runs() == 0)
@@ -328,10 +335,10 @@ fn failure_of_a_version_thought_good_is_looked_at_again_and_told() {
     }
     search.record(20, Answer::Fail).unwrap();
     search.record(10, Answer::Fail).unwrap();
-    let Step::Try { index, purpose, .. } = search.next() else { panic!("over") };
+    let NoisyStep::Try { index, purpose, .. } = search.next() else { panic!("over") };
     assert_eq!((index, purpose), (10, Purpose::Recheck));
     search.record(10, Answer::Pass).unwrap();
-    assert!(!matches!(search.next(), Step::Try { purpose: Purpose::Recheck, .. }));
+    assert!(!matches!(search.next(), NoisyStep::Try { purpose: Purpose::Recheck, .. }));
     assert!(
         matches!(search.notices()[0], Notice::FailedThoughGood { index: 10, good } if good > 0.999)
     );
@@ -441,12 +448,12 @@ fn workers_beside_each_other_come_to_the_same_answer() {
                 let mut taken = Vec::new();
                 while taken.len() < workers {
                     match search.next() {
-                        Step::Try { index, .. } => {
+                        NoisyStep::Try { index, .. } => {
                             search.begin(index).unwrap();
                             taken.push(index);
                         }
-                        Step::Wait => break,
-                        Step::Done(ending) => break 'search ending,
+                        NoisyStep::Wait => break,
+                        NoisyStep::Done(ending) => break 'search ending,
                     }
                 }
                 assert!(!taken.is_empty(), "all wait for nobody");
@@ -476,13 +483,13 @@ fn abandoned_trial_leaves_no_trace() {
 fn kernels_to_fetch_are_those_that_may_come_next() {
     let mut search = list(32);
     (0..3).for_each(|_| search.record(31, Answer::Fail).unwrap());
-    let Step::Try { index, .. } = search.next() else { panic!("over") };
+    let NoisyStep::Try { index, .. } = search.next() else { panic!("over") };
     let likely = search.likely_next(3);
     assert!(!likely.is_empty() && !likely.contains(&index));
     for answer in [Answer::Pass, Answer::Fail] {
         let mut after = search.clone();
         after.record(index, answer).unwrap();
-        let Step::Try { index: next, .. } = after.next() else { panic!("over") };
+        let NoisyStep::Try { index: next, .. } = after.next() else { panic!("over") };
         assert!(next == index || likely.contains(&next), "{next} {likely:?}");
     }
 }
@@ -555,7 +562,7 @@ proptest! {
         let mut answer = rates(|index| if index >= culprit { 0.5 } else { 0.0 }, seed);
         let mut search = list(24);
         let mut records = Vec::new();
-        while let Step::Try { index, .. } = search.next() {
+        while let NoisyStep::Try { index, .. } = search.next() {
             let answer = answer(index);
             search.record(index, answer).unwrap();
             records.push((index, answer));
@@ -563,7 +570,7 @@ proptest! {
         let mut resumed = list(24);
         for (at, (index, answer)) in records.iter().enumerate() {
             if at >= cut {
-                let same = matches!(resumed.next(), Step::Try { index: asked, .. } if asked == *index);
+                let same = matches!(resumed.next(), NoisyStep::Try { index: asked, .. } if asked == *index);
                 prop_assert!(same, "step {}", at);
             }
             resumed.record(*index, *answer).unwrap();
@@ -577,7 +584,7 @@ proptest! {
         let mut search = listed(len, Settings { budget: Some(120), ..Settings::default() }, &[]);
         let mut all = answers.into_iter().cycle();
         let mut asked = 0;
-        while let Step::Try { index, .. } = search.next() {
+        while let NoisyStep::Try { index, .. } = search.next() {
             search.record(index, all.next().unwrap()).unwrap();
             asked += 1;
             // Failures of the host are no runs; who asks for trials gives up on them.

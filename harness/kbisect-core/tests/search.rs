@@ -1,7 +1,7 @@
 //! The search against planted culprits.
 
 use kbisect_core::search::{
-    Direction, Mark, Outcome, RecordError, Role, Search, SearchError, Step,
+    Direction, Mark, Outcome, RecordError, Role, Search, SearchError, SearchStep,
 };
 use proptest::prelude::*;
 
@@ -19,9 +19,9 @@ fn run(mut search: Search, mut mark: impl FnMut(usize) -> Mark) -> (Vec<(usize, 
     let mut asked = Vec::new();
     loop {
         match search.next() {
-            Step::Done(outcome) => return (asked, outcome),
-            Step::Wait => panic!("nothing is under way"),
-            Step::Test { index, estimated_left, .. } => {
+            SearchStep::Done(outcome) => return (asked, outcome),
+            SearchStep::Wait => panic!("nothing is under way"),
+            SearchStep::Test { index, estimated_left, .. } => {
                 assert!(estimated_left > 0);
                 assert!(asked.iter().all(|(i, _)| *i != index), "kernel {index} is asked twice");
                 asked.push((index, mark(index)));
@@ -41,7 +41,9 @@ fn finds_every_planted_culprit_within_the_bound() {
         for len in 2..=64 {
             for culprit in 1..len {
                 let search = Search::new(len, direction, &[]).unwrap();
-                let Step::Test { estimated_left, .. } = search.next() else { panic!("no step") };
+                let SearchStep::Test { estimated_left, .. } = search.next() else {
+                    panic!("no step")
+                };
                 let (asked, outcome) = run(search, |i| answer(direction, culprit, &[], i));
                 let expected = Outcome::Found { last_old: culprit - 1, first_new: culprit };
                 assert_eq!(outcome, expected, "N {len}, culprit {culprit}");
@@ -56,10 +58,10 @@ fn finds_every_planted_culprit_within_the_bound() {
 fn tries_the_bad_end_first_then_the_good_one() {
     for (direction, bad, good) in [(Direction::Regression, 9, 0), (Direction::Fix, 0, 9)] {
         let mut search = Search::new(10, direction, &[]).unwrap();
-        let Step::Test { index, role, .. } = search.next() else { panic!("no step") };
+        let SearchStep::Test { index, role, .. } = search.next() else { panic!("no step") };
         assert_eq!((index, role), (bad, Role::BadEnd));
         search.record(bad, Mark::Bad).unwrap();
-        let Step::Test { index, role, .. } = search.next() else { panic!("no step") };
+        let SearchStep::Test { index, role, .. } = search.next() else { panic!("no step") };
         assert_eq!((index, role), (good, Role::GoodEnd));
     }
 }
@@ -80,7 +82,7 @@ fn an_end_that_answers_wrongly_ends_the_search() {
 #[test]
 fn an_untestable_end_is_reported_without_a_trial_unless_it_is_assumed() {
     let search = Search::new(8, Direction::Regression, &[7]).unwrap();
-    assert_eq!(search.next(), Step::Done(Outcome::EndSkipped { which: Role::BadEnd }));
+    assert_eq!(search.next(), SearchStep::Done(Outcome::EndSkipped { which: Role::BadEnd }));
     let (asked, outcome) = run(search.assume_new(), |i| answer(Direction::Regression, 5, &[], i));
     assert!(asked.iter().all(|(i, _)| *i != 7));
     assert_eq!(outcome, Outcome::FoundDespiteSkips { last_old: 4, first_new: 5, skipped: vec![7] });
@@ -107,9 +109,9 @@ fn unusable_kernels_beside_the_change_give_a_range() {
 #[test]
 fn moves_away_from_a_skipped_middle() {
     let mut search = Search::new(65, Direction::Regression, &[]).unwrap().assume_old().assume_new();
-    assert!(matches!(search.next(), Step::Test { index: 32, .. }));
+    assert!(matches!(search.next(), SearchStep::Test { index: 32, .. }));
     search.record(32, Mark::Skip).unwrap();
-    let Step::Test { index, .. } = search.next() else { panic!("no step") };
+    let SearchStep::Test { index, .. } = search.next() else { panic!("no step") };
     assert!(index.abs_diff(32) >= 6 && (12..=52).contains(&index), "asked {index}");
     // A whole broken block costs a few trials, not one for each kernel in it.
     let block: Vec<usize> = (24..=40).collect();
@@ -207,10 +209,10 @@ proptest! {
     ) {
         let culprit = 1 + culprit.index(len - 1);
         let mut search = Search::new(len, Direction::Regression, &[]).unwrap();
-        while let Step::Test { index, .. } = search.next() {
+        while let SearchStep::Test { index, .. } = search.next() {
             let announced = search.likely_next(2);
             search.record(index, answer(Direction::Regression, culprit, &[], index)).unwrap();
-            if let Step::Test { index, .. } = search.next() {
+            if let SearchStep::Test { index, .. } = search.next() {
                 prop_assert!(announced.contains(&index), "{} not in {:?}", index, announced);
             }
         }

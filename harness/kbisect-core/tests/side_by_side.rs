@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
 
-use kbisect_core::search::{Direction, Mark, Outcome, Role, Search, Step};
+use kbisect_core::search::{Direction, Mark, Outcome, Role, Search, SearchStep};
 use proptest::prelude::*;
 
 /// Small and repeatable.
@@ -41,9 +41,9 @@ fn run(
         }
         while under_way.len() < workers {
             match search.next() {
-                Step::Done(outcome) => return Run { outcome, tried, rounds },
-                Step::Wait => break,
-                Step::Test { index, estimated_left, .. } => {
+                SearchStep::Done(outcome) => return Run { outcome, tried, rounds },
+                SearchStep::Wait => break,
+                SearchStep::Test { index, estimated_left, .. } => {
                     assert!(estimated_left > 0);
                     assert!(!under_way.contains(&index), "{index} is under way");
                     search.begin(index);
@@ -157,7 +157,7 @@ fn trials_made_are_at_most_those_of_all_workers_in_each_round() {
 fn both_ends_come_before_cuts_and_the_middle_beside_them() {
     let mut search = Search::new(17, Direction::Regression, &[]).unwrap();
     let mut asked = Vec::new();
-    while let Step::Test { index, role, .. } = search.next() {
+    while let SearchStep::Test { index, role, .. } = search.next() {
         asked.push((index, role));
         search.begin(index);
         if asked.len() == 5 {
@@ -202,7 +202,7 @@ fn choice_beside_trials_under_way_tells_most_on_average_over_their_answers() {
             };
             let most = (1..len - 1).map(information).fold(0.0, f64::max);
             match search.next() {
-                Step::Test { index, .. } => {
+                SearchStep::Test { index, .. } => {
                     assert!((information(index) - most).abs() < 1e-9, "{len} {pending:?}: {index}");
                 }
                 other => assert!(most < 1e-9, "{other:?} {len} {pending:?}"),
@@ -223,9 +223,9 @@ fn what_no_answer_can_change_is_moot() {
     search.record(0, Mark::Bad).unwrap();
     assert!(search.is_moot(0), "answered");
     search.abandon(12);
-    assert_eq!(search.next(), Step::Wait, "whether the bad end fails decides first");
+    assert_eq!(search.next(), SearchStep::Wait, "whether the bad end fails decides first");
     search.record(16, Mark::Bad).unwrap();
-    assert_eq!(search.next(), Step::Done(Outcome::GoodFails));
+    assert_eq!(search.next(), SearchStep::Done(Outcome::GoodFails));
 }
 
 #[test]

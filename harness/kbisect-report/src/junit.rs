@@ -37,7 +37,7 @@ struct Suite {
 
 /// What a suite has.
 #[derive(Default)]
-struct Counts {
+struct SuiteCounts {
     tests: usize,
     failures: usize,
     errors: usize,
@@ -61,7 +61,7 @@ pub fn junit_check(result: &GateResult) -> String {
 
 fn document(what: &str, suites: &[Suite]) -> String {
     let mut body = String::new();
-    let mut all = Counts::default();
+    let mut all = SuiteCounts::default();
     let mut time = 0.0;
     for suite in suites {
         let counts = write_suite(&mut body, suite);
@@ -160,8 +160,8 @@ fn case_of_cell(result: &GateResult, cell: &Cell) -> Case {
     }
 }
 
-fn write_suite(to: &mut String, suite: &Suite) -> Counts {
-    let mut counts = Counts { tests: suite.cases.len(), ..Counts::default() };
+fn write_suite(to: &mut String, suite: &Suite) -> SuiteCounts {
+    let mut counts = SuiteCounts { tests: suite.cases.len(), ..SuiteCounts::default() };
     for (_, _, case) in &suite.cases {
         match case {
             Case::Passed => {}
@@ -274,7 +274,7 @@ fn named(name: &str) -> String {
     if name.is_empty() { "-".to_owned() } else { name }
 }
 
-fn attributes(counts: &Counts) -> String {
+fn attributes(counts: &SuiteCounts) -> String {
     format!(
         "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\"",
         counts.tests, counts.failures, counts.errors, counts.skipped

@@ -54,7 +54,7 @@ pub use journal::{
 };
 pub use junit::junit_check;
 pub use markdown::{markdown, markdown_run};
-pub use redact::{Hosts, PatternError, RedactRules, Redactor, Source, Survey, pattern};
+pub use redact::{Hosts, PatternError, RedactRules, Redactor, Rereadable, Survey, pattern};
 pub use schema::{SCHEMA_NAMES, schema};
 pub use selftest::terminal_summary_selftest;
 pub use terminal::{terminal_summary, terminal_summary_run};

@@ -50,7 +50,7 @@ pub enum ImageError {
 
 /// A function at a place in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLine {
     /// Function.
     pub function: String,
     /// File, relative to the kernel's source where that can be told.
@@ -60,7 +60,7 @@ pub struct Place {
 }
 
 /// What became of a lookup: the places, the innermost first, or why there are none.
-pub type Lookup = Result<Vec<Place>, String>;
+pub type Lookup = Result<Vec<SourceLine>, String>;
 
 /// Looks functions up in one file.
 pub fn resolve<'r>(
@@ -133,7 +133,7 @@ fn places(
             continue;
         };
         let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-        found.push(Place {
+        found.push(SourceLine {
             function: clean(name.as_deref().unwrap_or(&reference.name)),
             file: clean(&in_source(file)),
             line,

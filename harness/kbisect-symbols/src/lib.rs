@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 pub use image::ImageError;
-use image::Place;
+use image::SourceLine;
 use trace::Reference;
 
 /// Most lines of a decoded trace: a recursion fills the whole stack with the same functions.
@@ -59,7 +59,7 @@ pub fn decode(report: &str, files: &Files) -> Result<Decoded, ImageError> {
     for reference in lines.iter().filter_map(|(_, reference)| reference.as_ref()) {
         wanted.entry(reference.module.as_ref()).or_default().insert(reference);
     }
-    let mut places: BTreeMap<&Reference, Vec<Place>> = BTreeMap::new();
+    let mut places: BTreeMap<&Reference, Vec<SourceLine>> = BTreeMap::new();
     let mut unknown: BTreeSet<String> = BTreeSet::new();
     for (module, references) in &wanted {
         let path = match module {
@@ -98,7 +98,7 @@ pub fn decode(report: &str, files: &Files) -> Result<Decoded, ImageError> {
 }
 
 /// Writes the functions of one place, the innermost first; the last is the one that was printed.
-fn write_places(to: &mut String, body: &str, reference: &Reference, places: &[Place]) {
+fn write_places(to: &mut String, body: &str, reference: &Reference, places: &[SourceLine]) {
     let indent: String = body.chars().take_while(|c| *c == ' ').collect();
     let Some((outer, inlined)) = places.split_last() else { return };
     for place in inlined {

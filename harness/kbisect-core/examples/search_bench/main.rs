@@ -8,7 +8,7 @@ mod world;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use kbisect_core::bayes::{Answer, Costs, Ending, History, NoisySearch, Settings, Step};
+use kbisect_core::bayes::{Answer, Costs, Ending, History, NoisySearch, NoisyStep, Settings};
 use kbisect_core::search::{Direction, Mark, Search};
 use world::{Random, Rates, commits, tangle};
 
@@ -129,7 +129,7 @@ impl Bench {
         for culprit in 1..=31 {
             let mut search = Search::new(32, Direction::Regression, &[]).expect("two ends");
             let mut runs = 0;
-            while let kbisect_core::search::Step::Test { index, .. } = search.next() {
+            while let kbisect_core::search::SearchStep::Test { index, .. } = search.next() {
                 let mark = if index >= culprit { Mark::Bad } else { Mark::Good };
                 search.record(index, mark).expect("it was asked for");
                 runs += 1;
@@ -253,14 +253,14 @@ impl Bench {
                 let mut seen = std::collections::BTreeSet::new();
                 let ending = loop {
                     match search.next() {
-                        Step::Try { index, .. } => {
+                        NoisyStep::Try { index, .. } => {
                             seen.insert(index);
                             let rates = Rates { p: 0.3, q: 0.0 };
                             let answer = rates.run(index >= culprit, &mut random);
                             search.record(index, answer).expect("a version");
                         }
-                        Step::Wait => unreachable!("nothing is under way"),
-                        Step::Done(ending) => break ending,
+                        NoisyStep::Wait => unreachable!("nothing is under way"),
+                        NoisyStep::Done(ending) => break ending,
                     }
                 };
                 built += seen.len();
@@ -358,7 +358,7 @@ fn timed(
         let step = search.next();
         let chosen = begun.elapsed();
         match step {
-            Step::Try { index, .. } => {
+            NoisyStep::Try { index, .. } => {
                 if alone.len().is_multiple_of(32) {
                     fourth.push(fourth_worker(search.clone()));
                 }
@@ -370,8 +370,8 @@ fn timed(
                 search.record(index, answer).expect("a version");
                 alone.push(chosen + begun.elapsed());
             }
-            Step::Wait => unreachable!("nothing is under way"),
-            Step::Done(ending) => {
+            NoisyStep::Wait => unreachable!("nothing is under way"),
+            NoisyStep::Done(ending) => {
                 if let Some(sum) = &mut sum {
                     sum.add(f64::from(search.runs()), &ending, culprit);
                 }
@@ -393,7 +393,7 @@ fn one_by_one(
     let mut estimates = Vec::new();
     let ending = loop {
         match search.next() {
-            Step::Try { index, .. } => {
+            NoisyStep::Try { index, .. } => {
                 let answer = rates.run(is_bad(index), random);
                 search.record(index, answer).expect("a version");
                 // Now and then: it takes longer than the search itself.
@@ -401,8 +401,8 @@ fn one_by_one(
                     estimates.push((search.runs(), search.runs_left()));
                 }
             }
-            Step::Wait => unreachable!("nothing is under way"),
-            Step::Done(ending) => break ending,
+            NoisyStep::Wait => unreachable!("nothing is under way"),
+            NoisyStep::Done(ending) => break ending,
         }
     };
     for (at, left) in estimates {
@@ -425,12 +425,12 @@ fn side_by_side(
         let mut taken = Vec::new();
         while taken.len() < workers {
             match search.next() {
-                Step::Try { index, .. } => {
+                NoisyStep::Try { index, .. } => {
                     search.begin(index).expect("a version");
                     taken.push(index);
                 }
-                Step::Wait => break,
-                Step::Done(ending) => {
+                NoisyStep::Wait => break,
+                NoisyStep::Done(ending) => {
                     sum.add(f64::from(search.runs()), &ending, culprit);
                     return rounds;
                 }
@@ -465,7 +465,7 @@ fn list(candidates: usize, settings: Settings) -> NoisySearch {
 /// How long the choice takes while three trials are under way.
 fn fourth_worker(mut search: NoisySearch) -> Duration {
     for _ in 0..3 {
-        if let Step::Try { index, .. } = search.next() {
+        if let NoisyStep::Try { index, .. } = search.next() {
             search.begin(index).expect("a version");
         }
     }

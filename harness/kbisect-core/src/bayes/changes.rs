@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::likelihood::{Counts, Likelihood, ln_sum};
+use super::likelihood::{FailPass, Likelihood, ln_sum};
 
 /// Bayes factor from which on several changes are reported.
 pub(super) const CONVINCING: f64 = 100.0;
@@ -22,12 +22,12 @@ pub struct SeveralChanges {
 /// single change. None when a single change does as well.
 pub(super) fn several(
     slots: &[usize],
-    counts: &[Counts],
+    counts: &[FailPass],
     likelihood: &Likelihood,
     first_is_bad: bool,
     single: f64,
 ) -> Option<SeveralChanges> {
-    let mut sums = vec![Counts::default()];
+    let mut sums = vec![FailPass::default()];
     for own in counts {
         sums.push(sums[sums.len() - 1].plus(*own));
     }
@@ -46,7 +46,7 @@ pub(super) fn several(
 struct Line<'a> {
     slots: &'a [usize],
     /// Counts of the slots before each.
-    sums: Vec<Counts>,
+    sums: Vec<FailPass>,
     likelihood: &'a Likelihood,
 }
 
@@ -91,7 +91,7 @@ impl Line<'_> {
     /// Log likelihood of the counts when the state changes before each of these slots.
     fn fit(&self, places: &[usize], first_is_bad: bool) -> f64 {
         let total = self.sums[self.slots.len()];
-        let mut bad = Counts::default();
+        let mut bad = FailPass::default();
         let (mut from, mut is_bad) = (0, first_is_bad);
         for to in places.iter().copied().chain([self.slots.len()]) {
             if is_bad {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::atoms::Atoms;
 use super::history::History;
-use super::likelihood::{Counts, Likelihood, h2};
+use super::likelihood::{FailPass, Likelihood, h2};
 use super::posterior::{Assumptions, Belief, Posterior};
 use super::settings::Costs;
 use crate::search::Direction;
@@ -44,7 +44,7 @@ pub(super) struct Choice<'a> {
 /// What is believed if pending trials answer in one certain way.
 pub(super) struct Scenario {
     pub share: f64,
-    counts: Vec<Counts>,
+    counts: Vec<FailPass>,
     posterior: Posterior,
 }
 
@@ -61,7 +61,7 @@ impl Choice<'_> {
     /// The best version to try, with `pending` slots under way; none when no version can be tried.
     pub(super) fn best(
         &self,
-        counts: &[Counts],
+        counts: &[FailPass],
         posterior: &Posterior,
         pending: &[usize],
     ) -> Option<Pick> {
@@ -84,7 +84,7 @@ impl Choice<'_> {
     /// The answers that pending trials may give, most likely ones.
     fn scenarios(
         &self,
-        counts: &[Counts],
+        counts: &[FailPass],
         posterior: &Posterior,
         pending: &[usize],
     ) -> Vec<Scenario> {
@@ -97,7 +97,8 @@ impl Choice<'_> {
                 let counts = scenario.counts[*slot];
                 let direction = self.assumed.direction;
                 let (fails, _) = scenario.posterior.at_slot(self.atoms, *slot, counts, direction);
-                for (share, more) in [(fails, Counts::new(1, 0)), (1.0 - fails, Counts::new(0, 1))]
+                for (share, more) in
+                    [(fails, FailPass::new(1, 0)), (1.0 - fails, FailPass::new(0, 1))]
                 {
                     after.push((scenario.share * share, *slot, more, scenario));
                 }

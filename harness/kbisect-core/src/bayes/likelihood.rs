@@ -25,12 +25,12 @@ pub(super) const GRID: usize = 16;
 
 /// Failures and passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct FailPass {
     pub fails: u32,
     pub passes: u32,
 }
 
-impl Counts {
+impl FailPass {
     pub(super) fn new(fails: u32, passes: u32) -> Self {
         Self { fails, passes }
     }
@@ -112,7 +112,7 @@ impl Likelihood {
 
     /// Log likelihood of the counts of bad and of good versions, where `ln_doubt` is that under unknown
     /// rates: either those, or versions that answer the same each time. And how likely the latter is then.
-    pub(super) fn or_always(&self, bad: Counts, good: Counts, ln_doubt: f64) -> (f64, f64) {
+    pub(super) fn or_always(&self, bad: FailPass, good: FailPass, ln_doubt: f64) -> (f64, f64) {
         if self.always == 0.0 {
             return (ln_doubt, 0.0);
         }
@@ -152,13 +152,13 @@ impl Likelihood {
 
     /// Log likelihood of the counts of bad versions, their common rate integrated out:
     /// `ln B(A + fails, 1 + passes) - ln B(A, 1)`.
-    pub(super) fn bad(&self, counts: Counts) -> f64 {
+    pub(super) fn bad(&self, counts: FailPass) -> f64 {
         self.fails.at(counts.fails) + self.passes.at(counts.passes)
             - self.runs.at(counts.fails + counts.passes)
     }
 
     /// Log likelihood of the counts of good versions, and the mean of their rate after them.
-    pub(super) fn good(&self, counts: Counts) -> (f64, f64) {
+    pub(super) fn good(&self, counts: FailPass) -> (f64, f64) {
         let (mut total, mut rate) = (0.0, 0.0);
         // Many failures make all terms small: the largest exponent is taken out.
         let largest =
@@ -172,25 +172,25 @@ impl Likelihood {
     }
 
     /// The rates that good versions may have, with their weights after `counts`.
-    pub(super) fn noise_after(&self, counts: Counts) -> Vec<(f64, f64)> {
+    pub(super) fn noise_after(&self, counts: FailPass) -> Vec<(f64, f64)> {
         let (total, _) = self.good(counts);
         self.noise.iter().map(|n| (n.rate, n.weight * (n.exponent(counts) - total).exp())).collect()
     }
 
     /// How well the best rate of a good version explains its counts, in logs.
-    fn best_noise(&self, counts: Counts) -> f64 {
+    fn best_noise(&self, counts: FailPass) -> f64 {
         self.noise.iter().map(|n| n.exponent(counts)).fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// How much better than chance a difference between neighbours is: the odds that the version
     /// with counts `good` has the rate of the one with counts `bad`, against being good.
-    pub(super) fn same_rate(&self, bad: Counts, good: Counts) -> f64 {
+    pub(super) fn same_rate(&self, bad: FailPass, good: FailPass) -> f64 {
         (self.bad(bad.plus(good)) - self.bad(bad) - self.best_noise(good)).exp()
     }
 }
 
 impl Noise {
-    fn exponent(&self, counts: Counts) -> f64 {
+    fn exponent(&self, counts: FailPass) -> f64 {
         // 0 times minus infinity is no number.
         let failed = if counts.fails == 0 { 0.0 } else { f64::from(counts.fails) * self.ln_fail };
         failed + f64::from(counts.passes) * self.ln_pass
@@ -198,12 +198,12 @@ impl Noise {
 }
 
 /// Mean failure rate of bad versions after their counts.
-pub(super) fn mean_rate(counts: Counts) -> f64 {
+pub(super) fn mean_rate(counts: FailPass) -> f64 {
     (A + f64::from(counts.fails)) / (A + 1.0 + f64::from(counts.fails + counts.passes))
 }
 
 /// Robust mode: log likelihood of one bad version's counts for each common rate.
-pub(super) fn spread(counts: Counts) -> [f64; GRID] {
+pub(super) fn spread(counts: FailPass) -> [f64; GRID] {
     let rise = |from: f64, n: u32| (0..n).map(|i| (from + f64::from(i)).ln()).sum::<f64>();
     RATES.map(|rate| {
         rise(KAPPA * rate, counts.fails) + rise(KAPPA * (1.0 - rate), counts.passes)
@@ -227,7 +227,7 @@ pub(super) fn spread_prior() -> [f64; GRID] {
 
 /// Robust mode: mean failure rate of one bad version with these counts, given weights of the common
 /// rates.
-pub(super) fn spread_mean(weights: &[f64; GRID], counts: Counts) -> f64 {
+pub(super) fn spread_mean(weights: &[f64; GRID], counts: FailPass) -> f64 {
     let runs = f64::from(counts.fails + counts.passes);
     let mean = |rate: f64| (KAPPA * rate + f64::from(counts.fails)) / (KAPPA + runs);
     RATES.iter().zip(weights).map(|(rate, weight)| weight * mean(*rate)).sum()

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::atoms::Atoms;
 use super::gain::near;
 use super::history::{History, HistoryError};
-use super::likelihood::{Counts, Likelihood};
+use super::likelihood::{FailPass, Likelihood};
 use super::posterior::{Assumptions, Posterior};
 use super::settings::{Settings, SettingsError};
-use super::step::{Ending, Notice, RangeReason, Step};
+use super::step::{Ending, NoisyStep, Notice, RangeReason};
 use super::stop::{FAILURES, Seen, frontiers, patience};
 use super::tally::{Answer, Tally};
 use crate::boots::{BootRuns, IN_VAIN};
@@ -90,7 +90,7 @@ impl NoisySearch {
         atoms.split(&history, 0);
         atoms.split(&history, len - 1);
         let likelihood = Likelihood::new();
-        let nothing = vec![Counts::default(); atoms.slots().len()];
+        let nothing = vec![FailPass::default(); atoms.slots().len()];
         let posterior = Posterior::new(&atoms, &nothing, &likelihood, assumptions(&settings));
         let mut search = Self {
             tallies: vec![Tally::default(); len],
@@ -235,8 +235,8 @@ impl NoisySearch {
         while let Some(search) = queue.pop_front() {
             let under_way = search.pending.first().copied();
             let named = || match search.next() {
-                Step::Try { index, .. } => Some(index),
-                Step::Wait | Step::Done(_) => None,
+                NoisyStep::Try { index, .. } => Some(index),
+                NoisyStep::Wait | NoisyStep::Done(_) => None,
             };
             let Some(index) = under_way.or_else(named) else { continue };
             for answer in [Answer::Pass, Answer::Fail] {
@@ -248,7 +248,7 @@ impl NoisySearch {
                 if after.record(index, answer).is_err() {
                     continue;
                 }
-                if let Step::Try { index: next, .. } = after.next() {
+                if let NoisyStep::Try { index: next, .. } = after.next() {
                     if next != index && !found.contains(&next) && !self.pending.contains(&next) {
                         found.push(next);
                     }
@@ -295,9 +295,9 @@ impl NoisySearch {
     /// needs no boots.
     pub(super) fn seen(&self, version: usize) -> Seen {
         let [failed, passed] = self.boots.of(version);
-        let mut boots = Counts::new(failed, passed);
+        let mut boots = FailPass::new(failed, passed);
         if self.settings.assume_bad && version == self.bad_end() {
-            boots = boots.plus(Counts::new(FAILURES, 0));
+            boots = boots.plus(FailPass::new(FAILURES, 0));
         }
         let tally = self.tallies[version];
         let in_vain = tally.others + tally.skips >= IN_VAIN;
@@ -347,17 +347,17 @@ impl NoisySearch {
         Posterior::new(&self.atoms, &self.slot_counts(), &self.likelihood, assumed)
     }
 
-    pub(super) fn slot_counts(&self) -> Vec<Counts> {
+    pub(super) fn slot_counts(&self) -> Vec<FailPass> {
         self.atoms.slots().iter().map(|version| self.counts(*version)).collect()
     }
 
     /// What counts of a version. A bad end that is taken for granted counts as one that failed as
     /// often as an end has to.
-    pub(super) fn counts(&self, version: usize) -> Counts {
+    pub(super) fn counts(&self, version: usize) -> FailPass {
         let tally = self.tallies[version];
-        let own = Counts::new(tally.fails, tally.passes);
+        let own = FailPass::new(tally.fails, tally.passes);
         if self.settings.assume_bad && version == self.bad_end() {
-            own.plus(Counts::new(FAILURES, 0))
+            own.plus(FailPass::new(FAILURES, 0))
         } else {
             own
         }

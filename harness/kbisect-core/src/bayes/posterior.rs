@@ -2,7 +2,7 @@
 
 use super::atoms::Atoms;
 use super::likelihood::{
-    Counts, GRID, Likelihood, h2, ln_sum, mean_rate, spread, spread_mean, spread_prior,
+    FailPass, GRID, Likelihood, h2, ln_sum, mean_rate, spread, spread_mean, spread_prior,
 };
 use crate::search::Direction;
 
@@ -37,9 +37,9 @@ pub(super) struct Belief {
     pub h_p: f64,
     pub h_q: f64,
     /// Failures and passes of versions that are bad under these hypotheses.
-    pub bad: Counts,
+    pub bad: FailPass,
     /// Those of the others.
-    pub good: Counts,
+    pub good: FailPass,
     /// Robust mode: weights of the common rates.
     spread: Option<Box<[f64; GRID]>>,
 }
@@ -61,18 +61,18 @@ impl Posterior {
     /// Works out the posterior; `counts` are by slot.
     pub(super) fn new(
         atoms: &Atoms,
-        counts: &[Counts],
+        counts: &[FailPass],
         likelihood: &Likelihood,
         assumed: Assumptions,
     ) -> Self {
-        let total = counts.iter().fold(Counts::default(), |sum, c| sum.plus(*c));
+        let total = counts.iter().fold(FailPass::default(), |sum, c| sum.plus(*c));
         let scorer = Scorer::new(counts, likelihood, assumed.robust);
         let each = CHANGED / atoms.candidates() as f64;
         let mut beliefs: Vec<Belief> = atoms
             .all()
             .iter()
             .map(|atom| {
-                let inside = atom.inside().fold(Counts::default(), |sum, s| sum.plus(counts[s]));
+                let inside = atom.inside().fold(FailPass::default(), |sum, s| sum.plus(counts[s]));
                 let bad = match assumed.direction {
                     Direction::Regression => inside,
                     Direction::Fix => total.minus(inside),
@@ -87,7 +87,7 @@ impl Posterior {
         let mut all_bad =
             scorer.score(total, total, unless(assumed.assume_good, GOOD_END_BAD), |_| true);
         let noise = unless(assumed.assume_bad, NOISE_ONLY);
-        let mut noise = scorer.score(Counts::default(), total, noise, |_| false);
+        let mut noise = scorer.score(FailPass::default(), total, noise, |_| false);
         // Until here `mass` is a log weight.
         let logs: Vec<f64> =
             beliefs.iter().chain([&all_bad, &noise]).map(|belief| belief.mass).collect();
@@ -104,7 +104,7 @@ impl Posterior {
         &self,
         atoms: &Atoms,
         slot: usize,
-        counts: Counts,
+        counts: FailPass,
         direction: Direction,
     ) -> (f64, f64) {
         let (mut fails, mut left) = (0.0, 0.0);
@@ -145,9 +145,9 @@ impl Posterior {
 impl Belief {
     /// Expected failure rate of a version, and the entropy of its answer. `counts` are its own, if
     /// it was tried.
-    pub(super) fn expects(&self, bad: bool, counts: Option<Counts>) -> (f64, f64) {
+    pub(super) fn expects(&self, bad: bool, counts: Option<FailPass>) -> (f64, f64) {
         match (&self.spread, counts) {
-            (Some(spread), Some(counts)) if bad && counts != Counts::default() => {
+            (Some(spread), Some(counts)) if bad && counts != FailPass::default() => {
                 let rate = self.always + (1.0 - self.always) * spread_mean(spread, counts);
                 (rate, h2(rate))
             }
@@ -165,7 +165,7 @@ struct Scorer<'a> {
 }
 
 impl<'a> Scorer<'a> {
-    fn new(counts: &[Counts], likelihood: &'a Likelihood, robust: bool) -> Self {
+    fn new(counts: &[FailPass], likelihood: &'a Likelihood, robust: bool) -> Self {
         let spreads = robust.then(|| counts.iter().map(|c| spread(*c)).collect());
         Self { likelihood, spreads }
     }
@@ -173,8 +173,8 @@ impl<'a> Scorer<'a> {
     /// The belief in a group of hypotheses, with a log weight as mass.
     fn score(
         &self,
-        bad: Counts,
-        total: Counts,
+        bad: FailPass,
+        total: FailPass,
         ln_prior: f64,
         is_bad: impl Fn(usize) -> bool,
     ) -> Belief {
@@ -189,7 +189,7 @@ impl<'a> Scorer<'a> {
                 }
                 let sum = ln_sum(logs.iter().copied());
                 let weights = logs.map(|log| (log - sum).exp());
-                (sum, spread_mean(&weights, Counts::default()), Some(Box::new(weights)))
+                (sum, spread_mean(&weights, FailPass::default()), Some(Box::new(weights)))
             }
         };
         let (ln_counts, always) = self.likelihood.or_always(bad, good, ln_bad + ln_good);

@@ -3,7 +3,7 @@
 use super::estimate::capacity;
 use super::gain::{Choice, Pick};
 use super::noisy::{NoisySearch, assumptions};
-use super::step::{Ending, Purpose, RangeReason, Step};
+use super::step::{Ending, NoisyStep, Purpose, RangeReason};
 use super::stop::{Class, FAILURES, Lack, Wanted, lacking, likeliest};
 use super::tally::Tally;
 use crate::search::Direction;
@@ -16,19 +16,19 @@ const PATIENCE: f64 = 20.0;
 impl NoisySearch {
     /// Says what to do next. Without another call in between it always says the same.
     #[must_use]
-    pub fn next(&self) -> Step {
+    pub fn next(&self) -> NoisyStep {
         if let Some(ending) = self.ends_ending() {
-            return Step::Done(ending);
+            return NoisyStep::Done(ending);
         }
         let lead = self.lead();
         if let Some(ending) = self.settled(&lead) {
-            return Step::Done(ending);
+            return NoisyStep::Done(ending);
         }
         if self.is_spent() {
             return if self.pending.is_empty() {
-                Step::Done(self.give_up(RangeReason::Budget))
+                NoisyStep::Done(self.give_up(RangeReason::Budget))
             } else {
-                Step::Wait
+                NoisyStep::Wait
             };
         }
         if let Some(step) = self.reproduce().or_else(|| self.recheck()) {
@@ -42,10 +42,10 @@ impl NoisySearch {
                 let (index, purpose) = (pick.version, Purpose::Cut);
                 let bits = pick.gain / std::f64::consts::LN_2;
                 let reason = format!("a run is expected to tell {bits:.2} bit about the change");
-                Step::Try { index, purpose, reason, boot: false }
+                NoisyStep::Try { index, purpose, reason, boot: false }
             }
-            _ if !self.pending.is_empty() => Step::Wait,
-            _ => Step::Done(self.give_up(RangeReason::Exhausted)),
+            _ if !self.pending.is_empty() => NoisyStep::Wait,
+            _ => NoisyStep::Done(self.give_up(RangeReason::Exhausted)),
         }
     }
 
@@ -161,10 +161,10 @@ impl NoisySearch {
     }
 
     /// Nothing can be found unless the bad end fails.
-    fn reproduce(&self) -> Option<Step> {
+    fn reproduce(&self) -> Option<NoisyStep> {
         let (index, tally) = (self.bad_end(), self.tallies[self.bad_end()]);
         let missing = FAILURES.saturating_sub(tally.fails);
-        (!self.is_reproduced() && self.under_way(index) < missing).then(|| Step::Try {
+        (!self.is_reproduced() && self.under_way(index) < missing).then(|| NoisyStep::Try {
             index,
             purpose: Purpose::BadEnd,
             reason: format!(
@@ -176,11 +176,11 @@ impl NoisySearch {
     }
 
     /// A failure where none was expected is looked at again before anything follows from it.
-    fn recheck(&self) -> Option<Step> {
+    fn recheck(&self) -> Option<NoisyStep> {
         let due = self.surprises.iter().find(|(index, (_, due))| {
             *due && self.under_way(**index) == 0 && !self.barred.contains(index)
         });
-        due.map(|(index, _)| Step::Try {
+        due.map(|(index, _)| NoisyStep::Try {
             index: *index,
             purpose: Purpose::Recheck,
             reason: "it failed though it was thought good".to_owned(),
@@ -188,7 +188,7 @@ impl NoisySearch {
         })
     }
 
-    fn confirm(&self, lead: &Lead) -> Option<Step> {
+    fn confirm(&self, lead: &Lead) -> Option<NoisyStep> {
         let good_end = self.good_end();
         match lead {
             Lead::None | Lead::Noise => None,
@@ -198,14 +198,19 @@ impl NoisySearch {
                     format!("the end that should pass seems to fail, too; {} so far", times(tally));
                 let missing = FAILURES.saturating_sub(tally.fails);
                 Some(if self.under_way(good_end) < missing {
-                    Step::Try { index: good_end, purpose: Purpose::GoodEnd, reason, boot: false }
+                    NoisyStep::Try {
+                        index: good_end,
+                        purpose: Purpose::GoodEnd,
+                        reason,
+                        boot: false,
+                    }
                 } else {
-                    Step::Wait
+                    NoisyStep::Wait
                 })
             }
             Lead::Class(_, lacks) => {
                 let next = lacks.iter().find(|lack| lack.missing > 0);
-                Some(next.map_or(Step::Wait, |lack| Step::Try {
+                Some(next.map_or(NoisyStep::Wait, |lack| NoisyStep::Try {
                     index: lack.version,
                     purpose: Purpose::Confirm,
                     reason: self.why_confirm(lack),

@@ -25,7 +25,7 @@ pub enum Purpose {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum NoisyStep {
     /// Try this version.
     Try {
         /// Its position.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::atoms::Atoms;
 use super::history::History;
-use super::likelihood::{Counts, Likelihood, mean_rate};
+use super::likelihood::{FailPass, Likelihood, mean_rate};
 use super::posterior::Posterior;
 
 /// Failures of one version that are needed before it is called bad: one alone may be noise.
@@ -187,9 +187,9 @@ pub(super) enum Wanted {
 /// What was seen of a version, with the trials of it that are under way.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen {
-    pub counts: Counts,
+    pub counts: FailPass,
     /// Boots with a run that failed, and boots whose runs all passed.
-    pub boots: Counts,
+    pub boots: FailPass,
     /// Whether it was tried so often without an answer that it is not booted for more.
     pub in_vain: bool,
     pub under_way: u32,
@@ -216,8 +216,8 @@ pub(super) fn lacking(
             lacking.push(Lack { version: *version, what, missing, boots: boots > 0 });
         }
     }
-    let sum = |of: fn(Seen) -> Counts| {
-        bad.iter().fold(Counts::default(), |sum, at| sum.plus(of(seen(*at))))
+    let sum = |of: fn(Seen) -> FailPass| {
+        bad.iter().fold(FailPass::default(), |sum, at| sum.plus(of(seen(*at))))
     };
     let (failing, mut failing_boots) = (sum(|own| own.counts), sum(|own| own.boots));
     // Those that are lacking come first.
@@ -245,8 +245,9 @@ pub(super) fn lacking(
 }
 
 /// Passes in a row that would settle it, as far as the tables reach.
-fn passes_missing(bad: Counts, good: Counts, likelihood: &Likelihood, chance: f64) -> u32 {
-    let settles = |more: u32| likelihood.same_rate(bad, good.plus(Counts::new(0, more))) <= chance;
+fn passes_missing(bad: FailPass, good: FailPass, likelihood: &Likelihood, chance: f64) -> u32 {
+    let settles =
+        |more: u32| likelihood.same_rate(bad, good.plus(FailPass::new(0, more))) <= chance;
     let most = likelihood.reach().saturating_sub(bad.plus(good).runs());
     (1..=most).find(|more| settles(*more)).unwrap_or(most.max(1))
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::history::History;
-use super::likelihood::{Counts, Likelihood, h2, spread, spread_prior};
+use super::likelihood::{FailPass, Likelihood, h2, spread, spread_prior};
 use super::stop::{Seen, lacking, patience};
-use super::{Answer, Costs, NoisySearch, Settings, Step};
+use super::{Answer, Costs, NoisySearch, NoisyStep, Settings};
 use crate::search::Direction;
 
 /// Random numbers from a seed (a linear congruential generator).
@@ -245,7 +245,7 @@ fn kernel_that_has_to_be_built_is_worth_less_than_one_at_hand() {
         search.record(99, Answer::Fail).unwrap();
     }
     search.set_prepared(30).unwrap();
-    let Step::Try { index, .. } = search.next() else { panic!("nothing to try") };
+    let NoisyStep::Try { index, .. } = search.next() else { panic!("nothing to try") };
     assert!((35..=50).contains(&index), "{index}");
 }
 
@@ -261,8 +261,8 @@ fn neighbour_has_to_pass_as_often_as_the_failure_rate_asks() {
             let needed = (0..200)
                 .find(|passes| {
                     let seen = |version| match version {
-                        1 => seen(Counts::new(fails, runs - fails), 0),
-                        _ => seen(Counts::new(0, *passes), 0),
+                        1 => seen(FailPass::new(fails, runs - fails), 0),
+                        _ => seen(FailPass::new(0, *passes), 0),
                     };
                     lacking(&[1], &[0], seen, &likelihood, chance).is_empty()
                 })
@@ -273,7 +273,7 @@ fn neighbour_has_to_pass_as_often_as_the_failure_rate_asks() {
 }
 
 /// Runs that had a boot each.
-fn seen(counts: Counts, under_way: u32) -> Seen {
+fn seen(counts: FailPass, under_way: u32) -> Seen {
     Seen { counts, boots: counts, in_vain: false, under_way }
 }
 
@@ -283,8 +283,8 @@ fn comparison_counts_trials_under_way() {
     likelihood.grow(200);
     let seen = |under_way| {
         move |version| match version {
-            1 => seen(Counts::new(3, 0), 0),
-            _ => seen(Counts::new(0, 1), under_way),
+            1 => seen(FailPass::new(3, 0), 0),
+            _ => seen(FailPass::new(0, 1), under_way),
         }
     };
     for (under_way, missing) in [(0, 2), (2, 0)] {
@@ -302,19 +302,19 @@ fn either_side_has_to_show_it_in_three_boots() {
     likelihood.grow(200);
     let of = |bad, good, chance| {
         let seen = |version| match version {
-            1 => Seen { counts: Counts::new(9, 0), boots: bad, in_vain: false, under_way: 0 },
-            _ => Seen { counts: Counts::new(0, 15), boots: good, in_vain: false, under_way: 0 },
+            1 => Seen { counts: FailPass::new(9, 0), boots: bad, in_vain: false, under_way: 0 },
+            _ => Seen { counts: FailPass::new(0, 15), boots: good, in_vain: false, under_way: 0 },
         };
         let lacks = lacking(&[1], &[0], seen, &likelihood, chance);
         lacks.iter().map(|lack| (lack.version, lack.missing, lack.boots)).collect::<Vec<_>>()
     };
-    let (fail, pass) = (|boots| Counts::new(boots, 0), |boots| Counts::new(0, boots));
+    let (fail, pass) = (|boots| FailPass::new(boots, 0), |boots| FailPass::new(0, boots));
     assert_eq!(of(fail(2), pass(3), 0.05), [(1, 2, true)], "one, and one more as it may pass");
     assert_eq!(of(fail(3), pass(1), 0.05), [(0, 2, true)]);
     assert_eq!(of(fail(3), pass(3), 0.05), []);
     // Runs of one boot may fail or pass together, so chance is ruled out by boots as well.
     assert_eq!(of(fail(3), pass(3), 0.01), [(0, 3, true)]);
-    assert_eq!(of(Counts::new(5, 5), pass(4), 0.05), [(0, 3, true)]);
+    assert_eq!(of(FailPass::new(5, 5), pass(4), 0.05), [(0, 3, true)]);
 }
 
 #[test]
@@ -348,9 +348,9 @@ fn shares_of_the_robust_prior_are_those_of_a_whole() {
     let sum: f64 = spread_prior().iter().map(|log| log.exp()).sum();
     assert!((sum - 1.0).abs() < 1e-12);
     // One run: the chance to fail or to pass at each common rate is one.
-    let both = spread(Counts::new(1, 0))
+    let both = spread(FailPass::new(1, 0))
         .iter()
-        .zip(spread(Counts::new(0, 1)))
+        .zip(spread(FailPass::new(0, 1)))
         .all(|(f, s)| (f.exp() + s.exp() - 1.0).abs() < 1e-12);
     assert!(both);
 }

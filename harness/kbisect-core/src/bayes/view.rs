@@ -4,7 +4,7 @@ use super::changes::{SeveralChanges, several};
 use super::estimate::{
     Belief, Estimate, RunsLeft, VersionBelief, bad_rate, capacity, credible, entropy, good_rate,
 };
-use super::likelihood::Counts;
+use super::likelihood::FailPass;
 use super::noisy::NoisySearch;
 use super::step::Notice;
 use super::stop::{FAILURES, likeliest};
@@ -51,7 +51,7 @@ impl NoisySearch {
     /// Runs that are still needed, as a range. Zero to zero when the search is over.
     #[must_use]
     pub fn runs_left(&self) -> RunsLeft {
-        if matches!(self.next(), super::Step::Done(_)) {
+        if matches!(self.next(), super::NoisyStep::Done(_)) {
             return RunsLeft { low: 0, high: 0 };
         }
         let p = bad_rate(&self.posterior).mean.max(self.settings.p_min);
@@ -129,7 +129,7 @@ impl NoisySearch {
         // That of the likeliest explanation: others matter little by the time it is looked at.
         let best = self.posterior.all().max_by(|a, b| a.mass.total_cmp(&b.mass));
         let (counts, always) =
-            best.map_or((Counts::default(), 0.0), |belief| (belief.good, belief.always));
+            best.map_or((FailPass::default(), 0.0), |belief| (belief.good, belief.always));
         let noise = self.likelihood.noise_after(counts).into_iter();
         let noise = noise.map(|(rate, weight)| (rate, weight * (1.0 - always)));
         good_rate(&[(0.0, always)].into_iter().chain(noise).collect::<Vec<_>>())

@@ -18,13 +18,13 @@ const SPAN_MAX: usize = 2 * LINES_MAX;
 
 /// Where lines come from: those of one report have the same source.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Source {
+pub(super) struct Speaker {
     pub caller: Caller,
     /// In a log with time stamps, lines without one are user space's.
     pub stamped: bool,
 }
 
-impl Source {
+impl Speaker {
     pub fn of(line: Line<'_>) -> Self {
         Self { caller: line.caller, stamped: line.stamped }
     }
@@ -34,7 +34,7 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Open {
     pub rule: Rule,
-    pub source: Source,
+    pub source: Speaker,
     pub line: usize,
     pub offset: u64,
     pub text: String,
@@ -51,7 +51,7 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub fn new(rule: Rule, source: Source, line: usize, offset: u64) -> Self {
+    pub fn new(rule: Rule, source: Speaker, line: usize, offset: u64) -> Self {
         Self {
             rule,
             source,

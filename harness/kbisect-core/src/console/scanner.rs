@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::line::{self, Line};
-use super::open::{Open, Source, has_details};
+use super::open::{Open, Speaker, has_details};
 use super::report::{Class, Event, Milestone, MilestoneKind, Report, ReportKind};
 use super::rule::{Blame, Rule};
 use super::rules::{self, HINTS};
@@ -248,7 +248,7 @@ impl Scanner {
             self.open.retain(|open| open.bodies.len() > 1 || now - open.line > 1);
             return;
         }
-        let Some(i) = self.collector(Source::of(line)) else { return };
+        let Some(i) = self.collector(Speaker::of(line)) else { return };
         let done = self.open[i].add(line);
         if done && self.open[i].ended && self.open[i].fatal {
             let open = self.open.remove(i);
@@ -257,7 +257,7 @@ impl Scanner {
     }
 
     /// The report that a line from there belongs to.
-    fn collector(&self, source: Source) -> Option<usize> {
+    fn collector(&self, source: Speaker) -> Option<usize> {
         let now = self.lines;
         self.open.iter().rposition(|open| open.is_growing(now) && open.source == source)
     }
@@ -275,7 +275,7 @@ impl Scanner {
                 return false;
             }
             // Of several that are open, that of the task or CPU that panics.
-            let source = Source::of(line);
+            let source = Speaker::of(line);
             let own = self.open.iter().rposition(|open| open.source == source);
             let any = || self.open.iter().rposition(|open| open.source.stamped == line.stamped);
             let Some(open) = own.or_else(any).and_then(|i| self.open.get_mut(i)) else {
@@ -287,7 +287,7 @@ impl Scanner {
             }
             return true;
         }
-        let Some(open) = self.open.iter_mut().rfind(|open| open.source == Source::of(line)) else {
+        let Some(open) = self.open.iter_mut().rfind(|open| open.source == Speaker::of(line)) else {
             return false;
         };
         let near = open.is_growing(now) && now - open.line < 60;
@@ -322,7 +322,7 @@ impl Scanner {
     }
 
     fn begin(&mut self, rule: Rule, line: Line<'_>, offset: u64) {
-        let same = self.open.iter().position(|open| open.source == Source::of(line));
+        let same = self.open.iter().position(|open| open.source == Speaker::of(line));
         // A line that is repeated every ten seconds does not end the trace that it falls into.
         let aside = rule.class == Class::Device
             && rule.blame == Blame::Nobody
@@ -341,7 +341,7 @@ impl Scanner {
             || rule.class == Class::UserSpace
             // Without time stamps in the log: `BUG: ...` of no known form is anybody's.
             || rule.class == Class::Other && !line.stamped;
-        let mut open = Open::new(rule, Source::of(line), self.lines, offset);
+        let mut open = Open::new(rule, Speaker::of(line), self.lines, offset);
         open.doubtful = doubtful;
         open.add(line);
         if rule.blame == Blame::Nobody && rules::panic_reason(line.body).is_none() {

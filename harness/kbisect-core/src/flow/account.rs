@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::counts::Counts;
+use super::counts::Carried;
 use super::frame::{Direction, Transport};
 use super::table::{FlowTable, Full, Hop, Sighting};
 use crate::disturbed::Window;
@@ -78,17 +78,17 @@ pub struct Loss {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Requests that were handed to the suspect.
-    pub requests_in: Counts,
+    pub requests_in: Carried,
     /// Requests that left it.
-    pub requests_out: Counts,
+    pub requests_out: Carried,
     /// Replies that were handed to it.
-    pub replies_in: Counts,
+    pub replies_in: Carried,
     /// Replies that left it.
-    pub replies_out: Counts,
+    pub replies_out: Carried,
     /// Requests that were handed to the server's own node.
-    pub reached: Counts,
+    pub reached: Carried,
     /// Replies that others sent.
-    pub answers: Counts,
+    pub answers: Carried,
     /// Why nothing is concluded, if so.
     pub off: Option<Full>,
     /// One line a hop and direction.
@@ -440,8 +440,8 @@ impl Account {
 /// is given where it did not go on with the handshake.
 fn unused(
     transport: Transport,
-    handed: &Counts,
-    said: Option<&Counts>,
+    handed: &Carried,
+    said: Option<&Carried>,
     failure: Failure,
 ) -> Option<(Duration, &'static str)> {
     let old = |since: Duration| failure.now.saturating_sub(since) >= failure.persists;
@@ -468,7 +468,7 @@ fn window(from: Duration, to: Duration) -> Window {
 }
 
 /// Since when frames went in and none came out, or handshakes passed and payload did not.
-fn vanished(inside: &Counts, outside: &Counts) -> Option<Duration> {
+fn vanished(inside: &Carried, outside: &Carried) -> Option<Duration> {
     match (inside.frames, outside.frames, inside.first_data, outside.data) {
         (0, ..) => None,
         (_, 0, ..) => Some(inside.first),
@@ -477,7 +477,7 @@ fn vanished(inside: &Counts, outside: &Counts) -> Option<Duration> {
     }
 }
 
-fn frames(counts: Counts) -> String {
+fn frames(counts: Carried) -> String {
     let plural = if counts.frames == 1 { "" } else { "s" };
     match counts.data {
         0 => format!("{} frame{plural}", counts.frames),

@@ -6,7 +6,7 @@ use super::frame::Segment;
 
 /// What passed one hop in one direction of a flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct Carried {
     /// All frames.
     pub frames: u64,
     /// Frames with SYN set.
@@ -37,7 +37,7 @@ pub struct Counts {
     pub(super) repeats: u64,
 }
 
-impl Counts {
+impl Carried {
     pub(super) fn take(&mut self, segment: &Segment, at: Duration, acked: Option<u32>) {
         if self.frames == 0 {
             self.first = at;

@@ -12,7 +12,7 @@ mod table;
 mod tests;
 
 pub use account::{Account, Ends, Failure, Loss};
-pub use counts::Counts;
+pub use counts::Carried;
 pub use frame::{Direction, Transport, fingerprint};
 pub use hopeless::Hopeless;
 pub use table::{FlowTable, Full, Hop, Noted, Since, Sought, fingerprints};

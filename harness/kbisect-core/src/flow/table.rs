@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::counts::{Counts, is_behind};
+use super::counts::{Carried, is_behind};
 use super::frame::{Direction, Neighbour, Segment, Transport, dissect, fingerprint, neighbour};
 
 /// Most directed flows that are kept; a scan must not eat the harness's memory.
@@ -92,9 +92,9 @@ impl std::fmt::Display for Full {
 #[derive(Debug, Default)]
 struct Flow {
     /// By hop.
-    sent: BTreeMap<usize, Counts>,
+    sent: BTreeMap<usize, Carried>,
     /// By hop and receiver.
-    handed: BTreeMap<(usize, usize), Counts>,
+    handed: BTreeMap<(usize, usize), Carried>,
     /// How far each receiver acknowledged it.
     acked: BTreeMap<usize, u32>,
     /// Hashes of its first payloads.
@@ -273,13 +273,13 @@ impl FlowTable {
     }
 
     /// What was sent on each hop in one direction.
-    pub fn hops(&self, direction: Direction) -> impl Iterator<Item = (&Hop, &Counts)> {
+    pub fn hops(&self, direction: Direction) -> impl Iterator<Item = (&Hop, &Carried)> {
         let sent = self.flows.get(&direction).into_iter().flat_map(|flow| &flow.sent);
         sent.map(|(hop, counts)| (&self.hops[*hop], counts))
     }
 
     /// What was handed over on each hop in one direction, and to whom.
-    pub fn handed(&self, direction: Direction) -> impl Iterator<Item = (&Hop, &str, &Counts)> {
+    pub fn handed(&self, direction: Direction) -> impl Iterator<Item = (&Hop, &str, &Carried)> {
         let handed = self.flows.get(&direction).into_iter().flat_map(|flow| &flow.handed);
         handed.map(|((hop, node), counts)| (&self.hops[*hop], self.nodes[*node].as_str(), counts))
     }

@@ -106,7 +106,7 @@ impl<'a> Loader<'a> {
 
     /// Loads one suite from `base_url`.
     pub fn load(&self, base_url: &str, suite: &str) -> Result<SuiteIndex, SuiteError> {
-        let place = Place::new(&self.dir, base_url, suite);
+        let place = SuiteLocation::new(&self.dir, base_url, suite);
         let index = |entries, stale| SuiteIndex {
             suite: suite.to_owned(),
             base_url: base_url.to_owned(),
@@ -169,14 +169,14 @@ impl<'a> Loader<'a> {
         suite: &str,
         which: Which,
     ) -> Result<Vec<IndexEntry>, SuiteError> {
-        let place = Place::new(&self.dir, base_url, suite);
+        let place = SuiteLocation::new(&self.dir, base_url, suite);
         let bytes = self.client.get(&place.url, INRELEASE_LIMIT)?;
         let verified = self.verify(&place, bytes)?;
         let file = self.check(&place, &verified.release)?;
         self.entries(&place, &verified.release, &file, which)
     }
 
-    fn fetch(&self, place: &Place) -> Result<Vec<IndexEntry>, SuiteError> {
+    fn fetch(&self, place: &SuiteLocation) -> Result<Vec<IndexEntry>, SuiteError> {
         if self.down.load(Ordering::Relaxed) {
             let reason = "the network failed before".to_owned();
             return Err(HttpError::Transport { url: place.url.clone(), reason }.into());
@@ -206,7 +206,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Gives what the cache has of a suite; `None` when that is nothing, or not all.
-    fn cached(&self, place: &Place) -> Result<Option<Vec<IndexEntry>>, SuiteError> {
+    fn cached(&self, place: &SuiteLocation) -> Result<Option<Vec<IndexEntry>>, SuiteError> {
         let Ok(bytes) = fs::read(&place.file) else { return Ok(None) };
         if bytes.is_empty() {
             return Err(place.absent());
@@ -216,7 +216,7 @@ impl<'a> Loader<'a> {
         Ok(self.digest(&file.sha256, Which::Kernels))
     }
 
-    fn verify(&self, place: &Place, bytes: Vec<u8>) -> Result<Verified, SuiteError> {
+    fn verify(&self, place: &SuiteLocation, bytes: Vec<u8>) -> Result<Verified, SuiteError> {
         let text = self.keyring.verify(&bytes).map_err(|source| SuiteError::Signature {
             suite: place.suite.clone(),
             url: place.url.clone(),
@@ -225,7 +225,7 @@ impl<'a> Loader<'a> {
         Ok(Verified { bytes, release: Release::parse(&text) })
     }
 
-    fn check(&self, place: &Place, release: &Release) -> Result<ReleaseFile, SuiteError> {
+    fn check(&self, place: &SuiteLocation, release: &Release) -> Result<ReleaseFile, SuiteError> {
         if !release.is_for(&place.suite) {
             return Err(SuiteError::WrongSuite {
                 suite: place.suite.clone(),
@@ -247,7 +247,7 @@ impl<'a> Loader<'a> {
 
     fn entries(
         &self,
-        place: &Place,
+        place: &SuiteLocation,
         release: &Release,
         file: &ReleaseFile,
         which: Which,
@@ -323,14 +323,14 @@ fn read_packages(file: &Path, name: &str, which: Which) -> io::Result<Vec<IndexE
 }
 
 /// Where a suite is, on the mirror and in the cache.
-struct Place {
+struct SuiteLocation {
     suite: String,
     suite_url: String,
     url: String,
     file: PathBuf,
 }
 
-impl Place {
+impl SuiteLocation {
     fn new(dir: &Path, base_url: &str, suite: &str) -> Self {
         let suite_url = format!("{base_url}/dists/{suite}");
         let key = hash::of_bytes(suite_url.as_bytes());

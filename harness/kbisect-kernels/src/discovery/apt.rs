@@ -14,7 +14,7 @@ const RELEASES: &str = "buster bullseye bookworm trixie forky duke sid unstable 
 
 /// One source of packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct AptSource {
     /// Base URL, without a slash at the end.
     pub uri: String,
     pub suite: String,
@@ -32,7 +32,7 @@ pub struct HostMirrors {
 }
 
 /// Reads all sources below an apt directory (`/etc/apt`). A directory that is not there has none.
-pub fn read_sources(apt_dir: &Path) -> Result<Vec<Source>, (PathBuf, io::Error)> {
+pub fn read_sources(apt_dir: &Path) -> Result<Vec<AptSource>, (PathBuf, io::Error)> {
     let mut files = vec![apt_dir.join("sources.list")];
     if let Ok(entries) = fs::read_dir(apt_dir.join("sources.list.d")) {
         let mut more: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -41,7 +41,8 @@ pub fn read_sources(apt_dir: &Path) -> Result<Vec<Source>, (PathBuf, io::Error)>
     }
     let mut sources = Vec::new();
     for file in files {
-        let parse: fn(&str) -> Vec<Source> = match file.extension().and_then(|ext| ext.to_str()) {
+        let parse: fn(&str) -> Vec<AptSource> = match file.extension().and_then(|ext| ext.to_str())
+        {
             Some("list") => one_line,
             Some("sources") => deb822,
             _ => continue,
@@ -56,7 +57,7 @@ pub fn read_sources(apt_dir: &Path) -> Result<Vec<Source>, (PathBuf, io::Error)>
 }
 
 /// Picks Debian's own mirrors out of the sources; other vendors' are passed over.
-pub fn pick(sources: &[Source]) -> HostMirrors {
+pub fn pick(sources: &[AptSource]) -> HostMirrors {
     let best = |security: bool| {
         sources
             .iter()
@@ -72,12 +73,12 @@ pub fn pick(sources: &[Source]) -> HostMirrors {
             keyrings.push(path.clone());
         }
     }
-    let uri = |source: Option<&Source>| source.map(|source| source.uri.clone());
+    let uri = |source: Option<&AptSource>| source.map(|source| source.uri.clone());
     HostMirrors { main: uri(main), security: uri(security), keyrings }
 }
 
 /// How much a source looks like Debian's archive; `None` when it cannot be.
-fn likeness(source: &Source) -> Option<u32> {
+fn likeness(source: &AptSource) -> Option<u32> {
     let release = source.suite.split(['-', '/']).next().unwrap_or("");
     let usable = RELEASES.split(' ').any(|name| name == release)
         && source.components.iter().any(|component| component == "main")
@@ -90,11 +91,11 @@ fn likeness(source: &Source) -> Option<u32> {
     Some(4 * u32::from(debian_key) + 2 * u32::from(debian_path))
 }
 
-fn one_line(text: &str) -> Vec<Source> {
+fn one_line(text: &str) -> Vec<AptSource> {
     text.lines().filter_map(one_line_source).collect()
 }
 
-fn one_line_source(line: &str) -> Option<Source> {
+fn one_line_source(line: &str) -> Option<AptSource> {
     let line = line.split('#').next()?.trim().strip_prefix("deb")?;
     let line = line.starts_with([' ', '\t', '[']).then(|| line.trim_start())?;
     let (options, rest) = match line.strip_prefix('[') {
@@ -110,7 +111,7 @@ fn one_line_source(line: &str) -> Option<Source> {
         .flat_map(|value| value.split(','))
         .filter_map(key_path)
         .collect();
-    Some(Source {
+    Some(AptSource {
         uri: uri.trim_end_matches('/').to_owned(),
         suite: suite.to_owned(),
         components: words.map(str::to_owned).collect(),
@@ -118,13 +119,13 @@ fn one_line_source(line: &str) -> Option<Source> {
     })
 }
 
-fn deb822(text: &str) -> Vec<Source> {
+fn deb822(text: &str) -> Vec<AptSource> {
     let text = text.replace("\r\n", "\n");
     let without_comments: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     without_comments.split(|line| line.trim().is_empty()).flat_map(deb822_stanza).collect()
 }
 
-fn deb822_stanza(lines: &[&str]) -> Vec<Source> {
+fn deb822_stanza(lines: &[&str]) -> Vec<AptSource> {
     let words = |name: &str| -> Vec<String> {
         let mut wanted = false;
         let mut found = Vec::new();
@@ -150,7 +151,7 @@ fn deb822_stanza(lines: &[&str]) -> Vec<Source> {
     let signed_by: Vec<PathBuf> =
         words("Signed-By").iter().filter_map(|value| key_path(value)).collect();
     let (suites, components) = (words("Suites"), words("Components"));
-    let source = |uri: &String, suite: &String| Source {
+    let source = |uri: &String, suite: &String| AptSource {
         uri: uri.trim_end_matches('/').to_owned(),
         suite: suite.clone(),
         components: components.clone(),

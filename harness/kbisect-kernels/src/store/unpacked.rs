@@ -114,12 +114,12 @@ mod tests {
 
     const PVH: u32 = 18;
 
-    struct Place {
+    struct Fixture {
         folder: tempfile::TempDir,
         store: Store,
     }
 
-    impl Place {
+    impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open(&folder.path().join("cache")).unwrap();
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_kernel_is_unpacked_once_and_goes_with_its_image() {
-        let place = Place::new();
+        let place = Fixture::new();
         let kernel = place.add("packed", &image_of(&gzip(&elf(PVH))));
         let unpacked = place.store.unpacked(&kernel).unwrap();
         assert!(fs::read(&unpacked).unwrap() == elf(PVH));
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_unpacked_leaves_nothing_and_the_image() {
-        let place = Place::new();
+        let place = Fixture::new();
         let whole = image_of(&gzip(&elf(PVH)));
         let cut = place.add("cut", &whole[..whole.len() - 40]);
         let found = place.store.unpacked(&cut);
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn one_that_was_never_packed_is_its_own() {
-        let place = Place::new();
+        let place = Fixture::new();
         let kernel = place.add("vmlinux", &elf(PVH));
         assert_eq!(kernel.kernel.release.as_deref(), Some("6.1.0-test"));
         assert_eq!(place.store.unpacked(&kernel).unwrap(), kernel.vmlinuz);

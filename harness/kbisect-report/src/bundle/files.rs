@@ -12,7 +12,7 @@ use super::BundleError;
 use super::document::{self, BundleManifest, Placeholder};
 use crate::dossier::Dossier;
 use crate::format::Format;
-use crate::redact::{Hosts, Redactor, Source, Survey, pieces};
+use crate::redact::{Hosts, Redactor, Rereadable, Survey, pieces};
 
 /// Files that are made anew for each trial or bundle.
 const PASSED_OVER: [&str; 7] =
@@ -74,8 +74,8 @@ impl BundleFile {
     }
 
     /// Opens it: length and reader.
-    pub(super) fn open(&self) -> Result<(u64, Box<dyn Source + '_>), BundleError> {
-        let opened = |file: File| -> io::Result<(u64, Box<dyn Source>)> {
+    pub(super) fn open(&self) -> Result<(u64, Box<dyn Rereadable + '_>), BundleError> {
+        let opened = |file: File| -> io::Result<(u64, Box<dyn Rereadable>)> {
             Ok((file.metadata()?.len(), Box::new(file)))
         };
         match &self.content {

@@ -17,7 +17,7 @@ use kbisect_core::scenario::{KeptError, Scenario};
 
 pub(crate) use capture::{Blocks, Capture, word};
 pub(crate) use console::ConsoleLine;
-pub(crate) use paths::{Counts, Hop, Path, compare};
+pub(crate) use paths::{Hop, HopFrames, Path, compare};
 pub(crate) use times::Times;
 
 /// Most bytes of one file that are read for a report.

@@ -40,9 +40,9 @@ pub(crate) struct Hop {
     /// Whether the server's port was another one than the client asked for.
     pub(crate) other_port: bool,
     /// Frames in the good trial, if it was looked at.
-    pub(crate) good: Option<Counts>,
+    pub(crate) good: Option<HopFrames>,
     /// Frames in the bad trial.
-    pub(crate) bad: Option<Counts>,
+    pub(crate) bad: Option<HopFrames>,
     /// Frames pass here in the good trial and get this far, but no further, in the bad one.
     pub(crate) lost: bool,
     /// Frames that count as lost here leave with another port of the server.
@@ -51,7 +51,7 @@ pub(crate) struct Hop {
 
 /// Frames at one hop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct HopFrames {
     pub(crate) frames: u64,
     /// Those with payload.
     pub(crate) data: u64,
@@ -67,8 +67,8 @@ impl Path {
 
     /// Whether both trials saw the same at each hop, as far as presence goes.
     pub(crate) fn differs(&self) -> bool {
-        let some = |counts: Option<Counts>| counts.is_some_and(|counts| counts.frames > 0);
-        let data = |counts: Option<Counts>| counts.is_some_and(|counts| counts.data > 0);
+        let some = |counts: Option<HopFrames>| counts.is_some_and(|counts| counts.frames > 0);
+        let data = |counts: Option<HopFrames>| counts.is_some_and(|counts| counts.data > 0);
         let asked = self.requests.first().is_some_and(|hop| some(hop.good) && some(hop.bad));
         let hops = self.requests.iter().chain(&self.replies).filter(|_| asked);
         hops.filter(|hop| hop.good.is_some() && hop.bad.is_some())
@@ -79,13 +79,13 @@ impl Path {
 type Key = (Protocol, IpAddr, SocketAddr);
 type Directed = (Protocol, SocketAddr, SocketAddr);
 /// Node, wire, other port.
-type Place = (String, String, bool);
+type HopKey = (String, String, bool);
 
 /// What one trial saw of one kind of connection.
 #[derive(Default)]
 struct Seen {
-    requests: BTreeMap<Place, (u64, Counts)>,
-    replies: BTreeMap<Place, (u64, Counts)>,
+    requests: BTreeMap<HopKey, (u64, HopFrames)>,
+    replies: BTreeMap<HopKey, (u64, HopFrames)>,
 }
 
 /// Compares the captures of two trials; either may be missing.
@@ -123,11 +123,11 @@ pub(crate) fn compare(good: Option<&[Capture]>, bad: Option<&[Capture]>) -> Vec<
 /// Puts the hops of both trials into one order: that of the good trial, and what only the bad one
 /// has behind.
 fn hops(
-    good: Option<BTreeMap<Place, (u64, Counts)>>,
-    bad: Option<BTreeMap<Place, (u64, Counts)>>,
+    good: Option<BTreeMap<HopKey, (u64, HopFrames)>>,
+    bad: Option<BTreeMap<HopKey, (u64, HopFrames)>>,
 ) -> Vec<Hop> {
-    let ordered = |seen: &Option<BTreeMap<Place, (u64, Counts)>>| {
-        let mut places: Vec<(u64, Place)> =
+    let ordered = |seen: &Option<BTreeMap<HopKey, (u64, HopFrames)>>| {
+        let mut places: Vec<(u64, HopKey)> =
             seen.iter().flatten().map(|(place, (at, _))| (*at, place.clone())).collect();
         places.sort();
         places.into_iter().map(|(_, place)| place).collect::<Vec<_>>()
@@ -138,7 +138,7 @@ fn hops(
             places.push(place);
         }
     }
-    let counts = |seen: &Option<BTreeMap<Place, (u64, Counts)>>, place: &Place| {
+    let counts = |seen: &Option<BTreeMap<HopKey, (u64, HopFrames)>>, place: &HopKey| {
         seen.as_ref().map(|seen| seen.get(place).map(|(_, counts)| *counts).unwrap_or_default())
     };
     places
@@ -164,7 +164,7 @@ fn mark(hops: &mut [Hop]) -> bool {
         .filter(|hop| hop.other_port && hop.bad.is_some_and(|counts| counts.frames > 0))
         .map(|hop| (hop.from.clone(), hop.wire.clone()))
         .collect();
-    let mut before: Option<Counts> = None;
+    let mut before: Option<HopFrames> = None;
     for hop in hops {
         let (Some(good), Some(bad)) = (hop.good, hop.bad) else { return false };
         if good.frames == 0 {
@@ -230,7 +230,7 @@ fn connections(captures: &[Capture]) -> BTreeMap<Key, Seen> {
         };
         let node = capture.senders.get(frame.sender).cloned().unwrap_or_default();
         let place = (node, capture.wire.clone(), port != server.port());
-        let (_, counts) = leg.entry(place).or_insert((at, Counts::default()));
+        let (_, counts) = leg.entry(place).or_insert((at, HopFrames::default()));
         counts.frames += 1;
         counts.data += u64::from(frame.packet.payload > 0);
         counts.resets += u64::from(frame.packet.rst);

@@ -12,7 +12,7 @@ use super::parts::{block, cell, lost_word, paragraph};
 use super::topology;
 use crate::disturbed::disturbed;
 use crate::dossier::Dossier;
-use crate::evidence::{Counts, Hop, Path};
+use crate::evidence::{Hop, HopFrames, Path};
 
 /// Most lines of a trace.
 const TRACE_LINES: usize = 200;
@@ -103,7 +103,7 @@ fn table(dossier: &Dossier, path: &Path) -> Markup {
     let inside =
         !path.is_lost() && trial_lost_ingress(dossier) && dossier.culprit_nodes().contains(&client);
     let row = |word: &str, hop: &Hop, last: bool| {
-        let counts = |counts: Option<Counts>| counts.map_or("–".to_owned(), frames);
+        let counts = |counts: Option<HopFrames>| counts.map_or("–".to_owned(), frames);
         html! {
             tr.lost[hop.lost || last] {
                 td { (word) ": " (cell(&hop.from)) " → " (cell(&hop.wire))
@@ -147,7 +147,7 @@ fn trial_lost_ingress(dossier: &Dossier) -> bool {
 }
 
 /// `12 (8 data)`.
-fn frames(counts: Counts) -> String {
+fn frames(counts: HopFrames) -> String {
     let mut parts = Vec::new();
     if counts.data > 0 {
         parts.push(format!("{} data", counts.data));

@@ -43,9 +43,9 @@ pub struct Redactor {
 }
 
 /// What is read twice: to see what it is, and then for what it holds.
-pub trait Source: Read + Seek {}
+pub trait Rereadable: Read + Seek {}
 
-impl<T: Read + Seek> Source for T {}
+impl<T: Read + Seek> Rereadable for T {}
 
 /// What the files of a run are searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Survey {
 
     /// Takes note of what a file holds, whatever its size. What can be neither read as a text nor as a
     /// capture is passed over: it will be left out.
-    pub fn file(&mut self, source: &mut dyn Source, hosts: Hosts) -> io::Result<()> {
+    pub fn file(&mut self, source: &mut dyn Rereadable, hosts: Hosts) -> io::Result<()> {
         match Form::of(source)? {
             Form::Capture => pieces::of_capture(source, |block| {
                 capture::collect(block, &mut self.found);
@@ -137,7 +137,7 @@ enum Form {
 
 impl Form {
     /// Looks at the whole of a file, and goes back to its beginning.
-    fn of(source: &mut dyn Source) -> io::Result<Self> {
+    fn of(source: &mut dyn Rereadable) -> io::Result<Self> {
         let mut head = Vec::new();
         source.rewind()?;
         source.take(16).read_to_end(&mut head)?;
@@ -167,7 +167,7 @@ impl Redactor {
     /// Redacts a file of any size. Gives why it has to be left out; then what was written is of no use.
     pub fn file(
         &mut self,
-        source: &mut dyn Source,
+        source: &mut dyn Rereadable,
         to: &mut dyn Write,
     ) -> io::Result<Option<&'static str>> {
         match Form::of(source)? {

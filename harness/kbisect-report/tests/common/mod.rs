@@ -13,7 +13,7 @@ use kbisect_core::run::{
     Aim, BisectResult, Environment, JournalLine, Plan, PlanOptions, PlannedKernel, RunEvent,
     RunResult, Tried,
 };
-use kbisect_core::search::{Direction, Mark, Search, Step};
+use kbisect_core::search::{Direction, Mark, Search, SearchStep};
 use kbisect_core::trial::{
     CheckResult, CheckStatus, ConsoleReport, Phase, Symptom, SymptomKind, TrialRecord, Untestable,
     VerdictKind, WireCount,
@@ -88,12 +88,12 @@ impl Play {
                 _ => {}
             }
             let (index, role, estimated_left) = match search.next() {
-                Step::Wait => unreachable!("nothing is under way"),
-                Step::Done(outcome) => {
+                SearchStep::Wait => unreachable!("nothing is under way"),
+                SearchStep::Done(outcome) => {
                     events.push(RunEvent::Ended { outcome });
                     break;
                 }
-                Step::Test { index, role, estimated_left } => (index, role, estimated_left),
+                SearchStep::Test { index, role, estimated_left } => (index, role, estimated_left),
             };
             number += 1;
             events.push(RunEvent::TrialBegan {

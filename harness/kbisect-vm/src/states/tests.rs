@@ -21,22 +21,22 @@ fn save(states: &States, name: &str, kernel: &Path, bytes: &[u8]) {
     draft.keep(guest()).unwrap();
 }
 
-struct Place {
+struct Fixture {
     dir: tempfile::TempDir,
     states: States,
     kernel: PathBuf,
 }
 
-fn place(limit: u64) -> Place {
+fn place(limit: u64) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let kernel = dir.path().join("vmlinuz");
     fs::write(&kernel, b"kernel").unwrap();
-    Place { states: States::new(dir.path(), limit), kernel, dir }
+    Fixture { states: States::new(dir.path(), limit), kernel, dir }
 }
 
 #[test]
 fn what_was_saved_is_found_and_nothing_else() {
-    let Place { states, kernel, dir: _dir } = place(DEFAULT_LIMIT);
+    let Fixture { states, kernel, dir: _dir } = place(DEFAULT_LIMIT);
     save(&states, "one", &kernel, b"memory");
     let mut found = states.find(&key("one")).expect("it was saved");
     let mut state = Vec::new();
@@ -49,7 +49,7 @@ fn what_was_saved_is_found_and_nothing_else() {
 
 #[test]
 fn a_draft_that_is_dropped_leaves_nothing() {
-    let Place { states, kernel, dir } = place(DEFAULT_LIMIT);
+    let Fixture { states, kernel, dir } = place(DEFAULT_LIMIT);
     let draft = states.begin(&key("one"), &kernel).unwrap().expect("there is room");
     drop(draft);
     assert!(states.find(&key("one")).is_none());
@@ -59,13 +59,13 @@ fn a_draft_that_is_dropped_leaves_nothing() {
 #[test]
 fn a_damaged_state_is_removed_and_not_used() {
     for damage in [&b"memor"[..], b""] {
-        let Place { states, kernel, dir } = place(DEFAULT_LIMIT);
+        let Fixture { states, kernel, dir } = place(DEFAULT_LIMIT);
         save(&states, "one", &kernel, b"memory");
         fs::write(dir.path().join("states/one/state"), damage).unwrap();
         assert!(states.find(&key("one")).is_none());
         assert!(!dir.path().join("states/one").exists());
     }
-    let Place { states, kernel, dir } = place(DEFAULT_LIMIT);
+    let Fixture { states, kernel, dir } = place(DEFAULT_LIMIT);
     save(&states, "one", &kernel, b"memory");
     fs::write(dir.path().join("states/one/about.json"), b"{").unwrap();
     assert!(states.find(&key("one")).is_none());
@@ -73,7 +73,7 @@ fn a_damaged_state_is_removed_and_not_used() {
 
 #[test]
 fn content_is_compared_and_once_is_enough_while_nothing_changes() {
-    let Place { states, kernel, dir } = place(DEFAULT_LIMIT);
+    let Fixture { states, kernel, dir } = place(DEFAULT_LIMIT);
     let key = StateKey { hash: "one".to_owned(), files: vec![kernel.clone()] };
     let mut draft = states.begin(&key, &kernel).unwrap().expect("there is room");
     draft.file.write_all(b"memory").unwrap();
@@ -100,7 +100,7 @@ fn content_is_compared_and_once_is_enough_while_nothing_changes() {
 
 #[test]
 fn the_cache_keeps_what_was_used_last() {
-    let Place { states, kernel, dir: _dir } = place(25);
+    let Fixture { states, kernel, dir: _dir } = place(25);
     save(&states, "one", &kernel, b"0123456789");
     save(&states, "two", &kernel, b"0123456789");
     assert!(states.find(&key("one")).is_some(), "used now");
@@ -112,7 +112,7 @@ fn the_cache_keeps_what_was_used_last() {
 
 #[test]
 fn a_state_goes_with_its_kernel() {
-    let Place { states, kernel, dir } = place(DEFAULT_LIMIT);
+    let Fixture { states, kernel, dir } = place(DEFAULT_LIMIT);
     save(&states, "one", &kernel, b"0123456789");
     let other = dir.path().join("other");
     fs::write(&other, b"kernel").unwrap();
@@ -125,7 +125,7 @@ fn a_state_goes_with_its_kernel() {
 
 #[test]
 fn the_key_is_of_what_the_guest_sees() {
-    let Place { kernel, dir, .. } = place(1);
+    let Fixture { kernel, dir, .. } = place(1);
     let file = |name: &str| {
         let path = dir.path().join(name);
         fs::write(&path, name).unwrap();

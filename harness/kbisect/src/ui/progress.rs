@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use kbisect_kernels::{Progress, ProgressItem};
 
-use super::screen::{Inner, Place, Ui};
+use super::screen::{Canvas, Inner, Ui};
 use crate::output;
 
 /// Where lines are all there is, a long transfer says this often how far it is.
@@ -30,15 +30,15 @@ impl Progress for Items {
     fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn ProgressItem> {
         let what = output::clean(what);
         let screen = self.inner.screen();
-        let bar = match &screen.place {
-            Place::Terminal(terminal) => Some(terminal.item(&what, total)),
-            Place::Lines => {
+        let bar = match &screen.canvas {
+            Canvas::Terminal(terminal) => Some(terminal.item(&what, total)),
+            Canvas::Lines => {
                 let size = total.map(|total| format!(" ({})", output::bytes(total)));
                 let line = format!("{what}{}", size.unwrap_or_default());
                 self.inner.print(&screen, &line);
                 None
             }
-            Place::Nowhere => None,
+            Canvas::Nowhere => None,
         };
         drop(screen);
         Box::new(Item { inner: Arc::clone(&self.inner), what, total, bar, said: Instant::now() })

@@ -38,12 +38,12 @@ pub(super) struct Inner {
 pub(super) struct Screen {
     view: View,
     doing: String,
-    pub(super) place: Place,
+    pub(super) canvas: Canvas,
 }
 
 /// Where it is drawn.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Canvas {
     /// Nowhere: `--quiet`.
     Nowhere,
     /// Lines with the time in front.
@@ -72,14 +72,14 @@ impl Ui {
         let terminal = std::io::stderr().is_terminal();
         let paint = Paint::choose(global.color, terminal);
         let live = terminal && !is_dumb() && std::env::var_os("CI").is_none();
-        let (place, detail) = match (global.quiet, live) {
-            (true, _) => (Place::Nowhere, Detail::Results),
-            (false, true) => (Place::Terminal(Terminal::new(paint)), Detail::Results),
-            (false, false) => (Place::Lines, Detail::Phases),
+        let (canvas, detail) = match (global.quiet, live) {
+            (true, _) => (Canvas::Nowhere, Detail::Results),
+            (false, true) => (Canvas::Terminal(Terminal::new(paint)), Detail::Results),
+            (false, false) => (Canvas::Lines, Detail::Phases),
         };
         let detail = if global.verbose > 0 { Detail::All } else { detail };
-        let screen = Screen { view: View::default(), doing: String::new(), place };
-        let ticking = matches!(screen.place, Place::Terminal(_));
+        let screen = Screen { view: View::default(), doing: String::new(), canvas };
+        let ticking = matches!(screen.canvas, Canvas::Terminal(_));
         let inner = Arc::new(Inner {
             began: Instant::now(),
             age,
@@ -139,7 +139,7 @@ impl Ui {
         if screen.doing == text {
             return;
         }
-        if matches!(screen.place, Place::Lines)
+        if matches!(screen.canvas, Canvas::Lines)
             && !text.is_empty()
             && (screen.view.running().is_empty() || self.inner.detail == Detail::All)
         {
@@ -160,7 +160,7 @@ impl Ui {
         if trial.doing == text {
             return;
         }
-        if matches!(screen.place, Place::Lines)
+        if matches!(screen.canvas, Canvas::Lines)
             && !text.is_empty()
             && self.inner.detail == Detail::All
         {
@@ -178,9 +178,9 @@ impl Ui {
 
     /// Takes what moves off the terminal while something else writes and reads there.
     pub fn pause<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
-        match &self.inner.screen().place {
-            Place::Terminal(terminal) => terminal.pause(meanwhile),
-            Place::Lines | Place::Nowhere => meanwhile(),
+        match &self.inner.screen().canvas {
+            Canvas::Terminal(terminal) => terminal.pause(meanwhile),
+            Canvas::Lines | Canvas::Nowhere => meanwhile(),
         }
     }
 
@@ -194,9 +194,9 @@ impl Ui {
     pub fn finish(&self) {
         let mut screen = self.inner.screen();
         screen.doing.clear();
-        if let Place::Terminal(terminal) = &mut screen.place {
+        if let Canvas::Terminal(terminal) = &mut screen.canvas {
             terminal.end();
-            screen.place = Place::Lines;
+            screen.canvas = Canvas::Lines;
         }
     }
 }
@@ -220,10 +220,10 @@ impl Inner {
     fn print_at(&self, screen: &Screen, text: &str, at: Duration) {
         for line in text.split('\n') {
             let line = without_controls(line);
-            match &screen.place {
-                Place::Nowhere => {}
-                Place::Terminal(terminal) => terminal.print(&line),
-                Place::Lines => {
+            match &screen.canvas {
+                Canvas::Nowhere => {}
+                Canvas::Terminal(terminal) => terminal.print(&line),
+                Canvas::Lines => {
                     let at = at.as_secs_f64();
                     // Nobody is left to be told when this fails.
                     let _ = writeln!(std::io::stderr(), "[{at:6.1}s] {line}");
@@ -235,7 +235,7 @@ impl Inner {
 
 impl Screen {
     fn draw(&mut self, now: Duration) {
-        if let Place::Terminal(terminal) = &mut self.place {
+        if let Canvas::Terminal(terminal) = &mut self.canvas {
             terminal.draw(&self.view, &self.doing, now);
         }
     }
