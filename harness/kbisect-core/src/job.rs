@@ -37,6 +37,8 @@ pub struct Job {
     pub subject: Subject,
     /// What is broken on purpose.
     pub fault: Option<Fault>,
+    /// Longest that a check may take, in seconds, where less than its own deadline is enough.
+    pub check_limit_s: Option<f64>,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<ShellRequest>,
 }
@@ -100,6 +102,7 @@ mod tests {
                 apart: true,
             },
             fault: Some(Fault::WiresCut),
+            check_limit_s: Some(2.5),
             shell: Some(ShellRequest { node: None, always: true }),
         };
         let written = serde_json::to_string(&job).unwrap();

@@ -77,6 +77,47 @@ impl Rewrite {
     }
 }
 
+/// Source and destination port of an unfragmented TCP or UDP frame.
+#[must_use]
+pub fn ports_of(frame: &[u8]) -> Option<(u16, u16)> {
+    let (at, _) = transport(frame)?;
+    let port = |at: usize| Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?));
+    Some((port(at)?, port(at + 2)?))
+}
+
+/// Adds to the source port of a TCP or UDP frame. Others stay as they are.
+pub fn add_to_source_port(frame: &mut [u8], added: u16) {
+    let (Some((at, protocol)), Some((source, _))) = (transport(frame), ports_of(frame)) else {
+        return;
+    };
+    let (old, new) = (source.to_be_bytes(), source.wrapping_add(added).to_be_bytes());
+    frame[at..at + 2].copy_from_slice(&new);
+    // The sums are counted from where the transport's header begins.
+    update_transport(&mut frame[at..], 0, protocol, &old, &new);
+}
+
+/// Where the header of TCP or UDP begins, and which of them it is.
+fn transport(frame: &[u8]) -> Option<(usize, u8)> {
+    let mut at = 12;
+    while VLAN_TYPES.iter().any(|kind| frame.get(at..at + 2) == Some(kind)) {
+        at += 4;
+    }
+    let kind: [u8; 2] = frame.get(at..at + 2)?.try_into().ok()?;
+    let packet = frame.get(at + 2..)?;
+    let (header, protocol) = match kind {
+        IPV4 => {
+            let fragment = u16::from_be_bytes([*packet.get(6)?, *packet.get(7)?]) & 0x3fff;
+            if fragment != 0 {
+                return None;
+            }
+            (usize::from(packet.first()? & 0x0f) * 4, *packet.get(9)?)
+        }
+        IPV6 => (40, *packet.get(6)?),
+        _ => return None,
+    };
+    matches!(protocol, 6 | 17).then_some((at + 2 + header, protocol))
+}
+
 /// The transport's check sum covers the addresses.
 fn update_transport(packet: &mut [u8], header: usize, protocol: u8, old: &[u8], new: &[u8]) {
     match protocol {
@@ -134,6 +175,23 @@ mod tests {
         let change = rewrite(&[("192.0.2.1", "10.1.2.3"), ("198.51.100.9", "172.16.0.10")], None);
         let old = tcp([192, 0, 2, 1], [198, 51, 100, 9]);
         assert_eq!(change.frame(&old), Some(tcp([10, 1, 2, 3], [172, 16, 0, 10])));
+    }
+
+    #[test]
+    fn a_source_port_is_moved_and_the_sum_kept_right() {
+        let mut frame = tcp([192, 0, 2, 1], [198, 51, 100, 9]);
+        assert_eq!(ports_of(&frame), Some((1000, 80)));
+        add_to_source_port(&mut frame, 24);
+        let mut built = Vec::new();
+        PacketBuilder::ethernet2([4; 6], [2; 6])
+            .ipv4([192, 0, 2, 1], [198, 51, 100, 9], 64)
+            .tcp(1024, 80, 7, 100)
+            .write(&mut built, b"odd length!")
+            .unwrap();
+        assert_eq!(frame, built);
+        let mut arp = vec![0; 60];
+        add_to_source_port(&mut arp, 1);
+        assert_eq!((ports_of(&arp), arp), (None, vec![0; 60]), "what has no ports stays");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::boot::{Booted, Deadlines};
 use crate::disturbed::Disturbed;
 use crate::evidence::Evidence;
 use crate::fault::ScenarioFault;
+use crate::inject::Injected;
 use crate::kernel::Kernel;
 pub use crate::symptom::{LossPlace, Match, Matching, Packets, Symptom, SymptomKind};
 pub use crate::verdict::{Untestable, Verdict, VerdictKind};
@@ -198,6 +199,9 @@ pub struct TrialRecord {
     /// What was refused and accepted as such.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<AcceptedRefusal>,
+    /// What was broken on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub injected: Vec<Injected>,
     /// Remarks.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -40,6 +40,7 @@ pub fn event_of(request: &Request) -> (When, String) {
         Request::PowerOff => (When::PowerOff, String::new()),
         // Nobody has a terminal here.
         Request::Ping { .. }
+        | Request::Signal { .. }
         | Request::Probe { .. }
         | Request::Read { .. }
         | Request::Shell { .. }
@@ -63,6 +64,7 @@ pub fn id_of(request: &Request) -> u32 {
         | Request::Lacks { id, .. }
         | Request::Reset { id }
         | Request::Ping { id }
+        | Request::Signal { id, .. }
         | Request::Shell { id, .. }
         | Request::Terminal { id, .. }
         | Request::Resize { id, .. } => *id,

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal};
 
 use crate::args::Machine;
 use crate::guest;
-use crate::script::{Action, Dump, Lie, Reply, Script, When};
+use crate::script::{Action, Crash, Dump, Lie, Reply, Script, When};
 use crate::text;
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -240,6 +240,12 @@ impl Player {
 
     fn answer(&self, request: &Request) {
         let (when, text) = guest::event_of(request);
+        if when == When::Exec && text.contains("/proc/sysrq-trigger") {
+            // As kernels do.
+            self.print(&crate::text::crash(Crash::Panic, "sysrq_handle_crash"));
+            self.shutdown(true, "guest-reset");
+            std::process::exit(0);
+        }
         let actions = self.clause(when, &text).unwrap_or_default();
         let reply = self.play(actions, Some(guest::id_of(request)));
         if let Some(event) = guest::answer(request, reply.as_ref()) {
@@ -267,6 +273,7 @@ impl Player {
             |path: &Path| fs::OpenOptions::new().write(true).create_new(true).open(path).is_ok();
         self.script.find(when, text).find(|actions| match actions.first() {
             Some(Action::FirstTime(path)) => first(path),
+            Some(Action::OnceAfter(path)) => fs::remove_file(path).is_ok(),
             Some(Action::OnlyRestored) => self.incoming,
             _ => true,
         })
@@ -382,6 +389,7 @@ impl Player {
             | Action::ServicePrint(_)
             | Action::ServiceFlood(_)
             | Action::OnlyRestored
+            | Action::OnceAfter(_)
             | Action::FirstTime(_) => {}
         }
     }

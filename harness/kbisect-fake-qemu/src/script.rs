@@ -147,6 +147,8 @@ pub enum Action {
     Delay(Duration),
     /// The clause is for the first time only: this file does not exist yet, and is made.
     FirstTime(PathBuf),
+    /// Plays the clause only while this file, which another clause made, is there; removes it.
+    OnceAfter(PathBuf),
     /// A clause whose machine goes on from a saved state is played, all others are passed over.
     OnlyRestored,
     /// The state cannot be saved, for this reason.
@@ -383,6 +385,7 @@ fn action_of(line: &str) -> Option<Action> {
         "kill" => Action::Kill(PathBuf::from(rest)),
         "delay" => Action::Delay(Duration::from_millis(rest.parse().ok()?)),
         "first-time" => Action::FirstTime(PathBuf::from(rest)),
+        "once-after" => Action::OnceAfter(PathBuf::from(rest)),
         "dump" => Action::Dump(dump_of(rest)?),
         "only-restored" => Action::OnlyRestored,
         "save-fails" => Action::SaveFails(text()),

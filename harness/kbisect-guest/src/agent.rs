@@ -14,7 +14,7 @@ use crate::boot::{Booted, power_off};
 use crate::modules::Modules;
 use crate::node::{self, Node, Unmade, merge_files};
 use crate::outbox::Outbox;
-use crate::service::Service;
+use crate::service::{Groups, Service};
 use crate::shell::Terminals;
 use crate::{exec, offers, probes, wake, watchdog};
 
@@ -25,6 +25,7 @@ struct State {
     nodes: BTreeMap<String, Arc<Node>>,
     files: BTreeMap<String, Vec<u8>>,
     modules: Modules,
+    services: Groups,
     /// Whether the machine is one of its own; until then nothing but answers is sent.
     awake: bool,
 }
@@ -117,11 +118,16 @@ fn handle(request: Request, state: &mut State, terminals: &Terminals, outbox: &O
             });
         }
         Request::Serve { id, node, command, ready, restart, timeout_ms } => {
+            let groups = state.services.clone();
             with_node(state, outbox, id, &node, move |node, outbox| {
                 let timeout = Duration::from_millis(timeout_ms);
-                let service = Service { id, command: &command, ready: &ready, restart, timeout };
+                let service =
+                    Service { id, command: &command, ready: &ready, restart, timeout, groups };
                 service.serve(node, outbox);
             });
+        }
+        Request::Signal { id, service, signal } => {
+            answer(outbox, id, state.services.signal(service, signal));
         }
         Request::Probe { id, node, probe } => {
             with_node(state, outbox, id, &node, move |node, outbox| {

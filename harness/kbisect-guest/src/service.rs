@@ -1,8 +1,10 @@
 //! Services: started, watched until ready, started again or reported when they end.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kbisect_proto::{Command, Event, Exit, Readiness, RequestId, Restart};
@@ -35,6 +37,26 @@ pub struct Service<'a> {
     pub restart: Restart,
     /// How long it may take to become ready.
     pub timeout: Duration,
+    /// Where its process group is noted while it runs.
+    pub groups: Groups,
+}
+
+/// The process groups of the services that run.
+#[derive(Clone, Default)]
+pub struct Groups(Arc<Mutex<BTreeMap<RequestId, Pid>>>);
+
+impl Groups {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RequestId, Pid>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a signal to a service and all that it started.
+    pub fn signal(&self, service: RequestId, signal: i32) -> Result<(), String> {
+        let group = self.lock().get(&service).copied();
+        let group = group.ok_or_else(|| "the service does not run".to_owned())?;
+        let signal = Signal::try_from(signal).map_err(|error| error.to_string())?;
+        killpg(group, signal).map_err(|error| error.to_string())
+    }
 }
 
 impl Service<'_> {
@@ -59,7 +81,10 @@ impl Service<'_> {
             };
             starts += 1;
             let group = Pid::from_raw(child.id().cast_signed());
+            self.groups.lock().insert(id, group);
             let exit = self.watch(node, &mut child, &mut waiting, outbox);
+            // Its number can be another one's from here on.
+            self.groups.lock().remove(&id);
             let again = self.is_wanted_again(&exit, starts);
             if again {
                 // What it left behind may hold its port or its lock.
@@ -223,7 +248,7 @@ mod tests {
         });
         let argv = ["sh", "-euc", script].map(str::to_owned).to_vec();
         let command = Command { argv, stdin: Vec::new(), keep: 0 };
-        Service { id: 5, command: &command, ready, restart, timeout }
+        Service { id: 5, command: &command, ready, restart, timeout, groups: Groups::default() }
             .serve(&Node::machine(), &outbox);
         drop(outbox);
         reader.join().unwrap()
@@ -250,8 +275,14 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let command = Command { argv: vec!["/nowhere".to_owned()], stdin: Vec::new(), keep: 0 };
         let ready = &Readiness::Started;
-        let service =
-            Service { id: 5, command: &command, ready, restart: Restart::Always(9), timeout: SOON };
+        let service = Service {
+            id: 5,
+            command: &command,
+            ready,
+            restart: Restart::Always(9),
+            timeout: SOON,
+            groups: Groups::default(),
+        };
         service.serve(&Node::machine(), &Outbox::new(OwnedFd::from(theirs).into()));
         let mut bytes = Vec::new();
         (&ours).read_to_end(&mut bytes).unwrap();

@@ -90,6 +90,16 @@ pub enum Request {
         /// Milliseconds until it must be ready.
         timeout_ms: u64,
     },
+    /// Sends a signal to a service and all that it started; answered by [`Event::Done`], or by
+    /// [`Event::Failed`] when it does not run.
+    Signal {
+        /// Number of this request.
+        id: RequestId,
+        /// Number of the service.
+        service: RequestId,
+        /// Number of the signal (signal(7)).
+        signal: i32,
+    },
     /// Makes a check from a node; answered by [`Event::Probed`].
     Probe {
         /// Number of this request.

@@ -22,6 +22,7 @@ pub fn terminal_summary_selftest(result: &SelftestResult) -> String {
             }
         }
     }
+    text += &faults(result);
     text.push('\n');
     if result.passed {
         text += "passed\n";
@@ -32,6 +33,28 @@ pub fn terminal_summary_selftest(result: &SelftestResult) -> String {
     let _ = writeln!(text, "trials  {}", result.run_dir);
     // Symptoms and details are a guest's words.
     text.lines().map(|line| clean(line) + "\n").collect()
+}
+
+/// What was broken, and who noticed.
+fn faults(result: &SelftestResult) -> String {
+    if result.faults.is_empty() {
+        return String::new();
+    }
+    let all = result.control.checks.len();
+    let rows = result.faults.iter().map(|fault| {
+        let checks = match fault.noticed_by.len() {
+            count if count == all && all > 1 => format!("all {all} checks"),
+            _ => fault.noticed_by.join(", "),
+        };
+        let noticed = match (&fault.not_put_in, &fault.symptom) {
+            (Some(why), _) => format!("NOT PUT IN: {}", why.lines().next().unwrap_or_default()),
+            (None, _) if !fault.noticed_by.is_empty() => format!("noticed by {checks}"),
+            (None, Some(symptom)) if fault.is_noticed() => format!("noticed by kbisect: {symptom}"),
+            (None, _) => "NOTICED BY NO CHECK".to_owned(),
+        };
+        vec![fault.name.clone(), format!("{:.1} s", fault.wall_s), noticed]
+    });
+    format!("\nfaults, one at a time, when the checks begin\n{}", table(rows))
 }
 
 fn table(rows: impl Iterator<Item = Vec<String>>) -> String {

@@ -102,6 +102,7 @@ fn self_tests_fit() {
         advice: Some("look".to_owned()),
     };
     let result = SelftestResult {
+        faults: Vec::new(),
         schema: "kbisect.selftest/1".to_owned(),
         scenario: "duplicate-rules".to_owned(),
         kernel: run.trial.kernel.clone(),

@@ -219,6 +219,11 @@ impl Lab {
         self.peer.as_ref()
     }
 
+    /// Ends the peer machine: the next trial starts another one.
+    pub fn forget_peer(&mut self) {
+        self.peer = None;
+    }
+
     /// The scenario.
     #[must_use]
     pub fn scenario(&self) -> &Arc<Scenario> {

@@ -76,6 +76,16 @@ pub fn dump(format: &str) -> Vec<u8> {
     format!("{command}\n").into_bytes()
 }
 
+/// Takes the carrier of an interface, or gives it back.
+#[must_use]
+pub fn set_link(interface: usize, up: bool) -> Vec<u8> {
+    let command = serde_json::json!({
+        "execute": "set_link",
+        "arguments": { "name": format!("net{interface}"), "up": up },
+    });
+    format!("{command}\n").into_bytes()
+}
+
 /// Longest line that is kept. QEMU's own lines are short; ours is the only client.
 const MAX_LINE: usize = 1 << 16;
 

@@ -86,6 +86,7 @@ pub fn describe(request: &Request) -> String {
         Request::Read { node, .. } => format!("{node}: read files"),
         Request::Lacks { .. } => "features".to_owned(),
         Request::Ping { .. } => "ping".to_owned(),
+        Request::Signal { signal, .. } => format!("signal {signal}"),
         Request::Shell { .. } | Request::Terminal { .. } | Request::Resize { .. } => {
             "shell".to_owned()
         }

@@ -7,6 +7,7 @@
 //! end is gone, and that is counted.
 
 mod captures;
+mod faults;
 mod plan;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +28,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 
 use self::captures::Captures;
+use self::faults::Broken;
+pub use self::faults::WireFault;
 pub use self::plan::LinkPlan;
 use crate::pulse::{Pulse, Side};
 
@@ -53,6 +56,7 @@ struct Link {
     hops: Vec<Hop>,
     ports: Mutex<Vec<Option<Port>>>,
     learned: Mutex<HashMap<[u8; 6], usize>>,
+    broken: Mutex<Broken>,
 }
 
 /// Where frames for a node go.
@@ -104,6 +108,7 @@ impl Wires {
                     .collect(),
                 ports: Mutex::new(vec![None; plan.members.len()]),
                 learned: Mutex::default(),
+                broken: Mutex::default(),
                 plan,
             })
             .collect();
@@ -161,6 +166,7 @@ impl Wires {
             })
             .collect();
         self.0.cut.store(false, Ordering::SeqCst);
+        self.0.links.iter().for_each(|link| *lock(&link.broken) = Broken::default());
         self.0.closed.store(true, Ordering::SeqCst);
         *lock(&self.0.recording) = Some(Recorder {
             flows: FlowTable::default(),
@@ -190,10 +196,16 @@ impl Wires {
         self.0.cut.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the wires are cut.
+    /// Breaks a link, or mends it, until the next recording begins.
+    pub fn break_link(&self, link: usize, fault: WireFault) {
+        lock(&self.0.links[link].broken).take(fault);
+    }
+
+    /// Whether frames are lost on wires on purpose.
     #[must_use]
     pub fn are_cut(&self) -> bool {
         self.0.cut.load(Ordering::SeqCst)
+            || self.0.links.iter().any(|link| lock(&link.broken).loses())
     }
 
     /// Looks at the flows that were sent into cut wires.
@@ -263,6 +275,20 @@ impl Inner {
             }
             return;
         }
+        let (batch, refused, late) = lock(&wire.broken).pass(port, batch);
+        if !refused.is_empty()
+            && let Some(recorder) = lock(&self.recording).as_mut()
+        {
+            recorder.refuse(&wire.hops[port], Frames(&refused));
+        }
+        if let Some(late) = late {
+            tokio::time::sleep(late).await;
+        }
+        let batch: &[u8] = &batch;
+        if batch.is_empty() {
+            return;
+        }
+        let frames = || Frames(batch);
         let noted = lock(&self.recording)
             .as_mut()
             .map(|recorder| recorder.take(link, port as u32, &wire.hops[port], frames()))

@@ -197,6 +197,7 @@ impl Clues {
                 }
                 Action::IpBatch(file) => used.devices(&asset(file)),
                 Action::Run(line) => used.command(line),
+                Action::Fault(_) => {}
             }
         }
         let own =

@@ -28,6 +28,9 @@ pub struct KernelPlan {
     /// The failure that a failure is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<Box<Symptom>>,
+    /// A self-test without faults, but for the cut of all wires.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_faults: bool,
     /// What is kept of failures.
     #[serde(flatten)]
     pub evidence: EvidenceChoices,

@@ -6,11 +6,13 @@ use std::ops::RangeInclusive;
 use super::assets::AssetRef;
 use super::check::Check;
 use super::cursor::{Item, Table};
+use super::faults::{Known, read_fault};
 use super::model::{Action, Ready, Refusal, Restart, Service, Step};
 use super::probes::{HttpProbe, Probe, Reading};
 use super::suggest::quoted;
 use super::topology::{Links, Node, NodeKernel, check_node};
 use super::words;
+use crate::inject::Target;
 
 type Nodes = BTreeMap<String, Node>;
 
@@ -33,10 +35,47 @@ pub(super) fn read_steps(
     item: Option<Item<'_>>,
     nodes: &Nodes,
     assets: &mut Vec<AssetRef>,
+    faults: Option<Known<'_>>,
 ) -> Vec<Step> {
     let elements = item.map(|item| item.elements()).unwrap_or_default();
     let tables = elements.iter().filter_map(|element| element.table());
-    tables.filter_map(|table| read_step(table, nodes, assets)).collect()
+    let steps = tables.filter_map(|table| match (faults, table.get("fault")) {
+        (Some(known), Some(item)) => read_fault_step(table, &item, known),
+        (None, Some(item)) => {
+            item.wrong("a fault can be a step of [[replay]], not of [[setup]]");
+            None
+        }
+        (_, None) => read_step(table, nodes, assets),
+    });
+    steps.collect()
+}
+
+/// Reads a step that is a fault. What it is done to says where.
+fn read_fault_step(table: Table<'_>, item: &Item<'_>, known: Known<'_>) -> Option<Step> {
+    let line = table.line();
+    let name = table.get("name").and_then(|item| item.parsed(words::line));
+    let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
+    let fault = read_fault(item, known);
+    table.finish();
+    let fault = fault?;
+    let node = match fault.target() {
+        Target::Node(node) | Target::Link(_, Some(node)) => node.to_owned(),
+        Target::Service(name) => {
+            known.services.iter().find(|service| service.name == name)?.node.clone()
+        }
+        Target::Link(link, None) => known.links.get(link)?.keys().next()?.clone(),
+        Target::Wires => known.nodes.keys().next()?.clone(),
+    };
+    Some(Step {
+        name: name.unwrap_or_else(|| fault.to_string()),
+        node,
+        action: Action::Fault(fault),
+        repeat: 1,
+        early: false,
+        refusal: Refusal::default(),
+        timeout_s: timeout_s.unwrap_or(STEP_S),
+        line,
+    })
 }
 
 fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Option<Step> {
@@ -103,6 +142,7 @@ fn default_name(action: &Action) -> String {
             let first = script.lines().map(str::trim).find(|line| !line.is_empty());
             format!("run {}", words::shown(first.unwrap_or_default()))
         }
+        Action::Fault(fault) => fault.to_string(),
     }
 }
 

@@ -8,6 +8,7 @@ use super::kept_rules::{Checked, KeptCheck, KeptError, invalid, known, rule, tex
 use super::model::{Action, MachineOptions, Ready, Refusal, Restart, Scenario, Service, Step};
 use super::topology::{Node, NodeKernel};
 use super::{actions, parse, words};
+use crate::inject::{Fault, Target};
 
 impl Scenario {
     /// Reads the JSON form, without the scenario's files. The rules are those of the file's form, as far
@@ -63,6 +64,11 @@ impl Scenario {
             self.check_check(&key, check)?;
             unique(&key, &check.name, &mut names)?;
         }
+        for (index, declared) in self.faults.iter().enumerate() {
+            let key = format!("faults[{index}]");
+            rule(&key, words::line(&declared.name))?;
+            self.check_fault(&key, &declared.fault)?;
+        }
         for (name, flavour) in &self.flavours {
             let key = format!("flavours.{}", words::shown(name));
             rule(&key, words::name(name))?;
@@ -101,6 +107,7 @@ impl Scenario {
         known(key, &step.node, &self.nodes)?;
         match &step.action {
             Action::Run(script) => rule(key, words::script(script))?,
+            Action::Fault(fault) => self.check_fault(key, fault)?,
             Action::Nft(file)
             | Action::IptablesRestore(file)
             | Action::Ip6tablesRestore(file)
@@ -112,6 +119,29 @@ impl Scenario {
         }
         within(key, step.repeat, actions::REPEAT)?;
         within(key, step.timeout_s, actions::SECONDS)
+    }
+
+    fn check_fault(&self, key: &str, fault: &Fault) -> Checked {
+        if let Fault::Run { command, .. } = fault {
+            rule(key, words::script(command))?;
+        }
+        match fault.target() {
+            Target::Wires => Ok(()),
+            Target::Node(node) => known(key, node, &self.nodes),
+            Target::Service(name) => match self.services.iter().any(|it| it.name == name) {
+                true => Ok(()),
+                false => Err(invalid(key, format!("there is no service `{}`", words::shown(name)))),
+            },
+            Target::Link(link, node) => {
+                let members = self.links.get(link);
+                let there = members
+                    .is_some_and(|members| node.is_none_or(|node| members.contains_key(node)));
+                match there {
+                    true => Ok(()),
+                    false => Err(invalid(key, format!("`{}` is no such link", words::shown(link)))),
+                }
+            }
+        }
     }
 
     fn check_service(&self, key: &str, service: &Service) -> Checked {

@@ -5,6 +5,7 @@ mod assets;
 mod check;
 mod crypto;
 mod cursor;
+mod faults;
 mod flavours;
 mod kept;
 mod kept_rules;
@@ -23,6 +24,7 @@ mod words;
 
 pub use assets::AssetRef;
 pub use check::Check;
+pub use faults::port_of;
 pub use kept_rules::KeptError;
 pub use model::*;
 pub use parse::{FILE_NAME, SCHEMA};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, is_zero};
 use super::probes::HttpProbe;
 use super::topology::{Links, Node, NodeKernel};
+use crate::inject::{Declared, Fault};
 use crate::trial::{SymptomKind, Verdict};
 
 /// A whole scenario: nodes, links, set-up, workload, replay, checks.
@@ -63,6 +64,9 @@ pub struct Scenario {
     /// Variations by name: `kbisect ... --scenario cloudgw:stateful`.
     #[serde(default)]
     pub flavours: BTreeMap<String, Flavour>,
+    /// What its self-test breaks, beside what it breaks in every scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Declared>,
     /// Files of the scenario that its steps, services and nodes name: relative path -> content.
     #[serde(skip, default)]
     pub assets: BTreeMap<String, Vec<u8>>,
@@ -206,6 +210,8 @@ pub enum Action {
     IpBatch(String),
     /// A shell script text, run by the guest's `sh -eu`. Never run on the host.
     Run(String),
+    /// Something is broken on purpose, or mended.
+    Fault(Fault),
 }
 
 impl Action {
@@ -223,7 +229,7 @@ impl Action {
             | Self::IptablesRestore(file)
             | Self::Ip6tablesRestore(file)
             | Self::IpBatch(file) => Some(file),
-            Self::Run(_) => None,
+            Self::Run(_) | Self::Fault(_) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::actions::{read_checks, read_services, read_steps};
 use super::assets::AssetRef;
 use super::cursor::{Findings, Item, Table};
+use super::faults::{Known, read_faults};
 use super::flavours::{Parts, read_expect, read_flavours};
 use super::places::{Places, join};
 use super::suggest::{choices, quoted};
@@ -94,12 +95,15 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let links = links.map(|table| read_links(&table, &nodes)).unwrap_or_default();
     check_devices(&top, &nodes, &links);
     let mut assets = Vec::new();
-    let setup = read_steps(top.get("setup"), &nodes, &mut assets);
+    let setup = read_steps(top.get("setup"), &nodes, &mut assets, None);
     let services = read_services(top.get("services"), &nodes, &mut assets);
-    let replay = read_steps(top.get("replay"), &nodes, &mut assets);
+    let known = Known { nodes: &nodes, links: &links, services: &services };
+    let replay = read_steps(top.get("replay"), &nodes, &mut assets, Some(known));
     let checks = top.require("checks", "what must hold, such as [[checks]]");
     let checks =
         checks.map(|item| read_checks(&item, &nodes, &links, &mut assets)).unwrap_or_default();
+    let names: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
+    let faults = top.get("faults").map(|item| read_faults(&item, known, &names));
     let flavours = top.get("flavours").and_then(|item| item.table());
     let parts = Parts { steps: [&setup, &replay], services: &services, checks: &checks };
     let flavours =
@@ -127,6 +131,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
         warnings: warnings.unwrap_or_default(),
         expect,
         flavours,
+        faults: faults.unwrap_or_default(),
         assets: BTreeMap::new(),
     };
     top.finish();

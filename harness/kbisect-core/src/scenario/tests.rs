@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod broken;
+mod faults;
 mod flavours;
 mod probes;
 mod services;

@@ -1,10 +1,11 @@
 //! The trials of a self-test: which are still to be made, and what came of them.
 
+use super::faults::{FaultSight, never_fail, problems_of_faults, usual};
 use super::result::{
-    Control, SelftestResult, Traffic, Variation, ingredients, is_crash, problems, sight,
+    Control, SelftestResult, Sight, Traffic, Variation, ingredients, is_crash, problems, sight,
     traffic_effect,
 };
-use crate::inject::Fault;
+use crate::inject::{Declared, Fault, Target};
 use crate::run::{Environment, JournalLine, KernelPlan, RunEvent, Tried};
 use crate::scenario::Scenario;
 use crate::trial::{CheckStatus, Phase, TrialRecord, VerdictKind};
@@ -31,6 +32,7 @@ impl Asked {
 pub struct Made<'a> {
     scenario: &'a Scenario,
     trials: Vec<(Asked, &'a TrialRecord)>,
+    with_faults: bool,
 }
 
 impl<'a> Made<'a> {
@@ -45,7 +47,7 @@ impl<'a> Made<'a> {
         for event in events {
             let RunEvent::TrialEnded { tried, record, .. } = event else { continue };
             let Tried::Scenario { scenario: name, injected } = tried else { continue };
-            if record.verdict == VerdictKind::Infra {
+            if is_no_answer(record) {
                 continue;
             }
             let flavour = name.strip_prefix(given).and_then(|rest| rest.strip_prefix(':'));
@@ -53,7 +55,20 @@ impl<'a> Made<'a> {
             trials.retain(|(known, _)| *known != asked);
             trials.push((asked, record));
         }
-        Self { scenario, trials }
+        Self { scenario, trials, with_faults: true }
+    }
+
+    /// Leaves all faults out but the cut of all wires.
+    #[must_use]
+    pub fn without_faults(self, without: bool) -> Self {
+        Self { with_faults: !without, ..self }
+    }
+
+    /// Seconds that the longest check took without a fault.
+    #[must_use]
+    pub fn longest_check_s(&self, asked: &Asked) -> Option<f64> {
+        let record = self.get(asked.flavour.as_deref(), None)?;
+        record.checks.iter().map(|check| check.wall_s).reduce(f64::max)
     }
 
     fn get(&self, flavour: Option<&str>, injected: Option<&Fault>) -> Option<&'a TrialRecord> {
@@ -88,8 +103,37 @@ impl<'a> Made<'a> {
             return variations;
         }
         let traffic = self.needs_traffic().then(|| asked(None, Some(Fault::WiresCut)));
-        let control = self.control_of().map(|flavour| asked(flavour, Some(Fault::WiresCut)));
+        let control = self.control_of().into_iter().flat_map(|flavour| {
+            let faults = self.faults_of(flavour).into_iter().map(|(declared, _)| declared.fault);
+            std::iter::once(Fault::WiresCut)
+                .chain(faults)
+                .map(move |fault| asked(flavour, Some(fault)))
+        });
         traffic.into_iter().chain(control).filter(untried).collect()
+    }
+
+    /// What is broken in a variation, and whether the scenario declares it.
+    fn faults_of(&self, flavour: Option<&str>) -> Vec<(Declared, bool)> {
+        let Some(scenario) = self.flavoured(flavour).filter(|_| self.with_faults) else {
+            return Vec::new();
+        };
+        let runs = |fault: &Fault| match fault.target() {
+            Target::Service(name) => scenario.services.iter().any(|it| it.name == name),
+            Target::Wires | Target::Link(..) | Target::Node(_) => true,
+        };
+        let own = scenario.faults.iter().cloned().map(|declared| (declared, true));
+        let usual = usual(&scenario).into_iter().map(|declared| (declared, false));
+        own.chain(usual).filter(|(declared, _)| runs(&declared.fault)).collect()
+    }
+
+    fn faults(&self, run_dir: &str) -> Vec<FaultSight> {
+        let Some(flavour) = self.control_of() else { return Vec::new() };
+        let Some(whole) = self.get(flavour, None) else { return Vec::new() };
+        let faults = self.faults_of(flavour).into_iter().filter_map(|(declared, own)| {
+            let broken = self.get(flavour, Some(&declared.fault))?;
+            Some(FaultSight::new(&declared, own, whole, broken, folder_of(run_dir, broken)))
+        });
+        faults.collect()
     }
 
     /// Whether a trial has to tell if a crash needs the traffic of the checks.
@@ -182,6 +226,32 @@ impl<'a> Made<'a> {
     }
 }
 
+/// Checks that nothing makes fail, and a scenario that is not about the network at all.
+fn unproved(scenario: &Scenario, control: &Control, faults: &[FaultSight]) -> Vec<String> {
+    let sees = control.checks.iter().filter(|check| check.sight == Sight::Sees);
+    let sees: Vec<String> = sees.map(|check| check.name.clone()).collect();
+    let blind = |name: &str| {
+        control.checks.iter().any(|check| {
+            check.name == name && matches!(check.sight, Sight::Blind | Sight::NotShown)
+        })
+    };
+    // Blind ones are named already.
+    let never = never_fail(scenario, &sees, faults).into_iter().filter(|it| !blind(&it.name));
+    let mut problems: Vec<String> =
+        never.map(|check| format!("nothing makes check {} fail", check.name)).collect();
+    if control.checks.iter().all(|check| check.sight == Sight::NoNetwork || !check.counts) {
+        problems.push("no check uses the network".to_owned());
+    }
+    problems
+}
+
+/// Whether a trial says nothing: our own side failed, and not by the fault that was put in.
+#[must_use]
+pub fn is_no_answer(record: &TrialRecord) -> bool {
+    record.verdict == VerdictKind::Infra
+        && (record.injected.is_empty() || record.disturbed.decided.is_some())
+}
+
 /// The folder of a trial's variation, which holds its folder `trials`.
 fn folder_of(run_dir: &str, record: &TrialRecord) -> String {
     match record.directory.split_once("/trials/") {
@@ -208,14 +278,20 @@ impl SelftestResult {
         }
         let (plan, environment) = begun?;
         let given = &plan.scenario.name;
-        let made = Made::of(scenario, given, lines.iter().map(|line| &line.event));
+        let made = Made::of(scenario, given, lines.iter().map(|line| &line.event))
+            .without_faults(plan.no_faults);
         if !made.open().is_empty() {
             return None;
         }
         let variations = made.variations(run_dir);
         let traffic = made.traffic(variations.first()?, run_dir);
         let control = made.control(run_dir);
-        let problems = problems(&variations, &control);
+        let faults = made.faults(run_dir);
+        let mut problems = problems(&variations, &control);
+        problems.extend(problems_of_faults(&faults));
+        if !plan.no_faults && control.variation.is_some() {
+            problems.extend(unproved(scenario, &control, &faults));
+        }
         Some(Self {
             schema: "kbisect.selftest/1".to_owned(),
             scenario: given.clone(),
@@ -225,6 +301,7 @@ impl SelftestResult {
             variations,
             traffic,
             control,
+            faults,
             environment: environment.clone(),
             run_dir: run_dir.to_owned(),
             tool_version: plan.tool_version.clone(),

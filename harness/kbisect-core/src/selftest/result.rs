@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::faults::FaultSight;
 use crate::kernel::Kernel;
 use crate::run::Environment;
 use crate::scenario::{Check, Flavour, Scenario};
@@ -33,6 +34,9 @@ pub struct SelftestResult {
     pub traffic: Option<Traffic>,
     /// The negative control: what the checks say of cut wires.
     pub control: Control,
+    /// What was broken, one thing at a time, in the variation of the negative control.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultSight>,
     /// Where it ran.
     pub environment: Environment,
     /// Folder that holds a run for each trial.

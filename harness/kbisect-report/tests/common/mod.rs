@@ -191,6 +191,7 @@ impl Play {
             wall_s: 8.75,
             reports: Vec::new(),
             accepted: Vec::new(),
+            injected: Vec::new(),
             notes: Vec::new(),
             wires: vec![wire("client", 40), wire("server", 60)],
             hops: Vec::new(),

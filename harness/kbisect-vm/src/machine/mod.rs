@@ -397,6 +397,12 @@ impl Machine {
         receiver
     }
 
+    /// Takes the carrier of an interface, by its place in the machine's plan, or gives it back.
+    pub async fn set_carrier(&self, interface: usize, up: bool) {
+        // One that is gone has no carrier.
+        let _ = self.orders.send(Order::Carrier(interface, up)).await;
+    }
+
     /// Switches the machine off and waits until its process is gone. Whatever was printed until
     /// then has been classified.
     pub async fn stop(mut self) -> MachineState {

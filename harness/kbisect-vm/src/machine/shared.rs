@@ -88,6 +88,8 @@ pub(super) enum Order {
     Dump(&'static str, oneshot::Sender<Option<String>>),
     /// Write the machine's state and go on; the answer is the console so far, or why it failed.
     Save(oneshot::Sender<Result<Vec<u8>, SaveError>>),
+    /// Take the carrier of an interface, by its number, or give it back.
+    Carrier(usize, bool),
 }
 
 /// What the task of a machine and those who call it have in common.

@@ -121,6 +121,9 @@ impl Watch {
                 let _ = self.qmp_writer.write_all(qmp::STOP).await;
                 let _ = self.qmp_writer.write_all(&qmp::dump(format)).await;
             }
+            Order::Carrier(interface, up) => {
+                let _ = self.qmp_writer.write_all(&qmp::set_link(interface, up)).await;
+            }
             Order::Save(done) if self.complains() => {
                 let _ = done.send(Err(SaveError::Complained));
             }

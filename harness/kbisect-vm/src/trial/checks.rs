@@ -45,7 +45,8 @@ impl Trial<'_> {
 
     /// How long a check may take. Less than a second would decide nothing.
     pub(super) fn timeout(&self, check: &Check) -> Duration {
-        self.lab.patience(Duration::from_secs_f64(check.timeout_s)).max(SHORTEST)
+        let own = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
+        self.check_limit.map_or(own, |limit| own.min(limit)).max(SHORTEST)
     }
 
     /// The positive proof: after everything, the candidate still answers.

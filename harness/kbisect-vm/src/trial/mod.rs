@@ -3,6 +3,7 @@
 mod checks;
 mod collect;
 mod evidence;
+mod faults;
 mod located;
 mod peer;
 mod probes;
@@ -14,12 +15,12 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kbisect_core::boot::{Booted, Deadlines};
 use kbisect_core::disturbed::Disturbed;
 use kbisect_core::evidence::Evidence;
-use kbisect_core::inject::Fault;
+use kbisect_core::inject::{Fault, Injected};
 use kbisect_core::job::ShellRequest;
 use kbisect_core::judge::{Judged, MachineEnd, Observation, judge_whole};
 use kbisect_core::scenario::Check;
@@ -62,6 +63,8 @@ pub struct TrialResult {
     pub release: Option<String>,
     /// What was refused, as the scenario lets it.
     pub accepted: Vec<AcceptedRefusal>,
+    /// What was broken on purpose.
+    pub injected: Vec<Injected>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Frames per wire and sender.
@@ -110,6 +113,8 @@ pub struct Order<'a> {
     pub coming: Coming,
     /// What is broken on purpose.
     pub fault: Option<&'a Fault>,
+    /// Longest that a check may take, where less than its own deadline is enough.
+    pub check_limit: Option<Duration>,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<&'a ShellRequest>,
 }
@@ -120,6 +125,7 @@ pub struct Trial<'a> {
     candidate: Option<Machine>,
     coming: Coming,
     fault: Option<Fault>,
+    check_limit: Option<Duration>,
     boot: Option<BootKind>,
     boot_id: Option<BootId>,
     booted: Option<Booted>,
@@ -133,6 +139,9 @@ pub struct Trial<'a> {
     keeping: Option<JoinHandle<io::Result<()>>>,
     seen: Observation,
     accepted: Vec<AcceptedRefusal>,
+    injected: Vec<Injected>,
+    /// Interfaces that have no carrier, by link and node.
+    carriers_off: Vec<(String, String)>,
     notes: Vec<String>,
     kvm_suspect: Option<KvmSuspect>,
     /// Hop by hop, for failed checks.
@@ -180,6 +189,7 @@ impl<'a> Trial<'a> {
             candidate: None,
             coming,
             fault: order.fault.cloned(),
+            check_limit: order.check_limit,
             boot: None,
             boot_id: None,
             booted: None,
@@ -189,6 +199,8 @@ impl<'a> Trial<'a> {
             keeping: None,
             seen: Observation::default(),
             accepted: Vec::new(),
+            injected: Vec::new(),
+            carriers_off: Vec::new(),
             notes: Vec::new(),
             kvm_suspect: None,
             hops: Vec::new(),
@@ -288,6 +300,10 @@ impl<'a> Trial<'a> {
         // Of one that is gone nothing is known, and the sum would say too little.
         let memory_mib = machines().map(Machine::peak_mib).sum();
         self.close_services();
+        let _ = self.carriers_back(None).await;
+        if self.peer_is_spoilt() {
+            self.lab.forget_peer();
+        }
         let mut release = None;
         if let Some(candidate) = self.candidate.take() {
             let state = candidate.stop().await;
@@ -323,6 +339,7 @@ impl<'a> Trial<'a> {
             wall_s: self.started.elapsed().as_secs_f64(),
             release,
             accepted: self.accepted,
+            injected: self.injected,
             notes: self.notes,
             wires: recording.counts,
             hops: self.hops,
@@ -372,12 +389,12 @@ impl<'a> Trial<'a> {
             self.step(step).await?;
         }
         self.begin(Phase::Checks);
-        match self.fault {
-            Some(Fault::WiresCut) => {
-                self.lab.wires().cut();
-                self.notes.push(CUT.to_owned());
-            }
-            None => {}
+        if let Some(fault) = self.fault.take() {
+            self.notes.push(match fault {
+                Fault::WiresCut => CUT.to_owned(),
+                _ => format!("a negative control: `{fault}` when the checks began"),
+            });
+            self.inject(&fault).await?;
         }
         for (index, check) in scenario.checks.iter().enumerate() {
             self.check(index, check).await?;

@@ -228,6 +228,9 @@ impl Trial<'_> {
 
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         (self.notify)(Notice::Doing(step.name.clone()));
+        if let Action::Fault(fault) = &step.action {
+            return self.inject(fault).await;
+        }
         let timeout = self.lab.patience(Duration::from_secs_f64(step.timeout_s));
         for _ in 0..step.repeat {
             let command = step_command(&step.action);
@@ -354,6 +357,8 @@ pub(super) fn step_command(action: &Action) -> Command {
         Action::Ip6tablesRestore(file) => vec!["ip6tables-restore".to_owned(), asset(file)],
         Action::IpBatch(file) => vec!["ip".to_owned(), "-batch".to_owned(), asset(file)],
         Action::Run(script) => return shell(script),
+        // It is put in by other means.
+        Action::Fault(_) => Vec::new(),
     };
     Command { argv, stdin: Vec::new(), keep: 16 << 10 }
 }

@@ -203,7 +203,8 @@ impl Bench {
         let mut notices = Vec::new();
         let mut tell = |notice| notices.push(notice);
         let directory = folder;
-        let order = Order { kernel, directory, coming, fault: None, shell: None };
+        let order =
+            Order { kernel, directory, coming, fault: None, check_limit: None, shell: None };
         let result = self.session.trial(&order, &mut tell);
         self.notices = notices;
         result

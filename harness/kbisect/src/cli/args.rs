@@ -345,6 +345,9 @@ pub struct SelftestArgs {
     /// The kernel to try it on [default: that of the reference nodes]
     #[arg(long, value_name = "KERNEL")]
     pub kernel: Option<String>,
+    /// Only cut all wires; put in none of the other faults, one at a time
+    #[arg(long)]
+    pub no_faults: bool,
     /// How trials are made.
     #[command(flatten)]
     pub setting: SettingArgs,

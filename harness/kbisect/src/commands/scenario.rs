@@ -171,7 +171,7 @@ fn nodes(scenario: &Scenario, text: &mut String) {
 fn step(step: &Step) -> String {
     let mut text = format!("{}: {}", step.node, step.name);
     let told = match &step.action {
-        Action::Run(_) => None,
+        Action::Run(_) | Action::Fault(_) => None,
         action => action.asset(),
     };
     if let Some(asset) = told

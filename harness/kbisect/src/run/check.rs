@@ -14,7 +14,7 @@ use super::chosen::Chosen;
 use super::context::{Base, Context};
 use super::ending::{conclude, finish};
 use super::executor::{Site, execute};
-use super::files::{keep_scenario, new_run};
+use super::files::{keep_scenario, new_run, plain};
 use super::journal::Journal;
 use super::kept::{Kept, quoted, resume_command};
 use super::kernels;
@@ -315,14 +315,6 @@ fn what(args: &CheckArgs) -> String {
     };
     let more = if args.kernels.len() > 1 { "+" } else { "" };
     format!("check-{first}{more}")
-}
-
-/// A scenario's name as that of a folder.
-fn plain(name: &str) -> String {
-    let name = name.trim_matches(['.', '/']);
-    name.chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' })
-        .collect()
 }
 
 #[cfg(test)]

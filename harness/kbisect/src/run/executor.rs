@@ -82,6 +82,8 @@ pub struct With {
     pub subject: Subject,
     /// What is broken on purpose.
     pub fault: Option<Fault>,
+    /// Longest that a check may take, in seconds, where less than its own deadline is enough.
+    pub check_limit_s: Option<f64>,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<ShellRequest>,
 }
@@ -90,7 +92,7 @@ impl With {
     /// The scenario, and nothing beside it.
     #[must_use]
     pub fn only(subject: Subject) -> Self {
-        Self { subject, fault: None, shell: None }
+        Self { subject, fault: None, check_limit_s: None, shell: None }
     }
 }
 
@@ -219,9 +221,10 @@ impl Crew<'_> {
 
     fn hand(&mut self, task: Task) {
         if let Some(worker) = task.worker {
-            let With { subject, fault, shell } = task.with.clone();
+            let With { subject, fault, check_limit_s, shell } = task.with.clone();
             let (kernel, coming) = (task.candidate.kernel.clone(), task.coming);
-            let job = Job { number: task.number, kernel, coming, subject, fault, shell };
+            let number = task.number;
+            let job = Job { number, kernel, coming, subject, fault, check_limit_s, shell };
             self.pool.start(worker, job, From::Candidate(Box::new(task.candidate.clone())));
         }
         self.tasks.push(task);

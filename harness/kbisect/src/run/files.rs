@@ -97,6 +97,16 @@ pub fn keep_image(folder: &Path, definition: Option<&Path>) -> anyhow::Result<()
     write_whole(&folder.join("image/image.toml"), &text)
 }
 
+/// A name as that of a folder: longer ones are cut.
+#[must_use]
+pub fn plain(name: &str) -> String {
+    let name = name.trim_matches(['.', '/']);
+    name.chars()
+        .take(80)
+        .map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' })
+        .collect()
+}
+
 /// Reads the copy again.
 pub fn kept_scenario(folder: &Path) -> anyhow::Result<Scenario> {
     Ok(load_kept(&folder.join("scenario"))?.scenario)

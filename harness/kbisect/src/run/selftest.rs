@@ -10,13 +10,13 @@ use kbisect_core::job::Subject;
 use kbisect_core::run::{
     Aim, EvidenceChoices, JournalLine, KernelPlan, RunEvent, RunResult, Tried, is_over,
 };
-use kbisect_core::selftest::{Asked, Made, SelftestResult};
+use kbisect_core::selftest::{Asked, Made, SelftestResult, is_no_answer};
 use kbisect_core::trial::{TrialRecord, Verdict};
 
 use super::context::Base;
 use super::ending::{Answers, conclude, finish, not_begun};
 use super::executor::{Crew, Site, Task, With, Work, execute};
-use super::files::{keep_scenario, kept_scenario, write_json};
+use super::files::{keep_scenario, kept_scenario, plain, write_json};
 use super::journal::Journal;
 use super::kept::resume_command;
 use super::lone::{Lone, Wanted, check_resume, load_first};
@@ -29,6 +29,10 @@ use crate::{errors, exit};
 
 /// How often a trial that failed for our own reasons is tried again.
 const RETRIES: u32 = 1;
+/// Shortest time, in seconds, that a check is given with a fault.
+const SHORTEST_LIMIT_S: f64 = 1.5;
+/// How many times as long as without a fault the checks may take with one.
+const SLACK: f64 = 3.0;
 
 /// Runs the trials of a self-test.
 ///
@@ -45,6 +49,7 @@ pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode
         workers: args.workers.wish(),
     };
     let mut lone = Lone::prepare(&wanted, loaded, base, "selftest-")?;
+    lone.plan.no_faults = args.no_faults;
     lone.journal.append(RunEvent::SelftestBegan {
         plan: Box::new(lone.plan.clone()),
         options: Box::new(lone.options.clone()),
@@ -103,23 +108,27 @@ struct Variations<'a> {
 impl Variations<'_> {
     fn made<'a>(&'a self, journal: &'a Journal) -> Made<'a> {
         Made::of(&self.loaded.scenario, &self.plan.scenario.name, journal.events())
+            .without_faults(self.plan.no_faults)
     }
 
     /// What a trial is made with: each variation has a folder of its own, which is as that of a run.
-    fn with(&self, asked: &Asked) -> With {
+    fn with(&self, asked: &Asked, journal: &Journal) -> With {
         let whole = &self.loaded.scenario;
         let flavoured = asked.flavour.as_ref().and_then(|name| whole.clone().flavoured(name));
         let scenario = flavoured.unwrap_or_else(|| whole.clone());
         let fault = asked.injected.clone();
         let suffix = fault.as_ref().map(|fault| format!("-{fault}")).unwrap_or_default();
-        let folder = format!("{}{suffix}", scenario.name.replace(':', "-"));
+        let folder = plain(&format!("{}{suffix}", scenario.name));
         let subject = Subject {
             name: asked.name(&self.plan.scenario.name),
             scenario: scenario.into(),
             folder: Some(folder),
             apart: true,
         };
-        With { fault, ..With::only(subject) }
+        // A check that was through in no time need not be waited for to its own deadline.
+        let longest = fault.as_ref().and_then(|_| self.made(journal).longest_check_s(asked));
+        let check_limit_s = longest.map(|seconds| SHORTEST_LIMIT_S.max(seconds * SLACK));
+        With { fault, check_limit_s, ..With::only(subject) }
     }
 }
 
@@ -138,7 +147,7 @@ impl Work for Variations<'_> {
                 continue;
             }
             let Some(worker) = crew.idle() else { break };
-            let with = self.with(&next);
+            let with = self.with(&next, crew.journal);
             if let Some(folder) = &with.subject.folder {
                 keep_scenario(&crew.folder.join(folder), &with.subject.scenario)?;
             }
@@ -168,12 +177,12 @@ impl Work for Variations<'_> {
         crew.journal.append(ended)?;
         self.write(crew, &task, &record)?;
         match record.verdict() {
-            Verdict::Infra(_) => crew.try_again(task, &record),
-            Verdict::Scenario(fault) => {
+            _ if is_no_answer(&record) => crew.try_again(task, &record),
+            Verdict::Scenario(fault) if task.with.fault.is_none() => {
                 crew.fail(errors::scenario(fault));
                 Ok(())
             }
-            Verdict::Good | Verdict::Bad(_) | Verdict::Skip(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 

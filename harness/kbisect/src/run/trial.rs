@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kbisect_core::boot::Booted;
 use kbisect_core::disturbed::{Cause, Disturbed};
@@ -157,6 +158,7 @@ impl<'a> Trials<'a> {
             directory: folder,
             coming: job.coming,
             fault: job.fault.as_ref(),
+            check_limit: job.check_limit_s.map(Duration::from_secs_f64),
             shell: job.shell.as_ref(),
         };
         let session = self.session(&job.subject)?;
@@ -291,6 +293,7 @@ impl<'a> Trials<'a> {
             wall_s: result.wall_s,
             reports: result.observation.reports,
             accepted: result.accepted,
+            injected: result.injected,
             notes: result.notes,
             wires: result.wires,
             hops: result.hops,
@@ -351,7 +354,7 @@ impl<'a> Trials<'a> {
 /// The job of the reference kernel in the candidate's place.
 pub fn reference_job(context: &Context, subject: Subject) -> Job {
     let (kernel, coming) = (context.reference.kernel.clone(), Coming::Any);
-    Job { number: 0, kernel, coming, subject, fault: None, shell: None }
+    Job { number: 0, kernel, coming, subject, fault: None, check_limit_s: None, shell: None }
 }
 
 /// The folder of all trials with a scenario, below the run's.
@@ -438,6 +441,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         wall_s: 0.0,
         release: None,
         accepted: Vec::new(),
+        injected: Vec::new(),
         notes: Vec::new(),
         wires: Vec::new(),
         hops: Vec::new(),

@@ -251,6 +251,7 @@ fn slim(record: &TrialRecord) -> TrialRecord {
         reports: Vec::new(),
         checks: Vec::new(),
         accepted: Vec::new(),
+        injected: Vec::new(),
         notes: Vec::new(),
         wires: Vec::new(),
         hops: Vec::new(),

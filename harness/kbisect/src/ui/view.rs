@@ -399,6 +399,7 @@ pub mod tests {
                 wall_s,
                 reports: Vec::new(),
                 accepted: Vec::new(),
+                injected: Vec::new(),
                 notes: Vec::new(),
                 wires: Vec::new(),
                 hops: Vec::new(),

@@ -55,7 +55,7 @@ fn a_check_whose_frames_end_at_the_cut_sees_it() {
         syn()
     );
     place.kernel("6.12.1", &script);
-    let result = selftest(&place, "smoke --kernel 6.12.1").code(0).json();
+    let result = selftest(&place, "smoke --kernel 6.12.1 --no-faults").code(0).json();
     assert_eq!((&result["passed"], &result["problems"]), (&true.into(), &serde_json::json!([])));
     let control = &result["control"];
     assert_eq!(control["checks"][0]["sight"], "sees");
@@ -112,7 +112,7 @@ fn what_the_failure_needs_is_named() {
     let folder = place.path("mine");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("scenario.toml"), APPLICATION).unwrap();
-    let ended = selftest(&place, "./mine --kernel 6.12.1").code(0);
+    let ended = selftest(&place, "./mine --kernel 6.12.1 --no-faults").code(0);
     let result = ended.json();
     let effect = |name: &str| {
         let variations = result["variations"].as_array().unwrap();
@@ -131,14 +131,18 @@ fn what_the_failure_needs_is_named() {
     for check in result["control"]["checks"].as_array().unwrap() {
         assert_eq!(check["sight"], "no-network", "{check}");
     }
-    let text = place.run("scenario selftest ./mine --kernel 6.12.1").code(0).stdout;
+    let text = place.run("scenario selftest ./mine --kernel 6.12.1 --no-faults").code(0).stdout;
     let needs = "necessary for the failure: without it, good\n  stopped  the application is stopped \
                  (without `application`)\n";
     assert!(text.contains(needs), "{text}");
     // On a kernel where nothing fails the expectation is not met.
     let result = selftest(&place, "./mine").code(1).json();
-    let problem = "mine is expected to be panic, and is good";
-    assert_eq!(result["problems"], serde_json::json!([problem]));
+    let problems = [
+        "mine is expected to be panic, and is good",
+        "nothing makes check local fail",
+        "no check uses the network",
+    ];
+    assert_eq!(result["problems"], serde_json::json!(problems));
     let text = place.run("scenario selftest ./mine").code(1).stdout;
     assert!(text.contains("no flavour changes the verdict"), "{text}");
 }
@@ -167,4 +171,46 @@ fn what_cannot_be_tried_has_a_code_of_its_own() {
     place.run("scenario selftest smoke --kernel 9.9.9").code(2);
     let ended = selftest(&place, "smoke --kernel 6.12.1").code(69);
     assert!(ended.json()["error"].as_str().unwrap().contains("oom"), "{}", ended.stdout);
+}
+
+#[test]
+fn faults_are_put_in_one_at_a_time_and_who_notices_is_told() {
+    let place = Place::new();
+    let folder = place.path("mine");
+    std::fs::create_dir(&folder).unwrap();
+    let declared = "[[faults]]\nname = \"the rules are gone\"\nrun = { node = \"app\", command = \
+                    \"flush-the-rules\" }\n[[faults]]\nname = \"nobody cares\"\nrun = { node = \"app\", \
+                    command = \"unheard-of\" }\nnoticed_by = [\"local\"]\n[[faults]]\nname = \"refused\"\n\
+                    run = { node = \"app\", command = \"too-much\" }\n";
+    let text = APPLICATION.replace("expect = \"panic\"\n", "") + declared;
+    let text = text.replace("run = \"true\"", "run = \"look\"");
+    std::fs::write(folder.join("scenario.toml"), text).unwrap();
+    let seen = place.path("seen");
+    // After the rules were flushed, the check fails; what is too much is refused.
+    let script = format!(
+        "at exec flush-the-rules\n first-time {}\nat exec too-much\n reply status 3 no room\n\
+         at exec look\n once-after {}\n reply status 1 nothing there\n",
+        seen.display(),
+        seen.display()
+    );
+    place.kernel("6.12.1", &script);
+    let result = selftest(&place, "./mine:once --kernel 6.12.1 --workers 1").code(1).json();
+    let fault = |name: &str| {
+        let faults = result["faults"].as_array().unwrap();
+        faults.iter().find(|fault| fault["name"] == name).unwrap().clone()
+    };
+    assert_eq!(fault("the rules are gone")["noticed_by"], serde_json::json!(["local"]));
+    assert_eq!(fault("nobody cares")["missed_by"], serde_json::json!(["local"]));
+    assert!(fault("refused")["not_put_in"].as_str().unwrap().contains("no room"));
+    assert_eq!(fault("panic app")["symptom"]["kind"], "panic");
+    assert_eq!(fault("kill application")["declared"], false);
+    let problems = result["problems"].to_string();
+    for said in [
+        "fault `nobody cares` is not noticed by local",
+        "fault `refused` could not be put in",
+        "no check uses the network",
+    ] {
+        assert!(problems.contains(said), "no `{said}`: {problems}");
+    }
+    assert!(!problems.contains("nothing makes check local fail"), "{problems}");
 }

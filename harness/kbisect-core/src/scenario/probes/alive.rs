@@ -22,6 +22,10 @@ impl Kind for AliveProbe {
         false
     }
 
+    fn is_liveness(&self) -> bool {
+        true
+    }
+
     fn summary(&self) -> String {
         "answers".to_owned()
     }

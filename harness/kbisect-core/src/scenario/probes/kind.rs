@@ -13,6 +13,11 @@ pub trait Kind {
     /// Whether it looks at bytes that an application received.
     fn verifies_payload(&self) -> bool;
 
+    /// Whether it only asks if the node lives.
+    fn is_liveness(&self) -> bool {
+        false
+    }
+
     /// The server that it talks to, where the scenario says which.
     fn server(&self) -> Option<Server> {
         None
