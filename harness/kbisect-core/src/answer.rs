@@ -55,7 +55,6 @@ impl fmt::Display for NoAnswer {
 
 impl Taken {
     /// Compares a symptom with the one that the run looks for, if that is known.
-    #[must_use]
     pub fn compared(target: Option<&Symptom>, symptom: &Symptom) -> Self {
         let matching = target.map(|target| target.matching(symptom));
         let other = matching.as_ref().filter(|matching| matching.how == Match::Different);
@@ -65,13 +64,11 @@ impl Taken {
     }
 
     /// Whether there is nothing to tell.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// The symptom that a record counts with.
-    #[must_use]
     pub fn symptom<'a>(&'a self, record: &'a TrialRecord) -> Option<&'a Symptom> {
         self.lack.as_deref().or(record.symptom.as_ref())
     }
@@ -93,7 +90,6 @@ pub struct Trial {
 
 impl Trial {
     /// Takes a record.
-    #[must_use]
     pub fn new(record: &TrialRecord, taken: &Taken) -> Self {
         let Taken { matching, no_answer, lack } = taken.clone();
         let mut record = record.clone();
@@ -108,7 +104,6 @@ impl Trial {
     }
 
     /// Whether it answers what the search asks: it passed, or failed with the symptom that is looked for.
-    #[must_use]
     pub fn is_answer(&self) -> bool {
         match self.verdict {
             VerdictKind::Good => true,

@@ -15,7 +15,6 @@ pub enum BootWay {
 
 impl BootWay {
     /// The word for it, as it is typed.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Pvh => "pvh",

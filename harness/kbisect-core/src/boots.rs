@@ -124,14 +124,12 @@ impl Boots {
 
     /// Whether restored guests fail at another rate than booted ones: a Bayes factor of one rate for
     /// each version against two, under Jeffreys' prior.
-    #[must_use]
     pub fn disagree(&self) -> bool {
         self.seen.values().map(Seen::log_factor).sum::<f64>() >= STRONG.ln()
     }
 
     /// How the next trial of a version comes up: as shipped where quick trials are not trusted or one was
     /// cut off, and by a new boot where enough runs of the saved one counted.
-    #[must_use]
     pub fn come_up(&self, index: usize) -> Coming {
         let seen = self.seen.get(&index);
         let never = seen.is_none_or(|seen| seen.cold.counted() == 0);
@@ -146,7 +144,6 @@ impl Boots {
     }
 
     /// Whether what was seen of a version rests on saved states alone, and a boot may still show it.
-    #[must_use]
     pub fn lacks_boot(&self, index: usize) -> bool {
         self.seen.get(&index).is_some_and(|seen| {
             seen.quick.counted() > 0
@@ -156,7 +153,6 @@ impl Boots {
     }
 
     /// Trials of a version that are under way.
-    #[must_use]
     pub fn under_way(&self, index: usize) -> u32 {
         self.pending.iter().filter(|pending| **pending == index).count() as u32
     }

@@ -39,7 +39,6 @@ pub struct Ran {
 
 impl Ran {
     /// What it printed: complaints, else whatever there is.
-    #[must_use]
     pub fn said(&self) -> String {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         let said = [text(&self.stderr), text(&self.stdout)];
@@ -47,7 +46,6 @@ impl Ran {
     }
 
     /// How it ended, and what it printed.
-    #[must_use]
     pub fn describe(&self) -> String {
         match self.said() {
             said if said.is_empty() => self.end.to_string(),

@@ -105,7 +105,6 @@ impl Counters {
 
     /// The counters that rose since `before` and whose names tell of losses, refusals or repairs:
     /// `TcpExt.IPReversePathFilter +3`.
-    #[must_use]
     pub fn that_matter_since(&self, before: &Self) -> Vec<String> {
         let rose = self.0.iter().filter(|(name, _)| matters(name)).filter_map(|(name, after)| {
             let difference = after.saturating_sub(before.0.get(name).copied().unwrap_or(0));

@@ -43,7 +43,6 @@ pub enum Cause {
 
 impl Cause {
     /// Whether it is for want of a processor.
-    #[must_use]
     pub fn wants_processor(self) -> bool {
         match self {
             Self::HarnessLate | Self::CandidateStarved | Self::PeerStarved | Self::PeerSilent => {
@@ -125,7 +124,6 @@ pub struct Gap {
 
 impl Gap {
     /// Its length in milliseconds.
-    #[must_use]
     pub fn ms(self) -> u64 {
         self.to_ms.saturating_sub(self.from_ms)
     }
@@ -142,7 +140,6 @@ pub struct Window {
 
 impl Window {
     /// Its length in milliseconds.
-    #[must_use]
     pub fn ms(self) -> u64 {
         self.to_ms.saturating_sub(self.from_ms)
     }
@@ -193,7 +190,6 @@ impl Gaps {
     }
 
     /// Milliseconds of a window that were disturbed, and of the longest stretch of it.
-    #[must_use]
     pub fn within(&self, window: Window, whose: Whose) -> (u64, u64) {
         let mut parts: Vec<(u64, u64)> = self.parts(window, whose).map(|(_, part)| part).collect();
         parts.sort_unstable();
@@ -215,7 +211,6 @@ impl Gaps {
 
     /// What a window is worth: nothing with one gap of more than a quarter of it, or with gaps that
     /// add up to more than half of it.
-    #[must_use]
     pub fn standing(&self, window: Window, whose: Whose) -> Standing {
         let (total, longest) = self.within(window, whose);
         if longest * 4 > window.ms() || total * 2 > window.ms() {
@@ -239,7 +234,6 @@ impl Gaps {
     }
 
     /// What the record keeps: the longest gaps, in the order in which they began.
-    #[must_use]
     pub fn record(&self, decided: Option<Cause>) -> Disturbed {
         let whole = Window { from_ms: 0, to_ms: u64::MAX };
         let mut gaps = self.0.clone();
@@ -264,7 +258,6 @@ pub struct Disturbed {
 
 impl Disturbed {
     /// Whether everyone was alive all the time.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.gaps.is_empty() && self.decided.is_none()
     }

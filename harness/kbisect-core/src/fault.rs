@@ -76,7 +76,6 @@ pub enum PlaceKind {
 impl FaultCause {
     /// Whether it comes from before a kernel is asked. What a kernel refuses is the scenario's fault
     /// only when the reference kernel refuses it as well.
-    #[must_use]
     pub fn is_certain(self) -> bool {
         match self {
             Self::MissingProgram | Self::Syntax => true,
@@ -138,7 +137,6 @@ impl fmt::Display for ScenarioFault {
 
 impl ScenarioFault {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> String {
         let place = match (&self.file, self.line) {
             (Some(file), Some(line)) => format!("line {line} of {file}"),

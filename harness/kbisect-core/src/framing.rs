@@ -24,7 +24,6 @@ fn frame_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// How many bytes are whole frames; `None` if the stream makes no sense.
-#[must_use]
 pub fn whole_frames(bytes: &[u8]) -> Option<usize> {
     let mut used = 0;
     while let Some(length) = frame_length(&bytes[used..]) {
@@ -40,7 +39,6 @@ pub fn whole_frames(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Where a frame goes to and where it comes from; broadcast where it is too short to say.
-#[must_use]
 pub fn addresses(frame: &[u8]) -> ([u8; 6], [u8; 6]) {
     let at = |from: usize| {
         frame.get(from..from + 6).and_then(|part| part.try_into().ok()).unwrap_or([0xff; 6])

@@ -46,13 +46,11 @@ pub struct Judged {
 }
 
 /// Draws the verdict.
-#[must_use]
 pub fn judge(seen: &Observation, warnings: WarningPolicy) -> Verdict {
     judge_whole(seen, warnings).verdict
 }
 
 /// As [`judge`], and says whether a disturbance is why there is no answer.
-#[must_use]
 pub fn judge_whole(seen: &Observation, warnings: WarningPolicy) -> Judged {
     let (verdict, basis) = conclude(seen, warnings);
     let plain = |verdict| Judged { verdict, disturbed: None };

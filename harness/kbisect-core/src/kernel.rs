@@ -18,13 +18,11 @@ pub struct KernelId(pub String);
 
 impl KernelId {
     /// Whether it has the form of one: what a file of somebody else names need not.
-    #[must_use]
     pub fn is_hash(&self) -> bool {
         self.0.len() == 64 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     }
 
     /// The first twelve digits: enough for people.
-    #[must_use]
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }
@@ -94,13 +92,11 @@ impl fmt::Display for Variant {
 
 impl Kernel {
     /// What people call it: its given name, else the upstream version.
-    #[must_use]
     pub fn label(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.version)
     }
 
     /// The stable series (`6.12`).
-    #[must_use]
     pub fn series(&self) -> String {
         self.package_version.series()
     }

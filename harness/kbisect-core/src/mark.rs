@@ -10,7 +10,6 @@ use crate::trial::{Match, Symptom, SymptomKind, TrialRecord, Untestable, Verdict
 
 /// The symptom that a lack of features amounts to. Two kernels that lack one feature in common have the
 /// same symptom.
-#[must_use]
 pub fn lack_symptom(features: &[String]) -> Symptom {
     let title = |features: &[String]| Untestable::Lacks { features: features.to_vec() }.to_string();
     let alone = |feature: &String| title(std::slice::from_ref(feature));
@@ -30,14 +29,12 @@ pub fn lack_symptom(features: &[String]) -> Symptom {
 }
 
 /// The symptom that it amounts to that a kernel cannot answer; none unless it lacks features.
-#[must_use]
 pub fn as_symptom(untestable: &Untestable) -> Option<Symptom> {
     untestable.lacks().map(lack_symptom)
 }
 
 /// Kernels of the plan that need no trial since they cannot answer. `target` is the symptom looked
 /// for, once it is known.
-#[must_use]
 pub fn untestable(plan: &Plan, target: Option<&Symptom>) -> Vec<usize> {
     let bad_end = match plan.direction {
         Direction::Regression => plan.series.last(),
@@ -58,7 +55,6 @@ pub type Marked = (Option<Mark>, Taken);
 
 /// As [`mark`], where the user named the symptom and it was not seen yet: a failure of another kind
 /// is no answer.
-#[must_use]
 pub fn mark_named(record: &TrialRecord, role: Role, name: &SymptomName) -> Marked {
     if let Verdict::Bad(symptom) = record.verdict()
         && !name.names(&symptom)
@@ -76,7 +72,6 @@ pub fn mark_named(record: &TrialRecord, role: Role, name: &SymptomName) -> Marke
 
 /// As [`mark`], of a recorded trial, now that the symptom looked for may be another one than when it
 /// ended.
-#[must_use]
 pub fn mark_again(
     record: &TrialRecord,
     (mark, taken): (Option<Mark>, &Taken),
@@ -94,7 +89,6 @@ pub fn mark_again(
 }
 
 /// The mark of a recorded trial for a symptom.
-#[must_use]
 pub fn remark(
     record: &TrialRecord,
     (mark, taken): (Option<Mark>, &Taken),
@@ -112,7 +106,6 @@ pub fn remark(
 
 /// What a trial tells the search; nothing when it failed for our own reasons. A failure with another
 /// symptom than `target` is no answer.
-#[must_use]
 pub fn mark(record: &TrialRecord, role: Role, target: Option<&Symptom>) -> Marked {
     match record.verdict() {
         Verdict::Good => (Some(Mark::Good), Taken::default()),
@@ -135,7 +128,6 @@ pub fn mark(record: &TrialRecord, role: Role, target: Option<&Symptom>) -> Marke
 
 /// Whether what a trial tells depends on the symptom looked for. While that is not known, the trial of
 /// another version than the bad end has to wait for it.
-#[must_use]
 pub fn needs_target(record: &TrialRecord) -> bool {
     match record.verdict() {
         Verdict::Bad(_) => true,

@@ -166,7 +166,6 @@ impl Method {
 
     /// Whether the answer of a version could tell the search nothing any more, so that a trial of it
     /// can be ended. Under doubt each answer counts.
-    #[must_use]
     pub fn is_moot(&self, index: usize, role: Role) -> bool {
         match &self.kind {
             Kind::Halving(search) => role != Role::Confirm && search.is_moot(index),
@@ -190,25 +189,21 @@ impl Method {
 
     /// Whether kernels behave in another way when they go on from a saved state than when they boot.
     /// Trials of the former kind do not count then, and there are no more of them.
-    #[must_use]
     pub fn boots_disagree(&self) -> bool {
         self.boots.disagree()
     }
 
     /// The version whose repeats disagreed, so that a halving went over to the search under doubt.
-    #[must_use]
     pub fn disagreed(&self) -> Option<usize> {
         self.disagreed
     }
 
     /// How sure the answer of a halving is; nothing of what is no place of a change.
-    #[must_use]
     pub fn confirmation(&self, outcome: &Outcome) -> Option<Confirmation> {
         self.examination().confirmation(outcome)
     }
 
     /// Says what to do next.
-    #[must_use]
     pub fn next(&self) -> Next {
         match &self.kind {
             Kind::Halving(search) => match search.next() {
@@ -311,7 +306,6 @@ impl Method {
     }
 
     /// Ends the search with what is known.
-    #[must_use]
     pub fn give_up(&self, why: RangeReason) -> Next {
         Next::Done(match &self.kind {
             Kind::Halving(_) => RunEvent::Interrupted,
@@ -338,7 +332,6 @@ impl Method {
 
     /// Up to `k` versions that may be asked after those under way, or else after the next one: what to
     /// fetch meanwhile.
-    #[must_use]
     pub fn likely_next(&self, k: usize) -> Vec<usize> {
         match &self.kind {
             Kind::Halving(search) => search.likely_next(k),
@@ -347,7 +340,6 @@ impl Method {
     }
 
     /// The search under doubt, if it is that.
-    #[must_use]
     pub fn doubt(&self) -> Option<&NoisySearch> {
         match &self.kind {
             Kind::Halving(_) => None,
@@ -402,7 +394,6 @@ fn disagreement(told: &[Told]) -> Option<usize> {
 }
 
 /// Says that repeats disagreed.
-#[must_use]
 pub fn disagreement_words(label: &str) -> String {
     format!(
         "{label} failed in some runs and passed in others: from there on versions were tried as often as the \
@@ -420,7 +411,6 @@ fn role(purpose: Purpose) -> Role {
 }
 
 /// The settings of a search under doubt that follow from a plan's other choices.
-#[must_use]
 pub fn with_ends(
     settings: Settings,
     direction: Direction,

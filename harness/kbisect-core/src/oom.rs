@@ -11,13 +11,11 @@ pub struct Killed {
 
 /// Finds the processes that a report says were killed (`dump_header` and `__oom_kill_process` in
 /// mm/oom_kill.c: `Killed process 12 (name)`, before 5.0 after a line `Kill process 12 (name)`).
-#[must_use]
 pub fn killed(text: &str) -> Vec<Killed> {
     text.lines().filter_map(killed_in).collect()
 }
 
 /// Whether a process of that name runs the program at this path: the kernel keeps 15 bytes.
-#[must_use]
 pub fn is_program(name: &str, program: &str) -> bool {
     let file = program.rsplit('/').next().unwrap_or(program);
     let kept = file.len().min(15);

@@ -92,7 +92,6 @@ pub static OPTIONS: [MachineOption; 3] = [
 
 impl MachineChoices {
     /// The options that say the same on a command line.
-    #[must_use]
     pub fn options(&self) -> Vec<String> {
         let mut words = Vec::new();
         for option in &OPTIONS {

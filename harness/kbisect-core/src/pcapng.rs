@@ -6,7 +6,6 @@ const ENHANCED_PACKET: u32 = 6;
 const ETHERNET: u16 = 1;
 
 /// Section header and one Ethernet interface for each name, with time stamps in nanoseconds.
-#[must_use]
 pub fn header(interfaces: &[&str]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut body = Vec::new();

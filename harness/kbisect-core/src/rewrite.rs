@@ -22,7 +22,6 @@ const IPV6: [u8; 2] = [0x86, 0xdd];
 
 impl Rewrite {
     /// Rewrites a frame; `None` when it is no IP, for that cannot be meant for a router.
-    #[must_use]
     pub fn frame(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let mut at = 12;
         while VLAN_TYPES.iter().any(|kind| frame.get(at..at + 2) == Some(kind)) {

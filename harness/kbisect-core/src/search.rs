@@ -227,7 +227,6 @@ impl Search {
     }
 
     /// Says what to do next. Without another call in between it always says the same.
-    #[must_use]
     pub fn next(&self) -> SearchStep {
         if let Some(outcome) = &self.bad_failed {
             return SearchStep::Done(outcome.clone());
@@ -292,7 +291,6 @@ impl Search {
 
     /// Whether an answer of this kernel could change nothing: it follows from those of others, was
     /// given, or will not come.
-    #[must_use]
     pub fn is_moot(&self, index: usize) -> bool {
         let over = self.bad_failed.is_some() || self.untestable.contains(&index);
         let end = self.open_ends().find(|(end, ..)| *end == index);
@@ -304,7 +302,6 @@ impl Search {
 
     /// The newest position known to be old and the oldest known to be new; an end that is not
     /// settled yet counts as what it is expected to be.
-    #[must_use]
     pub fn interval(&self) -> (usize, usize) {
         (self.old, self.new)
     }
@@ -316,14 +313,12 @@ impl Search {
     }
 
     /// Kernels without an answer so far, ascending: skipped ones and untestable ones.
-    #[must_use]
     pub fn skipped(&self) -> Vec<usize> {
         self.skipped.union(&self.untestable).copied().collect()
     }
 
     /// Up to `k` kernels that may be asked after those under way, or else after the one that
     /// [`Search::next`] names, most likely ones first: what to fetch meanwhile.
-    #[must_use]
     pub fn likely_next(&self, k: usize) -> Vec<usize> {
         let mut found = Vec::new();
         let mut start = self.clone();

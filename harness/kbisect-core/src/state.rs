@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 const MAX_LINES: usize = 16;
 
 /// Rules of `nft list ruleset` that counted packets, with table and chain before them.
-#[must_use]
 pub fn rule_counters(ruleset: &str) -> Vec<String> {
     let (mut table, mut chain) = (String::new(), String::new());
     let mut found = Vec::new();
@@ -31,7 +30,6 @@ pub fn rule_counters(ruleset: &str) -> Vec<String> {
 
 /// Entries of `conntrack -L` for the connections between these ends, whatever address translation
 /// made of them: told by the ports.
-#[must_use]
 pub fn connections(listing: &str, ends: &[(SocketAddr, SocketAddr)]) -> Vec<String> {
     let of_ends = |line: &&str| {
         ends.iter().any(|(client, server)| {
@@ -45,7 +43,6 @@ pub fn connections(listing: &str, ends: &[(SocketAddr, SocketAddr)]) -> Vec<Stri
 /// What became of addresses, policy rules and routes between two outputs of `ip addr show`, `ip rule
 /// show` and `ip route show table all`: lines that went and lines that came. Statistics, timers and
 /// neighbours are passed over.
-#[must_use]
 pub fn changed_network(before: &str, after: &str) -> Vec<String> {
     let (before, after) = (network_lines(before), network_lines(after));
     let gone =
@@ -94,7 +91,6 @@ fn shorten(line: &str) -> String {
 }
 
 /// Cuts a section out of a collected text: from `### title` to the next one.
-#[must_use]
 pub fn section<'a>(text: &'a str, title: &str) -> &'a str {
     let Some((_, rest)) = text.split_once(&format!("### {title}\n")) else { return "" };
     rest.split_once("\n### ").map_or(rest, |(section, _)| section)

@@ -105,7 +105,6 @@ const MAX_SHARED: usize = 8;
 
 impl Symptom {
     /// Compares two symptoms; see [`Symptom::matching`].
-    #[must_use]
     pub fn compare(&self, other: &Self) -> Match {
         self.matching(other).how
     }
@@ -115,7 +114,6 @@ impl Symptom {
     /// A crash of the same bug has other words on other kernels (`BUG: stack guard page was hit`
     /// became `Oops: stack guard page`), and a stack that ran over stops in another function each
     /// time. So for crashes two common functions beside the general entry code are enough.
-    #[must_use]
     pub fn matching(&self, other: &Self) -> Matching {
         let found =
             |how, title, functions| Matching { how, target: self.to_string(), title, functions };

@@ -258,7 +258,6 @@ impl TrialRecord {
     /// Whether its kernel came up in a quicker way than users boot it: from a saved state, by its PVH
     /// entry, or without its tests. What such a trial shows, a boot has to confirm. Records without a
     /// word on it are of before there were such ways.
-    #[must_use]
     pub fn is_quick(&self) -> bool {
         match self.boot {
             Some(BootKind::Restored) => true,
@@ -268,7 +267,6 @@ impl TrialRecord {
     }
 
     /// The verdict in its typed form.
-    #[must_use]
     pub fn verdict(&self) -> Verdict {
         let reason = || self.reason.clone().unwrap_or_default();
         match (self.verdict, &self.symptom, &self.untestable, &self.fault) {
@@ -283,7 +281,6 @@ impl TrialRecord {
     }
 
     /// The record where what may be the scenario's fault is: the failure says nothing of the kernel.
-    #[must_use]
     pub fn as_fault(&self) -> Self {
         let mut record = self.clone();
         if let Some(fault) = &self.fault {

@@ -28,7 +28,6 @@ pub enum VerdictKind {
 
 impl VerdictKind {
     /// The word of the contract.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -75,7 +74,6 @@ pub enum Untestable {
 
 impl Untestable {
     /// The features that it lacks, when that is why.
-    #[must_use]
     pub fn lacks(&self) -> Option<&[String]> {
         match self {
             Self::Lacks { features } => Some(features),
@@ -114,7 +112,6 @@ pub enum Verdict {
 
 impl Verdict {
     /// Which it is.
-    #[must_use]
     pub fn kind(&self) -> VerdictKind {
         match self {
             Self::Good => VerdictKind::Good,
@@ -126,13 +123,11 @@ impl Verdict {
     }
 
     /// The word of the contract.
-    #[must_use]
     pub fn word(&self) -> &'static str {
         self.kind().word()
     }
 
     /// The symptom, when bad.
-    #[must_use]
     pub fn symptom(&self) -> Option<&Symptom> {
         match self {
             Self::Bad(symptom) => Some(symptom),

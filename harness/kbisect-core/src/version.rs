@@ -45,27 +45,23 @@ impl PackageVersion {
     }
 
     /// The whole text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The upstream part: no epoch, no Debian revision (`6.12.90-2~bpo12+1` -> `6.12.90`).
-    #[must_use]
     pub fn upstream(&self) -> &str {
         let rest = self.0.split_once(':').map_or(self.0.as_str(), |(_, rest)| rest);
         rest.rsplit_once('-').map_or(rest, |(upstream, _)| upstream)
     }
 
     /// The Debian revision, when there is one (`2~bpo12+1`).
-    #[must_use]
     pub fn revision(&self) -> Option<&str> {
         self.0.rsplit_once('-').map(|(_, revision)| revision)
     }
 
     /// The version without the marks of rebuilds for other releases: `6.12.57-1~bpo12+1` and
     /// `6.12.57-1~deb12u1` are `6.12.57-1`, the same source.
-    #[must_use]
     pub fn source(&self) -> Self {
         let mut text = self.0.as_str();
         while let Some((rest, mark)) = text.rsplit_once('~').filter(|(_, mark)| is_rebuild(mark)) {
@@ -76,7 +72,6 @@ impl PackageVersion {
     }
 
     /// The stable series that the version belongs to: its first two numbers (`6.12`).
-    #[must_use]
     pub fn series(&self) -> String {
         self.upstream().split(['.', '~', '-', '+']).take(2).collect::<Vec<_>>().join(".")
     }
@@ -130,7 +125,6 @@ impl Ord for PackageVersion {
 }
 
 /// Compares two version texts as `dpkg --compare-versions` does.
-#[must_use]
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (epoch_a, rest_a) = split_epoch(a);
     let (epoch_b, rest_b) = split_epoch(b);

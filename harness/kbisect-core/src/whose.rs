@@ -16,7 +16,6 @@ pub enum Whose {
 /// Decides whose fault a failed trial is. `passed` says whether a kernel of the run passed: then it
 /// is no fault of the scenario, whatever older kernels lack. `reference` is the trial with the
 /// reference kernel in the candidate's place, once it was made.
-#[must_use]
 pub fn whose(trial: &TrialRecord, passed: bool, reference: Option<&TrialRecord>) -> Whose {
     let Some(fault) = &trial.fault else { return Whose::Kernel };
     if fault.cause.is_certain() || matches!(trial.verdict(), Verdict::Scenario(_)) {

@@ -111,7 +111,6 @@ impl fmt::Display for Workers {
 
 impl Need {
     /// What a trial with these machines takes.
-    #[must_use]
     pub fn of<'a>(machines: impl IntoIterator<Item = &'a MachineOptions>) -> Self {
         machines.into_iter().fold(Self::default(), |need, machine| Self {
             cpus: need.cpus + machine.cpus,
@@ -124,7 +123,6 @@ impl Need {
 
     /// Memory of the host that one trial takes, in MiB: what was measured and some more, at most all that
     /// its machines have.
-    #[must_use]
     pub fn host_mib(&self, emulated: bool) -> u64 {
         let overhead = if emulated { OVERHEAD_TCG } else { OVERHEAD_KVM };
         let all = self.memory_mib + overhead * u64::from(self.machines);
@@ -134,7 +132,6 @@ impl Need {
 
 /// Decides how many trials run side by side. What the memory does not allow is not tried, whatever was
 /// asked for; processors limit only what kbisect chooses by itself.
-#[must_use]
 pub fn decide(wish: Workers, host: Host, need: Need) -> Decision {
     let each = need.host_mib(host.emulated).max(1);
     let by_memory = host.available_mib.map_or(MOST, |available| {

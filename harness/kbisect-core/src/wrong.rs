@@ -62,7 +62,6 @@ pub enum Wrong {
 
 impl Wrong {
     /// Why it is never charged to the candidate, if so.
-    #[must_use]
     pub fn of_reference(&self) -> Option<&str> {
         match self {
             Self::Reference(why) => Some(why),
@@ -106,13 +105,11 @@ pub struct CheckFailure {
 
 impl CheckFailure {
     /// One of which no more is known.
-    #[must_use]
     pub fn of(detail: String) -> Self {
         Self { detail, wrong: None }
     }
 
     /// One of which is known what was wrong.
-    #[must_use]
     pub fn wrong(detail: String, wrong: Wrong) -> Self {
         Self { detail, wrong: Some(wrong) }
     }

@@ -10,7 +10,6 @@ use crate::script::{HttpFailure, Reply, When};
 const BODY: u64 = 65536;
 
 /// Which clause a request calls for, and the text that its word is looked for in.
-#[must_use]
 pub fn event_of(request: &Request) -> (When, String) {
     match request {
         Request::Prepare { nodes, .. } => {
@@ -50,7 +49,6 @@ pub fn event_of(request: &Request) -> (When, String) {
 }
 
 /// The number of a request.
-#[must_use]
 pub fn id_of(request: &Request) -> u32 {
     match request {
         Request::Wake { id, .. }
@@ -73,7 +71,6 @@ pub fn id_of(request: &Request) -> u32 {
 }
 
 /// The answer: as the script says, else as a healthy guest would.
-#[must_use]
 pub fn answer(request: &Request, reply: Option<&Reply>) -> Option<Event> {
     let id = id_of(request);
     match (reply, request) {

@@ -16,7 +16,6 @@ pub use locate::path;
 
 /// Makes the content of a kernel image that kbisect takes for one of release `release`, and that
 /// the stand-in plays `script` from.
-#[must_use]
 pub fn image(release: &str, script: &str) -> Vec<u8> {
     // The boot protocol's flag, magic and pointer to the version text.
     let mut bytes = vec![0; 0x400];

@@ -11,7 +11,6 @@ use std::sync::OnceLock;
 ///
 /// # Panics
 /// When it cannot be built: the test cannot go on.
-#[must_use]
 pub fn path() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(build).clone()

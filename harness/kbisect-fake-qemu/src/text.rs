@@ -3,7 +3,6 @@
 use crate::script::Crash;
 
 /// The first lines of a boot.
-#[must_use]
 pub fn banner(release: &str) -> String {
     format!(
         "[    0.000000] Linux version {release} (fake@kbisect) (gcc 12) #1 SMP\r\n\
@@ -12,7 +11,6 @@ pub fn banner(release: &str) -> String {
 }
 
 /// A dump of the memory of a kernel of this release.
-#[must_use]
 pub fn memory(release: &str) -> Vec<u8> {
     kbisect_core::evidence::kdump::head_with(&format!(
         "OSRELEASE={release}\nBUILD-ID=0123456789abcdef0123456789abcdef01234567\n"
@@ -20,7 +18,6 @@ pub fn memory(release: &str) -> Vec<u8> {
 }
 
 /// A failure in `function`, in the words of a kernel.
-#[must_use]
 pub fn crash(kind: Crash, function: &str) -> String {
     let first = match kind {
         Crash::Panic | Crash::Oops => {

@@ -88,7 +88,6 @@ impl Candidate {
     }
 
     /// Bytes that [`crate::Store::ensure`] would download.
-    #[must_use]
     pub fn download_bytes(&self) -> u64 {
         match self.state {
             CandidateState::Downloadable { bytes } => bytes,

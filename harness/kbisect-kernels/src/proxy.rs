@@ -55,7 +55,6 @@ impl Proxies {
     }
 
     /// apt's own settings of proxies, as options for another apt.
-    #[must_use]
     pub fn apt_options(&self) -> Vec<String> {
         let option = |(method, host, value): &(String, Option<String>, String)| {
             let host = host.as_ref().map(|host| format!("::{host}")).unwrap_or_default();

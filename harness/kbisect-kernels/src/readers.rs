@@ -15,7 +15,6 @@ use crate::sources::{mainline, snapshot};
 use crate::store::Meta;
 
 /// A Release file: the path of the index that would be fetched.
-#[must_use]
 pub fn release(text: &[u8]) -> Option<String> {
     let release = Release::parse(&String::from_utf8_lossy(text));
     let _ = (release.is_for("trixie"), release.expired(SystemTime::UNIX_EPOCH));
@@ -23,7 +22,6 @@ pub fn release(text: &[u8]) -> Option<String> {
 }
 
 /// A Packages index: the paths of kernel, debug and changelog packages.
-#[must_use]
 pub fn packages(index: &[u8]) -> Vec<String> {
     let keep = |name: &str| {
         is_kernel_package(name) || is_debug_package(name) || is_changelog_package(name)
@@ -33,7 +31,6 @@ pub fn packages(index: &[u8]) -> Vec<String> {
 }
 
 /// The checksums beside a mainline build, and the list of builds: addresses below `base`.
-#[must_use]
 pub fn mainline(text: &[u8], base: &str) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let kernel = mainline::kernels(r#"href="v6.12.57/""#).remove(0).kernel;
@@ -45,7 +42,6 @@ pub fn mainline(text: &[u8], base: &str) -> Vec<String> {
 }
 
 /// An answer of the snapshot service; whether it is one.
-#[must_use]
 pub fn snapshot(answer: &[u8]) -> bool {
     snapshot::is_answer(answer)
 }
@@ -63,20 +59,17 @@ pub fn proxy(answer: Vec<u8>, most: u64) -> io::Result<(u16, Vec<u8>)> {
 }
 
 /// A kernel image, packed or not: the release, which becomes a part of paths.
-#[must_use]
 pub fn boot_image(path: &Path) -> Option<String> {
     bzimage::read(path).ok().map(|banner| banner.release)
 }
 
 /// A module file: its name and release.
-#[must_use]
 pub fn module(file: &[u8]) -> Option<(String, String)> {
     let image = ModuleImage::parse(file, "stem").ok()?;
     Some((image.name.clone(), image.release().to_owned()))
 }
 
 /// The text files of a module tree, in the order of depmod's: files to insert for some names.
-#[must_use]
 pub fn module_index(texts: [&str; 5], names: &[&str]) -> Vec<PathBuf> {
     let lookup = Lookup::of(texts);
     let mut files = Vec::new();
@@ -88,7 +81,6 @@ pub fn module_index(texts: [&str; 5], names: &[&str]) -> Vec<PathBuf> {
 }
 
 /// Metadata of a stored kernel; what would be written of it.
-#[must_use]
 pub fn meta(json: &[u8]) -> Option<Vec<u8>> {
     let meta: Meta = serde_json::from_slice(json).ok()?;
     serde_json::to_vec(&meta).ok()

@@ -33,7 +33,6 @@ pub struct ReadyKernel {
 
 impl ReadyKernel {
     /// Words that a variant adds to the kernel's command line.
-    #[must_use]
     pub fn cmdline(&self) -> &[String] {
         self.kernel.variant.as_ref().map_or(&[], |variant| &variant.cmdline)
     }
@@ -41,14 +40,12 @@ impl ReadyKernel {
     /// Looks an option up in the kernel's configuration (with or without `CONFIG_`): `y`, `m`, a
     /// number, or a text without its quotes. `None` when it is not set, or the configuration is not
     /// known.
-    #[must_use]
     pub fn config_value(&self, option: &str) -> Option<String> {
         config_value(&fs::read_to_string(self.config.as_ref()?).ok()?, option)
     }
 
     /// Names what the kernel lacks for a boot under kbisect: neither built in nor a module. Without
     /// modules the configuration answers; without that, nothing is claimed to be missing.
-    #[must_use]
     pub fn missing_for_boot(&self) -> Vec<String> {
         if let Some(tree) = &self.modules {
             return tree.missing.clone();
@@ -65,7 +62,6 @@ impl ReadyKernel {
 
     /// Says whether the kernel has a feature, by the name of its module: from the module tree, else
     /// from its configuration when `option` names what turns it on. `None` when neither is known.
-    #[must_use]
     pub fn provides(&self, module: &str, option: Option<&str>) -> Option<Provided> {
         if let Some(tree) = &self.modules {
             return Some(tree.provides(module));

@@ -42,7 +42,6 @@ pub struct SeriesFileError {
 
 impl SeriesFileError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(format!(
             "a series is `schema = \"{SCHEMA}\"` and `kernels = [\"6.12.43\", \"my-kernel\", ...]`, the \

@@ -77,7 +77,6 @@ pub struct Settings {
 
 impl Settings {
     /// Whether kernels of a source are wanted.
-    #[must_use]
     pub fn looks_into(&self, source: Source) -> bool {
         source.is_wanted(&self.sources)
     }
@@ -100,7 +99,6 @@ impl Settings {
 
 impl SuiteChoice {
     /// The suites themselves.
-    #[must_use]
     pub fn names(&self) -> Vec<String> {
         match self {
             Self::Named(names) => names.clone(),

@@ -40,7 +40,6 @@ pub fn kill_group(leader: u32) {
 }
 
 /// The flag that ends helpers once it is set: this process is to end, and nobody needs them any more.
-#[must_use]
 pub fn stop_flag() -> Arc<AtomicBool> {
     static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
     Arc::clone(FLAG.get_or_init(Arc::default))

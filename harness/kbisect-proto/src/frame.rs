@@ -53,7 +53,6 @@ pub struct Decoder {
 
 impl Decoder {
     /// Makes an empty decoder.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

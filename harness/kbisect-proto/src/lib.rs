@@ -23,7 +23,6 @@ pub const ASSETS_DIR: &str = "/run/kbisect/assets";
 
 /// Hardware address that the interface with this position on its machine boots with. It is the same
 /// for all scenarios, so that one saved state serves them all; [`Request::Wake`] changes it.
-#[must_use]
 pub const fn boot_address(position: u8) -> [u8; 6] {
     [0x02, 0x6b, 0, 0, 0, position]
 }

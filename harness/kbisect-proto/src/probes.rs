@@ -28,7 +28,6 @@ pub enum ProbeAnswer {
 
 impl ProbeRequest {
     /// The kind's name, as scenarios write it.
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",

@@ -32,7 +32,6 @@ pub(crate) fn unavailable(result: &BisectResult) -> Option<String> {
 }
 
 /// How many changes there are, of what, and how many touch anything, in one sentence.
-#[must_use]
 pub fn changes_sentence(ranking: &Ranking) -> String {
     let Ranking { from, to, source, considered, .. } = ranking;
     let touching = match considered.touching {

@@ -23,7 +23,6 @@ pub struct ErrorDocument {
 
 impl ErrorDocument {
     /// Makes the document.
-    #[must_use]
     pub fn new(error: impl Into<String>, hint: Option<String>) -> Self {
         Self { schema: "kbisect.error/1".to_owned(), error: error.into(), hint }
     }
@@ -52,7 +51,6 @@ pub struct ScannedFile {
 
 impl DetectDocument {
     /// Makes the document of one log from what the classifier found.
-    #[must_use]
     pub fn new(reports: &[Report]) -> Self {
         Self {
             schema: "kbisect.detect/1".to_owned(),
@@ -62,7 +60,6 @@ impl DetectDocument {
     }
 
     /// Makes the document of logs, by name. With more than one, each report names its log.
-    #[must_use]
     pub fn of_files(logs: &[(String, Vec<Report>)]) -> Self {
         if let [(_, reports)] = logs {
             return Self::new(reports);
@@ -149,7 +146,6 @@ pub struct DoctorDocument {
 
 impl DoctorDocument {
     /// Makes the document; it is ready when no check failed.
-    #[must_use]
     pub fn new(
         checks: Vec<DoctorCheck>,
         accelerator: DoctorAccelerator,
@@ -206,7 +202,6 @@ pub struct KernelsDocument {
 
 impl KernelsDocument {
     /// Makes the document.
-    #[must_use]
     pub fn new(kernels: Vec<ListedKernel>) -> Self {
         Self { schema: "kbisect.kernels/1".to_owned(), kernels }
     }
@@ -298,7 +293,6 @@ pub struct ScenariosDocument {
 
 impl ScenariosDocument {
     /// Makes the document.
-    #[must_use]
     pub fn new(scenarios: Vec<ListedScenario>) -> Self {
         Self { schema: "kbisect.scenarios/1".to_owned(), scenarios }
     }

@@ -84,7 +84,6 @@ pub enum DossierError {
 
 impl DossierError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Journal(error) => error.hint(),
@@ -176,7 +175,6 @@ impl Dossier {
     }
 
     /// Makes a dossier of a single trial, with the evidence in `folder`.
-    #[must_use]
     pub fn of_trial(result: RunResult, folder: Option<&Path>) -> Self {
         let mut dossier = Self {
             extra: Extra { scenario_summary: String::new(), ..Extra::default() },
@@ -212,7 +210,6 @@ impl Dossier {
     }
 
     /// The kernels on both sides of the change that a bisection found, the older one first.
-    #[must_use]
     pub fn sides(&self) -> Option<(&Kernel, &Kernel)> {
         match self.story()?.sides().as_slice() {
             [old, new] => Some((old.kernel, new.kernel)),
@@ -247,7 +244,6 @@ impl Dossier {
 
     /// The kernels that a reader wants to have exactly: around the change, shown, and of reference
     /// hosts; each with its role.
-    #[must_use]
     pub fn kernels(&self) -> Vec<(&'static str, &Kernel)> {
         let mut kernels: Vec<(&'static str, &Kernel)> = Vec::new();
         if let Some(story) = self.story() {
@@ -266,7 +262,6 @@ impl Dossier {
     }
 
     /// Key of the root image.
-    #[must_use]
     pub fn image(&self) -> &str {
         &self.environment().image
     }
@@ -294,7 +289,6 @@ impl Dossier {
     }
 
     /// The trial that shows the failure best.
-    #[must_use]
     pub fn bad(&self) -> Option<&Trial> {
         match &self.subject {
             Subject::Bisection(result) => Story { result }.shown_trial(),

@@ -23,7 +23,6 @@ pub struct Extra {
 
 impl Extra {
     /// Takes it from a journal, so that a report made later says the same.
-    #[must_use]
     pub fn from_journal(lines: &[JournalLine]) -> Self {
         let mut extra = Self::default();
         for line in lines {

@@ -39,7 +39,6 @@ pub struct FormatError(String);
 
 impl FormatError {
     /// The words there are.
-    #[must_use]
     pub fn hint(&self) -> String {
         format!("forms are: {}", Format::words(false))
     }
@@ -136,19 +135,16 @@ impl Format {
     }
 
     /// The word on the command line.
-    #[must_use]
     pub fn word(self) -> &'static str {
         self.form().word
     }
 
     /// Name of a file that holds it.
-    #[must_use]
     pub fn file_name(self) -> &'static str {
         self.form().file
     }
 
     /// The words of all forms; of those of a check, if that is asked.
-    #[must_use]
     pub fn words(of_checks: bool) -> String {
         let all = Self::ALL.into_iter().map(Self::form);
         let words = all.filter(|form| !of_checks || form.check.is_some()).map(|form| form.word);

@@ -119,7 +119,6 @@ pub enum JournalError {
 
 impl JournalError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Read { .. } => {

@@ -52,7 +52,6 @@ pub(crate) fn junit(dossier: &Dossier) -> String {
 }
 
 /// Writes the matrix of a check. A baseline that is not under test is no case.
-#[must_use]
 pub fn junit_check(result: &GateResult) -> String {
     let suites: Vec<Suite> =
         result.plan.scenarios.iter().map(|scenario| suite_of_scenario(result, scenario)).collect();

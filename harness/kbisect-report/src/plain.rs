@@ -1,7 +1,6 @@
 //! Plain text for a terminal: cleaned, and in columns.
 
 /// Lays out rows in columns as wide as their widest cell; the last column is not padded.
-#[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
@@ -22,7 +21,6 @@ pub fn table(rows: &[Vec<String>]) -> String {
 
 /// Replaces control characters (a guest's or an archive's text is hostile on a terminal); tabs
 /// become blanks.
-#[must_use]
 pub fn clean(text: &str) -> String {
     text.chars()
         .map(|c| match c {
@@ -38,7 +36,6 @@ pub fn clean(text: &str) -> String {
 }
 
 /// Writes a number of bytes for people: `431 MB`.
-#[must_use]
 pub fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),

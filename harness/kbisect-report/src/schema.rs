@@ -30,7 +30,6 @@ pub const SCHEMA_NAMES: [&str; 18] = [
 ///
 /// `journal` is one line of `journal.jsonl`, `check-journal` one of `check.jsonl`, the journal of checks as it was before; `scenario` is the file `scenario.toml`, read as if it
 /// were JSON; `scenarios` is the list of them.
-#[must_use]
 pub fn schema(name: &str) -> Option<&'static str> {
     let short = name.strip_prefix("kbisect.").and_then(|rest| rest.split_once('/'));
     let short = short.filter(|(name, of)| *of == version(name)).map(|(name, _)| name);

@@ -39,7 +39,6 @@ pub struct Decoded {
 }
 
 /// Names the modules that a report's trace goes through.
-#[must_use]
 pub fn modules_of(report: &str) -> BTreeSet<String> {
     report.lines().filter_map(trace::reference).filter_map(|found| found.module).collect()
 }

@@ -18,14 +18,12 @@ pub struct Reference {
 impl Reference {
     /// Offset of an instruction that belongs to the place: a return address is that of the next
     /// one, which can be another line, or another function.
-    #[must_use]
     pub fn instruction(&self) -> u64 {
         if self.exact { self.offset } else { self.offset.saturating_sub(1) }
     }
 }
 
 /// A line that belongs to a trace, without time stamp and caller; `? ` frames do not.
-#[must_use]
 pub fn trace_line(line: &str) -> Option<&str> {
     let body = body_of(line);
     let text = body.trim();
@@ -35,7 +33,6 @@ pub fn trace_line(line: &str) -> Option<&str> {
 }
 
 /// The function of a line: `name+0x1c/0x90 [module]`.
-#[must_use]
 pub fn reference(line: &str) -> Option<Reference> {
     let body = body_of(line).trim();
     if body.starts_with("? ") {

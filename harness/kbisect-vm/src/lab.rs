@@ -45,7 +45,6 @@ pub struct BootFiles {
 
 impl BootFiles {
     /// Whether the kernel was never packed: then it can be booted by its PVH entry only.
-    #[must_use]
     pub fn is_unpacked(&self) -> bool {
         self.unpacked.as_ref() == Ok(&self.vmlinuz)
     }
@@ -165,7 +164,6 @@ struct Role<'a> {
 
 impl Lab {
     /// Plans the lab; machines are started by the first trial.
-    #[must_use]
     pub fn new(settings: LabSettings) -> Self {
         let plan = NetworkPlan::new(&settings.scenario, settings.placement);
         let pulse = Pulse::default();
@@ -184,37 +182,31 @@ impl Lab {
     }
 
     /// The settings.
-    #[must_use]
     pub fn settings(&self) -> &LabSettings {
         &self.settings
     }
 
     /// The network.
-    #[must_use]
     pub fn plan(&self) -> &NetworkPlan {
         &self.plan
     }
 
     /// The wires.
-    #[must_use]
     pub fn wires(&self) -> &Wires {
         &self.wires
     }
 
     /// Who looks after who is alive.
-    #[must_use]
     pub fn pulse(&self) -> &Pulse {
         &self.pulse
     }
 
     /// Where waits are noted.
-    #[must_use]
     pub fn times(&self) -> &Times {
         &self.times
     }
 
     /// The peer machine, once it is up.
-    #[must_use]
     pub fn peer(&self) -> Option<&Machine> {
         self.peer.as_ref()
     }
@@ -225,19 +217,16 @@ impl Lab {
     }
 
     /// The scenario.
-    #[must_use]
     pub fn scenario(&self) -> &Arc<Scenario> {
         &self.settings.scenario
     }
 
     /// Limits, as far as the host's speed is known by now.
-    #[must_use]
     pub fn timing(&self) -> Timing {
         self.settings.timing
     }
 
     /// Lengthens a duration as the host's speed asks for.
-    #[must_use]
     pub fn patience(&self, base: Duration) -> Duration {
         self.settings.timing.patience(base)
     }
@@ -258,7 +247,6 @@ impl Lab {
     }
 
     /// How a kernel is booted in this lab.
-    #[must_use]
     pub fn booted(&self, kernel: &BootFiles, coming: Coming) -> Booted {
         let shipped = coming == Coming::AsShipped;
         let policy = &self.settings.boot;
@@ -374,7 +362,6 @@ impl Lab {
 
     /// How a machine that did not come up is tried again: by a boot where it was from a saved state,
     /// without the PVH entry where it was by that.
-    #[must_use]
     pub fn next_try(&self, kernel: &BootFiles, coming: Coming, was: BootKind) -> Option<Coming> {
         if was == BootKind::Restored {
             return Some(Coming::Cold);
@@ -486,7 +473,6 @@ impl Lab {
     }
 
     /// What makes the nodes of a machine.
-    #[must_use]
     pub fn preparation(&self, nodes: &[NodeSetup]) -> Preparation {
         let patience = self.patience(Duration::from_secs(15));
         let assets = &self.settings.scenario.assets;

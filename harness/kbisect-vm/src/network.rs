@@ -56,7 +56,6 @@ pub struct NetworkPlan {
 
 impl NetworkPlan {
     /// Plans the machines of a scenario.
-    #[must_use]
     pub fn new(scenario: &Scenario, placement: Placement) -> Self {
         let links: Vec<LinkPlan> = scenario
             .links
@@ -110,7 +109,6 @@ impl NetworkPlan {
     }
 
     /// Link index, port and hardware address of a node's interface on a link.
-    #[must_use]
     pub fn plug(&self, link: &str, node: &str) -> Option<Plug> {
         let index = self.links.iter().position(|plan| plan.name == link)?;
         let port = self.links[index].members.iter().position(|member| member == node)?;
@@ -122,7 +120,6 @@ impl NetworkPlan {
     }
 
     /// Whether the node is on the candidate machine.
-    #[must_use]
     pub fn on_candidate(&self, node: &str) -> bool {
         self.candidate.nodes.iter().any(|setup| setup.name == node)
     }
@@ -214,7 +211,6 @@ fn hardware_address(
 }
 
 /// Wire names with their members.
-#[must_use]
 pub fn members(links: &[LinkPlan]) -> BTreeMap<String, Vec<String>> {
     links.iter().map(|link| (link.name.clone(), link.members.clone())).collect()
 }

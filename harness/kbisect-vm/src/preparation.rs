@@ -32,7 +32,6 @@ pub struct Preparation {
 
 impl Preparation {
     /// Of these nodes, with the scenario's files; each request may take `patience`.
-    #[must_use]
     pub fn new(
         assets: &BTreeMap<String, Vec<u8>>,
         modules: Vec<String>,

@@ -25,7 +25,6 @@ impl Inherited {
     }
 
     /// The number that the child knows its end by.
-    #[must_use]
     pub fn number(&self) -> i32 {
         self.theirs.as_raw_fd()
     }

@@ -80,7 +80,6 @@ impl Pulse {
     }
 
     /// How long the QEMU of a side has been stopped (SIGSTOP, a debugger), without a break until now.
-    #[must_use]
     pub fn stopped(&self, side: Side) -> Duration {
         let state = self.lock();
         let watched = state.watched.iter().find(|watched| watched.side == side);
@@ -110,14 +109,12 @@ impl Pulse {
     }
 
     /// The state of the peer machine, once it is down.
-    #[must_use]
     pub fn peer_end(&self) -> Option<MachineState> {
         let witness = self.lock().peer.clone();
         witness?.down()
     }
 
     /// How long the peer has been silent, while everybody else was alive.
-    #[must_use]
     pub fn peer_silence(&self) -> Duration {
         let heard = self.lock().peer_heard;
         heard.map_or(Duration::ZERO, |heard| self.lived(heard, Whose::Candidate))
@@ -130,7 +127,6 @@ impl Pulse {
     }
 
     /// How much of the time since then counts for somebody.
-    #[must_use]
     pub fn lived(&self, since: Instant, whose: Whose) -> Duration {
         let mut state = self.lock();
         state.look();
@@ -142,7 +138,6 @@ impl Pulse {
     }
 
     /// What the time since then is worth.
-    #[must_use]
     pub fn standing(&self, window: Window, whose: Whose) -> Standing {
         let mut state = self.lock();
         state.look();
@@ -150,19 +145,16 @@ impl Pulse {
     }
 
     /// From then until now, in the trial's time.
-    #[must_use]
     pub fn window(&self, since: Instant) -> Window {
         self.lock().window(since)
     }
 
     /// Time since the trial began.
-    #[must_use]
     pub fn now(&self) -> Duration {
         self.lock().origin.elapsed()
     }
 
     /// The gaps so far.
-    #[must_use]
     pub fn gaps(&self) -> Gaps {
         let mut state = self.lock();
         state.look();

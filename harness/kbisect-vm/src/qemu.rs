@@ -46,7 +46,6 @@ pub enum QemuError {
 
 impl QemuError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Missing | Self::TooOld { .. } => {
@@ -94,7 +93,6 @@ impl Qemu {
 
 impl Qemu {
     /// Whether a machine's state can be kept in a file that QEMU inherits: from 8.2 on.
-    #[must_use]
     pub fn keeps_states(&self) -> bool {
         self.number() >= Some((8, 2))
     }
@@ -105,7 +103,6 @@ impl Qemu {
 
     /// The compressed format of memory dumps. Before 8.2 QEMU knows the flattened form only, which
     /// `crash` reads too.
-    #[must_use]
     pub fn dump_format(&self) -> &'static str {
         if self.number() >= Some((8, 2)) { "kdump-raw-zlib" } else { "kdump-zlib" }
     }
@@ -115,7 +112,6 @@ impl Qemu {
 const ON_ERROR: &str = "rerror=stop,werror=report";
 
 /// Looks a program up in `PATH`.
-#[must_use]
 pub fn in_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|directory| directory.join(program))
@@ -188,7 +184,6 @@ impl CommandLine<'_> {
     /// `panic=-1` with `-no-reboot` ends QEMU at a panic once the trace is out; `reboot=t` makes
     /// that restart quick; `net.ifnames=0` keeps names out of user space's hands. A machine whose
     /// memory is wanted stays as it is after a panic (`panic=0`): a restart loses the registers.
-    #[must_use]
     pub fn kernel_arguments(&self) -> String {
         let panic = if self.vmcore.is_some() { "panic=0" } else { "panic=-1" };
         let mut words =
@@ -203,7 +198,6 @@ impl CommandLine<'_> {
     }
 
     /// Arguments for QEMU.
-    #[must_use]
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         let mut add = |option: &str, value: String| {

@@ -61,7 +61,6 @@ const DUMP_ID: &str = "dump";
 const STATE_ID: &str = "state";
 
 /// Dumps the guest's memory into the inherited file of `-add-fd` set 1, in the background.
-#[must_use]
 pub fn dump(format: &str) -> Vec<u8> {
     let command = serde_json::json!({
         "execute": "dump-guest-memory",

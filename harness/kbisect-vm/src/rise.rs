@@ -50,13 +50,11 @@ pub struct Risen {
 
 impl Rise {
     /// A machine that boots, and is saved if there is a draft.
-    #[must_use]
     pub fn boot(macs: Vec<[u8; 6]>, draft: Option<Draft>, patience: Duration) -> Self {
         Self { macs, way: Way::Boot(draft), preload: Vec::new(), patience }
     }
 
     /// A machine that goes on from a saved state.
-    #[must_use]
     pub fn restore(macs: Vec<[u8; 6]>, saved: Saved, slot: Slot, patience: Duration) -> Self {
         let way = Way::Restore { saved: Box::new(saved), slot };
         Self { macs, way, preload: Vec::new(), patience }
@@ -69,13 +67,11 @@ impl Rise {
     }
 
     /// Whether the machine boots.
-    #[must_use]
     pub fn boots(&self) -> bool {
         matches!(self.way, Way::Boot(_))
     }
 
     /// How the machine is to be started.
-    #[must_use]
     pub fn start(&self) -> Start<'_> {
         match &self.way {
             Way::Boot(None) => Start::Boot,

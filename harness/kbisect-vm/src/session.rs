@@ -15,7 +15,6 @@ pub struct Interrupt(pub Arc<AtomicBool>);
 
 impl Interrupt {
     /// Whether the user wants to stop.
-    #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -127,7 +127,6 @@ pub struct Guest {
 
 impl States {
     /// A cache below `cache` that holds at most `limit` bytes.
-    #[must_use]
     pub fn new(cache: &Path, limit: u64) -> Self {
         Self { directory: cache.join("states"), limit }
     }
@@ -172,7 +171,6 @@ impl States {
     }
 
     /// Finds a state. One that is not whole is removed; whether it is sound is for [`Content::verify`].
-    #[must_use]
     pub fn find(&self, key: &StateKey) -> Option<Saved> {
         let folder = self.directory.join(&key.hash);
         let text = fs::read(folder.join("about.json")).ok()?;
@@ -208,7 +206,6 @@ impl States {
     }
 
     /// Where the state of this key is, or would be.
-    #[must_use]
     pub fn slot(&self, key: &StateKey) -> Slot {
         Slot { states: self.clone(), key: key.clone() }
     }
@@ -219,7 +216,6 @@ impl States {
     }
 
     /// Bytes and number of the states that are there.
-    #[must_use]
     pub fn held(&self) -> (u64, usize) {
         let entries = self.entries();
         (entries.iter().map(|entry| entry.bytes).sum(), entries.len())
@@ -249,7 +245,6 @@ impl States {
 }
 
 /// A name for a boot that no other has.
-#[must_use]
 pub fn a_boot() -> BootId {
     static BOOTS: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -50,7 +50,6 @@ impl Times {
     }
 
     /// Ends the trial: its spans in the order in which they ended.
-    #[must_use]
     pub fn end(&self) -> Vec<Span> {
         std::mem::take(&mut *self.lock()).spans
     }
@@ -65,7 +64,6 @@ fn millis(time: std::time::Duration) -> f64 {
 }
 
 /// What a request asks for, in a few words.
-#[must_use]
 pub fn describe(request: &Request) -> String {
     match request {
         Request::Wake { .. } => "wake".to_owned(),

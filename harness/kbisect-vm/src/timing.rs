@@ -25,19 +25,16 @@ pub struct Speed {
 
 impl Speed {
     /// Nothing was measured.
-    #[must_use]
     pub fn unknown() -> Self {
         Self { slowness: UNKNOWN, source: SpeedSource::Assumed }
     }
 
     /// From what the probe took.
-    #[must_use]
     pub fn of_probe(took: Duration) -> Self {
         Self::measured(took, PROBE_NOMINAL, SpeedSource::Probe)
     }
 
     /// From what a kernel that is known to work took to boot.
-    #[must_use]
     pub fn of_boot(took: Duration) -> Self {
         Self::measured(took, BOOT_NOMINAL, SpeedSource::Boot)
     }
@@ -54,13 +51,11 @@ impl Speed {
     }
 
     /// Factor to a fast machine with KVM, at least 1.
-    #[must_use]
     pub fn slowness(self) -> f64 {
         self.slowness
     }
 
     /// How it is known.
-    #[must_use]
     pub fn source(self) -> SpeedSource {
         self.source
     }
@@ -91,7 +86,6 @@ pub struct Timing {
 
 impl Timing {
     /// For a host of this speed; `slow` lengthens every deadline once more, for the user.
-    #[must_use]
     pub fn new(speed: Speed, slow: f64) -> Self {
         let factor = speed.slowness * slow;
         // Those were found under emulation; only a slower host needs longer ones.
@@ -108,13 +102,11 @@ impl Timing {
     }
 
     /// How long something may take that takes at most `base` on a fast machine with KVM.
-    #[must_use]
     pub fn patience(&self, base: Duration) -> Duration {
         base.mul_f64(self.speed.slowness * self.slow)
     }
 
     /// What deadlines were multiplied by, for the record.
-    #[must_use]
     pub fn deadlines(&self) -> Deadlines {
         Deadlines {
             slowness: (self.speed.slowness * 100.0).round() / 100.0,
@@ -124,7 +116,6 @@ impl Timing {
     }
 
     /// The same on a host that proved slower.
-    #[must_use]
     pub fn at_least(&self, speed: Speed) -> Self {
         let slower = self.speed.or_slower(speed);
         if slower == self.speed { *self } else { Self::new(slower, self.slow) }

@@ -96,7 +96,6 @@ struct Recorder {
 
 impl Wires {
     /// Makes the wires; nothing is attached yet.
-    #[must_use]
     pub fn new(plans: Vec<LinkPlan>, pulse: Pulse) -> Self {
         let links = plans
             .into_iter()
@@ -122,7 +121,6 @@ impl Wires {
     }
 
     /// Member nodes by wire name.
-    #[must_use]
     pub fn members(&self) -> BTreeMap<String, Vec<String>> {
         let of = |link: &Link| (link.plan.name.clone(), link.plan.members.clone());
         self.0.links.iter().map(of).collect()
@@ -226,7 +224,6 @@ impl Wires {
     }
 
     /// Time since the trial began.
-    #[must_use]
     pub fn recorded(&self) -> Duration {
         self.0.pulse.now()
     }

@@ -46,7 +46,6 @@ pub fn scenario(fault: ScenarioFault) -> anyhow::Error {
 }
 
 /// What is wrong with the scenario, if that is the error.
-#[must_use]
 pub fn fault(error: &anyhow::Error) -> Option<&ScenarioFault> {
     error.chain().find_map(|error| error.downcast_ref::<Failure>()?.fault.as_deref())
 }
@@ -89,7 +88,6 @@ pub fn document(message: &str, hint: Option<String>) {
 }
 
 /// The error with its causes in one line; a cause that the message holds already is left out.
-#[must_use]
 pub fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
@@ -104,7 +102,6 @@ pub fn message(error: &anyhow::Error) -> String {
 }
 
 /// What to do about an error: the first hint in its chain.
-#[must_use]
 pub fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(hint_of)
 }
@@ -133,7 +130,6 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 /// The class of an error: that of the first error in its chain that is known to have one.
-#[must_use]
 pub fn class(error: &anyhow::Error) -> Class {
     // A helper program was ended at Ctrl-C, whatever that kept from being done.
     if error.chain().any(is_interruption) {

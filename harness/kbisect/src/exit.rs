@@ -45,7 +45,6 @@ pub enum Class {
 
 impl Class {
     /// The exit code of a failed command; `run` has codes of its own.
-    #[must_use]
     pub fn code(self, is_run: bool) -> u8 {
         match (self, is_run) {
             (Self::Usage, false) => USAGE,
@@ -60,7 +59,6 @@ impl Class {
 }
 
 /// Turns a code of this module into what `main` returns.
-#[must_use]
 pub fn code(code: u8) -> ExitCode {
     ExitCode::from(code)
 }

@@ -100,20 +100,17 @@ impl History {
     }
 
     /// Number of versions, both ends included.
-    #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a history has two ends at least")]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether the versions form a list.
-    #[must_use]
     pub fn is_list(&self) -> bool {
         self.graph.is_none()
     }
 
     /// The parents of a version; none for the first.
-    #[must_use]
     pub fn parents(&self, index: usize) -> Vec<usize> {
         match &self.graph {
             None => index.checked_sub(1).into_iter().collect(),
@@ -122,7 +119,6 @@ impl History {
     }
 
     /// The versions that have this one as parent.
-    #[must_use]
     pub fn children(&self, index: usize) -> Vec<usize> {
         match &self.graph {
             None => (index + 1 < self.len).then_some(index + 1).into_iter().collect(),
@@ -131,7 +127,6 @@ impl History {
     }
 
     /// Which versions `index` contains: itself and its ancestors.
-    #[must_use]
     pub fn contained(&self, index: usize) -> Vec<bool> {
         match &self.graph {
             None => (0..self.len).map(|other| other <= index).collect(),

@@ -207,7 +207,6 @@ impl NoisySearch {
     }
 
     /// Ends the search with what is known by now.
-    #[must_use]
     pub fn give_up(&self, why: RangeReason) -> Ending {
         let tally = self.tallies[self.bad_end()];
         if tally.fails == 0 && !self.settings.assume_bad {
@@ -226,7 +225,6 @@ impl NoisySearch {
 
     /// Up to `k` versions that may be asked after those under way, or else after the one that
     /// [`NoisySearch::next`] names: what to fetch meanwhile.
-    #[must_use]
     pub fn likely_next(&self, k: usize) -> Vec<usize> {
         let mut found = Vec::new();
         let mut queue = std::collections::VecDeque::from([self.clone()]);
@@ -265,13 +263,11 @@ impl NoisySearch {
     }
 
     /// The counts of a version.
-    #[must_use]
     pub fn tally(&self, index: usize) -> Tally {
         self.tallies.get(index).copied().unwrap_or_default()
     }
 
     /// What the user should know, in the order in which it came up.
-    #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
         let mut notices = self.notices.clone();
         notices.extend(self.rates_differ());
@@ -280,13 +276,11 @@ impl NoisySearch {
     }
 
     /// Versions without an answer so far, ascending: those known beforehand and those found out.
-    #[must_use]
     pub fn skipped(&self) -> Vec<usize> {
         self.barred.iter().copied().collect()
     }
 
     /// Runs made, those that failed for reasons of the host left out.
-    #[must_use]
     pub fn runs(&self) -> u32 {
         self.tallies.iter().map(Tally::runs).sum()
     }

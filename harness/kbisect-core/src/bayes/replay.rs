@@ -10,7 +10,6 @@ use crate::trial::{TrialRecord, Verdict};
 impl Answer {
     /// What a trial answered, given what it told the search: a mark is nothing when the trial failed
     /// for our own reasons, and [`Mark::Skip`] also when the symptom was another one.
-    #[must_use]
     pub fn of(record: &TrialRecord, mark: Option<Mark>) -> Self {
         match (mark, record.verdict()) {
             (None, _) => Self::Infra,

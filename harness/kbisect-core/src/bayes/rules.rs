@@ -15,7 +15,6 @@ const PATIENCE: f64 = 20.0;
 
 impl NoisySearch {
     /// Says what to do next. Without another call in between it always says the same.
-    #[must_use]
     pub fn next(&self) -> NoisyStep {
         if let Some(ending) = self.ends_ending() {
             return NoisyStep::Done(ending);

@@ -138,7 +138,6 @@ pub enum Notice {
 
 impl Ending {
     /// The contract's word for it.
-    #[must_use]
     pub fn word(&self) -> OutcomeWord {
         match self {
             Self::Found { skipped, .. } if skipped.is_empty() => OutcomeWord::Found,

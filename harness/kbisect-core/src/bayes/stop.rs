@@ -24,7 +24,6 @@ const RARE: f64 = 1e-4;
 
 /// Runs after which a bad end that failed never, once, twice is given up: one that fails with `p_min`
 /// is given up with 5 % at most, over all these looks together. 59 without a failure for 5 %.
-#[must_use]
 pub fn patience(p_min: f64) -> [u32; FAILURES as usize] {
     if p_min >= 1.0 {
         // A single pass is enough.

@@ -72,20 +72,17 @@ impl Tally {
     }
 
     /// Runs that count: with the target symptom, or passed.
-    #[must_use]
     pub fn counted(&self) -> u32 {
         self.fails + self.passes
     }
 
     /// Runs that were made, those that failed for reasons of the host left out.
-    #[must_use]
     pub fn runs(&self) -> u32 {
         self.counted() + self.others + self.skips + self.again
     }
 
     /// Whether the version cannot be tested for this symptom: it could not answer and never did,
     /// or half of six or more runs gave no answer.
-    #[must_use]
     pub fn is_untestable(&self) -> bool {
         let silent = self.others + self.skips;
         (self.skips > 0 && self.counted() == 0)

@@ -22,7 +22,6 @@ const LONG: f64 = 2.2;
 
 impl NoisySearch {
     /// What is believed now.
-    #[must_use]
     pub fn belief(&self) -> Belief {
         let bad = self.bad_probabilities();
         let versions = self
@@ -49,7 +48,6 @@ impl NoisySearch {
     }
 
     /// Runs that are still needed, as a range. Zero to zero when the search is over.
-    #[must_use]
     pub fn runs_left(&self) -> RunsLeft {
         if matches!(self.next(), super::NoisyStep::Done(_)) {
             return RunsLeft { low: 0, high: 0 };
@@ -65,7 +63,6 @@ impl NoisySearch {
     }
 
     /// Several changes, where they explain the counts of a list better than a single one.
-    #[must_use]
     pub fn several_changes(&self) -> Option<SeveralChanges> {
         if !self.history.is_list() {
             return None;

@@ -52,7 +52,6 @@ pub struct Entry {
 
 impl Changelog {
     /// Reads a changelog. Never fails: what is no changelog has no entries.
-    #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut reader = Reader::default();
         for line in text.lines() {

@@ -95,7 +95,6 @@ pub struct Clues {
 
 impl Clues {
     /// Collects what the scenario's nodes under test use, and what the failed trial shows.
-    #[must_use]
     pub fn of(scenario: Option<&Scenario>, failed: Option<&TrialRecord>) -> Self {
         let mut clues = Self::default();
         if let Some(trial) = failed {
@@ -124,7 +123,6 @@ impl Clues {
     }
 
     /// The clues, the strongest kinds first.
-    #[must_use]
     pub fn list(&self) -> &[Clue] {
         &self.list
     }

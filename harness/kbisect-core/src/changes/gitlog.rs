@@ -14,7 +14,6 @@ const MAX_FILES: usize = 64;
 
 /// Reads the output of `git log --reverse --no-merges --format=FORMAT --name-only`, the oldest commit
 /// first. What has not this form is passed over.
-#[must_use]
 pub fn read_git_log(text: &str) -> Segment {
     let mut segment = Segment::default();
     for record in text.split('\u{1e}').skip(1) {

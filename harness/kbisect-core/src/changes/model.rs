@@ -176,13 +176,11 @@ impl fmt::Display for Reason {
 
 impl RankedChange {
     /// The reasons in one line.
-    #[must_use]
     pub fn because(&self) -> String {
         self.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
     /// Where it came in: the commit, the upstream release, or the package version.
-    #[must_use]
     pub fn origin(&self) -> String {
         let change = &self.change;
         let commit = change.commit.as_deref().map(|id| id.get(..12).unwrap_or(id).to_owned());

@@ -20,7 +20,6 @@ impl Changelog {
     /// Cuts out what came after the kernel `old`, up to the kernel `new`. Rebuilds for another
     /// release are the same kernel as what they were built from. A kernel that is no package of the
     /// distribution is looked for by its upstream release.
-    #[must_use]
     pub fn between(&self, old: &Kernel, new: &Kernel) -> Segment {
         let by_package = [old, new].iter().all(|kernel| is_package(kernel));
         let mut segment = Segment::default();
@@ -101,7 +100,6 @@ impl Changelog {
     }
 
     /// Whether a version has an entry, rebuilds aside.
-    #[must_use]
     pub fn has(&self, version: &PackageVersion) -> bool {
         let source = version.source();
         self.entries.iter().any(|entry| entry.version.source() == source)

@@ -21,7 +21,6 @@ const REASONS: usize = 3;
 const UNLIKELY: f64 = 0.1;
 
 /// Ranks the changes of a segment. Equal scores keep the order of the source.
-#[must_use]
 pub fn rank(
     segment: Segment,
     clues: &Clues,

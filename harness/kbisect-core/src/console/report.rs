@@ -65,7 +65,6 @@ impl Report {
     }
 
     /// Says whether two reports describe the same failure by title.
-    #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         self.titles().any(|title| other.titles().any(|t| t == title))
     }
@@ -155,7 +154,6 @@ impl Class {
     /// How long the kernel watches before it complains of this, in seconds, where it says that
     /// something did not go on. Debian's settings: twice `watchdog_thresh`, the time-outs of RCU, of
     /// hung tasks, of a device's queue.
-    #[must_use]
     pub fn watches_s(self) -> Option<u64> {
         match self {
             Self::HungTask => Some(120),
@@ -167,7 +165,6 @@ impl Class {
     }
 
     /// The coarse kind.
-    #[must_use]
     pub fn kind(self) -> ReportKind {
         match self {
             Self::Panic => ReportKind::Panic,

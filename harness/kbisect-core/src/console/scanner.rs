@@ -61,7 +61,6 @@ pub struct Scanner {
 }
 
 /// Finds the reports in a whole log.
-#[must_use]
 pub fn classify(log: &[u8]) -> Vec<Report> {
     let mut scanner = Scanner::new();
     let mut reports: Vec<Report> = scanner
@@ -85,7 +84,6 @@ impl Default for Scanner {
 
 impl Scanner {
     /// A scanner at the start of a console.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             partial: Vec::new(),
@@ -137,19 +135,16 @@ impl Scanner {
     }
 
     /// Says whether the trace of a report is still coming in.
-    #[must_use]
     pub fn is_collecting(&self) -> bool {
         self.open.iter().any(|open| !open.doubtful && open.is_growing(self.lines))
     }
 
     /// Says whether a report began that was not given out yet.
-    #[must_use]
     pub fn has_open(&self) -> bool {
         !self.open.is_empty()
     }
 
     /// Reports that were left out because there were too many of them.
-    #[must_use]
     pub fn dropped(&self) -> usize {
         self.dropped
     }

@@ -48,7 +48,6 @@ pub struct Register {
 
 impl CrashFacts {
     /// Reads a report's text, with or without time stamps. `None` when nothing of this is in it.
-    #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let mut facts = Self::default();
         let mut in_modules = false;
@@ -85,7 +84,6 @@ impl CrashFacts {
     }
 
     /// One line for people: task, taint, instruction and fault address.
-    #[must_use]
     pub fn summary(&self) -> String {
         let mut parts = Vec::new();
         if let Some(comm) = &self.comm {
@@ -108,7 +106,6 @@ impl CrashFacts {
     }
 
     /// The value of a register.
-    #[must_use]
     pub fn register(&self, name: &str) -> Option<&str> {
         let found = self.registers.iter().find(|register| register.name == name)?;
         Some(&found.value)

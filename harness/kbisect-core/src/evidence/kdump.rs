@@ -22,13 +22,11 @@ pub struct KernelOfDump {
 }
 
 /// Whether a file begins as a compressed dump that is not flattened.
-#[must_use]
 pub fn is_dump(head: &[u8]) -> bool {
     head.starts_with(SIGNATURE)
 }
 
 /// Reads the beginning of a dump. What is not there, or makes no sense, is `None`.
-#[must_use]
 pub fn kernel_of(head: &[u8]) -> KernelOfDump {
     let Some(note) = vmcoreinfo(head) else { return KernelOfDump::default() };
     let text = String::from_utf8_lossy(note);
@@ -58,7 +56,6 @@ fn vmcoreinfo(head: &[u8]) -> Option<&[u8]> {
 }
 
 /// Makes the beginning of a dump with such a note, for tests of what reads it.
-#[must_use]
 pub fn head_with(note: &str) -> Vec<u8> {
     let block = 4096_usize;
     let mut head = vec![0; 2 * block];

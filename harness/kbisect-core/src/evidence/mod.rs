@@ -28,7 +28,6 @@ pub struct Evidence {
 
 impl Evidence {
     /// Whether there is nothing.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

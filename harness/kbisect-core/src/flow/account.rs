@@ -120,7 +120,6 @@ pub struct Failure {
 impl FlowTable {
     /// Says whether the counts alone prove a loss inside the suspect. Cheap enough to be asked while
     /// a check still waits.
-    #[must_use]
     pub fn loss_so_far(
         &self,
         forward: Direction,
@@ -143,7 +142,6 @@ impl FlowTable {
     }
 
     /// Says what happened to a connection that failed.
-    #[must_use]
     pub fn account(&self, forward: Direction, ends: &Ends<'_>, failure: Failure) -> Account {
         let requests = self.aliases(forward);
         let replies: Vec<Direction> =
@@ -251,7 +249,6 @@ impl FlowTable {
 
 impl Account {
     /// Whether a server was handed the whole request, undamaged, and gave no answer at all.
-    #[must_use]
     pub fn is_unanswered(&self, transport: Transport) -> bool {
         let (reached, answers) = (&self.reached, &self.answers);
         if reached.frames == 0 || reached.damaged > 0 || reached.rst > 0 {

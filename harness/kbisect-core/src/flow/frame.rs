@@ -72,7 +72,6 @@ pub(super) struct Segment {
 
 /// The direction of a frame and the hash that recognises it behind a router: of what address
 /// translation leaves alone. `None` for anything that is not TCP or UDP over IP.
-#[must_use]
 pub fn fingerprint(frame: &[u8]) -> Option<(Direction, u64)> {
     dissect(frame).map(|segment| (segment.direction, segment.fingerprint))
 }

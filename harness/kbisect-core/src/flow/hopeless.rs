@@ -20,7 +20,6 @@ impl FlowTable {
     /// That is so when a SYN-ACK was handed to the suspect, and the suspect sent a SYN (its own
     /// again, or one that it forwards) well after that without ever letting the handshake go on: it
     /// was alive, it had the answer, and it did not use it. Waiting longer would change nothing.
-    #[must_use]
     pub fn is_hopeless(
         &self,
         forward: Direction,

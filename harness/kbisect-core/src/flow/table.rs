@@ -243,25 +243,21 @@ impl FlowTable {
     }
 
     /// How many of the frames that are waited for were not sent yet.
-    #[must_use]
     pub fn missing(&self) -> usize {
         self.expected.as_ref().map_or(0, |expected| expected.missing.len())
     }
 
     /// Whether a frame is waited for and was not sent yet.
-    #[must_use]
     pub fn is_missing(&self, fingerprint: u64) -> bool {
         self.expected.as_ref().is_some_and(|expected| expected.missing.contains(&fingerprint))
     }
 
     /// Whether nothing was counted.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.flows.is_empty()
     }
 
     /// Why nothing can be concluded about a connection, if so.
-    #[must_use]
     pub fn full_for(&self, forward: Direction) -> Option<Full> {
         if self.full {
             return Some(Full::Flows);
@@ -289,7 +285,6 @@ impl FlowTable {
     }
 
     /// Whether a node asked for a neighbour since a time, and was told none.
-    #[must_use]
     pub fn asks_in_vain(&self, node: &str, since: Duration) -> bool {
         let number = self.nodes.iter().position(|known| known == node);
         number.and_then(|number| self.neighbours.get(&number)).is_some_and(|asked| {
@@ -298,7 +293,6 @@ impl FlowTable {
     }
 
     /// Whether a node began a connection of any kind, or sent a datagram, since a time.
-    #[must_use]
     pub fn opened_any(&self, node: &str, transport: Transport, since: Duration) -> bool {
         let number = self.nodes.iter().position(|known| known == node);
         let at = number.and_then(|number| self.openings.get(&(number, transport)));
@@ -308,7 +302,6 @@ impl FlowTable {
     /// The directions that carry the same connection as `forward`: itself, and those that address
     /// translation made of it. TCP's are found by the sequence number of the SYN, which address
     /// translation leaves alone (RFC 3022 §4.1), UDP's by the payload.
-    #[must_use]
     pub fn aliases(&self, forward: Direction) -> Vec<Direction> {
         let mut found = vec![forward];
         let Some(flow) = self.flows.get(&forward) else { return found };
@@ -352,7 +345,6 @@ impl FlowTable {
 }
 
 /// The different frames of a capture that are recognised again on the far side of a node.
-#[must_use]
 pub fn fingerprints<'a>(frames: impl IntoIterator<Item = &'a [u8]>) -> BTreeSet<u64> {
     frames.into_iter().filter_map(fingerprint).map(|(_, print)| print).collect()
 }

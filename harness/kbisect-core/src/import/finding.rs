@@ -65,7 +65,6 @@ impl ImportError {
     }
 
     /// What to do next.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Dumps { ignorable, .. } if !ignorable.is_empty() => {

@@ -87,7 +87,6 @@ const PROTOCOLS: [(&str, &str, &str); 4] = [
 ];
 
 /// What may be lacking where this was said of a command, and `text` is what was asked for.
-#[must_use]
 pub fn sought(said: &str, text: &str) -> Vec<Sought> {
     if !UNKNOWN.iter().any(|words| said.contains(words)) {
         return Vec::new();
@@ -121,7 +120,6 @@ pub fn sought(said: &str, text: &str) -> Vec<Sought> {
 }
 
 /// The text that an action has a program read. `line` is the one that the program named, from 1.
-#[must_use]
 pub fn text_of(action: &Action, asset: Option<&[u8]>, line: Option<u32>) -> String {
     let Action::Run(script) = action else {
         let text = String::from_utf8_lossy(asset.unwrap_or_default()).into_owned();

@@ -67,7 +67,6 @@ impl std::fmt::Display for Unprepared {
 
 /// Whether the scenario accepts that a step was refused. It is the kernel that may refuse: what a
 /// program does not understand, or does not have, is never acceptable.
-#[must_use]
 pub fn accepts(step: &Step, failed: Failed<'_>) -> bool {
     let of_kernel = matches!(failed.end, CommandEnd::Status(_))
         && !words::find(failed.end, failed.said).is_some_and(|found| found.cause.is_certain())
@@ -81,7 +80,6 @@ pub fn accepts(step: &Step, failed: Failed<'_>) -> bool {
 }
 
 /// What may be wrong with a step that failed.
-#[must_use]
 pub fn fault_of_step(step: &Step, failed: Failed<'_>) -> Option<ScenarioFault> {
     let place = place(PlaceKind::Step, &step.name, &step.node);
     let file = step.action.asset().map(str::to_owned);
@@ -98,7 +96,6 @@ pub fn fault_of_step(step: &Step, failed: Failed<'_>) -> Option<ScenarioFault> {
 }
 
 /// What is wrong with the command of a check that failed. What else a check says is the kernel's.
-#[must_use]
 pub fn fault_of_check(check: &Check, failed: Failed<'_>) -> Option<ScenarioFault> {
     let place = place(PlaceKind::Check, &check.name, &check.node);
     let found = words::find(failed.end, failed.said).filter(|found| found.cause.is_certain())?;
@@ -106,7 +103,6 @@ pub fn fault_of_check(check: &Check, failed: Failed<'_>) -> Option<ScenarioFault
 }
 
 /// What is wrong with a check whose program did not understand what the scenario gives it.
-#[must_use]
 pub fn fault_of_given(check: &Check, program: &str, said: String) -> ScenarioFault {
     ScenarioFault {
         cause: FaultCause::Syntax,
@@ -119,7 +115,6 @@ pub fn fault_of_given(check: &Check, program: &str, said: String) -> ScenarioFau
 }
 
 /// What may be wrong with a service that did not start, or ended before it was ready.
-#[must_use]
 pub fn fault_of_service(service: &Service, failed: Failed<'_>) -> Option<ScenarioFault> {
     let place = place(PlaceKind::Service, &service.name, &service.node);
     let at = At { place, file: None, line: service.line };
@@ -134,7 +129,6 @@ pub fn fault_of_service(service: &Service, failed: Failed<'_>) -> Option<Scenari
 }
 
 /// What may be wrong with a node that could not be made.
-#[must_use]
 pub fn fault_of_node(name: &str, node: &Node, unprepared: &Unprepared) -> Option<ScenarioFault> {
     let Unprepared { part, command, said, .. } = unprepared;
     let own = words::find(&CommandEnd::Status(1), said).filter(|found| found.cause.is_certain());

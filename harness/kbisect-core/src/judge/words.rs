@@ -214,7 +214,6 @@ fn ip(said: &str) -> Option<Found> {
 }
 
 /// The line of its input that a program complains of, as nft(8) and ip(8) tell it.
-#[must_use]
 pub fn line_of(said: &str) -> Option<u32> {
     said.lines().map(str::trim).find_map(|line| {
         let named = |rule: &Regex| rule.captures(line)?.name("line")?.as_str().parse().ok();

@@ -47,7 +47,6 @@ pub enum Aim {
 
 impl Aim {
     /// Trials still to come with this one.
-    #[must_use]
     pub fn estimated_left(&self) -> usize {
         match self {
             Self::Version { estimated_left, .. } | Self::Cell { estimated_left, .. } => {
@@ -244,7 +243,6 @@ pub struct JournalLine {
 }
 
 /// The event that ended the search, if it is over.
-#[must_use]
 pub fn end_of_search<'a>(
     events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator>,
 ) -> Option<&'a RunEvent> {
@@ -286,7 +284,6 @@ impl RunKind {
 }
 
 /// Whether nothing is left to try.
-#[must_use]
 pub fn is_over<'a>(
     events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator> + Clone,
 ) -> bool {
@@ -297,7 +294,6 @@ pub fn is_over<'a>(
 /// Sums the time between events, leaving out the gap before each resumption, the time that a question
 /// about the symptom waited for its answer, and the time that it
 /// took to decode a trace or to rank changes: that can be done days later.
-#[must_use]
 pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
     let millis: u64 = lines
         .windows(2)

@@ -65,7 +65,6 @@ pub enum SeriesVerdict {
 
 impl SeriesVerdict {
     /// The word of the contract.
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Good => VerdictKind::Good.word(),
@@ -79,7 +78,6 @@ impl SeriesVerdict {
     }
 
     /// Whether it says on which side of the change the kernel is.
-    #[must_use]
     pub fn is_answer(self) -> bool {
         matches!(self, Self::Good | Self::Bad)
     }

@@ -75,7 +75,6 @@ pub enum Due {
 
 impl SymptomName {
     /// Whether this is it. A number names none by itself.
-    #[must_use]
     pub fn names(&self, symptom: &Symptom) -> bool {
         match self {
             Self::Number(_) => false,
@@ -133,7 +132,6 @@ impl fmt::Display for SymptomName {
 /// The symptom that the search looks for: the one that was chosen; else the one that the bad end
 /// shows most often, until it showed one three times; where that end is taken for granted, or tried
 /// once, that of the first bad trial. Nothing while the one that the user named was not seen.
-#[must_use]
 pub fn target_symptom<'a>(
     events: impl IntoIterator<Item = &'a RunEvent> + Clone,
 ) -> Option<&'a Symptom> {
@@ -160,7 +158,6 @@ pub fn target_symptom<'a>(
 }
 
 /// The symptoms of the bad end, the most frequent first.
-#[must_use]
 pub fn symptoms_of_bad_end<'a>(
     events: impl IntoIterator<Item = &'a RunEvent> + Clone,
 ) -> Vec<SymptomCount> {
@@ -169,7 +166,6 @@ pub fn symptoms_of_bad_end<'a>(
 }
 
 /// What has to be chosen now, if anything.
-#[must_use]
 pub fn choice_due<'a>(events: impl IntoIterator<Item = &'a RunEvent> + Clone) -> Option<Due> {
     let is_chosen = |event: &RunEvent| matches!(event, RunEvent::SymptomChosen { .. });
     if events.clone().into_iter().any(is_chosen) {
@@ -197,7 +193,6 @@ pub fn choice_due<'a>(events: impl IntoIterator<Item = &'a RunEvent> + Clone) ->
 
 /// Says that the symptom which the user named does not show where it has to, when no further trial of
 /// that end would change it.
-#[must_use]
 pub fn named_is_missing<'a>(
     events: impl IntoIterator<Item = &'a RunEvent> + Clone,
 ) -> Option<String> {
@@ -225,7 +220,6 @@ pub fn named_is_missing<'a>(
 }
 
 /// A choice in one sentence.
-#[must_use]
 pub fn choice_words(symptom: &Symptom, choice: &SymptomChoice) -> String {
     let seen = Seen { groups: choice.seen.iter().map(|c| (&c.symptom, c.runs)).collect() };
     let how = match choice.by {

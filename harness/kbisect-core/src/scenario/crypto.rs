@@ -23,7 +23,6 @@ const PARTS: [&str; 14] = [
 
 impl Scenario {
     /// Whether the scenario says so, or needs something that encrypts.
-    #[must_use]
     pub fn needs_crypto_tests(&self) -> bool {
         let requires = &self.requires;
         let named = [&requires.modules, &requires.optional_modules, &requires.config];

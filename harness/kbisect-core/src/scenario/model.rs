@@ -105,7 +105,6 @@ pub enum Expect {
 
 impl Expect {
     /// Whether a verdict is the expected one.
-    #[must_use]
     pub fn is_met_by(self, verdict: &Verdict) -> bool {
         match self {
             Self::Good => *verdict == Verdict::Good,
@@ -133,7 +132,6 @@ pub struct ImageNeeds {
 
 impl ImageNeeds {
     /// Whether nothing is needed.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.packages.is_empty()
     }
@@ -216,13 +214,11 @@ pub enum Action {
 
 impl Action {
     /// Whether the action loads packet filter rules, so that its failure is `rules-refused`.
-    #[must_use]
     pub fn loads_rules(&self) -> bool {
         matches!(self, Self::Nft(_) | Self::IptablesRestore(_) | Self::Ip6tablesRestore(_))
     }
 
     /// The asset that it reads, if any.
-    #[must_use]
     pub fn asset(&self) -> Option<&str> {
         match self {
             Self::Nft(file)

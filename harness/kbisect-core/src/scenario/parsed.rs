@@ -18,19 +18,16 @@ pub struct Parsed {
 
 impl Parsed {
     /// The scenario as far as its own file tells.
-    #[must_use]
     pub fn scenario(&self) -> &Scenario {
         &self.scenario
     }
 
     /// What is allowed but probably not meant.
-    #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
     /// Every place that names a file of the scenario, in reading order.
-    #[must_use]
     pub fn required_assets(&self) -> &[AssetRef] {
         &self.assets
     }

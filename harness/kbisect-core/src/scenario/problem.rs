@@ -37,7 +37,6 @@ pub struct ScenarioError {
 
 impl ScenarioError {
     /// What to do next.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         let file = self.problems.first().map(|problem| problem.file.as_str()).unwrap_or_default();
         Some(format!("every key is described in scenarios/README.md; correct {file} and try again"))

@@ -20,7 +20,6 @@ pub(super) fn quoted(names: &[&str]) -> String {
 }
 
 /// The one of `allowed` that differs from `given` by a slip or two, if any.
-#[must_use]
 pub fn nearest<'a>(given: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let lower = given.to_lowercase();
     // A third of the letters, at least one: `cpu` finds `cpus`, and `x` does not find `y`.

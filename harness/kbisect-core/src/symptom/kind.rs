@@ -94,50 +94,42 @@ impl SymptomKind {
     }
 
     /// The word for it.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         self.traits().word
     }
 
     /// Whether a scenario that is wrong fails in this way.
-    #[must_use]
     pub fn can_be_the_scenarios(self) -> bool {
         self.traits().part == Part::Scenario
     }
 
     /// Whether it is a failure of checks, which have names.
-    #[must_use]
     pub fn is_of_checks(self) -> bool {
         self == Self::CheckFailed || self.traits().part == Part::Packets
     }
 
     /// Whether it is one of the kernel as a whole, not of a node's traffic.
-    #[must_use]
     pub fn is_of_kernel(self) -> bool {
         matches!(self.traits().part, Part::Report | Part::Machine | Part::Boot)
     }
 
     /// Whether the kernel crashed, hung or went away: its memory is worth a look.
-    #[must_use]
     pub fn is_of_machine(self) -> bool {
         self.traits().part == Part::Machine
     }
 
     /// Whether the kernel says something of it on its console; what restarts does so without a word.
-    #[must_use]
     pub fn prints(self) -> bool {
         matches!(self.traits().part, Part::Report | Part::Machine) && self != Self::Reboot
     }
 
     /// Whether something was not done in time: where a clock is wrong that says nothing. Of stalls,
     /// which are a guest's own statement about time, the judge knows more.
-    #[must_use]
     pub fn is_in_time(self) -> bool {
         self.traits().in_time
     }
 
     /// Whether it can be named as what a scenario expects: that comes after the boot.
-    #[must_use]
     pub fn can_be_expected(self) -> bool {
         self.traits().part != Part::Boot
     }

@@ -70,7 +70,6 @@ pub const TARGETS: [Target; 25] = [
 
 impl Target {
     /// The target of that name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         TARGETS.into_iter().find(|target| target.name == name)
     }

@@ -42,14 +42,12 @@ struct Item {
 impl Catalog {
     /// What the user should know: suites left out, cached indexes used in place of fresh ones. Each
     /// line was also passed to [`Progress::note`].
-    #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
     /// All kernels of the flavour, in order, those of the store included. Builds of one source
     /// version are one entry; variants follow the kernel that they were made from.
-    #[must_use]
     pub fn all(&self) -> Vec<Candidate> {
         let mut all = self.ordered(&Preference::default());
         let variants = self.items.iter().filter(|item| item.is_variant());
@@ -58,7 +56,6 @@ impl Catalog {
     }
 
     /// The names that kernels in the store were given, sorted.
-    #[must_use]
     pub fn names(&self) -> Vec<&str> {
         let named = self.items.iter().filter_map(|item| item.candidate.kernel.name.as_deref());
         let mut names: Vec<&str> = named.collect();

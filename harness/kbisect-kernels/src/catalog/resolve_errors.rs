@@ -66,7 +66,6 @@ pub enum NewestError {
 
 impl NewestError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoSuite { known, .. } if !known.is_empty() => {
@@ -83,7 +82,6 @@ impl NewestError {
 
 impl ResolveError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotAVersion(..) => Some(

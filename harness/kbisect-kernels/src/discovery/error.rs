@@ -44,7 +44,6 @@ pub enum SettingsError {
 
 impl SettingsError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoCacheDir => Some("set HOME, or name a directory with --cache".to_owned()),

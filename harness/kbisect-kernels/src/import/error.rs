@@ -36,7 +36,6 @@ pub enum ImportError {
 
 impl ImportError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Tool(tool) => tool.hint(),

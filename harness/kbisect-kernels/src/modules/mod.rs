@@ -53,7 +53,6 @@ pub struct MissingModule {
 
 impl ModuleTree {
     /// Says where the kernel has a module, by name (`-` and `_` are the same) or by alias.
-    #[must_use]
     pub fn provides(&self, module: &str) -> Provided {
         self.lookup().provides(module)
     }

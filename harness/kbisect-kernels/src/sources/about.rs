@@ -68,7 +68,6 @@ impl Source {
     }
 
     /// The distribution whose builds it has, when that is not Debian.
-    #[must_use]
     pub fn other_vendor(self) -> Option<&'static str> {
         self.vendor.filter(|vendor| *vendor != DEBIAN)
     }

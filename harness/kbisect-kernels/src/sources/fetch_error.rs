@@ -86,7 +86,6 @@ impl FetchError {
     /// Whether the kernel cannot be had at all, however often one asks: the mirror's index names its
     /// packages, but the mirror does not have them, or there is no kernel in them. Such a kernel gives no answer; the host and the
     /// network are not at fault.
-    #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
             Self::Untestable { .. } | Self::Gone { .. } => true,
@@ -98,7 +97,6 @@ impl FetchError {
     }
 
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),

@@ -48,7 +48,6 @@ pub enum CatalogError {
 
 impl CatalogError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoMirror => {

@@ -28,20 +28,17 @@ impl Source {
     }
 
     /// The source that a kernel came from; none for one that was added by hand.
-    #[must_use]
     pub fn of(kernel: &Kernel) -> Option<Self> {
         ALL.iter().find(|source| source.brought(kernel)).map(|source| source.about())
     }
 
     /// Whether the size of a kernel that is to be downloaded is an estimate: its source lists versions,
     /// not packages.
-    #[must_use]
     pub fn is_estimate(kernel: &Kernel) -> bool {
         Self::of(kernel).is_some_and(|source| source.is_service)
     }
 
     /// The words that have kbisect look there: none where it does so anyway.
-    #[must_use]
     pub fn option(self) -> Option<String> {
         let named = self.offers.is_some() && self != Self::default();
         named.then(|| format!("--source {self}"))

@@ -68,7 +68,6 @@ pub enum AddError {
 
 impl StoreError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io { .. } => Some("check the directory's permissions".to_owned()),
@@ -95,7 +94,6 @@ impl StoreError {
 
 impl AddError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Store(error) => error.hint(),

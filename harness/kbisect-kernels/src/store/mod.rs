@@ -72,7 +72,6 @@ impl Store {
 
     /// Finds one kernel. It stays safe from [`Store::prune`] while the returned value (or a clone)
     /// lives.
-    #[must_use]
     pub fn get(&self, id: &KernelId) -> Option<ReadyKernel> {
         if !is_id(&id.0) || !self.dir_of(id).is_dir() {
             return None;
@@ -83,7 +82,6 @@ impl Store {
     }
 
     /// The store's directory.
-    #[must_use]
     pub fn dir(&self) -> &Path {
         &self.root
     }

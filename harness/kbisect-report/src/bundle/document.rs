@@ -71,7 +71,6 @@ pub struct Replacement {
 
 impl BundleDocument {
     /// Makes the document.
-    #[must_use]
     pub fn new(path: String, bytes: u64, bundle: &super::Bundle) -> Self {
         let replaced = bundle.replaced.iter().map(|(old, new, count)| Replacement {
             old: old.clone(),

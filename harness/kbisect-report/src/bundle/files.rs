@@ -43,14 +43,12 @@ const IN_MEMORY: usize = 4 << 20;
 
 impl BundleFile {
     /// A file with a text.
-    #[must_use]
     pub fn text(path: &str, text: String) -> Self {
         let content = Content::Bytes(text.into_bytes());
         Self { path: path.to_owned(), content, executable: false, public: false, foreign: false }
     }
 
     /// A file that is read when the bundle is written.
-    #[must_use]
     pub fn file(path: &str, file: &Path) -> Self {
         let content = Content::File(file.to_owned());
         Self { path: path.to_owned(), content, executable: false, public: false, foreign: false }

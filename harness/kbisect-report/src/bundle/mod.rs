@@ -90,7 +90,6 @@ pub enum BundleError {
 
 impl BundleError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Secret { .. } => Some(
@@ -151,7 +150,6 @@ impl Bundle {
     }
 
     /// Name of the folder in the archive: that of the run.
-    #[must_use]
     pub fn folder(&self) -> &str {
         &self.folder
     }

@@ -58,7 +58,6 @@ pub(crate) struct TrialFiles {
 impl Evidence {
     /// Reads what a report of these trials needs from the run's folder. Nothing is an error: what
     /// cannot be read is a gap.
-    #[must_use]
     pub(crate) fn read(run: &FilePath, bad: Option<&Trial>, good: Option<&Trial>) -> Self {
         let mut evidence = Self::default();
         match bounded(&run.join("scenario/scenario.json")) {

@@ -66,7 +66,6 @@ pub struct Survey {
 
 impl Survey {
     /// Begins one.
-    #[must_use]
     pub fn new(rules: RedactRules) -> Self {
         let mut names = text::Names::new(&rules.names);
         for mirror in &rules.mirrors {

@@ -75,7 +75,6 @@ pub enum NoKvm {
 
 impl NoKvm {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> String {
         match self {
             Self::NotWanted => "leave `--accel tcg` out to use KVM".to_owned(),

@@ -34,7 +34,6 @@ pub enum Wish {
 ///
 /// An unusable QEMU is none of this function's business: it then says TCG, and the first machine
 /// that is started gives the error.
-#[must_use]
 pub fn probe(qemu: &Path, cache: &Path, wish: Wish) -> Probe {
     let no_kvm = match wish {
         Wish::Tcg => Some(NoKvm::NotWanted),

@@ -63,7 +63,6 @@ impl fmt::Display for Outcome {
 }
 
 /// QEMU's arguments for a payload in a file.
-#[must_use]
 pub fn arguments(
     accelerator: Accelerator,
     payload: Payload,
@@ -94,7 +93,6 @@ pub fn arguments(
 }
 
 /// Starts QEMU with a payload and waits for the proof.
-#[must_use]
 pub fn start(qemu: &Path, accelerator: Accelerator, payload: Payload) -> Outcome {
     match try_start(qemu, accelerator, payload) {
         Ok(outcome) => outcome,

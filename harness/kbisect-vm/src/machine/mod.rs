@@ -224,7 +224,6 @@ impl Machine {
     }
 
     /// A copy of what is known.
-    #[must_use]
     pub fn state(&self) -> MachineState {
         lock(&self.shared.state).clone()
     }
@@ -235,7 +234,6 @@ impl Machine {
     }
 
     /// Whether it is down.
-    #[must_use]
     pub fn is_down(&self) -> bool {
         self.look(|state| state.end.is_some())
     }
@@ -254,19 +252,16 @@ impl Machine {
     }
 
     /// Who can tell later whether it is down.
-    #[must_use]
     pub fn witness(&self) -> Witness {
         Witness(Arc::clone(&self.shared))
     }
 
     /// Process id of QEMU.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
     /// Most memory that QEMU took so far, in MiB (proc(5), `VmHWM`).
-    #[must_use]
     pub fn peak_mib(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -275,7 +270,6 @@ impl Machine {
     }
 
     /// When QEMU was started.
-    #[must_use]
     pub fn started(&self) -> Instant {
         self.started
     }
@@ -334,7 +328,6 @@ impl Machine {
     }
 
     /// A number for the next request.
-    #[must_use]
     pub fn next_id(&self) -> RequestId {
         self.shared.next_id.fetch_add(1, Ordering::Relaxed)
     }
@@ -390,7 +383,6 @@ impl Machine {
     }
 
     /// Receives the output of a terminal.
-    #[must_use]
     pub fn terminal(&self, id: RequestId) -> mpsc::UnboundedReceiver<Vec<u8>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         lock(&self.shared.terminals).insert(id, sender);

@@ -41,7 +41,6 @@ pub struct ServiceState {
 impl ServiceState {
     /// A service that is about to be started. Its output goes to `file`; `awaited` is looked for in
     /// each line.
-    #[must_use]
     pub fn new(file: Option<File>, awaited: Option<Regex>) -> Self {
         Self {
             ended: None,

@@ -107,7 +107,6 @@ pub struct Witness(pub(super) Arc<Shared>);
 
 impl Witness {
     /// The machine's state, once it is down.
-    #[must_use]
     pub fn down(&self) -> Option<MachineState> {
         let state = lock(&self.0.state);
         state.end.is_some().then(|| state.clone())

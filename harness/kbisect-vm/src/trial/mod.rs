@@ -250,7 +250,6 @@ impl<'a> Trial<'a> {
     }
 
     /// The machine that a node is on, if it runs.
-    #[must_use]
     pub fn machine_of(&self, node: &str) -> Option<&Machine> {
         let machine = if self.lab.plan().on_candidate(node) {
             self.candidate.as_ref()
@@ -266,13 +265,11 @@ impl<'a> Trial<'a> {
     }
 
     /// The node that a shell is opened in when none is named.
-    #[must_use]
     pub fn first_candidate_node(&self) -> Option<String> {
         self.lab.plan().candidate.nodes.first().map(|node| node.name.clone())
     }
 
     /// The verdict as it stands.
-    #[must_use]
     pub fn verdict(&self) -> Verdict {
         let mut seen = self.seen.clone();
         match (&self.frozen, &self.candidate) {

@@ -24,7 +24,6 @@ const WITHOUT_KERNELS: [&[&str]; 10] = [
 
 /// All that can be typed. Options of the archives can be typed anywhere, and are shown where kernels are
 /// looked for.
-#[must_use]
 pub fn command() -> Command {
     let mut command = Cli::command();
     // Options for all commands are theirs only then.

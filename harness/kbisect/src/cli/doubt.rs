@@ -41,7 +41,6 @@ pub enum Budget {
 
 impl DoubtArgs {
     /// The settings of the search under doubt; `None` for plain halving.
-    #[must_use]
     pub fn settings(&self) -> Option<Settings> {
         let implied = self.strict || self.robust || self.flaky;
         let given = self.stop.is_some() || self.p_min.is_some() || self.budget.is_some();
@@ -63,7 +62,6 @@ impl DoubtArgs {
     }
 
     /// Seconds that the search may take.
-    #[must_use]
     pub fn budget_s(&self) -> Option<u64> {
         match self.budget {
             Some(Budget::Seconds(seconds)) => Some(seconds),

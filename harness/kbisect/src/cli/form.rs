@@ -19,7 +19,6 @@ pub struct Form {
 
 impl Form {
     /// Looks at the words.
-    #[must_use]
     pub fn of(arguments: &[OsString]) -> Self {
         let first = first_word(arguments).and_then(|at| arguments[at].to_str());
         let json = arguments.iter().skip(1).take_while(|a| *a != "--").any(|a| a == "--json");
@@ -27,7 +26,6 @@ impl Form {
     }
 
     /// The exit code of a failure.
-    #[must_use]
     pub fn exit(self, class: Class) -> ExitCode {
         exit::code(class.code(self.is_run))
     }
@@ -44,7 +42,6 @@ pub enum Refusal {
 
 impl Refusal {
     /// Prints what is to be said and gives the exit code.
-    #[must_use]
     pub fn tell(&self, form: &Form) -> ExitCode {
         match self {
             Self::Word(error) => errors::report(error, form.json),

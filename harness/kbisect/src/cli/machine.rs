@@ -19,7 +19,6 @@ pub struct WorkersArgs {
 
 impl WorkersArgs {
     /// What the user wants.
-    #[must_use]
     pub fn wish(&self) -> Workers {
         self.workers.unwrap_or(Workers::Count(NonZeroU32::MIN))
     }
@@ -114,7 +113,6 @@ impl FromArgMatches for Chosen {
 
 impl MachineArgs {
     /// What was chosen of how machines run; options win over the settings.
-    #[must_use]
     pub fn choices(&self, settings: &Settings) -> MachineChoices {
         match &self.chosen {
             Chosen::Planned(choices) => *choices,

@@ -15,7 +15,6 @@ pub enum Series {
 
 impl Series {
     /// Whether a word names a file: no version and no name of a kernel looks like one.
-    #[must_use]
     pub fn is_file(word: &str) -> bool {
         word.contains('/')
             || Path::new(word).extension().is_some_and(|extension| extension == "toml")

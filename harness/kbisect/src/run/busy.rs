@@ -12,7 +12,6 @@ const MAX_NAMED: usize = 3;
 const SHARE: f64 = 0.2;
 
 /// What to do about a host that is too busy, with the names of what keeps it so.
-#[must_use]
 pub fn hint() -> String {
     let before = ticks();
     std::thread::sleep(LOOK);

@@ -41,7 +41,6 @@ pub struct Ranker<'a> {
 
 impl Ranker<'_> {
     /// Ranks what changed between the two sides of a bisection; `None` when it has no two sides.
-    #[must_use]
     pub fn of_run(
         &self,
         dossier: &Dossier,
@@ -55,7 +54,6 @@ impl Ranker<'_> {
     }
 
     /// Ranks what changed between two kernels, the older one first.
-    #[must_use]
     pub fn between(&self, old: &Kernel, new: &Kernel, clues: &Clues) -> WhatChanged {
         self.try_between(old, new, clues).map_or_else(
             |error| WhatChanged::Unavailable { reason: errors::message(&error) },

@@ -70,7 +70,6 @@ pub struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// Decodes the report that a trial's verdict rests on; `None` when there is no report.
-    #[must_use]
     pub fn record(&self, record: &TrialRecord, sources: &Sources) -> Option<Decoded> {
         let title = record.symptom.as_ref().map(|symptom| symptom.title.as_str());
         let mut reports = record.reports.iter();

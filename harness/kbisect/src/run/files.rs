@@ -12,7 +12,6 @@ use serde::Serialize;
 use crate::settings::scenario::load_kept;
 
 /// Milliseconds since 1970-01-01 UTC.
-#[must_use]
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -80,7 +80,6 @@ impl Journal {
     }
 
     /// Where the run takes place, as far as the journal tells.
-    #[must_use]
     pub fn environment(&self) -> Option<&Environment> {
         self.events().rev().find_map(|event| match event {
             RunEvent::Began { plan } => Some(&plan.environment),

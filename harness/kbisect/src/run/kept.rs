@@ -28,7 +28,6 @@ pub struct Kept<'a> {
 
 impl Kept<'_> {
     /// The options of machines, as if they were typed again.
-    #[must_use]
     pub fn machine(&self, args: &ResumeArgs) -> MachineArgs {
         MachineArgs {
             accel: accelerator_of(self.environment),
@@ -70,7 +69,6 @@ impl Kept<'_> {
 }
 
 /// The accelerator for the rest of a run: emulation where the user wanted it.
-#[must_use]
 pub fn accelerator_of(environment: &Environment) -> AccelChoice {
     let asked_for = NoKvm::NotWanted.to_string();
     if environment.accelerator_reason == Some(asked_for) {
@@ -81,7 +79,6 @@ pub fn accelerator_of(environment: &Environment) -> AccelChoice {
 }
 
 /// Seconds that the search may take.
-#[must_use]
 pub fn budget_s(plan: &Plan, journal: &Journal) -> Option<u64> {
     let set = journal.events().rev().find_map(|event| match event {
         RunEvent::BudgetSet { seconds, .. } => Some(*seconds),
@@ -142,7 +139,6 @@ pub fn new_budget(
 }
 
 /// The command that goes on with a run, with the options that find the same things again.
-#[must_use]
 pub fn resume_command(folder: &Path, global: &Global, machine: &MachineArgs) -> String {
     let mut words = vec!["kbisect".to_owned(), "resume".to_owned(), shown(folder)];
     let paths =
@@ -188,7 +184,6 @@ fn shown(folder: &Path) -> String {
 }
 
 /// A word for a POSIX shell.
-#[must_use]
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:+~=,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

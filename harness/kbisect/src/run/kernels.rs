@@ -18,7 +18,6 @@ use crate::errors;
 const REFERENCE_SERIES: &str = "6.1";
 
 /// The files that a kernel is booted from. It is unpacked for that, once.
-#[must_use]
 pub fn boot_files(store: &Store, kernel: &ReadyKernel) -> BootFiles {
     BootFiles {
         vmlinuz: kernel.vmlinuz.clone(),

@@ -47,7 +47,6 @@ impl Progress for Quiet {
 impl Prefetch {
     /// Starts the thread. It ends with this handle, or with the process; a download that is cut off
     /// leaves nothing in the store.
-    #[must_use]
     pub fn start(base: &Base, way: BootWay) -> Self {
         let (store, settings) = (base.store.clone(), base.settings.clone());
         let progress = base.progress();

@@ -5,7 +5,6 @@ use kbisect_core::trial::Untestable;
 use kbisect_kernels::{Provided, ReadyKernel};
 
 /// Says why a kernel cannot be tested with a scenario; `None` when nothing speaks against it.
-#[must_use]
 pub fn missing(kernel: &ReadyKernel, requires: &Requires) -> Option<Untestable> {
     let for_boot = kernel.missing_for_boot();
     if !for_boot.is_empty() {

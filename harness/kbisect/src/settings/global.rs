@@ -140,7 +140,6 @@ fn check_plain(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Names of the runs in a results folder, oldest first: run ids begin with the time.
-#[must_use]
 pub fn runs(results: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(results).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries

@@ -71,7 +71,6 @@ impl LoadedScenario {
     }
 
     /// Its place in a document.
-    #[must_use]
     pub fn listed(&self) -> ListedScenario {
         let scenario = &self.scenario;
         ListedScenario {
@@ -95,7 +94,6 @@ pub struct Named {
 
 impl Named {
     /// Where it comes from: a folder, or `built in`.
-    #[must_use]
     pub fn origin(&self) -> String {
         match &self.folder {
             Some(folder) => folder.display().to_string(),
@@ -151,7 +149,6 @@ pub fn load_named(named: &Named) -> anyhow::Result<LoadedScenario> {
 
 /// Lists the scenarios that can be named, ordered by name: `./scenarios`, then the user's own, then
 /// the built-in ones; the first of a name wins.
-#[must_use]
 pub fn list() -> Vec<Named> {
     let mut found: BTreeMap<String, Named> = BTreeMap::new();
     let user = user_folder();

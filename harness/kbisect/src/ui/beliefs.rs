@@ -70,20 +70,17 @@ impl Beliefs {
     }
 
     /// What is believed now; nothing in a run that halves.
-    #[must_use]
     pub fn belief(&self) -> Option<&Belief> {
         self.belief.as_ref()
     }
 
     /// Sentences about what was noticed with the last event.
-    #[must_use]
     pub fn news(&self) -> Vec<String> {
         let label = |at: usize| self.label(at).to_owned();
         self.fresh.iter().map(|notice| notice_text(notice, &label)).collect()
     }
 
     /// All that was noticed so far.
-    #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let label = |at: usize| self.label(at).to_owned();
         notice_texts(&self.told, &label)
@@ -91,7 +88,6 @@ impl Beliefs {
 
     /// The likeliest culprits and what is left in one line: `6.12.5 62 %, 6.12.6 30 %; 8 to 40 more
     /// runs`.
-    #[must_use]
     pub fn brief(&self) -> Option<String> {
         let belief = self.belief()?;
         let named: Vec<String> = by_probability(belief)
@@ -110,7 +106,6 @@ impl Beliefs {
     }
 
     /// Runs that were made.
-    #[must_use]
     pub fn runs(&self) -> Option<String> {
         let versions = &self.belief()?.versions;
         Some(match versions.iter().map(|version| version.tally.runs()).sum() {
@@ -121,7 +116,6 @@ impl Beliefs {
 
     /// The lines below the bars, of at most `width` columns and `height` rows: rates and the credible
     /// range, then a row for each version that was tried or is likely.
-    #[must_use]
     pub fn table(&self, width: usize, height: usize, paint: Paint) -> Vec<String> {
         let Some(belief) = self.belief() else { return Vec::new() };
         let mut lines = vec![paint.ink(Ink::Faint, &cut(&rates(belief), width))];
@@ -160,7 +154,6 @@ impl Beliefs {
     }
 
     /// Time that the runs left will take, as a range, when a run takes `mean`.
-    #[must_use]
     pub fn time_left(&self, mean: Duration) -> Option<String> {
         let left = self.belief()?.left;
         let of = |runs: u32| time(mean.saturating_mul(runs));

@@ -25,7 +25,6 @@ pub enum Detail {
 }
 
 /// The line for an event, if there is anything to say. `view` has taken the event already.
-#[must_use]
 pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Option<String> {
     match event {
         RunEvent::Began { plan } => {
@@ -164,7 +163,6 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
 }
 
 /// What a check tries: `check of 3 kernels with nat, vlan`.
-#[must_use]
 pub fn check_words(plan: &GatePlan, paint: Paint) -> String {
     let kernels = match plan.rows().len() {
         1 => "1 kernel".to_owned(),
@@ -183,7 +181,6 @@ pub fn selftest_words(plan: &KernelPlan, paint: Paint) -> String {
 
 /// Where a trial stands: `3 of about 6`; under doubt only its number, since what is left is a range
 /// that is told elsewhere.
-#[must_use]
 pub fn place(number: u32, estimated_left: usize, view: &View) -> String {
     match view.beliefs().belief() {
         Some(_) => number.to_string(),
@@ -196,7 +193,6 @@ pub fn place(number: u32, estimated_left: usize, view: &View) -> String {
 }
 
 /// Which trial a line is about, where several run: `trial 3: 6.12.57: `.
-#[must_use]
 pub fn beside(view: &View, number: u32) -> String {
     let Some(trial) = view.trial(number).filter(|trial| trial.worker.is_some()) else {
         return String::new();
@@ -205,7 +201,6 @@ pub fn beside(view: &View, number: u32) -> String {
 }
 
 /// `3 of about 6`.
-#[must_use]
 fn count(number: u32, estimated_left: usize) -> String {
     format!("{number} of about {}", (number as usize + estimated_left).saturating_sub(1))
 }

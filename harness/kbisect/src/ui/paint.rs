@@ -29,7 +29,6 @@ pub struct Paint {
 
 impl Paint {
     /// With colours or without.
-    #[must_use]
     pub fn new(on: bool) -> Self {
         Self { on }
     }
@@ -37,7 +36,6 @@ impl Paint {
     /// As the user and the environment want it, for a stream that is a terminal or not.
     ///
     /// NO_COLOR counts when it is not empty (no-color.org).
-    #[must_use]
     pub fn choose(color: Color, terminal: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self::new(match color {
@@ -48,19 +46,16 @@ impl Paint {
     }
 
     /// As [`Paint::choose`] for standard output.
-    #[must_use]
     pub fn for_stdout(color: Color) -> Self {
         Self::choose(color, std::io::stdout().is_terminal())
     }
 
     /// Whether there are colours.
-    #[must_use]
     pub fn is_on(self) -> bool {
         self.on
     }
 
     /// The text in a colour.
-    #[must_use]
     pub fn ink(self, ink: Ink, text: &str) -> String {
         let code = match ink {
             Ink::Plain => return text.to_owned(),
@@ -74,7 +69,6 @@ impl Paint {
     }
 
     /// The colour of a verdict's word.
-    #[must_use]
     pub fn verdict(self, word: &str) -> String {
         let ink = match word {
             "good" => Ink::Good,
@@ -86,7 +80,6 @@ impl Paint {
 }
 
 /// A terminal that cannot move its cursor.
-#[must_use]
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty())
 }

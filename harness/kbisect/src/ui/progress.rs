@@ -20,7 +20,6 @@ struct Items {
 
 impl Ui {
     /// Where downloads and builds tell how far they are.
-    #[must_use]
     pub fn progress(&self) -> Arc<dyn Progress> {
         Arc::new(Items { inner: Arc::clone(&self.inner) })
     }

@@ -21,7 +21,6 @@ pub enum Cell {
 
 impl Cell {
     /// Its mark.
-    #[must_use]
     pub fn letter(self) -> char {
         match self {
             Self::Excluded => '-',
@@ -46,7 +45,6 @@ impl Cell {
 }
 
 /// Draws the cells in at most `width` columns. Of cells that share a column the most telling shows.
-#[must_use]
 pub fn draw(cells: &[Cell], width: usize, paint: Paint) -> String {
     let columns = squeeze(cells, width.max(1));
     columns

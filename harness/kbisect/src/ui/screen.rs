@@ -55,19 +55,16 @@ pub(super) enum Canvas {
 impl Ui {
     /// A display on standard error: bars when it is a terminal and nobody's CI, else lines, with
     /// `--quiet` nothing.
-    #[must_use]
     pub fn new(global: &Global) -> Self {
         Self::since(global, Duration::ZERO)
     }
 
     /// A display that only keeps what it is told, for [`Ui::snapshot`].
-    #[must_use]
     pub fn silent(global: &Global) -> Self {
         Self::new(&Global { quiet: true, verbose: 0, ..global.clone() })
     }
 
     /// As [`Ui::new`], for a run that began `age` ago.
-    #[must_use]
     pub fn since(global: &Global, age: Duration) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let paint = Paint::choose(global.color, terminal);
@@ -111,13 +108,11 @@ impl Ui {
     }
 
     /// All that was noticed of the answers so far.
-    #[must_use]
     pub fn notices(&self) -> Vec<String> {
         self.inner.screen().view.beliefs().notices()
     }
 
     /// What a terminal would show now, as text.
-    #[must_use]
     pub fn snapshot(&self, paint: Paint) -> String {
         let screen = self.inner.screen();
         let lines = super::terminal::picture(&screen.view, &screen.doing, self.inner.now(), paint);
@@ -185,7 +180,6 @@ impl Ui {
     }
 
     /// The flag that ends downloads when it is set.
-    #[must_use]
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.inner.stop)
     }

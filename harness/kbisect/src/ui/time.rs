@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 /// A time for people: `7 s`, `2:05 min`.
-#[must_use]
 pub fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

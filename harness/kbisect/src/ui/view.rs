@@ -151,19 +151,16 @@ impl View {
     }
 
     /// The trials that run, in the order in which they began.
-    #[must_use]
     pub fn running(&self) -> &[Current] {
         &self.running
     }
 
     /// The trial with this number, while it runs.
-    #[must_use]
     pub fn trial(&self, number: u32) -> Option<&Current> {
         self.running.iter().find(|trial| trial.number == number)
     }
 
     /// Trials of the whole run, as far as the newest one tells.
-    #[must_use]
     pub fn in_all(&self) -> usize {
         let left = self.running.last().map_or(0, |trial| trial.estimated_left.saturating_sub(1));
         self.walls.len() + self.running.len() + left
@@ -181,7 +178,6 @@ impl View {
     }
 
     /// The plan, once the run began.
-    #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
         self.plan.as_deref()
     }
@@ -209,26 +205,22 @@ impl View {
     }
 
     /// What a search under doubt believes.
-    #[must_use]
     pub fn beliefs(&self) -> &Beliefs {
         &self.beliefs
     }
 
     /// Seconds that a trial takes on average; nothing before the first one ended.
-    #[must_use]
     pub fn mean(&self) -> Option<Duration> {
         let mean = self.walls.iter().sum::<f64>() / self.walls.len() as f64;
         Duration::try_from_secs_f64(mean).ok()
     }
 
     /// What people call a kernel of the series.
-    #[must_use]
     pub fn label(&self, index: usize) -> Option<&str> {
         Some(self.plan()?.series.get(index)?.kernel.label())
     }
 
     /// Time left, from the mean of the trials so far; nothing before the first one ended.
-    #[must_use]
     pub fn left(&self, now: Duration) -> Option<Duration> {
         let newest = self.running.last()?;
         let mean = self.walls.iter().sum::<f64>() / self.walls.len() as f64;
@@ -240,7 +232,6 @@ impl View {
     }
 
     /// Every kernel of the series as one cell.
-    #[must_use]
     pub fn cells(&self) -> Vec<Cell> {
         let (old, new) = self.interval();
         let runs = |index: usize| self.running.iter().any(|trial| trial.index == Some(index));
@@ -263,7 +254,6 @@ impl View {
     }
 
     /// What is known in one sentence: `6.12.57 good, 6.12.69 bad, 3 between`.
-    #[must_use]
     pub fn known(&self) -> Option<String> {
         let plan = self.plan()?;
         let (old_word, new_word) = match plan.direction {

@@ -44,7 +44,6 @@ impl Body {
     }
 
     /// Whether nothing is asked of the body.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

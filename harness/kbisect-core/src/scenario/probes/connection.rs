@@ -30,7 +30,6 @@ pub struct Made {
 
 impl ConnectionFailure {
     /// What was wrong.
-    #[must_use]
     pub fn wrong(&self) -> Wrong {
         match self {
             Self::Local(why) => Wrong::Local(why.clone()),
@@ -44,7 +43,6 @@ impl ConnectionFailure {
 
     /// Whether something was waited for in vain: it may be lost. What came whole, and is another
     /// answer, was not.
-    #[must_use]
     pub fn is_wait(&self) -> bool {
         matches!(self, Self::ConnectTimeout | Self::ReadTimeout)
     }

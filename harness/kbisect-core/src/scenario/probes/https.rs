@@ -80,7 +80,6 @@ impl HttpsProbe {
 
     /// The program and its arguments; no shell reads them. `assets` is the folder of the scenario's
     /// files in the guest.
-    #[must_use]
     pub fn argv(&self, timeout: Duration, assets: &str) -> Vec<String> {
         let mut argv: Vec<String> = [
             // First of all: no settings of the image's own.
@@ -166,7 +165,6 @@ impl HttpsProbe {
 
     /// Whether the connection broke, and then whether something was waited for in vain. An answer that
     /// came whole, and a certificate that does not hold, were not lost.
-    #[must_use]
     pub fn broke(ran: &Ran) -> Option<bool> {
         match ran.end {
             CommandEnd::Status(28) | CommandEnd::TimedOut => Some(true),
@@ -177,7 +175,6 @@ impl HttpsProbe {
 
     /// What curl did not understand or could not read of what it was given (certificates, options, the
     /// URL), if it gave up over that before it asked anybody.
-    #[must_use]
     pub fn misgiven(ran: &Ran) -> Option<String> {
         let given =
             matches!(ran.end, CommandEnd::Status(1..=4 | 26 | 43 | 48 | 58 | 59 | 66 | 77 | 82));

@@ -65,7 +65,6 @@ pub struct TcpSeen {
 
 impl Expected {
     /// Whether nothing is expected.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

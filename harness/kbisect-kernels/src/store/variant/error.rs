@@ -105,7 +105,6 @@ pub enum VariantError {
 
 impl VariantError {
     /// What to do about it.
-    #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Add(error) => error.hint(),
