@@ -12,7 +12,6 @@ use crate::programs::PATH;
 pub struct IpError {
     /// The line of the batch that failed, from 0, where `ip` said which.
     pub line: Option<usize>,
-    /// What it said.
     pub said: String,
 }
 

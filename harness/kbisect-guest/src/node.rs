@@ -28,7 +28,6 @@ const MAX_READ: usize = 64 << 10;
 
 /// A node that was made.
 pub struct Node {
-    /// Name.
     pub name: String,
     /// The process that holds its name spaces; none for a node that is the machine.
     holder: Option<Holder>,
@@ -48,7 +47,6 @@ pub struct Unmade {
     pub part: Part,
     /// The command or key, where one is at fault.
     pub command: String,
-    /// What was said.
     pub said: String,
 }
 

@@ -101,7 +101,6 @@ struct Again {
 }
 
 impl Client {
-    /// Makes a client for these URLs.
     pub fn new(urls: &[&str], proxies: &Proxies) -> Self {
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)

@@ -10,7 +10,6 @@ const READ: Duration = Duration::from_secs(60);
 /// More than the head of any answer.
 const HEAD_LIMIT: u64 = 64 << 10;
 
-/// An answer.
 pub struct Answer {
     pub status: u16,
     /// Names in lower case, and values.
@@ -83,7 +82,6 @@ fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Reads an answer.
 pub fn read(mut reader: impl BufRead + Send + 'static) -> io::Result<Answer> {
     let malformed = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut left = HEAD_LIMIT;

@@ -13,7 +13,6 @@ pub(crate) const NOT_COMPARED: &str =
 pub(crate) const NO_PROOF: &str = "The order is one to read them in, by names that they have in common with \
                                    the failure and the scenario. It is no proof.";
 
-/// The ranking of a result, when there is one.
 pub(crate) fn ranking(result: &BisectResult) -> Option<&Ranking> {
     match result.changes.as_ref()? {
         WhatChanged::Ranked(ranking) => Some(ranking),

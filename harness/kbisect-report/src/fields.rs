@@ -12,7 +12,6 @@ use crate::dossier::{Dossier, Subject};
 /// One thing that recipients ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Field {
-    /// What it is.
     pub(crate) name: &'static str,
     /// Whether it is here.
     pub(crate) state: State,
@@ -21,7 +20,6 @@ pub(crate) struct Field {
 /// Whether something is here.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum State {
-    /// Where.
     Here(String),
     /// What is missing of it.
     Partly(String),

@@ -35,7 +35,6 @@ struct Suite {
     cases: Vec<(String, f64, Case)>,
 }
 
-/// What a suite has.
 #[derive(Default)]
 struct SuiteCounts {
     tests: usize,

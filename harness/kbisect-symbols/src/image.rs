@@ -51,7 +51,6 @@ pub enum ImageError {
 /// A function at a place in the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceLine {
-    /// Function.
     pub function: String,
     /// File, relative to the kernel's source where that can be told.
     pub file: String,

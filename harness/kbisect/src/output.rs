@@ -15,7 +15,6 @@ pub fn json(document: &impl Serialize) -> anyhow::Result<()> {
     print(&text)
 }
 
-/// Prints text as it is.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -81,7 +81,6 @@ impl Atoms {
         self.len - 1
     }
 
-    /// The atom of a candidate.
     pub(super) fn of(&self, candidate: usize) -> usize {
         if self.of.is_empty() {
             self.atoms.partition_point(|atom| atom.first <= candidate) - 1

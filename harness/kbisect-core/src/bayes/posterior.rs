@@ -136,7 +136,6 @@ impl Posterior {
         sum + self.all_bad.mass
     }
 
-    /// All beliefs.
     pub(super) fn all(&self) -> impl Iterator<Item = &Belief> + Clone {
         self.atoms.iter().chain([&self.all_bad, &self.noise])
     }

@@ -14,7 +14,6 @@ pub(super) enum Form {
     Whole,
     /// One without its family's prefix (`connlimit`).
     Core,
-    /// One of its parts.
     Part,
     /// A word of its own.
     Plain,

@@ -13,7 +13,6 @@ pub(super) struct Culprit {
     pub name: String,
     /// Other names that it goes by: as printed, and as other versions of the kernel print it.
     pub others: Vec<String>,
-    /// The module it is in.
     pub module: Option<String>,
 }
 

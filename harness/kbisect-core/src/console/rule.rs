@@ -10,7 +10,6 @@ pub(super) enum Blame {
     Nobody,
     /// Instruction pointer, then the trace.
     Trap(Skip),
-    /// The trace.
     Trace(Skip),
     /// The function in the first line, then the trace.
     FirstLine(Skip),
@@ -71,7 +70,6 @@ pub(super) enum Title {
 /// One way in which a report begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rule {
-    /// The title.
     pub title: Title,
     /// What detected it.
     pub class: Class,

@@ -5,7 +5,6 @@
 pub(super) struct Frame<'a> {
     /// As printed, without offset.
     pub name: &'a str,
-    /// The module it is in.
     pub module: Option<&'a str>,
     /// From the instruction pointer, not from the stack.
     pub ip: bool,

@@ -23,9 +23,7 @@ pub struct Carried {
     pub(super) isn: Option<u32>,
     /// When the first frame was seen, since the recording began.
     pub(super) first: Duration,
-    /// When the last one was.
     pub(super) last: Duration,
-    /// When the last SYN was.
     pub(super) last_syn: Option<Duration>,
     /// When the first frame with payload was.
     pub(super) first_data: Option<Duration>,

@@ -24,7 +24,6 @@ pub(super) struct Host {
     pub(super) dropped: BTreeSet<String>,
 }
 
-/// One interface.
 #[derive(Clone, Debug)]
 pub(super) struct Interface {
     pub(super) name: String,

@@ -24,7 +24,6 @@ impl Network {
         (prefix <= bits(address)).then_some(Self { address, prefix })
     }
 
-    /// The network of one address.
     pub(super) fn host(address: IpAddr) -> Self {
         Self { address, prefix: bits(address) }
     }

@@ -22,7 +22,6 @@ const BACK_MOST: usize = 40;
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) name: String,
-    /// Link that it is on.
     pub(super) link: String,
     /// VLAN tags from the outside in; protocol when it is not 802.1Q.
     pub(super) tags: Vec<(u32, Option<String>)>,

@@ -141,7 +141,6 @@ impl<'a> Item<'a> {
         self.wrong(format!("must be {wanted}, not {}", kind(self.value)));
     }
 
-    /// A table.
     pub(super) fn table(&self) -> Option<Table<'a>> {
         if let DeValue::Table(table) = self.value {
             return Some(Table::new(self.findings, self.path.clone(), table));
@@ -150,7 +149,6 @@ impl<'a> Item<'a> {
         None
     }
 
-    /// A text.
     pub(super) fn text(&self) -> Option<&'a str> {
         if let DeValue::String(text) = self.value {
             return Some(text);

@@ -37,7 +37,6 @@ pub enum SymptomKind {
 
 /// What is so for all failures of a kind.
 struct Traits {
-    /// The word for it.
     word: &'static str,
     /// What failed.
     part: Part,

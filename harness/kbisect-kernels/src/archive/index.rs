@@ -63,7 +63,6 @@ pub struct SuiteIndex {
     pub stale: Option<String>,
 }
 
-/// Loads suites.
 pub struct Loader<'a> {
     settings: &'a Settings,
     client: Client,

@@ -49,7 +49,6 @@ struct Job {
 /// What a path of a package or tree is to a kernel.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The image.
     Image,
     Config,
     SystemMap,

@@ -34,7 +34,6 @@ pub struct AddRequest {
     pub version: Option<String>,
 }
 
-/// What the inputs are.
 enum Inputs {
     Packages(Vec<PathBuf>),
     Files(Tree),

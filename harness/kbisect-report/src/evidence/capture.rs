@@ -72,7 +72,6 @@ pub(crate) struct Block<'a> {
     pub(crate) kind: u32,
     /// Without type and lengths.
     pub(crate) body: &'a [u8],
-    /// The whole block.
     pub(crate) whole: &'a [u8],
 }
 

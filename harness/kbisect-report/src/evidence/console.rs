@@ -7,7 +7,6 @@ const MAX_LINES: usize = 2000;
 /// Longest line, in characters.
 const LINE: usize = 300;
 
-/// One line of a console.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ConsoleLine {
     /// 1-based number in the log.

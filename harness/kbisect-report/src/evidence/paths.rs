@@ -35,7 +35,6 @@ pub(crate) struct Path {
 pub(crate) struct Hop {
     /// Node that sent.
     pub(crate) from: String,
-    /// Wire.
     pub(crate) wire: String,
     /// Whether the server's port was another one than the client asked for.
     pub(crate) other_port: bool,
@@ -49,7 +48,6 @@ pub(crate) struct Hop {
     pub(crate) changed: bool,
 }
 
-/// Frames at one hop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HopFrames {
     pub(crate) frames: u64,

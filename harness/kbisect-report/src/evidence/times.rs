@@ -7,7 +7,6 @@ use kbisect_core::trial::{CheckStatus, Phase};
 /// What happened in a trial and when, in nanoseconds since 1970-01-01 UTC.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Times {
-    /// When it began.
     pub(crate) began: Option<u64>,
     /// Phases in order, with their ends.
     pub(crate) phases: Vec<(Phase, u64, u64)>,

@@ -20,7 +20,6 @@ pub(super) use http::request;
 type Outcome = Result<String, CheckFailure>;
 
 impl Trial<'_> {
-    /// Makes a check.
     pub(super) async fn probe(&mut self, check: &Check) -> Result<Outcome, Stop> {
         match &check.probe {
             Probe::Http(probe) => self.http(check, probe).await,

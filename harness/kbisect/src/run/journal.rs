@@ -102,7 +102,6 @@ impl Journal {
         self.append(RunEvent::EnvironmentChanged { environment: Box::new(environment) })
     }
 
-    /// The events.
     pub fn events(&self) -> impl DoubleEndedIterator<Item = &RunEvent> + Clone {
         self.lines.iter().map(|line| &line.event)
     }

@@ -83,10 +83,8 @@ impl LoadedScenario {
     }
 }
 
-/// A scenario that can be named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// Its name.
     pub name: String,
     /// Its folder; none when it is built in.
     pub folder: Option<PathBuf>,

@@ -36,7 +36,6 @@ pub struct Beliefs {
 }
 
 impl Beliefs {
-    /// Takes an event of the run.
     pub fn take(&mut self, event: &RunEvent) {
         self.fresh.clear();
         match event {

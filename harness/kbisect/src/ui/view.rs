@@ -44,7 +44,6 @@ pub enum Matter {
 pub struct Current {
     /// Who makes it, from 1, where there are several.
     pub worker: Option<u32>,
-    /// Its number.
     pub number: u32,
     /// Its position in the series, where there is one.
     pub index: Option<usize>,
@@ -52,7 +51,6 @@ pub struct Current {
     pub label: String,
     /// Trials still to come with this one.
     pub estimated_left: usize,
-    /// Its phase.
     pub phase: Option<Phase>,
     /// What its current step does.
     pub doing: String,

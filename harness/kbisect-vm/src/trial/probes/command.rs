@@ -25,7 +25,6 @@ pub(super) struct Running {
     pub connection: Option<(Transport, SocketAddr)>,
 }
 
-/// How it went.
 pub(super) enum Went {
     /// To its end.
     Ran(Ran),
