@@ -27,9 +27,6 @@ nix::ioctl_none_bad!(reseed, nix::request_code_none!(b'R', 7));
 nix::ioctl_write_ptr_bad!(set_address, libc::SIOCSIFHWADDR, libc::ifreq);
 
 /// Sets the time, seeds the kernel's random numbers, gives the interfaces their addresses.
-///
-/// # Errors
-/// Which of these failed, and why.
 pub fn wake(unix_nanos: u64, entropy: &[u8], macs: &[[u8; 6]]) -> Result<(), String> {
     seed(entropy).map_err(|error| format!("cannot seed the random numbers: {error}"))?;
     set_time(unix_nanos).map_err(|error| format!("cannot set the time: {error}"))?;

@@ -162,9 +162,6 @@ fn find_modules(folder: &Path, wanted: &BTreeSet<String>) -> BTreeMap<String, Pa
 }
 
 /// Decodes the trace of a run's failed trial, or those of a console log.
-///
-/// # Errors
-/// When there is nothing to decode, or no debug information is named.
 pub fn decode(args: &DecodeArgs, global: &Global) -> anyhow::Result<()> {
     let settings = global.settings()?;
     let store = global.store(&settings)?;

@@ -57,9 +57,6 @@ pub fn not_begun(folder: &Path) -> anyhow::Error {
 }
 
 /// Writes and tells the answer of a run that came to its end.
-///
-/// # Errors
-/// Those of writing.
 pub fn conclude<A: Answers>(
     answers: &A,
     journal: &Journal,
@@ -95,9 +92,6 @@ fn tell<A: Answers>(answers: &A, answer: &A::Answer, global: &Global) -> anyhow:
 }
 
 /// Ends a run: as [`conclude`], or with what failed. `resume` is the command that goes on with it.
-///
-/// # Errors
-/// What failed, with what to do about it.
 pub fn finish<A: Answers>(
     answers: &A,
     ended: anyhow::Result<()>,

@@ -17,9 +17,6 @@ pub fn now_ms() -> u64 {
 }
 
 /// Makes a folder for a new run: `<time>-<what>` below the results folder.
-///
-/// # Errors
-/// When it cannot be made.
 pub fn new_run(results: &Path, what: &str) -> anyhow::Result<(String, PathBuf)> {
     fs::create_dir_all(results)
         .with_context(|| format!("cannot make the folder {}", results.display()))?;
@@ -47,9 +44,6 @@ pub fn new_run(results: &Path, what: &str) -> anyhow::Result<(String, PathBuf)> 
 }
 
 /// Writes a file in one go: a reader sees the old content or the new, never a part.
-///
-/// # Errors
-/// Those of writing, with the path.
 pub fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = parent.unwrap_or(Path::new("."));

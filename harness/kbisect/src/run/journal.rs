@@ -19,9 +19,6 @@ pub struct Journal {
 
 impl Journal {
     /// Begins the journal of a new run.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn create(folder: &Path, ui: &Ui) -> anyhow::Result<Self> {
         let file = Lines::open(folder, JOURNAL_NAME)?;
         Ok(Self { file, lines: Vec::new(), ui: ui.clone() })
@@ -29,9 +26,6 @@ impl Journal {
 
     /// Goes on with the journal of a run that was interrupted. A line that was being written is cut
     /// off.
-    ///
-    /// # Errors
-    /// When it is damaged, or another kbisect has it.
     pub fn resume(folder: &Path, ui: &Ui) -> anyhow::Result<Self> {
         if !folder.join(JOURNAL_NAME).exists() {
             // A check of before: from here on it has today's journal.
@@ -92,9 +86,6 @@ impl Journal {
     }
 
     /// Notes where the run takes place now, if it did not there before.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn runs_in(&mut self, environment: Environment) -> anyhow::Result<()> {
         if self.environment() == Some(&environment) {
             return Ok(());

@@ -93,9 +93,6 @@ pub fn ensure(base: &Base, candidate: &Candidate) -> anyhow::Result<ReadyKernel>
 
 /// Chooses and fetches the kernel of the reference nodes: the one named, else the newest of the
 /// root image's own series, else the newest that is in the store.
-///
-/// # Errors
-/// When there is none, or the download fails.
 pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel> {
     if let Some(spec) = named {
         return ensure(base, &base.catalog.resolve(spec)?);

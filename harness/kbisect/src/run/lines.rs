@@ -37,9 +37,6 @@ pub struct Lines {
 
 impl Lines {
     /// Opens or makes the file.
-    ///
-    /// # Errors
-    /// When it cannot be written, or another kbisect has it.
     pub fn open(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let path = folder.join(name);
         let writing = || format!("cannot write {}", path.display());

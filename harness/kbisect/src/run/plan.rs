@@ -192,9 +192,6 @@ pub fn check_symptom(args: &BisectArgs) -> anyhow::Result<()> {
 }
 
 /// Prints a plan for `--dry-run`.
-///
-/// # Errors
-/// When standard output cannot be written.
 pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
     if global.json {
         return output::json(plan);

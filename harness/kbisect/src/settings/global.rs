@@ -51,9 +51,6 @@ pub fn image_definition(folder: Option<&Path>) -> anyhow::Result<ImageDefinition
 }
 
 /// Where the packages of the root image come from.
-///
-/// # Errors
-/// When no mirror or no keyring is known.
 pub fn image_sources(settings: &Settings) -> anyhow::Result<ImageSources> {
     let mirrors = settings.mirrors.as_ref().ok_or_else(|| {
         errors::infrastructure(
