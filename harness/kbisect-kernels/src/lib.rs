@@ -31,14 +31,14 @@ mod sources;
 mod store;
 mod tools;
 
-pub use candidate::{Build, Candidate, CandidateState, PackageRef};
+pub use candidate::{Candidate, CandidateState, PackageRef};
 pub use catalog::{Catalog, Newest, NewestError, ResolveError};
 pub use changelog::{ChangelogError, PackageChangelog, changelog, changelog_file};
 pub use debug::{DebugInfo, DebugInfoError};
 pub use discovery::{Options, SettingsError};
 pub use git_log::{GitLogError, git_log};
 pub use inspect::{PackageContents, inspect_package};
-pub use modules::{MissingModule, ModuleTree, Provided};
+pub use modules::{ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};
 pub use proxy::Proxies;
 pub use ready::ReadyKernel;

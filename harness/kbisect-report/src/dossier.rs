@@ -16,6 +16,7 @@ use crate::extra::Extra;
 use crate::journal::{
     EARLIER_CHECK_JOURNAL, JOURNAL_NAME, Journal, JournalError, JournalWarning, read_journal,
 };
+use crate::plain::file_name;
 use crate::story::Story;
 use crate::text::command_line;
 
@@ -229,9 +230,7 @@ impl Dossier {
         };
         let name = id.or_else(folder).unwrap_or_else(|| "run".to_owned());
         // It becomes a folder in an archive that others unpack.
-        let plain =
-            |c: char| if c.is_ascii_alphanumeric() || ".-_+~".contains(c) { c } else { '-' };
-        let name: String = name.trim_start_matches('.').chars().map(plain).collect();
+        let name = file_name(name.trim_start_matches('.'));
         if name.is_empty() { "run".to_owned() } else { name }
     }
 

@@ -35,6 +35,12 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
+/// A text as a part of a file's name: all but letters, digits and `.-_+~` becomes a dash.
+pub fn file_name(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_+~".contains(c) { c } else { '-' };
+    text.chars().map(plain).collect()
+}
+
 /// Writes a number of bytes for people: `431 MB`.
 pub fn bytes(bytes: u64) -> String {
     match bytes {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use kbisect_core::boot::Coming;
@@ -17,6 +17,7 @@ use kbisect_proto::{NodeSetup, Request};
 use crate::accel::Accelerator;
 use crate::guest;
 use crate::initramfs;
+use crate::lock::lock;
 use crate::machine::{CallError, Machine, MachineSpec, StartError};
 use crate::network::{MachinePlan, NetworkPlan, Placement};
 use crate::preparation::{Preparation, PrepareError, done};
@@ -493,10 +494,6 @@ impl Lab {
             peer.stop().await;
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failed(machine: &str, reason: String) -> LabError {

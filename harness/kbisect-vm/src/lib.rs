@@ -7,6 +7,7 @@ pub mod guest;
 pub mod image;
 pub mod initramfs;
 pub mod lab;
+mod lock;
 pub mod machine;
 pub mod network;
 mod preparation;

@@ -5,13 +5,14 @@
 
 mod qemu;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use kbisect_core::disturbed::{Cause, Gap, Gaps, Standing, Whose, Window};
 
 pub use self::qemu::Side;
 use self::qemu::{LATE, Looked, Watched};
+use crate::lock::lock;
 use crate::machine::shared::{MachineState, Witness};
 
 /// How often everybody is looked at.
@@ -187,7 +188,7 @@ impl Pulse {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -201,7 +202,7 @@ async fn beat(state: Weak<Mutex<State>>) {
     loop {
         tick.tick().await;
         let Some(state) = state.upgrade() else { return };
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&state);
         state.look();
         state.look_at_qemus();
     }

@@ -1,10 +1,12 @@
 //! Who waits for whom in a trial: what was asked of each machine, when, and for how long.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use kbisect_proto::Request;
 use serde::Serialize;
+
+use crate::lock::lock;
 
 /// Most spans that one trial keeps.
 const MOST: usize = 4096;
@@ -55,7 +57,7 @@ impl Times {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

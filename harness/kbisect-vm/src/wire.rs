@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kbisect_core::disturbed::Whose;
@@ -31,6 +31,7 @@ use self::captures::Captures;
 use self::faults::Broken;
 pub use self::faults::WireFault;
 pub use self::plan::LinkPlan;
+use crate::lock::lock;
 use crate::pulse::{Pulse, Side};
 
 /// Batches that may wait for a port.
@@ -409,11 +410,6 @@ async fn write_frames(
             recorder.hand_over(&batch.noted, &node);
         }
     }
-}
-
-/// A panic elsewhere must not turn into silence here.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

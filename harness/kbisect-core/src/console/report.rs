@@ -63,11 +63,6 @@ impl Report {
     pub fn titles(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.title.as_str()).chain(self.alt_titles.iter().map(String::as_str))
     }
-
-    /// Says whether two reports describe the same failure by title.
-    pub fn same_as(&self, other: &Self) -> bool {
-        self.titles().any(|title| other.titles().any(|t| t == title))
-    }
 }
 
 /// Coarse kind of a failure, as in the result contract.

@@ -167,11 +167,7 @@ pub fn symptoms_of_bad_end<'a>(
 
 /// What has to be chosen now, if anything.
 pub fn choice_due<'a>(events: impl IntoIterator<Item = &'a RunEvent> + Clone) -> Option<Due> {
-    let is_chosen = |event: &RunEvent| matches!(event, RunEvent::SymptomChosen { .. });
-    if events.clone().into_iter().any(is_chosen) {
-        return None;
-    }
-    let plan = plan_of(events.clone())?;
+    let plan = plan_without_choice(events.clone())?;
     let name = name(Some(plan));
     if let Some(name @ (SymptomName::Kind(_) | SymptomName::Title(_))) = name {
         let seen = failures(bad_end(plan), events).find(|symptom| name.names(symptom))?;
@@ -191,16 +187,20 @@ pub fn choice_due<'a>(events: impl IntoIterator<Item = &'a RunEvent> + Clone) ->
     }
 }
 
+/// The plan of a run whose symptom is not chosen yet.
+fn plan_without_choice<'a>(
+    events: impl IntoIterator<Item = &'a RunEvent> + Clone,
+) -> Option<&'a Plan> {
+    let is_chosen = |event: &RunEvent| matches!(event, RunEvent::SymptomChosen { .. });
+    if events.clone().into_iter().any(is_chosen) { None } else { plan_of(events) }
+}
+
 /// Says that the symptom which the user named does not show where it has to, when no further trial of
 /// that end would change it.
 pub fn named_is_missing<'a>(
     events: impl IntoIterator<Item = &'a RunEvent> + Clone,
 ) -> Option<String> {
-    let is_chosen = |event: &RunEvent| matches!(event, RunEvent::SymptomChosen { .. });
-    if events.clone().into_iter().any(is_chosen) {
-        return None;
-    }
-    let plan = plan_of(events.clone())?;
+    let plan = plan_without_choice(events.clone())?;
     let name = name(Some(plan))?;
     let seen = seen_at(bad_end(plan)?, events);
     match name {

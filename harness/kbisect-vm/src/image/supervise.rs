@@ -6,10 +6,12 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::lock::lock;
 
 /// Shell text that starts `"$@"` beside a watchdog. Standard input is a pipe whose other end only
 /// the harness holds: a line on it means "all is well, go", its end means that the harness is gone
@@ -38,7 +40,7 @@ type Lifeline = Arc<Mutex<Option<File>>>;
 
 /// Takes what keeps a group alive, if nobody did.
 fn taken(lifeline: &Lifeline) -> Option<File> {
-    lifeline.lock().unwrap_or_else(PoisonError::into_inner).take()
+    lock(lifeline).take()
 }
 
 /// Returns a command for [`Group::spawn`]: `program` behind the watchdog.

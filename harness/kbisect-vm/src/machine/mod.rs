@@ -39,6 +39,7 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::process::Command;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::lock::lock;
 use crate::process::{Inherited, die_with_us, inherit, kill_group};
 use crate::pulse::Pulse;
 use crate::qemu::CommandLine;
@@ -46,7 +47,7 @@ use crate::qmp::QmpReader;
 use crate::times::{self, Times};
 
 use self::log::Log;
-use self::shared::{Order, Shared, lock};
+use self::shared::{Order, Shared};
 use self::watch::Watch;
 
 /// Why a machine could not be started. Always our own or the host's failure.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kbisect_core::disturbed::Window;
@@ -12,6 +12,7 @@ use kbisect_proto::{Event, RequestId};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::service::ServiceState;
+use crate::lock::lock;
 
 /// What the guest said of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,8 +112,4 @@ impl Witness {
         let state = lock(&self.0.state);
         state.end.is_some().then(|| state.clone())
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kbisect_proto::{Event, Request};
 use tokio::sync::oneshot;
 
-use super::shared::{Hello, Order, SaveError, lock};
+use super::shared::{Hello, Order, SaveError};
 use super::watch::StateWork;
 use super::{CallError, Machine};
+use crate::lock::lock;
 use crate::qemu::StateFile;
 use crate::states::{About, Draft, Saved};
 

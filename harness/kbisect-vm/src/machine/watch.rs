@@ -19,7 +19,8 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot};
 
 use super::log::Log;
-use super::shared::{Hello, Order, SaveError, Shared, lock};
+use super::shared::{Hello, Order, SaveError, Shared};
+use crate::lock::lock;
 use crate::process::kill_group;
 use crate::pulse::{Pulse, STANDSTILL, Side};
 use crate::qmp::{self, QmpEvent, QmpReader};

@@ -57,6 +57,7 @@ impl Side {
 pub(super) enum Looked {
     /// It runs, or has nothing to do.
     Alive,
+    /// It is stopped.
     Stopped { since: Instant },
     /// A thread of it waited for a processor.
     Starved { since: Instant },

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::lock::lock;
 
 /// What tells that a file is the one that was read: device, inode, size, time of change.
 type Stamp = (u64, u64, u64, i64, i64);
@@ -30,8 +32,4 @@ type Digests = HashMap<Stamp, Arc<Mutex<Option<String>>>>;
 fn digests() -> &'static Mutex<Digests> {
     static DIGESTS: OnceLock<Mutex<Digests>> = OnceLock::new();
     DIGESTS.get_or_init(Mutex::default)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

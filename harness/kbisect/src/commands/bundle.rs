@@ -220,10 +220,7 @@ fn file_name(kernel: &Kernel) -> String {
         Some(name) => format!("{name}-{}", kernel.package_version),
         None => kernel.package_version.to_string(),
     };
-    label
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || ".-_+~".contains(c) { c } else { '-' })
-        .collect()
+    kbisect_report::plain::file_name(&label)
 }
 
 /// Writes the archive whole or not at all; gives its size.

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use kbisect_core::scenario::Scenario;
+use kbisect_report::plain::file_name;
 use serde::Serialize;
 
 use crate::settings::scenario::load_kept;
@@ -21,10 +22,7 @@ pub fn new_run(results: &Path, what: &str) -> anyhow::Result<(String, PathBuf)> 
     fs::create_dir_all(results)
         .with_context(|| format!("cannot make the folder {}", results.display()))?;
     let results = std::path::absolute(results)?;
-    let what: String = what
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || ".-_+~".contains(c) { c } else { '-' })
-        .collect();
+    let what = file_name(what);
     let time = jiff::Timestamp::from_millisecond(now_ms() as i64)?.strftime("%Y%m%d-%H%M%S");
     for round in 1.. {
         let suffix = if round == 1 { String::new() } else { format!("-{round}") };

@@ -460,8 +460,5 @@ fn untested(verdict: Verdict) -> TrialResult {
 
 fn file_name(kernel: &Kernel) -> String {
     let label = kernel.name.clone().unwrap_or_else(|| kernel.package_version.to_string());
-    label
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || ".-_+~".contains(c) { c } else { '-' })
-        .collect()
+    kbisect_report::plain::file_name(&label)
 }

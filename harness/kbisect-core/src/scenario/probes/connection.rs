@@ -1,6 +1,11 @@
 //! TCP connections that the guest's program makes for a check.
 
-use crate::wrong::Wrong;
+use std::ops::RangeInclusive;
+
+use crate::wrong::{CheckFailure, Wrong};
+
+/// Connections of a check.
+pub(super) const CONNECTIONS: RangeInclusive<u32> = 1..=1000;
 
 /// Where a connection failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,5 +65,27 @@ impl ConnectionFailure {
             }
             Self::Malformed(why) => why.clone(),
         }
+    }
+}
+
+/// Says what connections brought in of which none failed, and fails where they are fewer than wanted.
+pub(super) fn all_made(
+    wanted: u32,
+    made: impl ExactSizeIterator<Item = Made>,
+) -> Result<String, CheckFailure> {
+    let count = made.len();
+    if count < wanted as usize {
+        return Err(CheckFailure::of(format!("{count} of {wanted} connections were made")));
+    }
+    let bytes: u64 = made.map(|made| made.bytes).sum();
+    let plural = if count == 1 { "" } else { "s" };
+    Ok(format!("{count} connection{plural}, {bytes} bytes"))
+}
+
+/// The number of connections in a summary, where there are several.
+pub(super) fn several(connections: u32) -> String {
+    match connections {
+        1 => String::new(),
+        n => format!(", {n} connections"),
     }
 }

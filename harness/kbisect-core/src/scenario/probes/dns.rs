@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::cursor::Item;
 use super::super::kept_rules::{Checked, KeptCheck, rule};
 use super::super::words;
-use super::kind::{ANSWERED_BY_ITSELF, Kind, Reading, Server};
+use super::kind::{Kind, Reading, Server};
 use crate::wrong::{CheckFailure, Wrong};
 
 /// A question to a DNS server.
@@ -85,16 +85,8 @@ impl Kind for DnsProbe {
         Some(Server::udp(self.server, self.port, "dns.server"))
     }
 
-    fn protocols(&self) -> Vec<&'static str> {
-        vec!["udp"]
-    }
-
     fn summary(&self) -> String {
         format!("DNS {} at {}: {}", self.name, self.server, self.answer)
-    }
-
-    fn advice(&self) -> &'static str {
-        ANSWERED_BY_ITSELF
     }
 
     fn check_kept(&self, check: &KeptCheck<'_>) -> Checked {

@@ -9,12 +9,10 @@ use super::super::cursor::{Item, Table};
 use super::super::kept_rules::{Checked, KeptCheck, invalid, rule, within};
 use super::super::words;
 use super::body::{Body, first_line};
-use super::connection::{ConnectionFailure, Made};
-use super::kind::{ANSWERED_BY_ITSELF, Kind, Reading, Server};
+use super::connection::{CONNECTIONS, ConnectionFailure, Made, all_made, several};
+use super::kind::{Kind, Reading, Server};
 use crate::wrong::{CheckFailure, Wrong};
 
-/// Connections of a check.
-pub(super) const CONNECTIONS: RangeInclusive<u32> = 1..=1000;
 /// Status of an HTTP answer (RFC 9110 §15).
 pub(super) const STATUS: RangeInclusive<u16> = 100..=599;
 
@@ -112,13 +110,7 @@ impl HttpProbe {
                 return Err(CheckFailure::wrong(detail, Wrong::Body));
             }
         }
-        if seen.len() < self.connections as usize {
-            let detail = format!("{} of {} connections were made", seen.len(), self.connections);
-            return Err(CheckFailure::of(detail));
-        }
-        let bytes: u64 = seen.iter().map(|one| one.made.bytes).sum();
-        let plural = if seen.len() == 1 { "" } else { "s" };
-        Ok(format!("{} connection{plural}, {bytes} bytes", seen.len()))
+        all_made(self.connections, seen.iter().map(|one| one.made))
     }
 }
 
@@ -131,22 +123,11 @@ impl Kind for HttpProbe {
         Some(Server::tcp(self.host, self.port, "http.url"))
     }
 
-    fn protocols(&self) -> Vec<&'static str> {
-        vec!["tcp"]
-    }
-
     fn summary(&self) -> String {
-        let connections = match self.connections {
-            1 => String::new(),
-            n => format!(", {n} connections"),
-        };
+        let connections = several(self.connections);
         let body = if self.body.is_empty() { "" } else { ", payload read" };
         let server = SocketAddr::new(self.host, self.port);
         format!("HTTP http://{server}{}{connections}{body}", self.path)
-    }
-
-    fn advice(&self) -> &'static str {
-        ANSWERED_BY_ITSELF
     }
 
     fn check_kept(&self, check: &KeptCheck<'_>) -> Checked {

@@ -11,7 +11,7 @@ use super::super::cursor::Item;
 use super::super::kept_rules::{Checked, KeptCheck, invalid, rule, within};
 use super::super::words;
 use super::body::{Body, first_line};
-use super::kind::{ANSWERED_BY_ITSELF, Kind, Reading, Server};
+use super::kind::{Kind, Reading, Server};
 use crate::command::{CommandEnd, Ran};
 use crate::wrong::{CheckFailure, Wrong};
 
@@ -276,10 +276,6 @@ impl Kind for HttpsProbe {
         let at = self.resolve.map(|address| format!(" at {address}")).unwrap_or_default();
         let ca = self.ca.as_ref().map(|ca| format!(", certified by {ca}")).unwrap_or_default();
         format!("HTTPS {}{at}{ca}{body}", self.url())
-    }
-
-    fn advice(&self) -> &'static str {
-        ANSWERED_BY_ITSELF
     }
 
     fn lint(&self, packages: &[String]) -> Option<(&'static str, String)> {

@@ -35,14 +35,18 @@ pub trait Kind {
 
     /// Names of protocols, as changes of a kernel write them.
     fn protocols(&self) -> Vec<&'static str> {
-        Vec::new()
+        let server = self.server();
+        server.into_iter().map(|server| server.transport.word()).collect()
     }
 
     /// What it does, for `kbisect scenario show`.
     fn summary(&self) -> String;
 
     /// What to do when it passes with all wires cut.
-    fn advice(&self) -> &'static str;
+    fn advice(&self) -> &'static str {
+        "the answer comes from the node itself: look for a rule that redirects it, and for an address \
+         that the node has too"
+    }
 
     /// What is allowed but probably not meant, and the key that it stands under; `packages` are those
     /// that the scenario adds to the root image.
@@ -96,7 +100,3 @@ pub struct Reading<'a> {
     /// Files that were named so far.
     pub assets: &'a mut Vec<AssetRef>,
 }
-
-/// What to do about a check of a server that passes with all wires cut.
-pub const ANSWERED_BY_ITSELF: &str = "the answer comes from the node itself: look for a rule that redirects it, and for an address \
-     that the node has too";

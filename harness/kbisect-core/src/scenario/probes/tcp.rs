@@ -10,12 +10,10 @@ use super::super::cursor::Item;
 use super::super::kept_rules::{Checked, KeptCheck, invalid, rule, within};
 use super::super::words;
 use super::body::first_line;
-use super::connection::{ConnectionFailure, Made};
-use super::kind::{ANSWERED_BY_ITSELF, Kind, Reading, Server};
+use super::connection::{CONNECTIONS, ConnectionFailure, Made, all_made, several};
+use super::kind::{Kind, Reading, Server};
 use crate::wrong::{CheckFailure, Wrong};
 
-/// Connections of a check.
-const CONNECTIONS: RangeInclusive<u32> = 1..=1000;
 /// Bytes that an answer can be asked to have at least.
 const LEAST_BYTES: RangeInclusive<u64> = 1..=64 * 1024 * 1024;
 /// Longest text that is sent or looked for, in bytes.
@@ -139,13 +137,7 @@ impl TcpProbe {
             let wrong = Wrong::Other("tcp", format!("another answer, expected {expected}"));
             return Err(CheckFailure::wrong(detail, wrong));
         }
-        if seen.len() < self.connections as usize {
-            let detail = format!("{} of {} connections were made", seen.len(), self.connections);
-            return Err(CheckFailure::of(detail));
-        }
-        let bytes: u64 = seen.iter().map(|one| one.made.bytes).sum();
-        let plural = if seen.len() == 1 { "" } else { "s" };
-        Ok(format!("{} connection{plural}, {bytes} bytes", seen.len()))
+        all_made(self.connections, seen.iter().map(|one| one.made))
     }
 }
 
@@ -167,25 +159,14 @@ impl Kind for TcpProbe {
         Some(Server::tcp(self.to.ip(), self.to.port(), "tcp.to"))
     }
 
-    fn protocols(&self) -> Vec<&'static str> {
-        vec!["tcp"]
-    }
-
     fn summary(&self) -> String {
-        let connections = match self.connections {
-            1 => String::new(),
-            n => format!(", {n} connections"),
-        };
+        let connections = several(self.connections);
         let send = if self.send.is_some() { ", sends a text" } else { "" };
         let expect = match self.expect.is_empty() {
             true => String::new(),
             false => format!(", expects {}", self.expect),
         };
         format!("TCP {}{connections}{send}{expect}", self.to)
-    }
-
-    fn advice(&self) -> &'static str {
-        ANSWERED_BY_ITSELF
     }
 
     fn check_kept(&self, check: &KeptCheck<'_>) -> Checked {
