@@ -236,12 +236,18 @@ impl Gaps {
     /// What the record keeps: the longest gaps, in the order in which they began.
     pub fn record(&self, decided: Option<Cause>) -> Disturbed {
         let whole = Window { from_ms: 0, to_ms: u64::MAX };
-        let mut gaps = self.0.clone();
-        gaps.sort_by_key(|gap| std::cmp::Reverse(gap.ms()));
-        gaps.truncate(MAX_NAMED);
-        gaps.sort_by_key(|gap| gap.from_ms);
+        let gaps = longest(&self.0, MAX_NAMED);
         Disturbed { gaps, total_ms: self.within(whole, Whose::Everyone).0, decided }
     }
+}
+
+/// The longest gaps, in the order in which they began.
+pub fn longest(gaps: &[Gap], most: usize) -> Vec<Gap> {
+    let mut gaps = gaps.to_vec();
+    gaps.sort_by_key(|gap| std::cmp::Reverse(gap.ms()));
+    gaps.truncate(most);
+    gaps.sort_by_key(|gap| gap.from_ms);
+    gaps
 }
 
 /// How a trial was disturbed.

@@ -1,6 +1,6 @@
 //! When something on our own side was not alive in a trial, in words.
 
-use kbisect_core::disturbed::Disturbed;
+use kbisect_core::disturbed::{Disturbed, longest};
 
 /// Most gaps that are named one by one.
 const MAX_NAMED: usize = 4;
@@ -11,11 +11,7 @@ pub(crate) fn disturbed(disturbed: &Disturbed) -> Option<String> {
         return None;
     }
     let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1000.0);
-    let mut gaps = disturbed.gaps.clone();
-    gaps.sort_by_key(|gap| std::cmp::Reverse(gap.ms()));
-    gaps.truncate(MAX_NAMED);
-    gaps.sort_by_key(|gap| gap.from_ms);
-    let named: Vec<String> = gaps
+    let named: Vec<String> = longest(&disturbed.gaps, MAX_NAMED)
         .iter()
         .map(|gap| format!("{} for {} at {}", gap.cause, seconds(gap.ms()), seconds(gap.from_ms)))
         .collect();

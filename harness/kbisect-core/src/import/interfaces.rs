@@ -6,6 +6,7 @@ use super::finding::Finding;
 use super::host::{Host, Interface, Kind, Wire};
 use super::network::{Network, is_link_local};
 use super::record::Record;
+use crate::scenario::words;
 
 /// Kinds that can be rebuilt, for messages.
 const KNOWN: &str = "network cards, VLANs, VRFs, bridges, bonds, dummies, veth pairs, loopback";
@@ -228,7 +229,7 @@ impl Seen<'_> {
     }
 
     fn interface(&self, kind: Kind, read: &mut Read) -> Option<Interface> {
-        if kind != Kind::Loopback && !is_interface_name(&self.name) {
+        if kind != Kind::Loopback && words::interface(&self.name).is_err() {
             read.errors.push(self.finding("a scenario cannot name this interface"));
             read.unknown.push(self.name.clone());
             return None;
@@ -263,13 +264,4 @@ impl Seen<'_> {
             addresses,
         })
     }
-}
-
-/// Whether a scenario can name an interface so: see `[links.NAME]` in scenarios/README.md.
-fn is_interface_name(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'@');
-    (1..=15).contains(&name.len())
-        && name.bytes().all(plain)
-        && !name.starts_with('-')
-        && !matches!(name, "." | ".." | "lo" | "all" | "default")
 }

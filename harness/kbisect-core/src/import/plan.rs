@@ -8,6 +8,7 @@ use super::names::unique;
 use super::network::Network;
 use super::peers::{self, Peer};
 use super::routes::MAIN;
+use crate::scenario::words;
 
 /// More network cards than this do not fit into a machine with all the rest.
 const WIRES_MOST: usize = 12;
@@ -49,7 +50,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Plans the scenario of a host; interfaces that nothing uses are taken out of `host`.
     pub(super) fn make(host: &mut Host, node: &str) -> Result<Self, ImportError> {
-        if !is_name(node) {
+        if words::name(node).is_err() {
             let message =
                 format!("`{}` cannot name a node: 1 to 32 of a-z, 0-9 and -", plain(node));
             return Err(ImportError::one(Finding::new("", "", message)));
@@ -262,12 +263,6 @@ fn rules(host: &Host, v6: bool) -> Vec<String> {
     let gone = own.iter().filter(|own| !of_family().any(|rule| is(rule, **own)));
     lines.extend(gone.map(|(priority, _)| format!("rule del pref {priority}")));
     lines
-}
-
-/// Whether a scenario can name a node or a link so.
-fn is_name(text: &str) -> bool {
-    (1..=32).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// A text of the user's for a message.

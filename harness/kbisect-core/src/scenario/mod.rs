@@ -20,7 +20,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod topology;
-mod words;
+pub(crate) mod words;
 
 pub use assets::AssetRef;
 pub use check::Check;

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Name of a node, link, service, check or scenario.
-pub(super) fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     let fits = (1..=32).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if fits {
@@ -65,7 +65,7 @@ pub(super) fn command_word(text: &str) -> Result<String, String> {
 }
 
 /// Name of a network interface, as the kernel accepts it (`dev_valid_name`) and `ip` can say it.
-pub(super) fn interface(text: &str) -> Result<String, String> {
+pub(crate) fn interface(text: &str) -> Result<String, String> {
     let bad = |why: &str| Err(format!("`{}` is no interface name: {why}", shown(text)));
     if text.is_empty() || text.len() > 15 {
         return bad("1 to 15 bytes are needed");

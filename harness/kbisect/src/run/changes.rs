@@ -13,7 +13,6 @@ use kbisect_report::{ChangesDocument, Dossier, JOURNAL_NAME};
 use super::culprit::Culprit;
 use super::ending::write;
 use super::files::kept_scenario;
-use super::journal::Journal;
 use crate::cli::{ChangesArgs, Global, Range};
 use crate::settings::global::run_folder;
 use crate::ui::Ui;

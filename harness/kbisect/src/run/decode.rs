@@ -269,9 +269,6 @@ fn run(
         None => work.record(&record, sources).ok_or_else(nothing)?,
     };
     if folder.join(JOURNAL_NAME).is_file() {
-        // Replaying the run on the display would tell it all again.
-        let silent = Ui::new(&Global { quiet: true, ..Global::default() });
-        let mut journal = Journal::resume(&folder, &silent)?;
         let number = record.number;
         journal.append(RunEvent::Decoded { number, decoded: decoded.clone() })?;
         match RunKind::of(journal.events()) {
