@@ -10,9 +10,8 @@ use kbisect_core::version::PackageVersion;
 use kbisect_kernels::{Catalog, Progress, Settings};
 use kbisect_report::{ChangesDocument, Dossier, JOURNAL_NAME};
 
-use super::culprit::Culprit;
-use super::ending::write;
 use super::files::kept_scenario;
+use super::later::add;
 use crate::cli::{ChangesArgs, Global, Range};
 use crate::settings::global::run_folder;
 use crate::ui::Ui;
@@ -126,11 +125,7 @@ fn of_run(args: &ChangesArgs, work: &Ranker<'_>) -> anyhow::Result<WhatChanged> 
         )
     })?;
     if folder.join(JOURNAL_NAME).is_file() {
-        // Replaying the run on the display would tell it all again.
-        let silent = Ui::new(&Global { quiet: true, ..Global::default() });
-        let mut journal = Journal::resume(&folder, &silent)?;
-        journal.append(RunEvent::Changes { changes: Box::new(changes.clone()) })?;
-        write(&Culprit, &journal, &folder)?;
+        add(&folder, RunEvent::Changes { changes: Box::new(changes.clone()) })?;
     }
     Ok(changes)
 }

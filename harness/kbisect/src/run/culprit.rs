@@ -2,28 +2,15 @@
 
 use std::path::Path;
 
-use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord, RunEvent};
+use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord};
 use kbisect_report::{Dossier, Format};
 
 use super::ending::Answers;
 use super::files::{write_json, write_whole};
 use crate::exit;
-use crate::ui::Ui;
 
 /// The answer of a bisection: which version brought the change.
 pub struct Culprit;
-
-impl Culprit {
-    /// Adds to a run that ended what was found out later, and writes its reports again.
-    pub fn add(&self, folder: &Path, event: RunEvent) -> anyhow::Result<()> {
-        // Replaying the run on the display would tell it all again.
-        let silent = Ui::new(&Global { quiet: true, ..Global::default() });
-        let mut journal = Journal::resume(folder, &silent)?;
-        journal.append(event)?;
-        self.write(&journal, folder)?;
-        Ok(())
-    }
-}
 
 impl Answers for Culprit {
     type Answer = BisectResult;

@@ -10,16 +10,14 @@ use anyhow::Context as _;
 use kbisect_core::console::classify;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::kernel::KernelId;
-use kbisect_core::run::{EvidenceChoices, RunEvent, RunKind, RunResult};
+use kbisect_core::run::{EvidenceChoices, RunEvent, RunResult};
 use kbisect_core::trial::{Phase, TrialRecord};
 use kbisect_kernels::{Progress, Settings, Store};
 use kbisect_report::{DecodeDocument, DecodedTrace, Dossier, JOURNAL_NAME};
 use kbisect_symbols::Files;
 
-use super::culprit::Culprit;
-use super::ending::write;
-use super::journal::Journal;
-use super::single::{Single, write_result};
+use super::later::add;
+use super::single::write_result;
 use crate::cli::{DecodeArgs, Global};
 use crate::settings::global::run_folder;
 use crate::ui::Ui;
@@ -270,11 +268,7 @@ fn run(
     };
     if folder.join(JOURNAL_NAME).is_file() {
         let number = record.number;
-        journal.append(RunEvent::Decoded { number, decoded: decoded.clone() })?;
-        match RunKind::of(journal.events()) {
-            Some(RunKind::Run) => write(&Single, &journal, &folder)?.map(drop),
-            _ => write(&Culprit, &journal, &folder)?.map(drop),
-        };
+        add(&folder, RunEvent::Decoded { number, decoded: decoded.clone() })?;
     } else {
         let path = folder.join("result.json");
         let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;

@@ -18,6 +18,7 @@ mod files;
 mod journal;
 mod kept;
 mod kernels;
+mod later;
 mod lines;
 mod lone;
 mod matrix;
