@@ -14,10 +14,6 @@ const STRONG: f64 = 20.0;
 /// Boots in vain (the kernel gave no answer) after which an answer stands without one.
 pub(crate) const IN_VAIN: u32 = 3;
 
-/// What users are told when the two kinds of trials disagree.
-pub const BOOTS_DISAGREE: &str = "kernels fail at another rate when they go on from a saved state, or boot \
-    by their PVH entry, than when they boot as shipped: from now on they boot so, and other trials do not count";
-
 /// Runs that count, by version and boot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BootRuns {

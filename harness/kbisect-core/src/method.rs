@@ -393,14 +393,6 @@ fn disagreement(told: &[Told]) -> Option<usize> {
     })
 }
 
-/// Says that repeats disagreed.
-pub fn disagreement_words(label: &str) -> String {
-    format!(
-        "{label} failed in some runs and passed in others: from there on versions were tried as often as the \
-         search under doubt asks for, as with --flaky"
-    )
-}
-
 fn role(purpose: Purpose) -> Role {
     match purpose {
         Purpose::BadEnd => Role::BadEnd,

@@ -11,6 +11,7 @@ use kbisect_core::run::{
 };
 use kbisect_core::trial::{Symptom, Verdict, VerdictKind};
 
+use crate::conclusion::bisect_result;
 use crate::evidence::{Evidence, Times};
 use crate::extra::Extra;
 use crate::journal::{
@@ -165,7 +166,7 @@ impl Dossier {
         journal: Vec<JournalLine>,
         warning: Option<JournalWarning>,
     ) -> Result<Self, DossierError> {
-        let result = BisectResult::from_journal(&journal, &folder.display().to_string())
+        let result = bisect_result(&journal, &folder.display().to_string())
             .ok_or_else(|| DossierError::NotBegun(folder.to_owned()))?;
         let extra = Extra::from_journal(&journal);
         let subject = Subject::Bisection(Box::new(result));

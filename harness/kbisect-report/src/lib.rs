@@ -8,6 +8,7 @@
 mod bisect_log;
 mod bundle;
 mod changed;
+mod conclusion;
 mod disturbed;
 mod documents;
 mod dossier;
@@ -37,6 +38,7 @@ pub use bundle::{
     LeftOut, Placeholder, Replacement, redactor_of,
 };
 pub use changed::changes_sentence;
+pub use conclusion::bisect_result;
 pub use documents::{
     ChangesDocument, DebugDocument, DecodeDocument, DecodedTrace, DetectDocument, DetectedReport,
     DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument, KernelsDocument,

@@ -6,13 +6,11 @@ use kbisect_core::answer::Trial;
 use kbisect_core::bayes::Notice;
 use kbisect_core::boot::{BootWay, SpeedSource};
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{
-    Aborted, BisectResult, FAULT_OF_SCENARIO, OutcomeWord, SeriesEntry, SeriesVerdict, choice_words,
-};
+use kbisect_core::run::{Aborted, BisectResult, OutcomeWord, SeriesEntry, SeriesVerdict};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::{BootKind, VerdictKind};
 
-use crate::words::notice_texts;
+use crate::words::{self, notice_texts};
 
 /// A result with the questions that a report asks of it.
 pub(crate) struct Story<'a> {
@@ -86,14 +84,6 @@ impl<'a> Story<'a> {
             ],
         };
         sides.into_iter().flatten().collect()
-    }
-
-    /// The end that was expected to be bad (or, `good`, to be good).
-    fn end(&self, good: bool) -> Option<&'a SeriesEntry> {
-        match (self.result.direction, good) {
-            (Direction::Regression, true) | (Direction::Fix, false) => self.result.series.first(),
-            (Direction::Regression, false) | (Direction::Fix, true) => self.result.series.last(),
-        }
     }
 
     /// The trial of a kernel that led to its verdict: the last one with an answer. A repeat in vain takes
@@ -259,7 +249,7 @@ impl<'a> Story<'a> {
             }
             Ending::EndSkipped { good } => {
                 let word = if good { "good" } else { "bad" };
-                let why = self.end(good).and_then(|entry| entry.reason.clone());
+                let why = self.result.end(good).and_then(|entry| entry.reason.clone());
                 let why = why.unwrap_or_else(|| "it gives no answer".to_owned());
                 format!(
                     "No verdict for scenario {scenario}: {}, the end that should be {word}, cannot be \
@@ -279,7 +269,7 @@ impl<'a> Story<'a> {
     }
 
     fn end_label(&self, good: bool) -> String {
-        self.end(good).map_or("an end".to_owned(), |entry| self.label(&entry.kernel))
+        self.result.end(good).map_or("an end".to_owned(), |entry| self.label(&entry.kernel))
     }
 
     /// What follows from the verdict beyond its sentence: one entry a paragraph.
@@ -301,7 +291,7 @@ impl<'a> Story<'a> {
             }
         }
         if let Some(said) = &self.result.rules_refused {
-            let fault = FAULT_OF_SCENARIO.replacen("rules", "Rules", 1);
+            let fault = words::FAULT_OF_SCENARIO.replacen("rules", "Rules", 1);
             remarks.push(format!("{fault}: {said}."));
         }
         match self.result.outcome {
@@ -335,7 +325,7 @@ impl<'a> Story<'a> {
     fn symptom_choice(&self) -> Option<String> {
         let (choice, symptom) =
             (self.result.symptom_choice.as_ref()?, self.result.symptom.as_ref()?);
-        let words = choice_words(symptom, choice);
+        let words = words::symptom_choice(symptom, choice);
         Some(format!("{}.", words.replacen("the ", "The ", 1)))
     }
 

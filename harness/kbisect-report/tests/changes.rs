@@ -8,7 +8,9 @@ use common::Does::{Lose, Pass};
 use common::Play;
 use kbisect_core::changes::{ChangeSource, Changelog, Clues, WhatChanged, rank};
 use kbisect_core::run::{BisectResult, JournalLine, RunEvent, wall_seconds};
-use kbisect_report::{Dossier, Format, journal_line, read_journal, terminal_summary};
+use kbisect_report::{
+    Dossier, Format, bisect_result, journal_line, read_journal, terminal_summary,
+};
 
 /// Three changes that have a name in common with `turnstile`, one of them of a hostile hand, and
 /// six that have another.
@@ -86,7 +88,7 @@ fn every_form_shows_the_first_ones_with_their_reasons() {
 
 #[test]
 fn the_terminal_has_five() {
-    let result = BisectResult::from_journal(&journal(ranked()), "results/sample").unwrap();
+    let result = bisect_result(&journal(ranked()), "results/sample").unwrap();
     let text = terminal_summary(&result, false);
     assert!(text.lines().count() <= 19, "{text}");
     assert!(
@@ -121,7 +123,7 @@ fn it_can_come_days_later_and_the_last_one_counts() {
     let at_ms = lines.last().unwrap().at_ms + 86_400_000;
     lines.push(JournalLine { at_ms, event });
     assert!(before < 86_400.0 && (wall_seconds(&lines) - before).abs() < 1e-9, "{before}");
-    let result = BisectResult::from_journal(&lines, "results/sample").unwrap();
+    let result = bisect_result(&lines, "results/sample").unwrap();
     assert_eq!(result.changes, Some(ranked()));
     let written: Vec<u8> =
         lines.iter().flat_map(|line| journal_line(line.at_ms, &line.event).unwrap()).collect();

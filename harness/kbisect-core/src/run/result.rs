@@ -233,6 +233,17 @@ pub struct BisectResult {
     pub tool_version: String,
 }
 
+impl BisectResult {
+    /// The end that was expected to be good, or to be bad.
+    #[must_use]
+    pub fn end(&self, good: bool) -> Option<&SeriesEntry> {
+        match (self.direction, good) {
+            (Direction::Regression, true) | (Direction::Fix, false) => self.series.first(),
+            (Direction::Regression, false) | (Direction::Fix, true) => self.series.last(),
+        }
+    }
+}
+
 /// The result of one trial: the document `kbisect.run/1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResult {

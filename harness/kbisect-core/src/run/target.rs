@@ -73,6 +73,15 @@ pub enum Due {
     Ask,
 }
 
+/// A symptom that was named and that the bad end does not show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Missing {
+    /// How it was named.
+    pub name: SymptomName,
+    /// What that end shows, the most frequent first.
+    pub shown: Vec<SymptomCount>,
+}
+
 impl SymptomName {
     /// Whether this is it. A number names none by itself.
     pub fn names(&self, symptom: &Symptom) -> bool {
@@ -195,45 +204,22 @@ fn plan_without_choice<'a>(
     if events.clone().into_iter().any(is_chosen) { None } else { plan_of(events) }
 }
 
-/// Says that the symptom which the user named does not show where it has to, when no further trial of
+/// The symptom that the user named, and what the bad end shows in its place, when no further trial of
 /// that end would change it.
 pub fn named_is_missing<'a>(
     events: impl IntoIterator<Item = &'a RunEvent> + Clone,
-) -> Option<String> {
+) -> Option<Missing> {
     let plan = plan_without_choice(events.clone())?;
     let name = name(Some(plan))?;
     let seen = seen_at(bad_end(plan)?, events);
-    match name {
+    let is_missing = match name {
         SymptomName::Number(number) => {
             let enough = plan.options.doubt.is_none() || seen.most() >= FAILURES;
-            (enough && seen.groups.len() < *number).then(|| {
-                format!("symptom {number} was named, but the bad end shows these: {}", seen.words())
-            })
+            enough && seen.groups.len() < *number
         }
-        SymptomName::Kind(_) | SymptomName::Title(_) => (!seen.groups.is_empty()).then(|| {
-            format!(
-                "the end that should be bad does not show `{name}`, which was named; it shows: {}",
-                seen.words()
-            )
-        }),
-    }
-}
-
-/// A choice in one sentence.
-pub fn choice_words(symptom: &Symptom, choice: &SymptomChoice) -> String {
-    let seen = Seen { groups: choice.seen.iter().map(|c| (&c.symptom, c.runs)).collect() };
-    let how = match choice.by {
-        ChosenBy::Named => "as named",
-        ChosenBy::Asked => "as chosen when asked",
-        ChosenBy::MostFrequent => "the most frequent one; --symptom names another",
+        SymptomName::Kind(_) | SymptomName::Title(_) => !seen.groups.is_empty(),
     };
-    match choice.seen.as_slice() {
-        [] | [_] => format!("the search is for `{symptom}`, {how}"),
-        _ => format!(
-            "the bad end fails in several ways ({}); the search is for `{symptom}`, {how}",
-            seen.words()
-        ),
-    }
+    is_missing.then(|| Missing { name: name.clone(), shown: seen.counts() })
 }
 
 fn plan_of<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<&'a Plan> {
@@ -315,14 +301,6 @@ impl<'a> Seen<'a> {
             runs: *runs,
         };
         self.groups.iter().map(count).collect()
-    }
-
-    fn words(&self) -> String {
-        let word = |(at, (symptom, runs)): (usize, &(&Symptom, u32))| {
-            let s = if *runs == 1 { "" } else { "s" };
-            format!("{}. {symptom}, {runs} run{s}", at + 1)
-        };
-        self.groups.iter().enumerate().map(word).collect::<Vec<_>>().join("; ")
     }
 }
 

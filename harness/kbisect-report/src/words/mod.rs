@@ -1,5 +1,12 @@
 //! Sentences: facts of the core told to people, each in one place, whatever form prints them.
 
+mod answer;
 mod notices;
 
+pub use answer::{BOOTS_DISAGREE, repeats_disagree, symptom_choice};
+pub(crate) use answer::{
+    FAULT_OF_SCENARIO, NO_ANSWER, NOTHING_CHANGED, Runs, believed, end_skipped, fails_with,
+    good_fails, named_is_missing, not_narrower, not_reproduced, repeated, runs_failed, stopped,
+    tried_once,
+};
 pub use notices::{not_counted, notice_text, notice_texts};

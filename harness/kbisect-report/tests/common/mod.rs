@@ -19,6 +19,7 @@ use kbisect_core::trial::{
     VerdictKind, WireCount,
 };
 use kbisect_core::version::PackageVersion;
+use kbisect_report::bisect_result;
 
 /// What a kernel does in the played scenario.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,7 +63,7 @@ impl Play {
     }
 
     pub fn result(&self) -> BisectResult {
-        BisectResult::from_journal(&self.journal(), "results/sample").unwrap()
+        bisect_result(&self.journal(), "results/sample").unwrap()
     }
 
     pub fn journal(&self) -> Vec<JournalLine> {

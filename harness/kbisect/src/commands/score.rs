@@ -1,8 +1,8 @@
 //! `kbisect score`: what the counts of a journal say, under the search under doubt of today.
 
 use kbisect_core::bayes::Settings;
-use kbisect_core::run::{BisectResult, RunKind, score_again};
-use kbisect_report::{DossierError, read_journal_of};
+use kbisect_core::run::{RunKind, score_again};
+use kbisect_report::{DossierError, bisect_result, read_journal_of};
 
 use crate::cli::{Global, ScoreArgs};
 use crate::settings::global::run_folder;
@@ -39,7 +39,7 @@ pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
             "there is nothing to score",
         )
     })?;
-    let mut result = BisectResult::from_journal(&scored.lines, &folder.display().to_string())
+    let mut result = bisect_result(&scored.lines, &folder.display().to_string())
         .ok_or_else(|| anyhow::Error::msg("a journal with a plan has a result"))?;
     if let Some((index, why)) = &scored.next {
         let kernel = result.series.get(*index).map_or("?", |entry| entry.kernel.label());

@@ -17,7 +17,7 @@ impl Answers for Culprit {
     const TELLS_PARTS: bool = false;
 
     fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<Option<BisectResult>> {
-        Ok(BisectResult::from_journal(lines, &folder.display().to_string()))
+        Ok(kbisect_report::bisect_result(lines, &folder.display().to_string()))
     }
 
     fn write(

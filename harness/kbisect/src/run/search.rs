@@ -4,16 +4,16 @@
 
 use kbisect_core::answer::Trial;
 use kbisect_core::bayes::RangeReason;
-use kbisect_core::boots::BOOTS_DISAGREE;
 use kbisect_core::fault::ScenarioFault;
 use kbisect_core::job::Subject;
 use kbisect_core::mark::needs_target;
-use kbisect_core::method::{Method, Next, disagreement_words};
+use kbisect_core::method::{Method, Next};
 use kbisect_core::run::{Aim, Plan, RunEvent, Tried, target_symptom, wall_seconds};
 use kbisect_core::search::{Direction, Mark, Role};
 use kbisect_core::trial::{TrialRecord, Verdict};
 use kbisect_core::whose::{Whose, whose};
 use kbisect_kernels::Candidate;
+use kbisect_report::words;
 
 use super::executor::{Crew, Task, With, Work};
 use super::files::write_json;
@@ -61,10 +61,10 @@ impl Work for Search<'_> {
         }
         let method = self.method(crew)?;
         if method.boots_disagree() {
-            say_once(crew.journal, BOOTS_DISAGREE)?;
+            say_once(crew.journal, words::BOOTS_DISAGREE)?;
         }
         if let Some(at) = method.disagreed() {
-            let words = disagreement_words(self.plan.series[at].kernel.label());
+            let words = words::repeats_disagree(self.plan.series[at].kernel.label());
             say_once(crew.journal, &words)?;
         }
         crew.cancel(MOOT, |task| {

@@ -6,8 +6,9 @@ use kbisect_core::answer::Trial;
 use kbisect_core::changes::WhatChanged;
 use kbisect_core::evidence::Decoded;
 use kbisect_core::gate::GatePlan;
-use kbisect_core::run::{Aim, KernelPlan, RunEvent, choice_words};
+use kbisect_core::run::{Aim, KernelPlan, RunEvent};
 use kbisect_core::trial::CheckStatus;
+use kbisect_report::words::symptom_choice;
 
 use super::paint::{Ink, Paint};
 use super::time::time;
@@ -126,7 +127,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             record.verdict()
         )),
         RunEvent::SymptomChosen { symptom, choice } => {
-            let mut text = format!("note: {}", choice_words(symptom, choice));
+            let mut text = format!("note: {}", symptom_choice(symptom, choice));
             for news in view.beliefs().news() {
                 text.push_str(&format!("\nnote: {news}"));
             }

@@ -16,6 +16,7 @@ use kbisect_core::run::{
 };
 use kbisect_core::search::{Direction, Mark, Role};
 use kbisect_core::trial::TrialRecord;
+use kbisect_report::bisect_result;
 
 /// Random numbers from a seed (splitmix64).
 struct Random(u64);
@@ -108,7 +109,7 @@ impl Run {
                     let method = self.method();
                     let line = |event: &RunEvent| JournalLine { at_ms: 0, event: event.clone() };
                     let lines: Vec<JournalLine> = self.events.iter().map(line).collect();
-                    let result = BisectResult::from_journal(&lines, "run").unwrap();
+                    let result = bisect_result(&lines, "run").unwrap();
                     return Ended { result, method, tried: self.roles };
                 }
                 Next::Try { index, role, estimated_left, coming, .. } => {

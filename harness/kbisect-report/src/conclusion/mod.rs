@@ -1,0 +1,6 @@
+//! What a journal came to: the document of a bisection.
+
+mod bisection;
+mod doubt;
+
+pub use bisection::bisect_result;
