@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::answer::Taken;
 use crate::bayes::{
     Answer, Ending, History, NoisySearch, NoisySearchError, NoisyStep, Purpose, RangeReason,
-    Settings,
+    Settings, Why,
 };
 use crate::boot::Coming;
 use crate::boots::Boots;
@@ -51,8 +51,8 @@ pub enum Next {
         role: Role,
         /// Trials that are still needed with this one: if none is skipped, or without luck.
         estimated_left: usize,
-        /// Why, in words, where it is not plain.
-        reason: Option<String>,
+        /// Why, where it is not plain.
+        reason: Option<Why>,
         /// How it comes up.
         coming: Coming,
     },
@@ -265,7 +265,7 @@ impl Method {
                             index,
                             role: Role::Confirm,
                             estimated_left: left,
-                            reason: Some("both sides of the change are tried again".to_owned()),
+                            reason: Some(Why::BothSides),
                             coming,
                         };
                     }
@@ -289,7 +289,7 @@ impl Method {
                 index: *index,
                 role: Role::Confirm,
                 estimated_left: lacking.len(),
-                reason: Some("a boot has to show what a quick trial showed".to_owned()),
+                reason: Some(Why::Boot),
                 coming: Coming::AsShipped,
             },
         })

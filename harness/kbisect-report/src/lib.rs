@@ -48,7 +48,9 @@ pub use dossier::{Dossier, DossierError, Subject};
 
 pub use extra::Extra;
 pub use format::{Format, FormatError, RenderError};
-pub use gate::{html_check, markdown_check, read_check, svg_map, terminal_summary_check};
+pub use gate::{
+    check_result, html_check, markdown_check, read_check, svg_map, terminal_summary_check,
+};
 pub use html::html;
 pub use journal::{
     EARLIER_CHECK_JOURNAL, JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line,

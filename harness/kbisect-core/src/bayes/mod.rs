@@ -29,6 +29,6 @@ pub use estimate::{Belief, Estimate, RunsLeft, VersionBelief};
 pub use history::{History, HistoryError};
 pub use noisy::{NoisySearch, NoisySearchError};
 pub use settings::{Costs, Settings, SettingsError};
-pub use step::{Ending, NoisyStep, Notice, Purpose, RangeReason};
+pub use step::{Ending, NoisyStep, Notice, Purpose, RangeReason, Why};
 pub use stop::{FAILURES, RUNS_A_BOOT, patience};
 pub use tally::{Answer, Tally};

@@ -3,9 +3,8 @@
 use super::estimate::capacity;
 use super::gain::{Choice, Pick};
 use super::noisy::{NoisySearch, assumptions};
-use super::step::{Ending, NoisyStep, Purpose, RangeReason};
+use super::step::{Ending, NoisyStep, Purpose, RangeReason, Why};
 use super::stop::{Class, FAILURES, Lack, Wanted, lacking, likeliest};
-use super::tally::Tally;
 use crate::search::Direction;
 
 /// Information, in nats, that is not worth a run.
@@ -40,7 +39,7 @@ impl NoisySearch {
             Some(pick) if pick.gain > NOTHING && !self.is_hopeless() => {
                 let (index, purpose) = (pick.version, Purpose::Cut);
                 let bits = pick.gain / std::f64::consts::LN_2;
-                let reason = format!("a run is expected to tell {bits:.2} bit about the change");
+                let reason = Why::Tells((bits * 100.0).round() as u32);
                 NoisyStep::Try { index, purpose, reason, boot: false }
             }
             _ if !self.pending.is_empty() => NoisyStep::Wait,
@@ -163,13 +162,10 @@ impl NoisySearch {
     fn reproduce(&self) -> Option<NoisyStep> {
         let (index, tally) = (self.bad_end(), self.tallies[self.bad_end()]);
         let missing = FAILURES.saturating_sub(tally.fails);
-        (!self.is_reproduced() && self.under_way(index) < missing).then(|| NoisyStep::Try {
+        (!self.is_reproduced() && self.under_way(index) < missing).then_some(NoisyStep::Try {
             index,
             purpose: Purpose::BadEnd,
-            reason: format!(
-                "the end that should fail has to fail {FAILURES} times; {} so far",
-                times(tally)
-            ),
+            reason: Why::BadEndFails(tally),
             boot: false,
         })
     }
@@ -182,7 +178,7 @@ impl NoisySearch {
         due.map(|(index, _)| NoisyStep::Try {
             index: *index,
             purpose: Purpose::Recheck,
-            reason: "it failed though it was thought good".to_owned(),
+            reason: Why::Surprise,
             boot: false,
         })
     }
@@ -193,8 +189,7 @@ impl NoisySearch {
             Lead::None | Lead::Noise => None,
             Lead::AllBad => {
                 let tally = self.tallies[good_end];
-                let reason =
-                    format!("the end that should pass seems to fail, too; {} so far", times(tally));
+                let reason = Why::GoodEndFails(tally);
                 let missing = FAILURES.saturating_sub(tally.fails);
                 Some(if self.under_way(good_end) < missing {
                     NoisyStep::Try {
@@ -219,22 +214,12 @@ impl NoisySearch {
         }
     }
 
-    fn why_confirm(&self, lack: &Lack) -> String {
+    fn why_confirm(&self, lack: &Lack) -> Why {
         let tally = self.tallies[lack.version];
         match lack.what {
-            Wanted::Failures if tally.fails >= FAILURES => {
-                format!("what brought the change has to fail in {FAILURES} boots")
-            }
-            Wanted::Failures => {
-                let so_far = times(tally);
-                format!("what brought the change has to fail {FAILURES} times; {so_far} so far")
-            }
-            Wanted::Passes => {
-                format!(
-                    "its neighbour fails; {} more passes in a row would rule out chance",
-                    lack.missing
-                )
-            }
+            Wanted::Failures if tally.fails >= FAILURES => Why::CulpritFailsInBoots,
+            Wanted::Failures => Why::CulpritFails(tally),
+            Wanted::Passes => Why::NeighbourPasses(lack.missing),
         }
     }
 
@@ -263,8 +248,4 @@ enum Lead {
     AllBad,
     Noise,
     Class(Class, Vec<Lack>),
-}
-
-fn times(tally: Tally) -> String {
-    format!("{} of {} runs failed", tally.fails, tally.counted())
 }

@@ -23,6 +23,29 @@ pub enum Purpose {
     Recheck,
 }
 
+/// What makes a trial worth its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The bad end has to fail [`FAILURES`](super::FAILURES) times; its runs so far.
+    BadEndFails(Tally),
+    /// The good end seems to fail as well; its runs so far.
+    GoodEndFails(Tally),
+    /// A run is expected to tell so many hundredths of a bit about the change.
+    Tells(u32),
+    /// It failed though it was thought good.
+    Surprise,
+    /// What brought the change has to fail [`FAILURES`](super::FAILURES) times; its runs so far.
+    CulpritFails(Tally),
+    /// The same, in boots of its own.
+    CulpritFailsInBoots,
+    /// Its neighbour fails; so many more passes in a row would rule out chance.
+    NeighbourPasses(u32),
+    /// Both sides of the change that halving found are tried again.
+    BothSides,
+    /// A boot as shipped has to show what quick trials showed.
+    Boot,
+}
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoisyStep {
@@ -32,8 +55,8 @@ pub enum NoisyStep {
         index: usize,
         /// Why.
         purpose: Purpose,
-        /// Why, in words that fit behind "because".
-        reason: String,
+        /// What it is worth.
+        reason: Why,
         /// Whether only a boot of its own tells what is wanted.
         boot: bool,
     },

@@ -26,11 +26,14 @@ pub fn still_to_try(trials: &[GateTrial], scenario: &str, kernel: &Kernel) -> Op
     }
 }
 
-/// What is said of a kernel that passed when it booted as shipped, and failed in a quick trial before.
-pub(super) fn taken_back(trials: &[GateTrial], scenario: &str, kernel: &Kernel) -> Option<String> {
+/// Boots as shipped that passed, of a kernel that failed in a quick trial before.
+pub(super) fn boots_that_passed(
+    trials: &[GateTrial],
+    scenario: &str,
+    kernel: &Kernel,
+) -> Option<usize> {
     let seen = Seen::of(trials, scenario, kernel);
-    (seen.quick_failed && seen.boots_failed == 0 && seen.boots >= BOOTS)
-        .then(|| format!("it failed in a quick trial, and passed in {} boots", seen.boots))
+    (seen.quick_failed && seen.boots_failed == 0 && seen.boots >= BOOTS).then_some(seen.boots)
 }
 
 /// What was seen of a cell, by how its kernel came up; boots are those as shipped.
@@ -134,10 +137,8 @@ mod tests {
         assert_eq!(decides(&["rbad", "cskip", "cskip", "cskip"]), Some(VerdictKind::Bad));
         assert_eq!(decides(&["rbad", "cgood", "cgood", "cgood"]), Some(VerdictKind::Good));
         assert_eq!(decides(&["rskip"]), Some(VerdictKind::Skip));
-        let words = |trials: &[&str]| taken_back(&cell(trials), "s", &kernel);
-        assert!(
-            words(&["rbad", "cgood", "cgood", "cgood"]).is_some_and(|why| why.contains("3 boots"))
-        );
-        assert_eq!(words(&["cgood"]).or(words(&["rbad", "cbad"])), None);
+        let passed = |trials: &[&str]| boots_that_passed(&cell(trials), "s", &kernel);
+        assert_eq!(passed(&["rbad", "cgood", "cgood", "cgood"]), Some(3));
+        assert_eq!(passed(&["cgood"]).or(passed(&["rbad", "cbad"])), None);
     }
 }

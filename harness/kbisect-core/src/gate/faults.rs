@@ -22,7 +22,7 @@ pub fn asks_reference(trials: &[GateTrial], scenario: &str) -> bool {
 }
 
 /// Takes failures that the reference kernel shows as well for faults of their scenario.
-pub(super) fn settle(trials: &mut [GateTrial], references: &[GateTrial]) {
+pub fn settle(trials: &mut [GateTrial], references: &[GateTrial]) {
     for reference in references {
         let scenario = &reference.scenario;
         let passed = passed(trials, scenario);

@@ -270,7 +270,7 @@ impl MapKernel {
 
 fn tried_kernel(kernel: &Kernel, label: String, record: Option<&TrialRecord>) -> MapKernel {
     let Some(record) = record else {
-        return MapKernel::of(kernel, label, Answer::None, Some("it was not tried"));
+        return MapKernel::of(kernel, label, Answer::None, None);
     };
     let trial = Some(record.number);
     let (answer, symptom, reason) = match record.verdict() {

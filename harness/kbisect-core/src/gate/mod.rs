@@ -5,14 +5,15 @@
 mod boots;
 mod earlier;
 mod faults;
-mod journal;
 mod map;
 mod plan;
 mod result;
 
 pub use boots::still_to_try;
 pub use earlier::{GateEvent, GateLine};
-pub use faults::asks_reference;
+pub use faults::{asks_reference, settle};
 pub use map::{Answer, Change, ChangeKind, Map, MapKernel, MapSeries, Stretch};
 pub use plan::{GateOptions, GatePlan, GateScenario, LeftOutKernel};
-pub use result::{ALL_BROKEN, Cell, Counts, GateEnd, GateOutcome, GateResult, GateTrial, Standing};
+pub use result::{
+    ALL_BROKEN, Cell, Counts, GateEnd, GateOutcome, GateResult, GateTrial, Grounds, Standing,
+};

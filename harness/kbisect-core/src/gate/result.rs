@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::boots::{deciding, taken_back};
+use super::boots::{boots_that_passed, deciding};
 use super::{GatePlan, GateScenario, Map};
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
-use crate::run::Environment;
-use crate::trial::{CheckStatus, Match, Symptom, TrialRecord, Verdict};
+use crate::run::{Environment, RunEvent, Tried};
+use crate::trial::{CheckStatus, Match, Matching, Symptom, TrialRecord, Verdict};
 
 /// Stands for failures of any kind among those that are allowed.
 pub const ALL_BROKEN: &str = "all";
@@ -21,6 +21,19 @@ pub struct GateTrial {
     /// The trial: its members are members of this one.
     #[serde(flatten)]
     pub record: TrialRecord,
+}
+
+impl GateTrial {
+    /// The trial that an event tells of, if it is one of a check.
+    #[must_use]
+    pub fn of(event: &RunEvent) -> Option<Self> {
+        match event {
+            RunEvent::TrialEnded { tried: Tried::Scenario { scenario, .. }, record, .. } => {
+                Some(Self { scenario: scenario.clone(), record: record.as_ref().clone() })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What a kernel did with a scenario, seen from the baseline.
@@ -72,6 +85,28 @@ impl Standing {
     }
 }
 
+/// What a standing rests on, beside what its trial says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Grounds {
+    /// The trial alone.
+    #[default]
+    Trial,
+    /// Nothing: there was no trial.
+    NotTried,
+    /// The baseline fails, this way.
+    BaselineFails(Symptom),
+    /// The baseline passes; or fails alike, and passes these checks.
+    BaselinePasses(Vec<String>),
+    /// The baseline fails in another way.
+    BaselineDiffers(Symptom),
+    /// The baseline fails alike.
+    BaselineAlike(Matching),
+    /// The baseline gives no answer.
+    BaselineSilent,
+    /// So many boots as shipped passed, after a quick trial that failed.
+    Boots(usize),
+}
+
 /// One kernel with one scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cell {
@@ -91,6 +126,9 @@ pub struct Cell {
     /// What is wrong with the scenario, if that is how it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<ScenarioFault>,
+    /// What that rests on.
+    #[serde(skip)]
+    pub grounds: Grounds,
     /// What the standing rests on, unless it passed as the baseline did.
     pub reason: Option<String>,
     /// Number of the trial that decided.
@@ -293,17 +331,21 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
             let record = last(name, kernel).or_else(|| wrong(trials, name));
             let baseline = plan.baseline.as_ref();
             let at_baseline = baseline.map(|baseline| last(name, baseline));
-            let (standing, reason) = match record {
-                None => (Standing::NoAnswer, Some("it was not tried".to_owned())),
+            let (standing, mut grounds) = match record {
+                None => (Standing::NoAnswer, Grounds::NotTried),
                 // Compared with itself it would be said to fail as itself.
-                Some(TrialRecord { symptom: Some(symptom), .. })
+                Some(TrialRecord { symptom: Some(_), .. })
                     if baseline.is_some_and(|baseline| baseline.id == kernel.id) =>
                 {
-                    (Standing::AlreadyBroken, Some(symptom.to_string()))
+                    (Standing::AlreadyBroken, Grounds::Trial)
                 }
                 Some(record) => stand(record, at_baseline),
             };
-            let reason = reason.or_else(|| taken_back(trials, name, kernel));
+            if standing == Standing::Good
+                && let Some(boots) = boots_that_passed(trials, name, kernel)
+            {
+                grounds = Grounds::Boots(boots);
+            }
             cells.push(Cell {
                 scenario: name.clone(),
                 kernel: kernel.clone(),
@@ -315,7 +357,8 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
                 fault: record
                     .filter(|_| standing == Standing::ScenarioError)
                     .and_then(|record| record.fault.clone()),
-                reason,
+                grounds,
+                reason: None,
                 trial: record.map(|record| record.number),
             });
         }
@@ -325,58 +368,42 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
 
 /// How a verdict stands to that of the baseline: none without a baseline, an inner none when the
 /// baseline was not tried. What the baseline does not excuse is a regression.
-fn stand(
-    record: &TrialRecord,
-    at_baseline: Option<Option<&TrialRecord>>,
-) -> (Standing, Option<String>) {
+fn stand(record: &TrialRecord, at_baseline: Option<Option<&TrialRecord>>) -> (Standing, Grounds) {
     let baseline = at_baseline.map(|tried| tried.map(TrialRecord::verdict));
     let symptom = match record.verdict() {
-        Verdict::Skip(why) => return (Standing::NotTested, Some(why.to_string())),
-        Verdict::Infra(reason) => return (Standing::NoAnswer, Some(reason)),
-        Verdict::Scenario(fault) => return (Standing::ScenarioError, Some(fault.to_string())),
+        Verdict::Skip(_) => return (Standing::NotTested, Grounds::Trial),
+        Verdict::Infra(_) => return (Standing::NoAnswer, Grounds::Trial),
+        Verdict::Scenario(_) => return (Standing::ScenarioError, Grounds::Trial),
         Verdict::Good => {
-            let mut reasons: Vec<String> =
-                record.accepted.iter().map(ToString::to_string).collect();
-            let fixed = match &baseline {
-                Some(Some(Verdict::Bad(was))) => {
-                    reasons.insert(0, format!("the baseline fails: {was}"));
-                    true
-                }
-                _ => false,
+            return match baseline {
+                Some(Some(Verdict::Bad(was))) => (Standing::Fixed, Grounds::BaselineFails(was)),
+                _ => (Standing::Good, Grounds::Trial),
             };
-            let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-            return (if fixed { Standing::Fixed } else { Standing::Good }, reason);
         }
         Verdict::Bad(symptom) => symptom,
     };
     // A failure of one check is no licence for another.
     let before = at_baseline.flatten().map(failed_checks).unwrap_or_default();
-    let more: Vec<&str> =
-        failed_checks(record).into_iter().filter(|check| !before.contains(check)).collect();
+    let more: Vec<String> = failed_checks(record)
+        .into_iter()
+        .filter(|check| !before.contains(check))
+        .map(str::to_owned)
+        .collect();
     match baseline {
-        None => (Standing::Regressed, Some(symptom.to_string())),
+        None => (Standing::Regressed, Grounds::Trial),
         Some(Some(Verdict::Bad(was))) => {
             let matching = was.matching(&symptom);
             match matching.how {
-                _ if !more.is_empty() && matching.how != Match::Different => (
-                    Standing::Regressed,
-                    Some(format!("{symptom}; the baseline passes {}", more.join(", "))),
-                ),
-                Match::Different => (
-                    Standing::Regressed,
-                    Some(format!("{symptom}; the baseline fails in another way: {was}")),
-                ),
-                Match::Title | Match::AltTitle | Match::Stack => (
-                    Standing::AlreadyBroken,
-                    Some(format!("{symptom}; {matching} as at the baseline")),
-                ),
+                Match::Different => (Standing::Regressed, Grounds::BaselineDiffers(was)),
+                _ if !more.is_empty() => (Standing::Regressed, Grounds::BaselinePasses(more)),
+                Match::Title | Match::AltTitle | Match::Stack => {
+                    (Standing::AlreadyBroken, Grounds::BaselineAlike(matching))
+                }
             }
         }
-        Some(Some(Verdict::Good)) => {
-            (Standing::Regressed, Some(format!("{symptom}; the baseline passes")))
-        }
+        Some(Some(Verdict::Good)) => (Standing::Regressed, Grounds::BaselinePasses(Vec::new())),
         Some(Some(Verdict::Skip(_) | Verdict::Infra(_) | Verdict::Scenario(_)) | None) => {
-            (Standing::Regressed, Some(format!("{symptom}; the baseline gives no answer")))
+            (Standing::Regressed, Grounds::BaselineSilent)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A journal scored again, with the model of today and other settings if need be.
 
 use super::{JournalLine, RunEvent};
-use crate::bayes::Settings;
+use crate::bayes::{Settings, Why};
 use crate::method::{Method, MethodError, Next, with_ends};
 
 /// A journal's counts under the search under doubt, whatever search made the trials.
@@ -11,7 +11,7 @@ pub struct Scored {
     /// amount to.
     pub lines: Vec<JournalLine>,
     /// The version that would be tried next, and why; nothing when the counts decide.
-    pub next: Option<(usize, String)>,
+    pub next: Option<(usize, Option<Why>)>,
 }
 
 /// Scores a journal again. `settings` gets those of the run's own search under doubt, if it had one,
@@ -47,7 +47,7 @@ pub fn score_again(
     let plan = plan.as_ref().clone();
     let method = Method::replay(&plan, lines.iter().map(|line| &line.event))?;
     let next = match method.next() {
-        Next::Try { index, reason, .. } => Some((index, reason.unwrap_or_default())),
+        Next::Try { index, reason, .. } => Some((index, reason)),
         // Nothing runs, so there is nothing to wait for.
         Next::Wait => None,
         Next::Done(event) => {

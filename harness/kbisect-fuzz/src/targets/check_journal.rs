@@ -1,9 +1,8 @@
 //! The journal of a check of before searches and checks had one.
 
-use kbisect_core::gate::GateResult;
 use kbisect_report::{
-    JournalError, html_check, journal_line, markdown_check, read_earlier_check_journal,
-    read_journal,
+    JournalError, check_result, html_check, journal_line, markdown_check,
+    read_earlier_check_journal, read_journal,
 };
 
 pub(super) fn target(input: &[u8]) {
@@ -20,7 +19,7 @@ pub(super) fn target(input: &[u8]) {
         .collect();
     let second = read_journal(&written).expect("what was written can be read");
     assert_eq!(second.lines.len(), journal.lines.len());
-    if let Some(result) = GateResult::from_journal(&journal.lines, "/run") {
+    if let Some(result) = check_result(&journal.lines, "/run") {
         let _ = (markdown_check(&result), html_check(&result));
     }
 }

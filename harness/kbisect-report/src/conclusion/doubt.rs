@@ -5,7 +5,7 @@ use kbisect_core::run::{
     BisectResult, Confidence, Doubt, RunEvent, SeriesVerdict, symptoms_of_bad_end,
 };
 
-use super::bisection::{by_boots, end_skipped, good_fails, kernels, stop};
+use super::ends::{by_boots, end_skipped, good_fails, kernels, stop};
 use crate::words;
 
 /// Fills in what a search under doubt found; gives the positions around the change.

@@ -2,5 +2,6 @@
 
 mod bisection;
 mod doubt;
+mod ends;
 
 pub use bisection::bisect_result;

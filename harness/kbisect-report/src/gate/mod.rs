@@ -8,7 +8,7 @@ mod terminal;
 mod words;
 
 pub use html::html_check;
-pub use journal::read_check;
+pub use journal::{check_result, read_check};
 pub use markdown::markdown_check;
 pub use svg::svg_map;
 pub use terminal::terminal_summary_check;

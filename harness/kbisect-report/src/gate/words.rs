@@ -1,13 +1,57 @@
 //! Sentences that the forms share.
 
 use kbisect_core::gate::{
-    Answer, Change, GateOutcome, GateResult, Map, MapSeries, Standing, Stretch,
+    Answer, Cell, Change, GateOutcome, GateResult, Grounds, Map, MapSeries, Standing, Stretch,
 };
+use kbisect_core::trial::{TrialRecord, Verdict};
 
 use crate::text::{line, utc};
 
 /// Most characters of a reason.
 const REASON: usize = 400;
+
+/// Why a kernel without a trial has no answer.
+pub(super) const NOT_TRIED: &str = "it was not tried";
+
+/// Why a check without an end has none.
+pub(super) const CUT_OFF: &str = "it was cut off";
+pub(super) const INTERRUPTED: &str = "interrupted";
+
+/// What a cell's standing rests on; nothing where it passed as the baseline did.
+pub(super) fn reason(cell: &Cell, record: Option<&TrialRecord>) -> Option<String> {
+    let accepted = || {
+        let accepted = record.into_iter().flat_map(|record| &record.accepted);
+        accepted.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let beside = match &cell.grounds {
+        Grounds::NotTried => return Some(NOT_TRIED.to_owned()),
+        Grounds::Trial | Grounds::Boots(_) => {
+            return match (record?.verdict(), &cell.grounds) {
+                (Verdict::Skip(why), _) => Some(why.to_string()),
+                (Verdict::Infra(reason), _) => Some(reason),
+                (Verdict::Scenario(fault), _) => Some(fault.to_string()),
+                (Verdict::Bad(symptom), _) => Some(symptom.to_string()),
+                (Verdict::Good, _) if !accepted().is_empty() => Some(accepted().join("; ")),
+                (Verdict::Good, Grounds::Boots(boots)) => {
+                    Some(format!("it failed in a quick trial, and passed in {boots} boots"))
+                }
+                (Verdict::Good, _) => None,
+            };
+        }
+        Grounds::BaselineFails(was) => {
+            let reasons = [vec![format!("the baseline fails: {was}")], accepted()].concat();
+            return Some(reasons.join("; "));
+        }
+        Grounds::BaselinePasses(checks) if checks.is_empty() => "the baseline passes".to_owned(),
+        Grounds::BaselinePasses(checks) => format!("the baseline passes {}", checks.join(", ")),
+        Grounds::BaselineDiffers(was) => format!("the baseline fails in another way: {was}"),
+        Grounds::BaselineAlike(matching) => {
+            format!("{} as at the baseline", crate::words::matching(matching))
+        }
+        Grounds::BaselineSilent => "the baseline gives no answer".to_owned(),
+    };
+    Some(format!("{}; {beside}", cell.symptom.as_ref()?))
+}
 
 /// What was checked, and how it ended, in a few words.
 pub(super) fn heading(result: &GateResult) -> String {

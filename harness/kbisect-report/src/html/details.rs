@@ -13,6 +13,7 @@ use crate::fields::{self, State};
 use crate::journal::JOURNAL_NAME;
 use crate::story::{boot, came_up, count, deadlines, duration};
 use crate::text::utc;
+use crate::words;
 
 /// Changes that are shown at once; the others are behind a click.
 const SUSPECTS: usize = 8;
@@ -55,7 +56,9 @@ pub(super) fn trials(dossier: &Dossier) -> Markup {
         let why = match (&trial.symptom, &trial.reason) {
             (Some(symptom), Some(reason)) => format!("{symptom} ({reason})"),
             (Some(symptom), None) => match trial.matching.as_ref() {
-                Some(matching) => format!("{symptom} (compared with the target: {matching})"),
+                Some(matching) => {
+                    format!("{symptom} (compared with the target: {})", words::matching(matching))
+                }
                 None => symptom.to_string(),
             },
             (None, reason) => reason.clone().unwrap_or_default(),

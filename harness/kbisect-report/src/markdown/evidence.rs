@@ -10,6 +10,7 @@ use kbisect_core::trial::{Match, TrialRecord};
 
 use super::tables::{CELL, put, table};
 use crate::text::{block, code, code_cell, prose};
+use crate::words;
 
 /// Most lines of a decoded trace.
 const TRACE_LINES: usize = 120;
@@ -81,7 +82,7 @@ pub(super) fn files(trial: &TrialRecord, whose: &str) -> Vec<Vec<String>> {
 /// Says how a trial's symptom compares with the one that is looked for.
 pub(super) fn matching(trial: &Trial) -> Option<String> {
     let matching = trial.matching.as_ref().filter(|matching| matching.how != Match::Different)?;
-    Some(format!("matches: {}", prose(&matching.to_string(), CELL)))
+    Some(format!("matches: {}", prose(&words::matching(matching), CELL)))
 }
 
 /// Adds the failures that are not the one that is looked for: they did not move the search, and are

@@ -2,6 +2,9 @@
 
 mod answer;
 mod notices;
+mod plan;
+mod scenario;
+mod search;
 
 pub use answer::{BOOTS_DISAGREE, repeats_disagree, symptom_choice};
 pub(crate) use answer::{
@@ -10,3 +13,6 @@ pub(crate) use answer::{
     tried_once,
 };
 pub use notices::{not_counted, notice_text, notice_texts};
+pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text};
+pub use scenario::scenario_text;
+pub use search::{matching, undecided, why};

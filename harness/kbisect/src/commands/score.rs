@@ -2,7 +2,7 @@
 
 use kbisect_core::bayes::Settings;
 use kbisect_core::run::{RunKind, score_again};
-use kbisect_report::{DossierError, bisect_result, read_journal_of};
+use kbisect_report::{DossierError, bisect_result, read_journal_of, words};
 
 use crate::cli::{Global, ScoreArgs};
 use crate::settings::global::run_folder;
@@ -43,7 +43,7 @@ pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         .ok_or_else(|| anyhow::Error::msg("a journal with a plan has a result"))?;
     if let Some((index, why)) = &scored.next {
         let kernel = result.series.get(*index).map_or("?", |entry| entry.kernel.label());
-        result.reason = Some(format!("the counts do not decide; next would be {kernel}: {why}"));
+        result.reason = Some(words::undecided(kernel, *why));
     }
     if global.json {
         return output::json(&result);

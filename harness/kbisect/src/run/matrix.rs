@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kbisect_core::gate::{GateOutcome, GateResult};
 use kbisect_core::run::JournalLine;
-use kbisect_report::{html_check, junit_check, markdown_check};
+use kbisect_report::{check_result, html_check, junit_check, markdown_check};
 
 use super::ending::Answers;
 use super::files::{write_json, write_whole};
@@ -22,7 +22,7 @@ impl Answers for Matrix<'_> {
     const TELLS_PARTS: bool = true;
 
     fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<Option<GateResult>> {
-        Ok(GateResult::from_journal(lines, &folder.display().to_string()))
+        Ok(check_result(lines, &folder.display().to_string()))
     }
 
     fn write(&self, result: &GateResult, _: &[JournalLine], folder: &Path) -> anyhow::Result<()> {

@@ -1,6 +1,5 @@
 //! From arguments to a plan: every choice is made here.
 
-use kbisect_core::mark::untestable;
 use std::path::Path;
 
 use kbisect_core::method::with_ends;
@@ -8,6 +7,7 @@ use kbisect_core::run::{Plan, PlanOptions, PlannedKernel, SymptomName};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::Untestable;
 use kbisect_kernels::{Candidate, CandidateState, Source};
+use kbisect_report::words;
 
 use super::context::Context;
 use super::preflight;
@@ -39,9 +39,7 @@ pub fn plan(
     let bad_end = if args.find_fix { planned.first() } else { planned.last() };
     let lack = bad_end.and_then(|end| end.untestable.clone()).filter(|why| why.lacks().is_some());
     let mut warnings = warnings(series);
-    warnings.extend(lack.map(|why| {
-        format!("the bad end cannot pass: {why}; so the search is for where that begins (--find-fix: ends)")
-    }));
+    warnings.extend(lack.map(|why| words::cannot_pass(&why)));
     Plan {
         schema: "kbisect.plan/2".to_owned(),
         run_id: run_id.to_owned(),
@@ -121,20 +119,14 @@ fn warnings(series: &[Candidate]) -> Vec<String> {
     names.dedup();
     let mut warnings = Vec::new();
     if names.len() > 1 {
-        warnings.push(format!(
-            "the range crosses stable series ({}): versions are ordered, not history; each series takes and \
-             heals a fault at a point of its own, so there may be more than one change",
-            names.join(", ")
-        ));
+        warnings.push(words::crosses_series(&names));
     }
     let vendor =
         |candidate: &Candidate| Source::of(&candidate.kernel).and_then(Source::other_vendor);
     if let Some(other) = series.iter().find_map(vendor)
         && series.iter().any(|candidate| vendor(candidate) != Some(other))
     {
-        warnings.push(format!(
-            "the range mixes {other}'s builds with others: they differ in configuration and compiler, too"
-        ));
+        warnings.push(words::mixes_vendors(other));
     }
     warnings.extend(series.iter().flat_map(|candidate| candidate.notes.clone()));
     warnings
@@ -196,73 +188,5 @@ pub fn show(plan: &Plan, global: &Global) -> anyhow::Result<()> {
     if global.json {
         return output::json(plan);
     }
-    let untestable = untestable(plan, None);
-    let testable = plan.series.len() - untestable.len();
-    let bytes: u64 = plan.series.iter().map(|planned| planned.download_bytes).sum();
-    let cuts = testable.saturating_sub(1).next_power_of_two().trailing_zeros();
-    let trials = match &plan.options.doubt {
-        None => {
-            let confirmed = match plan.options.quick {
-                true => "",
-                false => ", then at least two repeats on each side of the change",
-            };
-            format!("{} trials at most (two ends and {cuts} cuts){confirmed}", cuts + 2)
-        }
-        Some(doubt) => {
-            let stop = doubt.stop * 100.0;
-            format!("as many trials as make one {stop} % certain (the more the rarer it fails)")
-        }
-    };
-    let mut text = format!(
-        "{} kernels from {} to {}, scenario {}: {trials}\n",
-        plan.series.len(),
-        plan.old_end,
-        plan.new_end,
-        plan.scenario,
-    );
-    let environment = &plan.environment;
-    text += &format!(
-        "reference nodes run {}; QEMU {} with {}\n",
-        plan.reference.package_version, environment.qemu, environment.accelerator
-    );
-    let workers = plan.options.workers.get();
-    if workers > 1 {
-        text += &format!("{workers} trials run side by side\n");
-    }
-    for warning in &plan.warnings {
-        text += &format!("warning: {warning}\n");
-    }
-    let rows: Vec<Vec<String>> = plan
-        .series
-        .iter()
-        .enumerate()
-        .map(|(index, planned)| {
-            let state = match (&planned.untestable, planned.download_bytes) {
-                (Some(reason), _) if !untestable.contains(&index) => {
-                    format!("bad without a boot: {reason}")
-                }
-                (Some(reason), _) => format!("skip: {reason}"),
-                (None, 0) => "in the store".to_owned(),
-                (None, bytes) if Source::is_estimate(&planned.kernel) => {
-                    format!("to download: about {}", output::bytes(bytes))
-                }
-                (None, bytes) => format!("to download: {}", output::bytes(bytes)),
-            };
-            let kernel = &planned.kernel;
-            vec![
-                kernel.label().to_owned(),
-                kernel.package_version.to_string(),
-                kernel.source.clone(),
-                state,
-            ]
-        })
-        .collect();
-    text += &output::table(&rows);
-    if bytes > 0 {
-        text += &format!(
-            "to download for all: {}; only what is tried is fetched\n",
-            output::bytes(bytes)
-        );
-    }
-    output::print(&text)
+    output::print(&words::plan_text(plan, &Source::is_estimate))
 }

@@ -84,6 +84,7 @@ impl Work for Search<'_> {
                 Next::Done(event) => return self.end(crew, event),
                 Next::Try { index, role, estimated_left, reason, coming } => {
                     method.begin(index, role)?;
+                    let reason = reason.map(words::why);
                     let aim = Aim::Version { index, role, estimated_left, reason };
                     let with = With::only(self.subject.clone());
                     crew.start(worker, aim, self.series[index].clone(), coming, with);

@@ -1,0 +1,105 @@
+//! What a bisection will do, and what the user must know before it does.
+
+use kbisect_core::kernel::Kernel;
+use kbisect_core::mark::untestable;
+use kbisect_core::run::Plan;
+use kbisect_core::trial::Untestable;
+
+use crate::plain::{bytes, table};
+
+/// Says that the bad end lacks a feature.
+#[must_use]
+pub fn cannot_pass(why: &Untestable) -> String {
+    format!(
+        "the bad end cannot pass: {why}; so the search is for where that begins (--find-fix: ends)"
+    )
+}
+
+/// Says that a range is not one of a single series.
+#[must_use]
+pub fn crosses_series(names: &[String]) -> String {
+    format!(
+        "the range crosses stable series ({}): versions are ordered, not history; each series takes and \
+         heals a fault at a point of its own, so there may be more than one change",
+        names.join(", ")
+    )
+}
+
+/// Says that kernels of a range were built by several vendors.
+#[must_use]
+pub fn mixes_vendors(vendor: &str) -> String {
+    format!(
+        "the range mixes {vendor}'s builds with others: they differ in configuration and compiler, too"
+    )
+}
+
+/// A plan for `--dry-run`. `is_estimate` tells whether the size of a kernel's download is one.
+#[must_use]
+pub fn plan_text(plan: &Plan, is_estimate: &dyn Fn(&Kernel) -> bool) -> String {
+    let untestable = untestable(plan, None);
+    let testable = plan.series.len() - untestable.len();
+    let all: u64 = plan.series.iter().map(|planned| planned.download_bytes).sum();
+    let cuts = testable.saturating_sub(1).next_power_of_two().trailing_zeros();
+    let trials = match &plan.options.doubt {
+        None => {
+            let confirmed = match plan.options.quick {
+                true => "",
+                false => ", then at least two repeats on each side of the change",
+            };
+            format!("{} trials at most (two ends and {cuts} cuts){confirmed}", cuts + 2)
+        }
+        Some(doubt) => {
+            let stop = doubt.stop * 100.0;
+            format!("as many trials as make one {stop} % certain (the more the rarer it fails)")
+        }
+    };
+    let mut text = format!(
+        "{} kernels from {} to {}, scenario {}: {trials}\n",
+        plan.series.len(),
+        plan.old_end,
+        plan.new_end,
+        plan.scenario,
+    );
+    let environment = &plan.environment;
+    text += &format!(
+        "reference nodes run {}; QEMU {} with {}\n",
+        plan.reference.package_version, environment.qemu, environment.accelerator
+    );
+    let workers = plan.options.workers.get();
+    if workers > 1 {
+        text += &format!("{workers} trials run side by side\n");
+    }
+    for warning in &plan.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    let rows: Vec<Vec<String>> = plan
+        .series
+        .iter()
+        .enumerate()
+        .map(|(index, planned)| {
+            let state = match (&planned.untestable, planned.download_bytes) {
+                (Some(reason), _) if !untestable.contains(&index) => {
+                    format!("bad without a boot: {reason}")
+                }
+                (Some(reason), _) => format!("skip: {reason}"),
+                (None, 0) => "in the store".to_owned(),
+                (None, size) if is_estimate(&planned.kernel) => {
+                    format!("to download: about {}", bytes(size))
+                }
+                (None, size) => format!("to download: {}", bytes(size)),
+            };
+            let kernel = &planned.kernel;
+            vec![
+                kernel.label().to_owned(),
+                kernel.package_version.to_string(),
+                kernel.source.clone(),
+                state,
+            ]
+        })
+        .collect();
+    text += &table(&rows);
+    if all > 0 {
+        text += &format!("to download for all: {}; only what is tried is fetched\n", bytes(all));
+    }
+    text
+}
