@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod files;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::Command;
 
 use files::{Source, circles, sources};
 use regex::Regex;
+use words::{STILL_SAY, is_room, sentences};
 
 /// Most lines of a file: what is longer is two things.
 const MOST_LINES: usize = 600;
@@ -115,6 +117,33 @@ fn kinds_of_checks_are_told_apart_in_their_lists_only() {
     }
     let lists: Vec<&str> = lists.iter().map(String::as_str).collect();
     assert_eq!(lists, ["kbisect-core: scenario::probes", "kbisect-vm: trial::probes"]);
+}
+
+/// A sentence is made in a room for words; elsewhere a fact is handed on.
+#[test]
+fn sentences_are_made_in_rooms_for_words() {
+    for (name, left) in STILL_SAY {
+        let files = sources(&harness().join(name));
+        let tell = files.iter().filter(|file| !is_room(name, file) && !sentences(file).is_empty());
+        let mut found: Vec<String> = tell.map(|file| file.module.join("::")).collect();
+        found.sort();
+        assert_eq!(found, *left, "{name}");
+    }
+}
+
+#[test]
+fn a_sentence_is_found() {
+    let text = concat!(
+        "//! a comment of four words\n#[error(\"an error of four words\")]\n",
+        "fn f() -> String {\n    let _ = 'a' == '\"' && g::<'_>().expect(\"it holds in all cases\");\n",
+        "    let _ = anyhow!(\"there is {no} such thing\");\n",
+        "    errors::usage(format!(\"there is no {x} here\"), \"name one of these things\");\n",
+        "    let _ = [r#\"a raw \"string\" of words\"#, \"three words {a} {b} only\", \"--a --b c d\"];\n",
+        "    format!(\"{a} has {b} of them, too\")\n}\n",
+        "#[cfg(test)]\nmod tests {\n    const A: &str = \"what a test would say\";\n}\n"
+    );
+    let source = Source { path: PathBuf::new(), module: Vec::new(), text: text.to_owned() };
+    assert_eq!(sentences(&source), ["a raw \"string\" of words", "{a} has {b} of them, too"]);
 }
 
 /// The search for circles finds them.
