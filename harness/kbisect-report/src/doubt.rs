@@ -4,7 +4,7 @@ use kbisect_core::bayes::Estimate;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, Confidence};
 
-use crate::words::not_counted;
+use crate::words::{not_counted, percent};
 
 /// Heads of the table of versions.
 pub(crate) const HEAD: [&str; 4] =
@@ -92,37 +92,5 @@ pub(crate) fn level(confidence: &Confidence) -> String {
     match confidence.probability {
         Some(share) => format!("{}, {}", confidence.level, percent(share)),
         None => confidence.level.clone(),
-    }
-}
-
-/// A probability for people.
-pub(crate) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    match percent {
-        p if !p.is_finite() => "unknown".to_owned(),
-        p if p > 0.0 && p < 0.1 => "< 0.1 %".to_owned(),
-        p if p > 99.9 && p < 100.0 => "> 99.9 %".to_owned(),
-        // What is not certain is never 100 %.
-        p if !(10.0..=90.0).contains(&p) && p < 100.0 => format!("{p:.1} %"),
-        p => format!("{p:.0} %"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_are_for_people() {
-        for (share, text) in [
-            (0.0, "0.0 %"),
-            (0.0004, "< 0.1 %"),
-            (0.123, "12 %"),
-            (0.996, "99.6 %"),
-            (0.9995, "> 99.9 %"),
-            (1.0, "100 %"),
-        ] {
-            assert_eq!(percent(share), text);
-        }
     }
 }

@@ -62,7 +62,7 @@ fn the_page_tells_the_story() {
             "lan from server",
             "kbisect-guest: user space is up",
             "Linux version 6.12.69 (gcc 12)",
-            "Not tested: ",
+            "not tried: each is taken to behave as those around it",
             "kbisect run 6.12.69-1 --scenario connlimit --shell",
             "Decoded trace".to_lowercase().as_str(),
         ],

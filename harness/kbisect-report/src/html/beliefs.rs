@@ -4,8 +4,8 @@ use kbisect_core::run::BisectResult;
 use maud::{Markup, html};
 
 use super::parts::cell;
-use crate::doubt::percent;
 use crate::story::Story;
+use crate::words::percent;
 
 /// Most versions with a bar of their own: the likeliest and those that were run.
 const BARS: usize = 24;

@@ -1,121 +1,48 @@
 //! The sections after the story: checks, trials, confidence, environment, commands, files.
 
-use kbisect_core::changes::RankedChange;
 use kbisect_core::kernel::Kernel;
 use maud::{Markup, html};
 
 use super::beliefs;
-use super::parts::{block, cell, check, code, facts, paragraph, table, verdict_word};
-use crate::changed;
+use super::parts::{block, cell, paragraph};
+use crate::document::{self, Block, Line, PARAGRAPH, Tone, code as code_line, heading, list, own};
 use crate::dossier::{Dossier, Subject};
 use crate::doubt;
+use crate::evidence::TrialFiles;
 use crate::fields::{self, State};
 use crate::journal::JOURNAL_NAME;
-use crate::story::{boot, came_up, count, deadlines, duration};
-use crate::text::utc;
-use crate::words;
+use crate::print::put;
+use crate::sections;
+use crate::story::{boot, count, deadlines};
 
-/// Changes that are shown at once; the others are behind a click.
-const SUSPECTS: usize = 8;
-
-/// Checks of the good and the bad trial.
+/// Checks and frames of the good and the bad trial.
 pub(super) fn checks(dossier: &Dossier) -> Markup {
-    let (good, bad) = (dossier.good(), dossier.bad());
-    let trials: Vec<_> = [good, bad].into_iter().flatten().collect();
-    let mut names: Vec<&str> = Vec::new();
-    for check in trials.iter().flat_map(|trial| &trial.checks) {
-        if !names.contains(&check.name.as_str()) {
-            names.push(&check.name);
-        }
-    }
-    if names.is_empty() {
+    let trials = [dossier.good(), dossier.bad()].into_iter().flatten();
+    let trials: Vec<_> = trials.map(|trial| (dossier.label(&trial.kernel), trial)).collect();
+    if trials.iter().all(|(_, trial)| trial.checks.is_empty()) {
         return html! {};
     }
-    let heads: Vec<String> = trials
-        .iter()
-        .map(|trial| {
-            format!("{} ({})", cell(&dossier.label(&trial.kernel)), cell(trial.verdict.word()))
-        })
-        .collect();
-    let head: Vec<&str> = std::iter::once("").chain(heads.iter().map(String::as_str)).collect();
-    let rows = names.iter().map(|name| {
-        let mut row = vec![html! { b { (cell(name)) } }];
-        row.extend(trials.iter().map(|trial| check(trial.checks.iter().find(|c| c.name == *name))));
-        row
-    });
-    html! { h2 { "Checks" } (table(&head, rows)) }
+    let mut blocks = vec![heading("Checks")];
+    sections::side_by_side(&mut blocks, &trials);
+    put(&blocks)
 }
 
 /// All trials in order.
 pub(super) fn trials(dossier: &Dossier) -> Markup {
-    let Subject::Bisection(result) = &dossier.subject else { return html! {} };
-    if result.trials.is_empty() {
-        return html! {};
+    let mut blocks = Vec::new();
+    if let Subject::Bisection(result) = &dossier.subject {
+        sections::trials(&mut blocks, result);
     }
-    let rows = result.trials.iter().map(|trial| {
-        let why = match (&trial.symptom, &trial.reason) {
-            (Some(symptom), Some(reason)) => format!("{symptom} ({reason})"),
-            (Some(symptom), None) => match trial.matching.as_ref() {
-                Some(matching) => {
-                    format!("{symptom} (compared with the target: {})", words::matching(matching))
-                }
-                None => symptom.to_string(),
-            },
-            (None, reason) => reason.clone().unwrap_or_default(),
-        };
-        vec![
-            html! { (trial.number) },
-            html! { (dossier.times(trial).began.map(utc).unwrap_or_default()) },
-            html! { (cell(&dossier.label(&trial.kernel))) },
-            verdict_word(trial.verdict.word()),
-            html! { (cell(&why)) },
-            html! { (duration(trial.wall_s)) (came_up(trial)) },
-        ]
-    });
-    html! {
-        h2 { "Trials" }
-        (table(&["trial", "began (UTC)", "version", "verdict", "symptom or reason", "took"], rows))
-        p.soft { (count(result.trials.len(), "trial")) " in " (duration(result.wall_s)) "." }
-    }
+    put(&blocks)
 }
 
 /// What changed between the two sides, the most suspect first.
 pub(super) fn changes(dossier: &Dossier) -> Markup {
-    let Subject::Bisection(result) = &dossier.subject else { return html! {} };
-    if result.changes.is_none() {
-        return html! {};
+    let mut blocks = Vec::new();
+    if let Subject::Bisection(result) = &dossier.subject {
+        sections::changes(&mut blocks, result);
     }
-    let ranking = changed::ranking(result);
-    let row = |ranked: &RankedChange| {
-        vec![
-            html! { (ranked.rank) },
-            html! { (cell(&changed::subject(ranked))) },
-            html! { (cell(&ranked.origin())) },
-            html! { (cell(&ranked.because())) },
-        ]
-    };
-    let head = ["", "change", "came with", "why here"];
-    html! {
-        h2 { "What changed" }
-        @if let Some(why) = changed::unavailable(result) { p { (paragraph(&why)) } }
-        @if let Some(ranking) = ranking {
-            p { (paragraph(&changed::changes_sentence(ranking))) " " (changed::NO_PROOF) }
-            @let (first, further) = ranking.top.split_at(ranking.top.len().min(SUSPECTS));
-            @if !first.is_empty() { (table(&head, first.iter().map(row))) }
-            @if !further.is_empty() {
-                details {
-                    summary { "The next " (further.len()) }
-                    (table(&head, further.iter().map(row)))
-                }
-            }
-            @if !ranking.notes.is_empty() {
-                ul.plain { @for note in &ranking.notes { li { (paragraph(note)) } } }
-            }
-            @if let Some(sha256) = changed::checksum(ranking).and_then(code) {
-                p.soft { "The package that was read has the SHA-256 " (sha256) "." }
-            }
-        }
-    }
+    put(&blocks)
 }
 
 /// How sure the answer is, what was tested and what not.
@@ -123,8 +50,13 @@ pub(super) fn confidence(dossier: &Dossier) -> Markup {
     let Subject::Bisection(result) = &dossier.subject else { return html! {} };
     let story = crate::story::Story { result };
     let tested = result.series.iter().filter(|e| e.verdict.is_answer()).count();
-    let untested = story.untested();
-    let unanswered = story.without_answer().len();
+    let all = count(result.series.len(), "kernel");
+    let mut texts = vec![
+        format!("Tested: {tested} of {all} of the series."),
+        "Only what the scenario's checks look at was tested, on virtual machines: see Checks."
+            .to_owned(),
+    ];
+    texts.extend(sections::warnings(&story, &dossier.extra));
     html! {
         h2 { "Confidence" }
         p {
@@ -133,76 +65,37 @@ pub(super) fn confidence(dossier: &Dossier) -> Markup {
         }
         @for text in doubt::sentences(result) { p { (paragraph(&text)) } }
         (beliefs::chart(result))
-        @let beliefs = doubt::rows(result);
-        @if !beliefs.is_empty() {
-            (table(&doubt::HEAD, beliefs.into_iter().map(|row| {
-                vec![
-                    html! { (cell(&story.label(row.kernel))) },
-                    html! { (row.runs) },
-                    html! { (row.bad) },
-                    html! { (row.culprit) },
-                ]
-            })))
-        }
-        ul.plain {
-            li { "Tested: " (tested) " of " (count(result.series.len(), "kernel")) " of the series." }
-            @if unanswered > 0 {
-                li { "Without an answer: " (unanswered) "." }
-            }
-            @if untested > 0 {
-                li {
-                    "Not tested: " (untested) ". Each is taken to behave as those around it; a failure that \
-                     comes and goes within the range would not show."
-                }
-            }
-            li { "Only what the scenario's checks look at was tested, on virtual machines: see Checks." }
-            @for notice in story.notices() { li { (paragraph(&notice)) } }
-            @for warning in &result.warnings { li { (paragraph(warning)) } }
-            @for note in &dossier.extra.notes { li { (paragraph(note)) } }
-            @if dossier.extra.resumed > 0 {
-                li { "The run was resumed " (count(dossier.extra.resumed, "time")) "." }
-            }
-        }
+        (put(sections::beliefs(result).as_slice()))
+        (put(&[list(&texts)]))
     }
 }
 
 /// Where and with what it ran.
 pub(super) fn environment(dossier: &Dossier) -> Markup {
-    let environment = dossier.environment();
-    let accelerator = match (environment.accelerator.as_str(), &environment.accelerator_reason) {
-        (name, Some(reason)) if name != "kvm" => format!("{name} (not KVM: {reason})"),
-        (name, _) => name.to_owned(),
-    };
     let files = dossier.evidence.bad.as_ref().or(dossier.evidence.good.as_ref());
-    let of_files = |value: fn(&crate::evidence::TrialFiles) -> Option<&String>| {
-        files.and_then(value).and_then(|text| code(text))
+    let of_files = |value: fn(&TrialFiles) -> Option<&String>| files.and_then(value).cloned();
+    let (extra, shown) = (&dossier.extra, dossier.bad().or(dossier.good()));
+    let scenario = match extra.scenario_summary.as_str() {
+        "" => dossier.scenario().to_owned(),
+        summary => format!("{}: {summary}", dossier.scenario()),
     };
-    let extra = &dossier.extra;
-    let shown = dossier.bad().or(dossier.good());
     let release = shown.and_then(|trial| trial.release.clone());
-    let text = |value: &str| (!value.is_empty()).then(|| html! { (paragraph(value)) });
+    let facts = [
+        ("scenario", Some(scenario)),
+        ("scenario's files", Some(extra.scenario_sha256.clone())),
+        ("guest's kernel", of_files(|files| files.proc_version.as_ref()).or(release)),
+        ("command line", of_files(|files| files.cmdline.as_ref())),
+        ("taint", of_files(|files| files.taint.as_ref())),
+        ("boot", shown.and_then(boot)),
+        ("deadlines", shown.and_then(deadlines)),
+    ];
+    let facts = facts.into_iter().filter_map(|(name, value)| {
+        let value = value.filter(|value| !value.trim().is_empty())?;
+        Some(vec![own(name), document::text(&value, PARAGRAPH)])
+    });
+    let table = sections::environment(dossier.environment(), dossier.tool_version(), facts);
     html! {
-        h2 { "Environment" }
-        (facts([
-            ("scenario", text(&match extra.scenario_summary.as_str() {
-                "" => dossier.scenario().to_owned(),
-                summary => format!("{}: {summary}", dossier.scenario()),
-            })),
-            ("scenario's files", code(&extra.scenario_sha256)),
-            ("guest's kernel", of_files(|files| files.proc_version.as_ref())
-                .or_else(|| release.as_deref().and_then(code))),
-            ("command line", of_files(|files| files.cmdline.as_ref())),
-            ("taint", of_files(|files| files.taint.as_ref())),
-            ("kbisect", code(dossier.tool_version())),
-            ("QEMU", code(&environment.qemu)),
-            ("accelerator", text(&accelerator)),
-            ("host", text(&format!("{}, {} CPUs", environment.host, environment.cpus))),
-            ("root image", code(&environment.image)),
-            ("placement", code(&environment.placement)),
-            ("boot", shown.and_then(boot).as_deref().and_then(text)),
-            ("deadlines", shown.and_then(deadlines).as_deref().and_then(text)),
-        ]))
-        (kernels(dossier))
+        (put(&[heading("Environment"), table, kernels(dossier)]))
         @if let Some(qemu) = files.and_then(|files| files.qemu.as_ref()) {
             details {
                 summary { "QEMU's command line" }
@@ -213,8 +106,8 @@ pub(super) fn environment(dossier: &Dossier) -> Markup {
 }
 
 /// The kernels exactly: what a second person needs to get the same ones.
-fn kernels(dossier: &Dossier) -> Markup {
-    let mut kernels: Vec<(&str, &Kernel)> = Vec::new();
+fn kernels(dossier: &Dossier) -> Block {
+    let mut kernels: Vec<(&'static str, &Kernel)> = Vec::new();
     match &dossier.subject {
         Subject::Bisection(result) => {
             let story = crate::story::Story { result };
@@ -223,15 +116,7 @@ fn kernels(dossier: &Dossier) -> Markup {
         }
         Subject::Trial(result) => kernels.push(("under test", &result.trial.kernel)),
     }
-    let rows = kernels.into_iter().map(|(role, kernel)| {
-        vec![
-            html! { (role) },
-            html! { (cell(kernel.package_version.as_str())) },
-            html! { (cell(&kernel.flavour)) ", " (cell(&kernel.source)) },
-            html! { code { (cell(&kernel.id.0)) } },
-        ]
-    });
-    table(&["kernel", "package version", "flavour, source", "id (SHA-256)"], rows)
+    sections::kernels(kernels)
 }
 
 /// Commands to paste.
@@ -257,18 +142,15 @@ pub(super) fn fields(dossier: &Dossier) -> Markup {
                 "Of " (fields.len()) " things that recipients ask for, " (here) " are here, " (partly)
                 " in part, " (fields.len() - here - partly) " are not available: which and why"
             }
-            (table(&["", "state", "where, or why not"], fields.iter().map(|field| {
-                let (class, word, text) = match &field.state {
-                    State::Here(place) => ("good-word", "here", place),
-                    State::Partly(why) => ("other-word", "in part", why),
-                    State::Missing(why) => ("other-word", "not available", why),
+            (put(&[document::table(["", "state", "where, or why not"], fields.iter().map(|field| {
+                let (tone, word, text) = match &field.state {
+                    State::Here(place) => (Tone::Good, "here", place),
+                    State::Partly(why) => (Tone::Other, "in part", why),
+                    State::Missing(why) => (Tone::Other, "not available", why),
                 };
-                vec![
-                    html! { (field.name) },
-                    html! { span class=(class) { (word) } },
-                    html! { (paragraph(text)) },
-                ]
-            })))
+                let state = Line::default().word(tone, word);
+                vec![own(field.name), state, document::text(text, PARAGRAPH)]
+            }))]))
         }
         @if !dossier.evidence.gaps.is_empty() {
             ul.plain { @for gap in &dossier.evidence.gaps { li { (paragraph(gap)) } } }
@@ -278,26 +160,23 @@ pub(super) fn fields(dossier: &Dossier) -> Markup {
 
 /// Files of the run.
 pub(super) fn files(dossier: &Dossier) -> Markup {
-    let mut rows = vec![
-        ("report.html".to_owned(), "this report".to_owned()),
-        ("report.md".to_owned(), "the same for a ticket".to_owned()),
-        ("result.json".to_owned(), "the same for programs".to_owned()),
-    ];
+    let own_file = |(name, what): (&str, &str)| vec![code_line(name), own(what)];
+    let mut rows: Vec<_> = [
+        ("report.html", "this report"),
+        ("report.md", "the same for a ticket"),
+        ("result.json", "the same for programs"),
+    ]
+    .map(own_file)
+    .into();
     if !dossier.journal.is_empty() {
-        rows.push((JOURNAL_NAME.to_owned(), "every event of the run".to_owned()));
+        rows.push(own_file((JOURNAL_NAME, "every event of the run")));
     }
     for trial in [dossier.bad(), dossier.good()].into_iter().flatten() {
-        let of = format!("{} kernel {}", trial.verdict, dossier.label(&trial.kernel));
-        let folder = &trial.directory;
-        rows.push((format!("{folder}/candidate/console.log"), format!("console of the {of}")));
-        rows.push((format!("{folder}/wires/"), format!("every frame, as pcapng, {of}")));
-        rows.push((format!("{folder}/collect/"), format!("network state afterwards, {of}")));
+        rows.extend(sections::files(trial, trial.verdict.word()));
     }
-    html! {
-        h2 { "Files" }
-        p { "In " code { (paragraph(dossier.run_dir())) } ":" }
-        (table(&["file", "what"], rows.into_iter().map(|(path, what)| {
-            vec![html! { code { (cell(&path)) } }, html! { (cell(&what)) }]
-        })))
-    }
+    put(&[
+        heading("Files"),
+        Block::Paragraph(own("In ").code(dossier.run_dir()).own(":")),
+        document::table(["file", "what"], rows),
+    ])
 }

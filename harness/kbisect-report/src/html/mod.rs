@@ -10,6 +10,4 @@ mod seen;
 mod timeline;
 mod topology;
 
-pub(crate) use page::STYLE;
 pub use page::html;
-pub(crate) use parts::{block, cell, code, paragraph, table};

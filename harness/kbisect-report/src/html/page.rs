@@ -2,56 +2,33 @@
 
 use kbisect_core::run::OutcomeWord;
 use kbisect_core::trial::VerdictKind;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::parts::{cell, class_of, code, paragraph, verdict_word};
 use super::{details, seen, timeline};
 use crate::dossier::{Dossier, Subject};
+use crate::print::page;
 use crate::story::is_other_failure;
-
-pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// Writes the report as one HTML file. It says the same whenever it is made from the same folder.
 #[must_use]
 pub fn html(dossier: &Dossier) -> String {
     let title = format!("{}: {}", dossier.scenario(), dossier.heading());
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                // Should a text ever escape the escaping, nothing is fetched and nothing runs.
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="generator" content=(format!("kbisect {}", cell(dossier.tool_version())));
-                title { (cell(&title)) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    h1 { (cell(&title)) }
-                    (verdict(dossier))
-                    (series(dossier))
-                    (seen::section(dossier))
-                    (details::checks(dossier))
-                    (details::changes(dossier))
-                    (timeline::section(dossier))
-                    (details::trials(dossier))
-                    (details::confidence(dossier))
-                    (details::environment(dossier))
-                    (details::repeat(dossier))
-                    (details::fields(dossier))
-                    (details::files(dossier))
-                    footer {
-                        "Made by kbisect " (cell(dossier.tool_version()))
-                        ", a tool: it may contain errors. The evidence is in the run's folder."
-                    }
-                }
-            }
-        }
+    let content = html! {
+        (verdict(dossier))
+        (series(dossier))
+        (seen::section(dossier))
+        (details::checks(dossier))
+        (details::changes(dossier))
+        (timeline::section(dossier))
+        (details::trials(dossier))
+        (details::confidence(dossier))
+        (details::environment(dossier))
+        (details::repeat(dossier))
+        (details::fields(dossier))
+        (details::files(dossier))
     };
-    page.into_string()
+    page(&title, dossier.tool_version(), &content)
 }
 
 fn verdict(dossier: &Dossier) -> Markup {

@@ -3,16 +3,17 @@
 use std::net::IpAddr;
 
 use kbisect_core::answer::Trial;
-use kbisect_core::evidence::Decoded;
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::SymptomKind;
 use maud::{Markup, html};
 
 use super::parts::{block, cell, lost_word, paragraph};
 use super::topology;
-use crate::disturbed::disturbed;
+use crate::document::Block;
 use crate::dossier::Dossier;
 use crate::evidence::{Hop, HopFrames, Path};
+use crate::print::put;
+use crate::sections;
 
 /// Most lines of a trace.
 const TRACE_LINES: usize = 200;
@@ -34,21 +35,17 @@ pub(super) fn section(dossier: &Dossier) -> Markup {
         (topology::figure(dossier))
         (paths(dossier))
         (trace(dossier))
-        (crash(trial))
-        @if !trial.counters.is_empty() {
-            h3 { "Counters of the kernel under test that tell of losses, from set-up to end" }
-            (block(&trial.counters.join("\n"), STATE_LINES))
-        }
-        @if !trial.state.is_empty() {
-            h3 { "Rules that counted packets, and what connection tracking knows" }
-            (block(&trial.state.join("\n"), STATE_LINES))
-        }
-        @let disturbed = disturbed(&trial.disturbed);
-        @if disturbed.is_some() || !trial.notes.is_empty() {
-            h3 { "Notes" }
-            ul.plain { @for note in disturbed.iter().chain(&trial.notes) { li { (paragraph(note)) } } }
-        }
+        (put(&left(trial)))
     }
+}
+
+/// What a crash left behind, counters, state and notes.
+fn left(trial: &Trial) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    sections::crash(&mut blocks, trial);
+    sections::counted(&mut blocks, trial);
+    blocks.push(sections::notes(trial));
+    blocks
 }
 
 /// Connections, hop by hop, good and bad side by side.
@@ -189,34 +186,6 @@ fn folded(text: &str) -> Markup {
             details {
                 summary { "The other " (rest.len()) " lines" }
                 (block(&rest.join("\n"), TRACE_LINES))
-            }
-        }
-    }
-}
-
-/// What a crash left behind, beside the report on the console.
-fn crash(trial: &Trial) -> Markup {
-    let evidence = &trial.evidence;
-    html! {
-        @match &evidence.decoded {
-            Some(Decoded::Lines { source, text }) => {
-                h3 { "Trace with source lines, from " (cell(source)) }
-                (block(text, TRACE_LINES))
-            }
-            Some(Decoded::Unavailable { reason }) => {
-                p.soft { "No source lines: no debug information, because " (paragraph(reason)) "." }
-            }
-            None => {}
-        }
-        @if let Some(facts) = &evidence.crash {
-            p { "State at the report: " (paragraph(&facts.summary())) "." }
-        }
-        @if let Some(vmcore) = &evidence.vmcore {
-            p {
-                "Memory dump: " code { (cell(&trial.directory)) "/" (cell(&vmcore.path)) } ", "
-                (cell(&vmcore.format)) ", " (vmcore.bytes) " bytes, SHA-256 " code { (cell(&vmcore.sha256)) }
-                @if let Some(id) = &vmcore.build_id { ", build id " code { (cell(id)) } }
-                "."
             }
         }
     }

@@ -1,113 +1,99 @@
 //! The report of one trial.
 
-use std::fmt::Write;
-
 use kbisect_core::run::RunResult;
-use kbisect_core::trial::Verdict;
+use kbisect_core::trial::{Phase, TrialRecord, Verdict};
 
-use super::parts;
-use super::tables::{CELL, put, table};
+use super::bisect::{WITH_SHELL, command, files};
+use crate::document::{Block, CELL, Document, Tone, heading, own, table, text};
+use crate::print;
+use crate::sections;
 use crate::story::{boot, came_up, deadlines, duration};
-use crate::text::{code, prose};
 
 /// Writes the report of one trial, to be saved as `report.md`.
 #[must_use]
 pub fn markdown_run(result: &RunResult) -> String {
     let trial = &result.trial;
-    let verdict = trial.verdict();
-    let (scenario, label) = (prose(&result.scenario, CELL), prose(trial.kernel.label(), CELL));
-    let mut to = String::new();
-    put!(to, "# {scenario} on {label}: {}", verdict.word());
-    put!(to);
-    match &verdict {
-        Verdict::Good => put!(to, "**Scenario {scenario} passes on {label}.**"),
-        Verdict::Bad(symptom) => {
-            put!(to, "**Scenario {scenario} fails on {label}.**");
-            put!(to);
-            put!(to, "Symptom: {}", parts::symptom(symptom));
-        }
-        Verdict::Skip(reason) => {
-            put!(to, "**{label} cannot answer: {}.**", prose(&reason.to_string(), 1000));
-        }
-        Verdict::Infra(reason) => {
-            put!(
-                to,
-                "**No verdict: kbisect or the host failed: {}.**",
-                prose(&reason.to_string(), 1000)
-            );
-        }
-        Verdict::Scenario(fault) => {
-            put!(to, "**Scenario error: {}.**", prose(&fault.to_string(), 1000));
-            put!(to);
-            put!(to, "What to do: {}.", prose(&fault.hint(), 1000));
-        }
-    }
-    put!(to);
+    let (scenario, label) = (&result.scenario, trial.kernel.label());
+    let mut blocks = Vec::new();
+    let to = &mut blocks;
+    verdict(to, scenario, trial);
     let shows = !trial.hops.is_empty()
         || !trial.reports.is_empty()
         || !trial.notes.is_empty()
         || !trial.disturbed.is_empty();
     if trial.symptom.is_some() || shows {
-        put!(to, "## What was seen");
-        put!(to);
-        parts::seen(&mut to, trial);
+        to.push(heading("What was seen"));
+        sections::seen(to, trial);
     }
     if !trial.checks.is_empty() {
-        put!(to, "## Checks");
-        put!(to);
+        to.push(heading("Checks"));
         let rows = trial.checks.iter().map(|check| {
-            vec![
-                prose(&check.name, CELL),
-                parts::check(Some(check)),
-                format!("{:.1}", check.wall_s),
-            ]
+            let seconds = own(format!("{:.1}", check.wall_s));
+            vec![text(&check.name, CELL), sections::check(Some(check)), seconds]
         });
-        table(&mut to, &["check", "result", "seconds"], rows);
+        to.push(table(["check", "result", "seconds"], rows));
     }
     if !trial.wires.is_empty() {
-        put!(to, "## Frames");
-        put!(to);
+        to.push(heading("Frames"));
         let rows = trial.wires.iter().map(|count| {
-            vec![
-                prose(&count.wire, CELL),
-                prose(&count.from, CELL),
-                count.frames.to_string(),
-                count.bytes.to_string(),
-                count.undelivered.to_string(),
-            ]
+            let names = [&count.wire, &count.from].map(|name| text(name, CELL));
+            let counts = [count.frames, count.bytes, count.undelivered].map(own);
+            names.into_iter().chain(counts).collect()
         });
-        table(&mut to, &["wire", "from", "frames", "bytes", "undelivered"], rows);
+        to.push(table(["wire", "from", "frames", "bytes", "undelivered"], rows));
     }
-    put!(to, "## Environment");
-    put!(to);
-    put!(to, "Time: {}{} ({})", duration(trial.wall_s), came_up(trial), parts::phases(trial));
-    for (name, told) in [("Boot", boot(trial)), ("Deadlines", deadlines(trial))] {
-        if let Some(told) = told {
-            put!(to, "\n{name}: {}", prose(&told, CELL));
-        }
+    to.push(heading("Environment"));
+    let (took, phases) = (duration(trial.wall_s), phases(trial));
+    to.push(Block::Paragraph(own(format!("Time: {took}{} ({phases})", came_up(trial)))));
+    for (name, told) in [("Boot: ", boot(trial)), ("Deadlines: ", deadlines(trial))] {
+        to.extend(told.map(|told| Block::Paragraph(own(name).text(&told, CELL))));
     }
-    put!(to);
     if let Some(release) = &trial.release {
-        put!(to, "The guest called its kernel {}.", code(release));
-        put!(to);
+        to.push(Block::Paragraph(own("The guest called its kernel ").code(release).own(".")));
     }
-    parts::environment(&mut to, &result.environment, &result.tool_version);
-    parts::kernels(&mut to, &[("candidate".to_owned(), &trial.kernel)]);
-    put!(to, "## How to repeat");
-    put!(to);
-    parts::command(&mut to, "The trial:", &trial.repeat);
-    let shell = format!("{} --shell", trial.repeat);
-    parts::command(&mut to, "The same with a shell at the point of failure:", &shell);
-    put!(to, "## Files");
-    put!(to);
-    put!(to, "In {}:", parts::path(&result.run_dir));
-    put!(to);
-    let own = [("report.md", "this report"), ("result.json", "the same for programs")];
-    let mut rows: Vec<Vec<String>> =
-        own.iter().map(|(name, what)| vec![code(name), (*what).to_owned()]).collect();
-    rows.extend(parts::trial_files(trial, "tested"));
-    table(&mut to, &["file", "what"], rows);
-    to.truncate(to.trim_end().len());
-    to.push('\n');
-    to
+    to.push(sections::environment(&result.environment, &result.tool_version, []));
+    to.push(sections::kernels([("candidate", &trial.kernel)]));
+    to.push(heading("How to repeat"));
+    command(to, "The trial:", &trial.repeat);
+    command(to, WITH_SHELL, &format!("{} --shell", trial.repeat));
+    files(to, &result.run_dir, sections::files(trial, "tested"));
+    print::markdown(&Document {
+        title: format!("{scenario} on {label}: {}", trial.verdict().word()),
+        tool_version: result.tool_version.clone(),
+        blocks,
+    })
+}
+
+fn verdict(to: &mut Vec<Block>, scenario: &str, trial: &TrialRecord) {
+    let label = trial.kernel.label();
+    let scenario = own("Scenario ").text(scenario, CELL);
+    let (lead, more) = match trial.verdict() {
+        Verdict::Good => (scenario.own(" passes on ").text(label, CELL).own("."), None),
+        Verdict::Bad(symptom) => (
+            scenario.own(" fails on ").text(label, CELL).own("."),
+            Some(own("Symptom: ").text(&symptom.to_string(), CELL)),
+        ),
+        Verdict::Skip(why) => {
+            let why = why.to_string();
+            (text(label, CELL).own(" cannot answer: ").text(&why, 1000).own("."), None)
+        }
+        Verdict::Infra(why) => {
+            (own("No verdict: kbisect or the host failed: ").text(&why, 1000).own("."), None)
+        }
+        Verdict::Scenario(fault) => (
+            own("Scenario error: ").text(&fault.to_string(), 1000).own("."),
+            Some(own("What to do: ").text(&fault.hint(), 1000).own(".")),
+        ),
+    };
+    to.push(Block::Lead(Tone::Other, lead));
+    to.extend(more.map(Block::Paragraph));
+}
+
+/// Seconds by phase, in the order of the phases.
+fn phases(trial: &TrialRecord) -> String {
+    let phases = Phase::ALL.iter().filter_map(|phase| {
+        let seconds = trial.timings_s.get(&phase.to_string())?;
+        Some(format!("{phase} {}", duration(*seconds)))
+    });
+    phases.collect::<Vec<_>>().join(", ")
 }

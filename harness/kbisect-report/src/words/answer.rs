@@ -174,15 +174,16 @@ pub(crate) fn believed<'a>(
     }
 }
 
-/// A share as people write it; never 100 % of what is not certain.
-fn percent(share: f64) -> String {
+/// A probability for people.
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    if percent > 99.9 && share < 1.0 {
-        ">99.9 %".to_owned()
-    } else if !(10.0..=90.0).contains(&percent) {
-        format!("{percent:.1} %")
-    } else {
-        format!("{percent:.0} %")
+    match percent {
+        p if !p.is_finite() => "unknown".to_owned(),
+        p if p > 0.0 && p < 0.1 => "< 0.1 %".to_owned(),
+        p if p > 99.9 && p < 100.0 => "> 99.9 %".to_owned(),
+        // What is not certain is never 100 %.
+        p if !(10.0..=90.0).contains(&p) && p < 100.0 => format!("{p:.1} %"),
+        p => format!("{p:.0} %"),
     }
 }
 
@@ -249,5 +250,24 @@ pub(crate) fn stopped(event: &RunEvent) -> String {
         RunEvent::Failed { error } => error.clone(),
         RunEvent::ScenarioError { fault } => format!("scenario error: {fault}"),
         _ => "interrupted".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_are_for_people() {
+        for (share, text) in [
+            (0.0, "0.0 %"),
+            (0.0004, "< 0.1 %"),
+            (0.123, "12 %"),
+            (0.996, "99.6 %"),
+            (0.9995, "> 99.9 %"),
+            (1.0, "100 %"),
+        ] {
+            assert_eq!(percent(share), text);
+        }
     }
 }

@@ -1,0 +1,253 @@
+//! Checks side by side, what changed, trials, kernels, files, and where it ran.
+
+use std::collections::BTreeSet;
+
+use kbisect_core::answer::Trial;
+use kbisect_core::kernel::Kernel;
+use kbisect_core::run::{BisectResult, Environment};
+use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord, VerdictKind};
+
+use super::seen::matching;
+use crate::document::{Block, CELL, Line, Tone, code, heading, list, own, table, text};
+use crate::extra::Extra;
+use crate::story::{Story, came_up, count, duration};
+use crate::text::utc;
+use crate::{changed, doubt};
+
+/// A check in a cell.
+pub(crate) fn check(check: Option<&CheckResult>) -> Line {
+    let Some(check) = check else { return own("-") };
+    let (tone, word) = match check.status {
+        CheckStatus::Pass => (Tone::Good, "pass"),
+        CheckStatus::Fail => (Tone::Bad, "fail"),
+        CheckStatus::Recorded => (Tone::Other, "fail (only recorded)"),
+        CheckStatus::NotRun => (Tone::Other, "not run"),
+    };
+    let line = match check.status {
+        CheckStatus::Fail => Line::default().strong(word, CELL),
+        _ => Line::default().word(tone, word),
+    };
+    if check.detail.trim().is_empty() { line } else { line.own(": ").text(&check.detail, CELL) }
+}
+
+/// Adds checks and frames of trials, one beside the other; `trials` have the labels of their kernels.
+pub(crate) fn side_by_side(to: &mut Vec<Block>, trials: &[(String, &Trial)]) {
+    let head = |what: &str| {
+        let label = |(label, trial): &(String, &Trial)| {
+            text(label, CELL).own(format!(" ({})", trial.verdict.word()))
+        };
+        std::iter::once(own(what)).chain(trials.iter().map(label)).collect::<Vec<_>>()
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for check in trials.iter().flat_map(|(_, trial)| &trial.checks) {
+        if !names.contains(&check.name.as_str()) {
+            names.push(&check.name);
+        }
+    }
+    let rows = names.iter().map(|name| {
+        let of = |trial: &Trial| check(trial.checks.iter().find(|check| check.name == *name));
+        let cells = trials.iter().map(|(_, trial)| of(trial));
+        std::iter::once(text(name, CELL)).chain(cells).collect()
+    });
+    to.push(Block::Table(head("check"), rows.collect()));
+    let wires = trials.iter().flat_map(|(_, trial)| &trial.wires);
+    let hops: BTreeSet<(&str, &str)> =
+        wires.map(|count| (count.wire.as_str(), count.from.as_str())).collect();
+    if hops.is_empty() {
+        return;
+    }
+    let frames = |trial: &Trial, wire: &str, from: &str| {
+        let counts = trial.wires.iter().find(|count| count.wire == wire && count.from == from);
+        own(counts.map_or("-".to_owned(), |count| match count.undelivered {
+            0 => count.frames.to_string(),
+            lost => format!("{} ({lost} undelivered)", count.frames),
+        }))
+    };
+    let rows = hops.iter().map(|(wire, from)| {
+        let hop = own("wire ").text(wire, CELL).own(" from ").text(from, CELL);
+        let cells = trials.iter().map(|(_, trial)| frames(trial, wire, from));
+        std::iter::once(hop).chain(cells).collect()
+    });
+    to.push(Block::Table(head("frames"), rows.collect()));
+}
+
+/// Adds what changed between the two sides, the most suspect first.
+pub(crate) fn changes(to: &mut Vec<Block>, result: &BisectResult) {
+    if result.changes.is_none() {
+        return;
+    }
+    to.push(heading("What changed"));
+    to.extend(changed::unavailable(result).map(|why| Block::Paragraph(text(&why, 1000))));
+    let Some(ranking) = changed::ranking(result) else { return };
+    let sentence = text(&changed::changes_sentence(ranking), 1000).own(" ").own(changed::NO_PROOF);
+    to.push(Block::Paragraph(sentence));
+    let rows = ranking.top.iter().map(|ranked| {
+        vec![
+            own(ranked.rank),
+            text(&changed::subject(ranked), CELL),
+            text(&ranked.origin(), CELL),
+            text(&ranked.because(), CELL),
+        ]
+    });
+    to.push(table(["rank", "change", "came with", "why here"], rows));
+    to.push(list(&ranking.notes));
+    if let Some(sha256) = changed::checksum(ranking) {
+        let line = own("The package that was read has the SHA-256 ").code(sha256).own(".");
+        to.push(Block::Paragraph(line));
+    }
+}
+
+/// The kernels exactly: what a second person needs to get the same ones.
+pub(crate) fn kernels<'a>(rows: impl IntoIterator<Item = (&'static str, &'a Kernel)>) -> Block {
+    let rows = rows.into_iter().map(|(role, kernel)| {
+        vec![
+            own(role),
+            code(kernel.label()),
+            code(kernel.package_version.as_str()),
+            code(&kernel.flavour),
+            code(&kernel.source),
+            code(&kernel.id.0),
+        ]
+    });
+    table(["kernel", "version", "package version", "flavour", "source", "id (SHA-256)"], rows)
+}
+
+/// Files of a trial that are worth a look: path in the run's folder, and what it is.
+pub(crate) fn files(trial: &TrialRecord, whose: &str) -> Vec<Vec<Line>> {
+    let path = |name: &str| code(&format!("{}/{name}", trial.directory));
+    let console = own(format!("console of the {whose} kernel"));
+    let mut rows = vec![vec![path("candidate/console.log"), console]];
+    let wires: BTreeSet<&str> = trial.wires.iter().map(|count| count.wire.as_str()).collect();
+    for wire in wires {
+        let what = own("every frame on wire ").text(wire, CELL).own(format!(", {whose} kernel"));
+        rows.push(vec![path(&format!("wires/{wire}.pcapng")), what]);
+    }
+    if trial.timings_s.contains_key("collect") {
+        let what = own(format!("network state afterwards, {whose} kernel"));
+        rows.push(vec![path("collect/"), what]);
+    }
+    for file in &trial.evidence.files {
+        let what = text(&file.what, CELL).own(format!(", {whose} kernel"));
+        rows.push(vec![path(&file.path), what]);
+    }
+    if let Some(vmcore) = &trial.evidence.vmcore {
+        let what = own(format!("memory of the {whose} kernel's machine"));
+        rows.push(vec![path(&vmcore.path), what]);
+    }
+    rows
+}
+
+/// What a search under doubt believes of its versions; nothing without doubt.
+pub(crate) fn beliefs(result: &BisectResult) -> Option<Block> {
+    let story = Story { result };
+    let beliefs = doubt::rows(result);
+    let rows = beliefs.iter().map(|row| {
+        let cells = [&row.runs, &row.bad, &row.culprit].map(own);
+        std::iter::once(text(&story.label(row.kernel), CELL)).chain(cells).collect()
+    });
+    (!beliefs.is_empty()).then(|| table(doubt::HEAD, rows))
+}
+
+/// Adds all trials in order.
+pub(crate) fn trials(to: &mut Vec<Block>, result: &BisectResult) {
+    if result.trials.is_empty() {
+        return;
+    }
+    to.push(heading("Trials"));
+    let story = Story { result };
+    let head = ["trial", "version", "verdict", "symptom or reason", "seconds", "folder"];
+    let mut head: Vec<Line> = head.map(own).into();
+    // Earlier journals do not say when.
+    let timed = result.trials.iter().any(|trial| trial.began_ms.is_some());
+    if timed {
+        head.push(own("began (UTC)"));
+    }
+    let rows = result.trials.iter().map(|trial| {
+        let reason = trial.reason.clone();
+        let why = match &trial.symptom {
+            Some(symptom) => {
+                let line = text(&symptom.to_string(), CELL);
+                match reason.or_else(|| matching(trial)) {
+                    Some(why) => line.own(" (").text(&why, CELL).own(")"),
+                    None => line,
+                }
+            }
+            None => text(&reason.unwrap_or_default(), CELL),
+        };
+        let tone = match trial.verdict {
+            VerdictKind::Good => Tone::Good,
+            VerdictKind::Bad => Tone::Bad,
+            VerdictKind::Skip | VerdictKind::Infra | VerdictKind::ScenarioError => Tone::Other,
+        };
+        let mut row = vec![
+            own(trial.number),
+            text(&story.label(&trial.kernel), CELL),
+            Line::default().word(tone, trial.verdict.word()),
+            why,
+            own(format!("{:.1}{}", trial.wall_s, came_up(trial))),
+            code(&trial.directory),
+        ];
+        if timed {
+            row.push(own(trial
+                .began_ms
+                .map(|ms| utc(ms.saturating_mul(1_000_000)))
+                .unwrap_or_default()));
+        }
+        row
+    });
+    to.push(Block::Table(head, rows.collect()));
+    let (trials, took) = (count(result.trials.len(), "trial"), duration(result.wall_s));
+    to.push(Block::Paragraph(own(format!("{trials} in {took}."))));
+}
+
+/// What was not tried, and what else must be known before an answer is believed.
+pub(crate) fn warnings(story: &Story<'_>, extra: &Extra) -> Vec<String> {
+    let result = story.result;
+    let mut texts = Vec::new();
+    let untested = story.untested();
+    if story.found() && untested > 0 {
+        let s = if untested == 1 { " was" } else { "s were" };
+        texts.push(format!(
+            "{untested} version{s} not tried: each is taken to behave as those around it. A failure that \
+             comes and goes within the range would not show."
+        ));
+    }
+    let skipped = story.without_answer();
+    if !skipped.is_empty() {
+        let labels: Vec<String> = skipped.iter().map(|entry| story.label(&entry.kernel)).collect();
+        texts.push(format!("Without an answer: {}.", labels.join(", ")));
+    }
+    texts.extend(story.notices());
+    texts.extend(result.warnings.iter().cloned());
+    texts.extend(extra.notes.iter().cloned());
+    if extra.resumed > 0 {
+        texts.push(format!("The run was resumed {}.", count(extra.resumed, "time")));
+    }
+    texts
+}
+
+/// Where it ran, after what else is known of that.
+pub(crate) fn environment(
+    environment: &Environment,
+    tool_version: &str,
+    more: impl IntoIterator<Item = Vec<Line>>,
+) -> Block {
+    let name = &environment.accelerator;
+    let accelerator = match &environment.accelerator_reason {
+        Some(reason) if name != "kvm" => {
+            text(name, CELL).own(" (not KVM: ").text(reason, CELL).own(")")
+        }
+        _ => text(name, CELL),
+    };
+    let host = code(&environment.host).own(format!(", {} CPUs", environment.cpus));
+    let rows = [
+        ("kbisect", code(tool_version)),
+        ("QEMU", code(&environment.qemu)),
+        ("accelerator", accelerator),
+        ("host", host),
+        ("root image", code(&environment.image)),
+        ("placement", code(&environment.placement)),
+    ];
+    let rows = rows.map(|(name, value)| vec![own(name), value]);
+    table(["", ""], more.into_iter().chain(rows))
+}
