@@ -32,6 +32,7 @@ pub mod judge;
 pub mod kernel;
 pub mod mark;
 pub mod method;
+pub mod minimize;
 pub mod oom;
 pub mod options;
 pub mod pcapng;

@@ -64,7 +64,7 @@ pub enum DossierError {
     #[error("`{0}` is a check of many kernels: there is neither a search nor a single trial in it")]
     Check(PathBuf),
     /// The folder is that of a self-test.
-    #[error("`{0}` is the self-test of a scenario: it has no report")]
+    #[error("`{0}` is the self-test or the reduction of a scenario: it has no report")]
     Selftest(PathBuf),
     /// A file cannot be read.
     #[error("cannot read `{path}`")]
@@ -129,7 +129,9 @@ impl Dossier {
             let Journal { lines, warning, .. } = read_journal(&bytes)?;
             return match RunKind::of(lines.iter().map(|line| &line.event)) {
                 Some(RunKind::Check) => Err(DossierError::Check(folder.to_owned())),
-                Some(RunKind::Selftest) => Err(DossierError::Selftest(folder.to_owned())),
+                Some(RunKind::Selftest | RunKind::Minimize) => {
+                    Err(DossierError::Selftest(folder.to_owned()))
+                }
                 Some(RunKind::Run) => {
                     let result = RunResult::from_journal(&lines, &folder.display().to_string())
                         .ok_or_else(|| DossierError::NotEnded(folder.to_owned()))?;

@@ -19,11 +19,12 @@ pub const EARLIER_CHECK_JOURNAL: &str = "check.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/2";
 
 /// Events that this version understands.
-const EVENTS: [&str; 23] = [
+const EVENTS: [&str; 24] = [
     "began",
     "check-began",
     "run-began",
     "selftest-began",
+    "minimize-began",
     "resumed",
     "environment-changed",
     "budget-set",

@@ -25,6 +25,7 @@ mod junit;
 mod ktap;
 mod mail;
 mod markdown;
+mod minimize;
 pub mod plain;
 mod print;
 mod redact;
@@ -61,6 +62,7 @@ pub use journal::{
 };
 pub use junit::junit_check;
 pub use markdown::{markdown, markdown_run};
+pub use minimize::{minimize_result, terminal_summary_minimize};
 pub use redact::{Hosts, PatternError, RedactRules, Redactor, Rereadable, Survey, pattern};
 pub use schema::{SCHEMA_NAMES, schema};
 pub use selftest::terminal_summary_selftest;

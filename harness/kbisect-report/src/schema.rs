@@ -4,10 +4,11 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 18] = [
+pub const SCHEMA_NAMES: [&str; 19] = [
     "bisect",
     "run",
     "selftest",
+    "minimize",
     "check",
     "check-journal",
     "plan",
@@ -37,6 +38,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "bisect" => include_str!("../schemas/bisect.json"),
         "run" => include_str!("../schemas/run.json"),
         "selftest" => include_str!("../schemas/selftest.json"),
+        "minimize" => include_str!("../schemas/minimize.json"),
         "check" => include_str!("../schemas/check.json"),
         "check-journal" => include_str!("../schemas/check-journal.json"),
         "plan" => include_str!("../schemas/plan.json"),

@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use kbisect_core::gate::{GateLine, GateResult};
+use kbisect_core::minimize::MinimizeResult;
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_core::selftest::SelftestResult;
 use kbisect_report::{
@@ -27,6 +28,13 @@ fn generated() -> Vec<(&'static str, Value)> {
         (
             "selftest",
             of::<SelftestResult>("selftest", "Whether checks can fail, and what a failure needs."),
+        ),
+        (
+            "minimize",
+            of::<MinimizeResult>(
+                "minimize",
+                "What a failure needs, and the smallest scenario that shows it.",
+            ),
         ),
         ("check", of::<GateResult>("check", "Kernels and scenarios against a baseline.")),
         ("check-journal", of::<GateLine>("check-journal", "One line of a check's journal.")),

@@ -70,7 +70,11 @@ impl GateLine {
                 vec![RunEvent::Resumed, changed(environment)]
             }
             GateEvent::TrialEnded { trial } => vec![RunEvent::TrialEnded {
-                tried: Tried::Scenario { scenario: trial.scenario, injected: None },
+                tried: Tried::Scenario {
+                    scenario: trial.scenario,
+                    injected: None,
+                    without: Vec::new(),
+                },
                 record: Box::new(trial.record),
                 mark: None,
                 taken: Taken::default(),

@@ -40,6 +40,9 @@ pub enum Aim {
         /// What is broken on purpose.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         injected: Option<Fault>,
+        /// What is left out of the scenario: numbers of its ingredients.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        without: Vec<u32>,
         /// Trials still to come with this one, if each gives an answer.
         estimated_left: usize,
     },
@@ -72,6 +75,9 @@ pub enum Tried {
         /// What was broken on purpose.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         injected: Option<Fault>,
+        /// What was left out of the scenario: numbers of its ingredients.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        without: Vec<u32>,
     },
 }
 
@@ -105,6 +111,15 @@ pub enum RunEvent {
     /// The self-test of a scenario begins.
     SelftestBegan {
         /// Its plan.
+        plan: Box<KernelPlan>,
+        /// How it is resumed.
+        options: Box<GateOptions>,
+        /// Where it runs.
+        environment: Box<Environment>,
+    },
+    /// The reduction of a scenario begins.
+    MinimizeBegan {
+        /// Its plan; `like` is the failure that must stay.
         plan: Box<KernelPlan>,
         /// How it is resumed.
         options: Box<GateOptions>,
@@ -267,6 +282,8 @@ pub enum RunKind {
     Run,
     /// The self-test of a scenario.
     Selftest,
+    /// The reduction of a scenario.
+    Minimize,
 }
 
 impl RunKind {
@@ -278,6 +295,7 @@ impl RunKind {
             RunEvent::CheckBegan { .. } => Some(Self::Check),
             RunEvent::RunBegan { .. } => Some(Self::Run),
             RunEvent::SelftestBegan { .. } => Some(Self::Selftest),
+            RunEvent::MinimizeBegan { .. } => Some(Self::Minimize),
             _ => None,
         })
     }

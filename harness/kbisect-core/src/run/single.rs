@@ -28,12 +28,24 @@ pub struct KernelPlan {
     /// The failure that a failure is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<Box<Symptom>>,
+    /// How often a failure must be missing before that is believed.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub repeats: u32,
     /// A self-test without faults, but for the cut of all wires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_faults: bool,
     /// What is kept of failures.
     #[serde(flatten)]
     pub evidence: EvidenceChoices,
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_once(repeats: &u32) -> bool {
+    *repeats == 1
 }
 
 impl RunResult {

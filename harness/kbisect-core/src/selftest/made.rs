@@ -46,7 +46,7 @@ impl<'a> Made<'a> {
         let mut trials: Vec<(Asked, &TrialRecord)> = Vec::new();
         for event in events {
             let RunEvent::TrialEnded { tried, record, .. } = event else { continue };
-            let Tried::Scenario { scenario: name, injected } = tried else { continue };
+            let Tried::Scenario { scenario: name, injected, .. } = tried else { continue };
             if is_no_answer(record) {
                 continue;
             }

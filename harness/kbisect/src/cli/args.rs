@@ -55,6 +55,9 @@ pub enum Command {
     /// Go on with a run that was interrupted
     #[command(after_help = words::RESUME_AFTER)]
     Resume(ResumeArgs),
+    /// Find out what a failure needs: leave out whatever it shows without
+    #[command(long_about = words::MINIMIZE, after_help = words::MINIMIZE_AFTER)]
+    Minimize(MinimizeArgs),
     /// Show a run as its own display does, from another terminal or after the fact
     #[command(after_help = words::WATCH_AFTER)]
     Watch(WatchArgs),
@@ -301,6 +304,23 @@ pub struct ResumeArgs {
     /// Write JUnit XML here (checks only); the file named when the check began is not used
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// Arguments of `kbisect minimize`.
+#[derive(Args, Debug)]
+pub struct MinimizeArgs {
+    /// The run that failed, a bisection or a single trial: its folder, or its name below the results folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// How trials are made.
+    #[command(flatten)]
+    pub setting: SettingArgs,
+    /// How many at once.
+    #[command(flatten)]
+    pub workers: WorkersArgs,
+    /// Where it runs.
+    #[command(flatten)]
+    pub machine: MachineArgs,
 }
 
 /// Arguments of `kbisect scenario`.

@@ -16,8 +16,9 @@ mod words;
 
 pub use args::{
     BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
-    ImageArgs, ImageCommand, ManArgs, NewScenarioArgs, Placement, ReportArgs, ResumeArgs, RunArgs,
-    ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs, ShellOn,
+    ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ReportArgs,
+    ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs,
+    ShellOn,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};

@@ -209,6 +209,22 @@ Examples:
                                                  a stock kernel with one module replaced
   kbisect kernels add --base 6.12.57 --cmdline mitigations=off --as no-mitigations";
 
+pub const MINIMIZE: &str = "\
+Find out what a failure needs: leave out whatever it shows without
+
+Takes the failed trial of a run, and tries its kernel with less and less of the scenario: checks, nodes,
+services, steps, single rules of rule files, repetitions, links, sysctls, routes, addresses. What is left
+is all needed: without any of it the failure is another one, or none. It is written out as a scenario
+that can be run.";
+
+pub const MINIMIZE_AFTER: &str = "\
+Examples:
+  kbisect minimize results/20261120-102627-synproxy-6.12.43..6.12.96
+  kbisect minimize RUN --workers 2 --json
+
+Exit codes: 0 reduced, 1 the failure did not show again, 2 usage, 69 kbisect or the host failed,
+130 interrupted (resumable).";
+
 pub const SELFTEST: &str = "\
 Prove that its checks can fail, and say which ingredients its failure needs
 

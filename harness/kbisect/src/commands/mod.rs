@@ -31,6 +31,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Bisect(args)) => run::bisect(args, global),
         Some(Command::Run(args)) => run::run_one(args, global),
         Some(Command::Check(args)) => run::check(args, global),
+        Some(Command::Minimize(args)) => run::minimize(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
         Some(Command::Score(args)) => done(score::score(args, global)),
         Some(Command::Watch(args)) => watch::watch(args, global),

@@ -20,7 +20,9 @@ pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     match RunKind::of(journal.lines.iter().map(|line| &line.event)) {
         Some(RunKind::Search) | None => {}
         Some(RunKind::Check) => return Err(DossierError::Check(folder).into()),
-        Some(RunKind::Selftest) => return Err(DossierError::Selftest(folder).into()),
+        Some(RunKind::Selftest | RunKind::Minimize) => {
+            return Err(DossierError::Selftest(folder).into());
+        }
         Some(RunKind::Run) => {
             return Err(errors::usage(
                 format!("`{}` is a single trial: there is nothing to count", folder.display()),

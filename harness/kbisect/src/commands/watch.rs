@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::{Global, WatchArgs};
-use crate::run::{Answers, Culprit, Matrix, Proof, Single};
+use crate::run::{Answers, Culprit, Matrix, Proof, Single, Smallest};
 use crate::settings::global::{run_folder, runs};
 use crate::ui::Ui;
 use crate::ui::paint::Paint;
@@ -151,6 +151,7 @@ impl Followed {
             Some(RunKind::Check) => self.tell(&Matrix::default(), alive, global),
             Some(RunKind::Run) => self.tell(&Single, alive, global),
             Some(RunKind::Selftest) => self.tell(&Proof, alive, global),
+            Some(RunKind::Minimize) => self.tell(&Smallest, alive, global),
             Some(RunKind::Search) | None => self.tell(&Culprit, alive, global),
         }
     }

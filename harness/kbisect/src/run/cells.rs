@@ -70,6 +70,7 @@ impl Cells<'_> {
             scenario: self.subject.name.clone(),
             kernel: Box::new(candidate.kernel.clone()),
             injected: None,
+            without: Vec::new(),
             estimated_left: self.left.saturating_sub(crew.tasks.len()),
         };
         let coming = self.coming(&candidate).unwrap_or_default();
@@ -96,7 +97,7 @@ impl Work for Cells<'_> {
     ) -> anyhow::Result<()> {
         let scenario = self.subject.name.clone();
         self.trials.push(GateTrial { scenario: scenario.clone(), record: (*record).clone() });
-        let tried = Tried::Scenario { scenario, injected: None };
+        let tried = Tried::Scenario { scenario, injected: None, without: Vec::new() };
         let (mark, taken) = (None, Taken::default());
         let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
         crew.journal.append(ended)?;

@@ -59,6 +59,7 @@ impl Journal {
                 | RunEvent::CheckBegan { .. }
                 | RunEvent::RunBegan { .. }
                 | RunEvent::SelftestBegan { .. }
+                | RunEvent::MinimizeBegan { .. }
                 | RunEvent::ReferenceTried { .. }
                 | RunEvent::Completed
                 | RunEvent::TrialEnded { .. }
@@ -80,6 +81,7 @@ impl Journal {
             RunEvent::CheckBegan { environment, .. }
             | RunEvent::RunBegan { environment, .. }
             | RunEvent::SelftestBegan { environment, .. }
+            | RunEvent::MinimizeBegan { environment, .. }
             | RunEvent::EnvironmentChanged { environment } => Some(environment),
             _ => None,
         })

@@ -98,6 +98,7 @@ impl Lone {
             scenario: loaded.planned(wanted.scenario),
             reference: context.reference.kernel.clone(),
             like: None,
+            repeats: 1,
             no_faults: false,
             evidence: wanted.evidence.clone(),
         };

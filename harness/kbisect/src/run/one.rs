@@ -128,6 +128,7 @@ impl Work for Once<'_> {
             scenario: self.subject.name.clone(),
             kernel: Box::new(self.candidate.kernel.clone()),
             injected: None,
+            without: Vec::new(),
             estimated_left: 1,
         };
         let with = With { shell: self.shell.take(), ..With::only(self.subject.clone()) };
@@ -150,7 +151,11 @@ impl Work for Once<'_> {
         let trial = Trial::new(&record, &taken);
         write_json(&crew.folder.join(&record.directory).join("trial.json"), &trial)?;
         self.answer = Some(record.clone());
-        let tried = Tried::Scenario { scenario: self.subject.name.clone(), injected: None };
+        let tried = Tried::Scenario {
+            scenario: self.subject.name.clone(),
+            injected: None,
+            without: Vec::new(),
+        };
         crew.journal.append(RunEvent::TrialEnded { tried, record, mark: None, taken })
     }
 

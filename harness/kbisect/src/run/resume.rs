@@ -8,6 +8,7 @@ use super::bisect::resume_bisection;
 use super::check::resume_check;
 use super::context::{Base, existing_run};
 use super::journal::Journal;
+use super::minimize::resume_minimize;
 use super::one::resume_one;
 use super::selftest::resume_selftest;
 use crate::cli::{Global, ResumeArgs};
@@ -34,6 +35,9 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
         }
         Some(RunEvent::SelftestBegan { plan, options, .. }) => {
             return resume_selftest(args, (*plan, *options), base, journal, &folder, global);
+        }
+        Some(RunEvent::MinimizeBegan { plan, options, .. }) => {
+            return resume_minimize(args, (*plan, *options), base, journal, &folder, global);
         }
         _ => {}
     }

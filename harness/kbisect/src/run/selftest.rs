@@ -155,6 +155,7 @@ impl Work for Variations<'_> {
                 scenario: given,
                 kernel: Box::new(self.plan.kernel.clone()),
                 injected: next.injected,
+                without: Vec::new(),
                 estimated_left: left,
             };
             left -= 1;
@@ -171,7 +172,11 @@ impl Work for Variations<'_> {
         record: Box<TrialRecord>,
     ) -> anyhow::Result<()> {
         let (scenario, injected) = asked(&task);
-        let tried = Tried::Scenario { scenario: scenario.to_owned(), injected: injected.cloned() };
+        let tried = Tried::Scenario {
+            scenario: scenario.to_owned(),
+            injected: injected.cloned(),
+            without: Vec::new(),
+        };
         let (mark, taken) = (None, Taken::default());
         let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
         crew.journal.append(ended)?;

@@ -45,6 +45,9 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::SelftestBegan { plan, environment, .. } => {
             Some(format!("{}, {}", selftest_words(plan, paint), environment.accelerator))
         }
+        RunEvent::MinimizeBegan { plan, environment, .. } => {
+            Some(format!("{}, {}", minimize_words(plan, paint), environment.accelerator))
+        }
         RunEvent::Resumed => Some("resuming where the run was interrupted".to_owned()),
         RunEvent::BudgetSet { runs, seconds } => {
             let runs = runs.map(|runs| format!("{runs} runs in all"));
@@ -178,6 +181,12 @@ pub fn check_words(plan: &GatePlan, paint: Paint) -> String {
 pub fn selftest_words(plan: &KernelPlan, paint: Paint) -> String {
     let scenario = paint.ink(Ink::Bright, &plan.scenario.name);
     format!("self-test of {scenario} on {}", plan.kernel.label())
+}
+
+/// What a reduction is of: `what the failure of nat on 6.12.57 needs`.
+pub fn minimize_words(plan: &KernelPlan, paint: Paint) -> String {
+    let scenario = paint.ink(Ink::Bright, &plan.scenario.name);
+    format!("what the failure of {scenario} on {} needs", plan.kernel.label())
 }
 
 /// Where a trial stands: `3 of about 6`; under doubt only its number, since what is left is a range

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::lines::{check_words, place, selftest_words};
+use super::lines::{check_words, minimize_words, place, selftest_words};
 use super::paint::{Ink, Paint};
 use super::ruler;
 use super::time::time;
@@ -156,6 +156,7 @@ fn series_text(view: &View, paint: Paint) -> Option<String> {
         let words = match matter {
             Matter::Check(plan) => check_words(plan, paint),
             Matter::Selftest(plan) => selftest_words(plan, paint),
+            Matter::Minimize(plan) => minimize_words(plan, paint),
             Matter::Run => return None,
         };
         let counts = verdicts

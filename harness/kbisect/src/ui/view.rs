@@ -35,6 +35,8 @@ pub enum Matter {
     Check(Box<GatePlan>),
     /// One kernel with variations of a scenario.
     Selftest(Box<KernelPlan>),
+    /// One kernel with less and less of a scenario.
+    Minimize(Box<KernelPlan>),
     /// One kernel with one scenario.
     Run,
 }
@@ -86,12 +88,20 @@ impl View {
             RunEvent::SelftestBegan { plan, .. } => {
                 self.matter = Some(Matter::Selftest(plan.clone()));
             }
+            RunEvent::MinimizeBegan { plan, .. } => {
+                self.matter = Some(Matter::Minimize(plan.clone()));
+            }
             RunEvent::RunBegan { .. } => self.matter = Some(Matter::Run),
             RunEvent::TrialBegan { number, aim, worker } => {
                 self.end(*number);
                 let (index, label) = match aim {
                     Aim::Version { index, .. } => {
                         (Some(*index), self.label(*index).unwrap_or_default().to_owned())
+                    }
+                    Aim::Cell { without, .. }
+                        if matches!(self.matter, Some(Matter::Minimize(_))) =>
+                    {
+                        (None, format!("without {} ingredients", without.len()))
                     }
                     Aim::Cell { scenario, kernel, injected, .. } => {
                         (None, self.cell(scenario, kernel.label(), injected.as_ref()))

@@ -12,6 +12,7 @@ mod gate;
 mod gate_map;
 mod interruptions;
 mod lone;
+mod minimize;
 mod newest;
 mod outcomes;
 mod place;
