@@ -272,7 +272,7 @@ impl Crew<'_> {
         let record = loop {
             match self.pool.next()?.news {
                 News::Begins => {}
-                News::Event(event) => self.journal.append(event)?,
+                News::Event(event) => self.journal.append(*event)?,
                 News::Ended(record) => {
                     break record?.context("the trial of the reference kernel was cancelled")?;
                 }
@@ -311,7 +311,7 @@ impl Crew<'_> {
                 Ok(false)
             }
             News::Event(_) if self.tasks[at].cancelled.is_some() => Ok(false),
-            News::Event(event) => self.journal.append(event).map(|()| false),
+            News::Event(event) => self.journal.append(*event).map(|()| false),
             News::Ended(result) => {
                 let task = self.tasks.remove(at);
                 match result {

@@ -43,7 +43,7 @@ pub enum News {
     /// The kernel is at hand: the trial begins.
     Begins,
     /// An event of the trial.
-    Event(RunEvent),
+    Event(Box<RunEvent>),
     /// The trial ended; without a record it was cancelled.
     Ended(anyhow::Result<Option<Box<TrialRecord>>>),
 }
@@ -141,7 +141,7 @@ fn make(
         From::Candidate(candidate) => candidate,
         From::Reference => {
             let mut tell = |event| {
-                send(News::Event(event));
+                send(News::Event(Box::new(event)));
                 Ok(())
             };
             return trials.run_reference(&job.subject, &mut tell).map(Some);
@@ -156,7 +156,7 @@ fn make(
     let kernel = kernel?;
     send(News::Begins);
     trials.run_unless_cancelled(job, kernel.as_ref(), &mut |event| {
-        send(News::Event(event));
+        send(News::Event(Box::new(event)));
         Ok(())
     })
 }
