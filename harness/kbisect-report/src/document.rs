@@ -23,7 +23,7 @@ pub(crate) enum Block {
     Console(String, usize),
     /// A command to paste.
     Command(String),
-    /// SVG, whose texts were escaped where it was drawn; for forms that show pictures.
+    /// A figure in HTML, whose texts were escaped where it was drawn; for forms that show pictures.
     Drawing(String),
 }
 

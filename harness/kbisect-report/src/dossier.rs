@@ -18,8 +18,8 @@ use crate::journal::{
     EARLIER_CHECK_JOURNAL, JOURNAL_NAME, Journal, JournalError, JournalWarning, read_journal,
 };
 use crate::plain::file_name;
-use crate::story::Story;
-use crate::text::command_line;
+use crate::story::{Story, THAT_FAILS, of_trial};
+use crate::words;
 
 /// A run: its result, and what its folder holds beside the journal.
 #[derive(Clone, Debug)]
@@ -376,17 +376,10 @@ impl Dossier {
         match &self.subject {
             Subject::Bisection(result) => Story { result }.verdict(),
             Subject::Trial(result) => {
-                let (scenario, label) = (&result.scenario, result.trial.kernel.label());
+                let verdict = words::verdict_of_trial(&result.scenario, &result.trial);
                 match result.trial.verdict() {
-                    Verdict::Good => format!("Scenario {scenario} passes on {label}."),
-                    Verdict::Bad(_) => format!("Scenario {scenario} fails on {label}."),
-                    Verdict::Skip(reason) => format!("{label} cannot answer: {reason}."),
-                    Verdict::Infra(reason) => {
-                        format!("No verdict: kbisect or the host failed: {reason}.")
-                    }
-                    Verdict::Scenario(fault) => {
-                        format!("Scenario error: {fault}. What to do: {}.", fault.hint())
-                    }
+                    Verdict::Scenario(fault) => format!("{verdict} What to do: {}.", fault.hint()),
+                    _ => verdict,
                 }
             }
         }
@@ -394,28 +387,14 @@ impl Dossier {
 
     /// Commands that repeat what was done, each with what it does.
     pub(crate) fn commands(&self) -> Vec<(&'static str, String)> {
-        let mut commands = Vec::new();
-        let fails = self.bad().is_some_and(|trial| trial.verdict == VerdictKind::Bad);
-        let repeat = match self.story() {
-            Some(story) => story.repeat().map(str::to_owned),
-            None => self.trials().first().map(|trial| trial.repeat.clone()),
-        };
-        if let Some(repeat) = repeat {
-            let what = if fails { "The trial that fails" } else { "The trial" };
-            commands.push((what, repeat.clone()));
-            if fails {
-                commands.push((
-                    "The same with a shell at the point of failure",
-                    format!("{repeat} --shell"),
-                ));
+        let mut commands = match (self.story(), self.trials()) {
+            (Some(story), _) => story.commands(self.good(), &self.extra),
+            (None, [trial, ..]) if trial.verdict == VerdictKind::Bad => {
+                of_trial(THAT_FAILS, &trial.repeat, true)
             }
-        }
-        if let (true, Some(good)) = (self.story().is_some(), self.good()) {
-            commands.push(("The trial that passes", good.repeat.clone()));
-        }
-        if !self.extra.command.is_empty() {
-            commands.push(("The whole bisection", command_line(&as_kbisect(&self.extra.command))));
-        }
+            (None, [trial, ..]) => of_trial("The trial", &trial.repeat, false),
+            (None, []) => Vec::new(),
+        };
         if let Some(resume) = self.story().and_then(|story| story.resume()) {
             commands.push(("To go on", resume));
         }
@@ -456,15 +435,4 @@ impl Dossier {
 fn schema_of(result: &[u8]) -> Option<String> {
     let result: serde_json::Value = serde_json::from_slice(result).ok()?;
     result["schema"].as_str().map(str::to_owned)
-}
-
-/// The command without the folder that the program was called from: it says nothing elsewhere.
-pub(crate) fn as_kbisect(command: &[String]) -> Vec<String> {
-    let mut command = command.to_vec();
-    if let Some(program) = command.first_mut()
-        && let Some((_, name)) = program.rsplit_once('/')
-    {
-        *program = name.to_owned();
-    }
-    command
 }

@@ -10,6 +10,8 @@ use kbisect_core::run::{Aborted, BisectResult, OutcomeWord, SeriesEntry, SeriesV
 use kbisect_core::search::Direction;
 use kbisect_core::trial::{BootKind, VerdictKind};
 
+use crate::extra::Extra;
+use crate::text::{as_kbisect, command_line};
 use crate::words::{self, notice_texts};
 
 /// A result with the questions that a report asks of it.
@@ -41,6 +43,21 @@ pub(crate) struct Side<'a> {
     pub(crate) good: bool,
     /// The kernel.
     pub(crate) kernel: &'a Kernel,
+}
+
+/// What the command of a trial that fails does.
+pub(crate) const THAT_FAILS: &str = "The trial that fails";
+/// What a command with `--shell` does.
+pub(crate) const WITH_SHELL: &str = "The same with a shell at the point of failure";
+
+/// Commands that repeat a trial; one that fails with a shell as well.
+pub(crate) fn of_trial(
+    what: &'static str,
+    repeat: &str,
+    fails: bool,
+) -> Vec<(&'static str, String)> {
+    let shell = fails.then(|| (WITH_SHELL, format!("{repeat} --shell")));
+    std::iter::once((what, repeat.to_owned())).chain(shell).collect()
 }
 
 impl<'a> Story<'a> {
@@ -115,6 +132,23 @@ impl<'a> Story<'a> {
     pub(crate) fn repeat(&self) -> Option<&'a str> {
         let shown = self.shown_trial().or(self.result.trials.last());
         shown.map(|trial| trial.repeat.as_str()).or(self.result.repeat.as_deref())
+    }
+
+    /// Commands that repeat it, each with what it does.
+    pub(crate) fn commands(
+        &self,
+        good: Option<&Trial>,
+        extra: &Extra,
+    ) -> Vec<(&'static str, String)> {
+        let fails = self.shown_trial().is_some();
+        let what = if fails { THAT_FAILS } else { "The last trial" };
+        let repeat = self.repeat().map(|repeat| of_trial(what, repeat, fails));
+        let mut commands = repeat.unwrap_or_default();
+        commands.extend(good.map(|good| ("The trial that passes", good.repeat.clone())));
+        if !extra.command.is_empty() {
+            commands.push(("The whole bisection", command_line(&as_kbisect(&extra.command))));
+        }
+        commands
     }
 
     /// What to call a kernel: its name or upstream version; the package version where another

@@ -108,6 +108,17 @@ pub(crate) fn command_line(words: &[String]) -> String {
     words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
+/// The command without the folder that the program was called from: it says nothing elsewhere.
+pub(crate) fn as_kbisect(command: &[String]) -> Vec<String> {
+    let mut command = command.to_vec();
+    if let Some(program) = command.first_mut()
+        && let Some((_, name)) = program.rsplit_once('/')
+    {
+        *program = name.to_owned();
+    }
+    command
+}
+
 /// Nanoseconds since 1970-01-01 UTC as `2026-11-20 12:14:16`; nothing for a time out of range.
 pub(crate) fn utc(nanos: u64) -> String {
     let stamp = jiff::Timestamp::from_nanosecond(i128::from(nanos));

@@ -5,11 +5,10 @@ use kbisect_core::trial::Match;
 
 use super::{svg_map, words};
 use crate::document::{Block, Document, Line, Tone, code, heading, own, table, text};
-use crate::dossier::as_kbisect;
 use crate::print;
 use crate::sections::seen;
 use crate::story::duration;
-use crate::text::{command_line, line};
+use crate::text::{as_kbisect, command_line, line};
 
 /// Most characters of a cell.
 const CELL: usize = 400;
@@ -38,7 +37,8 @@ fn report(result: &GateResult) -> Document {
         let line = own("It has no answer for all: ").text(reason, 1500).own(".");
         blocks.push(Block::Paragraph(line));
     }
-    blocks.extend(svg_map(result).map(Block::Drawing));
+    let figure = |svg| Block::Drawing(format!("<figure class=\"scroll\">{svg}</figure>"));
+    blocks.extend(svg_map(result).map(figure));
     for map in &result.maps {
         history(&mut blocks, result, map);
     }

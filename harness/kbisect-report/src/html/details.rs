@@ -1,19 +1,19 @@
 //! The sections after the story: checks, trials, confidence, environment, commands, files.
 
-use kbisect_core::kernel::Kernel;
+use kbisect_core::run::BisectResult;
 use maud::{Markup, html};
 
 use super::beliefs;
-use super::parts::{block, cell, paragraph};
-use crate::document::{self, Block, Line, PARAGRAPH, Tone, code as code_line, heading, list, own};
+use super::parts::{block, paragraph};
+use crate::document::{self, Block, Line, PARAGRAPH, Tone, code as code_line, heading, own};
 use crate::dossier::{Dossier, Subject};
-use crate::doubt;
 use crate::evidence::TrialFiles;
+use crate::extra::Extra;
 use crate::fields::{self, State};
 use crate::journal::JOURNAL_NAME;
 use crate::print::put;
 use crate::sections;
-use crate::story::{boot, count, deadlines};
+use crate::story::{Story, boot, count, deadlines};
 
 /// Checks and frames of the good and the bad trial.
 pub(super) fn checks(dossier: &Dossier) -> Markup {
@@ -27,47 +27,24 @@ pub(super) fn checks(dossier: &Dossier) -> Markup {
     put(&blocks)
 }
 
-/// All trials in order.
-pub(super) fn trials(dossier: &Dossier) -> Markup {
+/// A section of a bisection.
+pub(super) fn section(dossier: &Dossier, add: impl Fn(&mut Vec<Block>, &BisectResult)) -> Markup {
     let mut blocks = Vec::new();
     if let Subject::Bisection(result) = &dossier.subject {
-        sections::trials(&mut blocks, result);
-    }
-    put(&blocks)
-}
-
-/// What changed between the two sides, the most suspect first.
-pub(super) fn changes(dossier: &Dossier) -> Markup {
-    let mut blocks = Vec::new();
-    if let Subject::Bisection(result) = &dossier.subject {
-        sections::changes(&mut blocks, result);
+        add(&mut blocks, result);
     }
     put(&blocks)
 }
 
 /// How sure the answer is, what was tested and what not.
-pub(super) fn confidence(dossier: &Dossier) -> Markup {
-    let Subject::Bisection(result) = &dossier.subject else { return html! {} };
-    let story = crate::story::Story { result };
+pub(super) fn confidence(to: &mut Vec<Block>, result: &BisectResult, extra: &Extra) {
+    sections::confidence(to, &Story { result }, extra);
     let tested = result.series.iter().filter(|e| e.verdict.is_answer()).count();
     let all = count(result.series.len(), "kernel");
-    let mut texts = vec![
-        format!("Tested: {tested} of {all} of the series."),
-        "Only what the scenario's checks look at was tested, on virtual machines: see Checks."
-            .to_owned(),
-    ];
-    texts.extend(sections::warnings(&story, &dossier.extra));
-    html! {
-        h2 { "Confidence" }
-        p {
-            b { (cell(&doubt::level(&result.confidence))) } ": "
-            (paragraph(result.confidence.statement.trim_end_matches('.'))) "."
-        }
-        @for text in doubt::sentences(result) { p { (paragraph(&text)) } }
-        (beliefs::chart(result))
-        (put(sections::beliefs(result).as_slice()))
-        (put(&[list(&texts)]))
-    }
+    let what =
+        "Only what the scenario's checks look at was tested, on virtual machines: see Checks.";
+    to.push(Block::List(vec![own(format!("Tested: {tested} of {all} of the series.")), own(what)]));
+    to.push(Block::Drawing(beliefs::chart(result).into_string()));
 }
 
 /// Where and with what it ran.
@@ -94,8 +71,10 @@ pub(super) fn environment(dossier: &Dossier) -> Markup {
         Some(vec![own(name), document::text(&value, PARAGRAPH)])
     });
     let table = sections::environment(dossier.environment(), dossier.tool_version(), facts);
+    let mut kernels = dossier.kernels();
+    kernels.dedup_by_key(|(_, kernel)| &kernel.id);
     html! {
-        (put(&[heading("Environment"), table, kernels(dossier)]))
+        (put(&[heading("Environment"), table, sections::kernels(kernels)]))
         @if let Some(qemu) = files.and_then(|files| files.qemu.as_ref()) {
             details {
                 summary { "QEMU's command line" }
@@ -103,20 +82,6 @@ pub(super) fn environment(dossier: &Dossier) -> Markup {
             }
         }
     }
-}
-
-/// The kernels exactly: what a second person needs to get the same ones.
-fn kernels(dossier: &Dossier) -> Block {
-    let mut kernels: Vec<(&'static str, &Kernel)> = Vec::new();
-    match &dossier.subject {
-        Subject::Bisection(result) => {
-            let story = crate::story::Story { result };
-            kernels.extend(story.sides().into_iter().map(|side| (side.label, side.kernel)));
-            kernels.push(("reference hosts", &result.reference));
-        }
-        Subject::Trial(result) => kernels.push(("under test", &result.trial.kernel)),
-    }
-    sections::kernels(kernels)
 }
 
 /// Commands to paste.

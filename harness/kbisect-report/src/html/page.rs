@@ -4,10 +4,11 @@ use kbisect_core::run::OutcomeWord;
 use kbisect_core::trial::VerdictKind;
 use maud::{Markup, html};
 
-use super::parts::{cell, class_of, code, paragraph, verdict_word};
+use super::parts::{cell, class_of, code, paragraph};
 use super::{details, seen, timeline};
 use crate::dossier::{Dossier, Subject};
 use crate::print::page;
+use crate::sections;
 use crate::story::is_other_failure;
 
 /// Writes the report as one HTML file. It says the same whenever it is made from the same folder.
@@ -19,10 +20,10 @@ pub fn html(dossier: &Dossier) -> String {
         (series(dossier))
         (seen::section(dossier))
         (details::checks(dossier))
-        (details::changes(dossier))
+        (details::section(dossier, sections::changes))
         (timeline::section(dossier))
-        (details::trials(dossier))
-        (details::confidence(dossier))
+        (details::section(dossier, sections::trials))
+        (details::section(dossier, |to, result| details::confidence(to, result, &dossier.extra)))
         (details::environment(dossier))
         (details::repeat(dossier))
         (details::fields(dossier))
@@ -129,7 +130,7 @@ fn series(dossier: &Dossier) -> Markup {
                 ul.plain {
                     @for entry in unanswered {
                         li {
-                            (cell(&story.label(&entry.kernel))) " (" (verdict_word(entry.verdict.word())) "): "
+                            (cell(&story.label(&entry.kernel))) " (" (cell(entry.verdict.word())) "): "
                             (cell(entry.reason.as_deref().unwrap_or_default()))
                         }
                     }

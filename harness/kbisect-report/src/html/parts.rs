@@ -35,17 +35,6 @@ pub(super) fn class_of(verdict: &str) -> &'static str {
     }
 }
 
-/// A verdict as a word: colour alone says nothing on paper.
-pub(super) fn verdict_word(verdict: &str) -> Markup {
-    let class = match class_of(verdict) {
-        "good" => "good-word",
-        "bad" => "bad-word",
-        "untested" => "soft",
-        _ => "other-word",
-    };
-    html! { span class=(class) { (cell(verdict)) } }
-}
-
 /// What became of frames that do not leave as they should.
 pub(super) fn lost_word(hop: &Hop) -> &'static str {
     if hop.changed { "changed" } else { "lost" }

@@ -3,15 +3,12 @@
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord};
 
-use crate::document::{Block, CELL, Document, Line, Tone, code, heading, list, own, table, text};
-use crate::dossier::as_kbisect;
-use crate::doubt;
+use crate::document::{Block, CELL, Document, Line, Tone, code, heading, own, table, text};
 use crate::extra::Extra;
 use crate::journal::JOURNAL_NAME;
 use crate::print;
 use crate::sections;
 use crate::story::{Story, is_other_failure};
-use crate::text::command_line;
 
 /// Writes the report of a bisection, to be saved as `report.md`. It says the same whenever it is
 /// made from the same journal.
@@ -31,7 +28,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
     series(to, &story);
     sections::trials(to, result);
     sections::unrelated(to, result);
-    confidence(to, &story, extra);
+    sections::confidence(to, &story, extra);
     to.push(heading("Environment"));
     if !extra.scenario_sha256.is_empty() {
         let line = own("Scenario ").text(&result.scenario, CELL).own(": ");
@@ -41,7 +38,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
     to.push(sections::environment(&result.environment, &result.tool_version, []));
     let sides = story.sides().into_iter().map(|side| (side.label, side.kernel));
     to.push(sections::kernels(sides.chain([("reference nodes", &result.reference)])));
-    repeat(to, &story, extra);
+    commands(to, &story.commands(story.good_trial(), extra));
     let mut rows = vec![vec![code(JOURNAL_NAME), own("every event of the run")]];
     rows.extend(story.shown_trial().iter().flat_map(|bad| sections::files(bad, "bad")));
     rows.extend(story.good_trial().iter().flat_map(|good| sections::files(good, "good")));
@@ -122,43 +119,13 @@ fn series(to: &mut Vec<Block>, story: &Story<'_>) {
     to.push(table(["version", "package version", "source", "verdict", "reason"], rows));
 }
 
-fn confidence(to: &mut Vec<Block>, story: &Story<'_>, extra: &Extra) {
-    let result = story.result;
-    to.push(heading("Confidence and warnings"));
-    let statement = result.confidence.statement.trim_end_matches('.');
-    let line = text(&doubt::level(&result.confidence), CELL).own(": ").text(statement, 1000);
-    to.push(Block::Paragraph(line.own(".")));
-    if let Some(beliefs) = sections::beliefs(result) {
-        to.extend(doubt::sentences(result).iter().map(|it| Block::Paragraph(text(it, CELL))));
-        to.push(beliefs);
-    }
-    to.push(list(&sections::warnings(story, extra)));
-}
-
-fn repeat(to: &mut Vec<Block>, story: &Story<'_>, extra: &Extra) {
+/// Adds commands to paste.
+pub(super) fn commands(to: &mut Vec<Block>, commands: &[(&str, String)]) {
     to.push(heading("How to repeat"));
-    let fails = story.shown_trial().is_some();
-    if let Some(repeat) = story.repeat() {
-        command(to, if fails { "The trial that fails:" } else { "The last trial:" }, repeat);
-        if fails {
-            command(to, WITH_SHELL, &format!("{repeat} --shell"));
-        }
+    for (what, command) in commands {
+        to.push(Block::Paragraph(own(what).own(":")));
+        to.push(Block::Command(command.clone()));
     }
-    if let Some(good) = story.good_trial() {
-        command(to, "The trial that passes:", &good.repeat);
-    }
-    if !extra.command.is_empty() {
-        command(to, "The whole bisection:", &command_line(&as_kbisect(&extra.command)));
-    }
-}
-
-/// What a command with `--shell` does.
-pub(super) const WITH_SHELL: &str = "The same with a shell at the point of failure:";
-
-/// Adds a command to paste.
-pub(super) fn command(to: &mut Vec<Block>, what: &str, command: &str) {
-    to.push(Block::Paragraph(own(what)));
-    to.push(Block::Command(command.to_owned()));
 }
 
 /// Adds the files of a run, its own first.

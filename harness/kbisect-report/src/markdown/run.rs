@@ -3,11 +3,12 @@
 use kbisect_core::run::RunResult;
 use kbisect_core::trial::{Phase, TrialRecord, Verdict};
 
-use super::bisect::{WITH_SHELL, command, files};
+use super::bisect::{commands, files};
 use crate::document::{Block, CELL, Document, Tone, heading, own, table, text};
 use crate::print;
 use crate::sections;
-use crate::story::{boot, came_up, deadlines, duration};
+use crate::story::{WITH_SHELL, boot, came_up, deadlines, duration};
+use crate::words;
 
 /// Writes the report of one trial, to be saved as `report.md`.
 #[must_use]
@@ -53,9 +54,8 @@ pub fn markdown_run(result: &RunResult) -> String {
     }
     to.push(sections::environment(&result.environment, &result.tool_version, []));
     to.push(sections::kernels([("candidate", &trial.kernel)]));
-    to.push(heading("How to repeat"));
-    command(to, "The trial:", &trial.repeat);
-    command(to, WITH_SHELL, &format!("{} --shell", trial.repeat));
+    let shell = format!("{} --shell", trial.repeat);
+    commands(to, &[("The trial", trial.repeat.clone()), (WITH_SHELL, shell)]);
     files(to, &result.run_dir, sections::files(trial, "tested"));
     print::markdown(&Document {
         title: format!("{scenario} on {label}: {}", trial.verdict().word()),
@@ -65,28 +65,17 @@ pub fn markdown_run(result: &RunResult) -> String {
 }
 
 fn verdict(to: &mut Vec<Block>, scenario: &str, trial: &TrialRecord) {
-    let label = trial.kernel.label();
-    let scenario = own("Scenario ").text(scenario, CELL);
-    let (lead, more) = match trial.verdict() {
-        Verdict::Good => (scenario.own(" passes on ").text(label, CELL).own("."), None),
-        Verdict::Bad(symptom) => (
-            scenario.own(" fails on ").text(label, CELL).own("."),
-            Some(own("Symptom: ").text(&symptom.to_string(), CELL)),
-        ),
-        Verdict::Skip(why) => {
-            let why = why.to_string();
-            (text(label, CELL).own(" cannot answer: ").text(&why, 1000).own("."), None)
+    let verdict = words::verdict_of_trial(scenario, trial);
+    to.push(Block::Lead(Tone::Other, text(&verdict, 1200)));
+    match trial.verdict() {
+        Verdict::Bad(symptom) => {
+            to.push(Block::Paragraph(own("Symptom: ").text(&symptom.to_string(), CELL)));
         }
-        Verdict::Infra(why) => {
-            (own("No verdict: kbisect or the host failed: ").text(&why, 1000).own("."), None)
+        Verdict::Scenario(fault) => {
+            to.push(Block::Paragraph(own("What to do: ").text(&fault.hint(), 1000).own(".")));
         }
-        Verdict::Scenario(fault) => (
-            own("Scenario error: ").text(&fault.to_string(), 1000).own("."),
-            Some(own("What to do: ").text(&fault.hint(), 1000).own(".")),
-        ),
-    };
-    to.push(Block::Lead(Tone::Other, lead));
-    to.extend(more.map(Block::Paragraph));
+        Verdict::Good | Verdict::Skip(_) | Verdict::Infra(_) => {}
+    }
 }
 
 /// Seconds by phase, in the order of the phases.

@@ -63,7 +63,7 @@ pub(crate) fn put(blocks: &[Block]) -> Markup {
                 Block::Table(head, rows) => (table(head, rows))
                 Block::Console(lines, max) => pre { (text::lines(lines, *max)) }
                 Block::Command(command) => pre { (text::lines(command, 20)) }
-                Block::Drawing(svg) => figure.scroll { (PreEscaped(svg)) }
+                Block::Drawing(drawing) => (PreEscaped(drawing))
             }
         }
     }

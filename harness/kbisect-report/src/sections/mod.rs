@@ -5,5 +5,5 @@ mod shared;
 
 pub(crate) use seen::{counted, crash, notes, seen, unrelated};
 pub(crate) use shared::{
-    beliefs, changes, check, environment, files, kernels, side_by_side, trials, warnings,
+    changes, check, confidence, environment, files, kernels, side_by_side, trials,
 };

@@ -138,7 +138,7 @@ pub(crate) fn files(trial: &TrialRecord, whose: &str) -> Vec<Vec<Line>> {
 }
 
 /// What a search under doubt believes of its versions; nothing without doubt.
-pub(crate) fn beliefs(result: &BisectResult) -> Option<Block> {
+fn beliefs(result: &BisectResult) -> Option<Block> {
     let story = Story { result };
     let beliefs = doubt::rows(result);
     let rows = beliefs.iter().map(|row| {
@@ -200,9 +200,17 @@ pub(crate) fn trials(to: &mut Vec<Block>, result: &BisectResult) {
     to.push(Block::Paragraph(own(format!("{trials} in {took}."))));
 }
 
-/// What was not tried, and what else must be known before an answer is believed.
-pub(crate) fn warnings(story: &Story<'_>, extra: &Extra) -> Vec<String> {
+/// Adds how sure the answer is, and what must be known before it is believed.
+pub(crate) fn confidence(to: &mut Vec<Block>, story: &Story<'_>, extra: &Extra) {
     let result = story.result;
+    to.push(heading("Confidence and warnings"));
+    let statement = result.confidence.statement.trim_end_matches('.');
+    let line = text(&doubt::level(&result.confidence), CELL).own(": ").text(statement, 1000);
+    to.push(Block::Paragraph(line.own(".")));
+    if let Some(beliefs) = beliefs(result) {
+        to.extend(doubt::sentences(result).iter().map(|it| Block::Paragraph(text(it, CELL))));
+        to.push(beliefs);
+    }
     let mut texts = Vec::new();
     let untested = story.untested();
     if story.found() && untested > 0 {
@@ -223,7 +231,7 @@ pub(crate) fn warnings(story: &Story<'_>, extra: &Extra) -> Vec<String> {
     if extra.resumed > 0 {
         texts.push(format!("The run was resumed {}.", count(extra.resumed, "time")));
     }
-    texts
+    to.push(list(&texts));
 }
 
 /// Where it ran, after what else is known of that.

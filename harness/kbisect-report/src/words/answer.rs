@@ -5,7 +5,7 @@ use kbisect_core::run::{
     BisectResult, ChosenBy, Missing, OutcomeWord, RunEvent, SymptomChoice, SymptomCount,
     SymptomName,
 };
-use kbisect_core::trial::Symptom;
+use kbisect_core::trial::{Symptom, TrialRecord, Verdict};
 
 /// What is said of a search without an answer.
 pub(crate) const NO_ANSWER: &str = "no answer";
@@ -242,6 +242,18 @@ pub(crate) fn end_skipped(result: &BisectResult, good: bool) -> String {
 fn fault_of_scenario(result: &BisectResult) -> String {
     let said = result.rules_refused.as_ref();
     said.map(|said| format!("; {FAULT_OF_SCENARIO}: {said}")).unwrap_or_default()
+}
+
+/// The verdict of one trial.
+pub(crate) fn verdict_of_trial(scenario: &str, trial: &TrialRecord) -> String {
+    let label = trial.kernel.label();
+    match trial.verdict() {
+        Verdict::Good => format!("Scenario {scenario} passes on {label}."),
+        Verdict::Bad(_) => format!("Scenario {scenario} fails on {label}."),
+        Verdict::Skip(reason) => format!("{label} cannot answer: {reason}."),
+        Verdict::Infra(reason) => format!("No verdict: kbisect or the host failed: {reason}."),
+        Verdict::Scenario(fault) => format!("Scenario error: {fault}."),
+    }
 }
 
 /// Why a run ended before its search did.

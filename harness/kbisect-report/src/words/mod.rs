@@ -10,7 +10,7 @@ pub use answer::{BOOTS_DISAGREE, repeats_disagree, symptom_choice};
 pub(crate) use answer::{
     FAULT_OF_SCENARIO, NO_ANSWER, NOTHING_CHANGED, Runs, believed, end_skipped, fails_with,
     good_fails, named_is_missing, not_narrower, not_reproduced, percent, repeated, runs_failed,
-    stopped, tried_once,
+    stopped, tried_once, verdict_of_trial,
 };
 pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text};
