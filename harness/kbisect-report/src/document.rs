@@ -4,8 +4,6 @@
 pub(crate) struct Document {
     /// Its title, which may have text from elsewhere.
     pub(crate) title: String,
-    /// The version of kbisect that made it.
-    pub(crate) tool_version: String,
     /// Its parts.
     pub(crate) blocks: Vec<Block>,
 }

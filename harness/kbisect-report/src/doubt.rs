@@ -1,48 +1,9 @@
 //! What a search under doubt believes, in words and numbers that reports share.
 
 use kbisect_core::bayes::Estimate;
-use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, Confidence};
 
-use crate::words::{not_counted, percent};
-
-/// Heads of the table of versions.
-pub(crate) const HEAD: [&str; 4] =
-    ["version", "failed of runs", "bad with probability", "change came with it with probability"];
-
-/// A version that was run.
-pub(crate) struct Row<'a> {
-    pub(crate) kernel: &'a Kernel,
-    pub(crate) runs: String,
-    pub(crate) bad: String,
-    pub(crate) culprit: String,
-}
-
-/// A version that was not run has a row from this probability on.
-const LIKELY: f64 = 0.005;
-
-/// The versions that were run or may have brought the change, in their order; none without doubt.
-pub(crate) fn rows(result: &BisectResult) -> Vec<Row<'_>> {
-    result
-        .series
-        .iter()
-        .filter_map(|entry| {
-            let belief = entry.belief.as_ref()?;
-            let tally = belief.tally;
-            if tally.runs() + tally.infra == 0 && belief.culprit < LIKELY {
-                return None;
-            }
-            let more = not_counted(tally).map(|why| format!(" (not counted: {why})"));
-            let more = more.unwrap_or_default();
-            Some(Row {
-                kernel: &entry.kernel,
-                runs: format!("{} of {}{more}", tally.fails, tally.counted()),
-                bad: percent(belief.bad),
-                culprit: percent(belief.culprit),
-            })
-        })
-        .collect()
-}
+use crate::words::percent;
 
 /// Rates and odds, a sentence each.
 pub(crate) fn sentences(result: &BisectResult) -> Vec<String> {

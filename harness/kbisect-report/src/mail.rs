@@ -11,6 +11,7 @@ use crate::bisect_log::{bisect_log, introduced};
 use crate::changed;
 use crate::dossier::{Dossier, Subject};
 use crate::fields::{State, fields};
+use crate::sections;
 use crate::story::duration;
 use crate::text::{line, lines};
 
@@ -192,9 +193,7 @@ fn seen(to: &mut String, dossier: &Dossier) {
 }
 
 fn trace(to: &mut String, trial: &Trial) {
-    let title = trial.symptom.as_ref().map(|symptom| symptom.title.as_str());
-    let own = trial.reports.iter().find(|report| Some(report.title.as_str()) == title);
-    if let Some(report) = own.or(trial.reports.first()) {
+    if let Some(report) = sections::telling(trial).first() {
         let _ =
             writeln!(to, "Console, line {}:\n{}", report.line, indented(&report.text, TRACE_LINES));
     }

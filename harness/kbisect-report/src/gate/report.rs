@@ -8,7 +8,7 @@ use crate::document::{Block, Document, Line, Tone, code, heading, own, table, te
 use crate::print;
 use crate::sections::seen;
 use crate::story::duration;
-use crate::text::{as_kbisect, command_line, line};
+use crate::text::{as_kbisect, command_line};
 
 /// Most characters of a cell.
 const CELL: usize = 400;
@@ -22,7 +22,7 @@ pub fn markdown_check(result: &GateResult) -> String {
 /// Writes the report of a check as one HTML file: no script, nothing fetched.
 #[must_use]
 pub fn html_check(result: &GateResult) -> String {
-    print::html(&report(result))
+    print::html(&report(result), &result.plan.tool_version)
 }
 
 fn report(result: &GateResult) -> Document {
@@ -51,8 +51,7 @@ fn report(result: &GateResult) -> Document {
     blocks.push(table(["", ""], facts));
     blocks.push(Block::Paragraph(own("Again:")));
     blocks.push(Block::Command(command_line(&as_kbisect(&result.plan.command))));
-    let tool_version = result.plan.tool_version.clone();
-    Document { title: words::heading(result), tool_version, blocks }
+    Document { title: words::heading(result), blocks }
 }
 
 fn history(to: &mut Vec<Block>, result: &GateResult, map: &Map) {
@@ -202,5 +201,5 @@ fn facts(result: &GateResult) -> Vec<(&'static str, String)> {
     ));
     facts.push(("host", format!("{}, {} processors", host.host, host.cpus)));
     facts.push(("root image", host.image.clone()));
-    facts.into_iter().map(|(name, value)| (name, line(&value, 1000))).collect()
+    facts
 }

@@ -1,16 +1,16 @@
 //! The probabilities of a search under doubt, as bars.
 
+use kbisect_core::bayes::VersionBelief;
 use kbisect_core::run::BisectResult;
 use maud::{Markup, html};
 
 use super::parts::cell;
+use crate::sections::LIKELY;
 use crate::story::Story;
 use crate::words::percent;
 
 /// Most versions with a bar of their own: the likeliest and those that were run.
 const BARS: usize = 24;
-/// A version that was not run is shown from this probability on.
-const LIKELY: f64 = 0.005;
 
 /// Sizes in the units of the drawing.
 const ROW: f64 = 22.0;
@@ -37,12 +37,13 @@ pub(super) fn chart(result: &BisectResult) -> Markup {
                 text x="0" y="14" class="soft" { "version" }
                 text x=(LABEL) y="14" class="soft" { "failed of runs" }
                 text x=(LEFT) y="14" class="soft" { "the change came with it" }
-                @for (at, row) in rows.iter().enumerate() {
+                @for (at, (index, row)) in rows.iter().enumerate() {
+                    @let runs = row.tally.counted();
                     @let y = ROW * (at + 1) as f64;
                     @let length = (row.culprit * LONGEST).max(1.0);
-                    text x="0" y=(y + 15.0) { (cell(&story.label(&result.series[row.index].kernel))) }
+                    text x="0" y=(y + 15.0) { (cell(&story.label(&result.series[*index].kernel))) }
                     text x=(LABEL) y=(y + 15.0) {
-                        @if row.runs == 0 { "not run" } @else { (row.fails) " of " (row.runs) }
+                        @if runs == 0 { "not run" } @else { (row.tally.fails) " of " (runs) }
                     }
                     rect x=(LEFT) y=(y + 3.0) width=(format!("{length:.1}")) height="14"
                         class=(if row.bad > 0.5 { "bar-bad" } else { "bar-good" }) {}
@@ -60,24 +61,14 @@ pub(super) fn chart(result: &BisectResult) -> Markup {
     }
 }
 
-struct Row {
-    index: usize,
-    fails: u32,
-    runs: u32,
-    culprit: f64,
-    bad: f64,
-}
-
-fn rows(result: &BisectResult) -> Vec<Row> {
-    let row = |(index, entry): (usize, &kbisect_core::run::SeriesEntry)| {
-        let belief = entry.belief.as_ref()?;
-        let (fails, runs) = (belief.tally.fails, belief.tally.counted());
-        Some(Row { index, fails, runs, culprit: belief.culprit, bad: belief.bad })
-    };
-    let mut rows: Vec<Row> = result.series.iter().enumerate().filter_map(row).collect();
-    rows.retain(|row| row.runs > 0 || row.culprit >= LIKELY);
-    rows.sort_by(|a, b| b.culprit.total_cmp(&a.culprit));
+/// The versions that have a bar: their positions, and what is believed of them.
+fn rows(result: &BisectResult) -> Vec<(usize, &VersionBelief)> {
+    let entries = result.series.iter().enumerate();
+    let mut rows: Vec<_> =
+        entries.filter_map(|(index, entry)| Some((index, entry.belief.as_ref()?))).collect();
+    rows.retain(|(_, belief)| belief.tally.counted() > 0 || belief.culprit >= LIKELY);
+    rows.sort_by(|(_, a), (_, b)| b.culprit.total_cmp(&a.culprit));
     rows.truncate(BARS);
-    rows.sort_by_key(|row| row.index);
+    rows.sort_by_key(|(index, _)| *index);
     rows
 }

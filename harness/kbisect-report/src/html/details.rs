@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::beliefs;
 use super::parts::{block, paragraph};
-use crate::document::{self, Block, Line, PARAGRAPH, Tone, code as code_line, heading, own};
+use crate::document::{self, Block, Line, PARAGRAPH, Tone, heading, own};
 use crate::dossier::{Dossier, Subject};
 use crate::evidence::TrialFiles;
 use crate::extra::Extra;
@@ -84,17 +84,6 @@ pub(super) fn environment(dossier: &Dossier) -> Markup {
     }
 }
 
-/// Commands to paste.
-pub(super) fn repeat(dossier: &Dossier) -> Markup {
-    html! {
-        h2 { "How to repeat" }
-        @for (what, command) in dossier.commands() {
-            p { (what) ":" }
-            (block(&command, 20))
-        }
-    }
-}
-
 /// What recipients of a report ask for, and what of it is not here.
 pub(super) fn fields(dossier: &Dossier) -> Markup {
     let fields = fields::fields(dossier);
@@ -123,25 +112,25 @@ pub(super) fn fields(dossier: &Dossier) -> Markup {
     }
 }
 
+/// Commands to paste.
+pub(super) fn repeat(dossier: &Dossier) -> Markup {
+    let mut blocks = Vec::new();
+    sections::commands(&mut blocks, &dossier.commands());
+    put(&blocks)
+}
+
 /// Files of the run.
 pub(super) fn files(dossier: &Dossier) -> Markup {
-    let own_file = |(name, what): (&str, &str)| vec![code_line(name), own(what)];
-    let mut rows: Vec<_> = [
+    let own_files = [
         ("report.html", "this report"),
         ("report.md", "the same for a ticket"),
         ("result.json", "the same for programs"),
-    ]
-    .map(own_file)
-    .into();
-    if !dossier.journal.is_empty() {
-        rows.push(own_file((JOURNAL_NAME, "every event of the run")));
-    }
-    for trial in [dossier.bad(), dossier.good()].into_iter().flatten() {
-        rows.extend(sections::files(trial, trial.verdict.word()));
-    }
-    put(&[
-        heading("Files"),
-        Block::Paragraph(own("In ").code(dossier.run_dir()).own(":")),
-        document::table(["file", "what"], rows),
-    ])
+        (JOURNAL_NAME, "every event of the run"),
+    ];
+    let own_files = if dossier.journal.is_empty() { &own_files[..3] } else { &own_files };
+    let trials = [dossier.bad(), dossier.good()].into_iter().flatten();
+    let trials: Vec<_> = trials.map(|trial| (&trial.record, trial.verdict.word())).collect();
+    let mut blocks = Vec::new();
+    sections::files(&mut blocks, dossier.run_dir(), own_files, &trials);
+    put(&blocks)
 }

@@ -1,15 +1,15 @@
 //! The page from top to bottom.
 
 use kbisect_core::run::OutcomeWord;
-use kbisect_core::trial::VerdictKind;
 use maud::{Markup, html};
 
 use super::parts::{cell, class_of, code, paragraph};
 use super::{details, seen, timeline};
+use crate::document::{Block, PARAGRAPH, Tone, own, text};
 use crate::dossier::{Dossier, Subject};
-use crate::print::page;
+use crate::print::{page, put};
 use crate::sections;
-use crate::story::is_other_failure;
+use crate::story::{Story, is_other_failure};
 
 /// Writes the report as one HTML file. It says the same whenever it is made from the same folder.
 #[must_use]
@@ -33,42 +33,33 @@ pub fn html(dossier: &Dossier) -> String {
 }
 
 fn verdict(dossier: &Dossier) -> Markup {
-    let class = match &dossier.subject {
+    let tone = match &dossier.subject {
         Subject::Bisection(result) => match result.outcome {
-            OutcomeWord::Found | OutcomeWord::FoundDespiteSkips => "verdict bad",
-            _ => "verdict",
+            OutcomeWord::Found | OutcomeWord::FoundDespiteSkips => Tone::Bad,
+            _ => Tone::Other,
         },
-        Subject::Trial(result) => match result.trial.verdict {
-            VerdictKind::Good => "verdict good",
-            VerdictKind::Bad => "verdict bad",
-            VerdictKind::Skip | VerdictKind::Infra | VerdictKind::ScenarioError => "verdict",
-        },
+        Subject::Trial(result) => sections::tone(result.trial.verdict),
     };
+    let mut blocks = vec![Block::Lead(tone, text(&dossier.verdict(), PARAGRAPH))];
+    blocks.extend(
+        dossier.symptom().map(|symptom| {
+            Block::Paragraph(own("Symptom: ").text(&symptom.to_string(), PARAGRAPH))
+        }),
+    );
+    let warning = dossier.warning.as_ref().map(ToString::to_string);
     let remarks = dossier.story().map(|story| story.remarks()).unwrap_or_default();
-    html! {
-        div class=(class) {
-            p.lead { (paragraph(&dossier.verdict())) }
-            @if let Some(symptom) = dossier.symptom() {
-                p { b { (symptom.kind.to_string()) } ": " (paragraph(&symptom.title)) }
-            }
-        }
-        @if let Some(warning) = &dossier.warning {
-            p.other-word { (paragraph(&warning.to_string())) }
-        }
-        @for remark in remarks { p { (paragraph(&remark)) } }
-        (sides(dossier))
-    }
+    let more = warning.into_iter().chain(remarks);
+    blocks.extend(more.map(|it| Block::Paragraph(text(&it, PARAGRAPH))));
+    html! { (put(&blocks)) (sides(dossier)) }
 }
 
 /// Both sides of the change, or the kernel of a single trial.
 fn sides(dossier: &Dossier) -> Markup {
     let kernels: Vec<_> = match &dossier.subject {
-        Subject::Bisection(_) => dossier
-            .story()
-            .map(|story| {
-                story.sides().into_iter().map(|side| (side.label, side.kernel)).collect::<Vec<_>>()
-            })
-            .unwrap_or_default(),
+        Subject::Bisection(result) => {
+            let sides = Story { result }.sides().into_iter();
+            sides.map(|side| (side.label, side.kernel)).collect()
+        }
         Subject::Trial(result) => vec![("kernel", &result.trial.kernel)],
     };
     html! {

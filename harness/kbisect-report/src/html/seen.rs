@@ -194,9 +194,7 @@ fn folded(text: &str) -> Markup {
 /// The kernel's own report of the failure.
 fn trace(dossier: &Dossier) -> Markup {
     let Some(trial) = dossier.bad() else { return html! {} };
-    let title = trial.symptom.as_ref().map(|symptom| symptom.title.as_str());
-    let first = trial.reports.iter().position(|report| Some(report.title.as_str()) == title);
-    let reports = &trial.reports[first.unwrap_or(0).min(trial.reports.len())..];
+    let reports = sections::telling(trial);
     let Some(report) = reports.first() else { return html! {} };
     html! {
         h3 { "The kernel's report" }

@@ -2,6 +2,7 @@
 
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord};
+use kbisect_core::trial::TrialRecord;
 
 use crate::document::{Block, CELL, Document, Line, Tone, code, heading, own, table, text};
 use crate::extra::Extra;
@@ -38,14 +39,18 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
     to.push(sections::environment(&result.environment, &result.tool_version, []));
     let sides = story.sides().into_iter().map(|side| (side.label, side.kernel));
     to.push(sections::kernels(sides.chain([("reference nodes", &result.reference)])));
-    commands(to, &story.commands(story.good_trial(), extra));
-    let mut rows = vec![vec![code(JOURNAL_NAME), own("every event of the run")]];
-    rows.extend(story.shown_trial().iter().flat_map(|bad| sections::files(bad, "bad")));
-    rows.extend(story.good_trial().iter().flat_map(|good| sections::files(good, "good")));
-    files(to, &result.run_dir, rows);
+    sections::commands(to, &story.commands(story.good_trial(), extra));
+    let own_files = [
+        ("report.md", "this report"),
+        ("result.json", "the same for programs"),
+        (JOURNAL_NAME, "every event of the run"),
+    ];
+    let trials = [story.shown_trial(), story.good_trial()].into_iter().zip(["bad", "good"]);
+    let trials: Vec<(&TrialRecord, &str)> =
+        trials.filter_map(|(trial, whose)| Some((&trial?.record, whose))).collect();
+    sections::files(to, &result.run_dir, &own_files, &trials);
     print::markdown(&Document {
         title: format!("{}: {}", result.scenario, story.heading()),
-        tool_version: result.tool_version.clone(),
         blocks,
     })
 }
@@ -117,22 +122,4 @@ fn series(to: &mut Vec<Block>, story: &Story<'_>) {
         ]
     });
     to.push(table(["version", "package version", "source", "verdict", "reason"], rows));
-}
-
-/// Adds commands to paste.
-pub(super) fn commands(to: &mut Vec<Block>, commands: &[(&str, String)]) {
-    to.push(heading("How to repeat"));
-    for (what, command) in commands {
-        to.push(Block::Paragraph(own(what).own(":")));
-        to.push(Block::Command(command.clone()));
-    }
-}
-
-/// Adds the files of a run, its own first.
-pub(super) fn files(to: &mut Vec<Block>, run_dir: &str, rows: Vec<Vec<Line>>) {
-    to.push(heading("Files"));
-    to.push(Block::Paragraph(own("In ").code(run_dir).own(":")));
-    let own_files = [("report.md", "this report"), ("result.json", "the same for programs")];
-    let own_files = own_files.map(|(name, what)| vec![code(name), own(what)]);
-    to.push(table(["file", "what"], own_files.into_iter().chain(rows)));
 }

@@ -3,7 +3,6 @@
 use kbisect_core::run::RunResult;
 use kbisect_core::trial::{Phase, TrialRecord, Verdict};
 
-use super::bisect::{commands, files};
 use crate::document::{Block, CELL, Document, Tone, heading, own, table, text};
 use crate::print;
 use crate::sections;
@@ -55,11 +54,11 @@ pub fn markdown_run(result: &RunResult) -> String {
     to.push(sections::environment(&result.environment, &result.tool_version, []));
     to.push(sections::kernels([("candidate", &trial.kernel)]));
     let shell = format!("{} --shell", trial.repeat);
-    commands(to, &[("The trial", trial.repeat.clone()), (WITH_SHELL, shell)]);
-    files(to, &result.run_dir, sections::files(trial, "tested"));
+    sections::commands(to, &[("The trial", trial.repeat.clone()), (WITH_SHELL, shell)]);
+    let own_files = [("report.md", "this report"), ("result.json", "the same for programs")];
+    sections::files(to, &result.run_dir, &own_files, &[(trial, "tested")]);
     print::markdown(&Document {
         title: format!("{scenario} on {label}: {}", trial.verdict().word()),
-        tool_version: result.tool_version.clone(),
         blocks,
     })
 }

@@ -5,9 +5,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::document::{Block, Document, Line, Piece, Tone};
 use crate::text;
 
-/// Prints a document.
-pub(crate) fn html(document: &Document) -> String {
-    page(&document.title, &document.tool_version, &put(&document.blocks))
+/// Prints a document that this version of kbisect made.
+pub(crate) fn html(document: &Document, tool_version: &str) -> String {
+    page(&document.title, tool_version, &put(&document.blocks))
 }
 
 /// A page around what it holds.
@@ -71,7 +71,15 @@ pub(crate) fn put(blocks: &[Block]) -> Markup {
 
 /// A table with a head. On a phone each row becomes a list; the cells carry their heads then.
 fn table(head: &[Line], rows: &[Vec<Line>]) -> Markup {
-    let heads: Vec<String> = head.iter().map(plain).collect();
+    let plain = |piece: &Piece| {
+        let (Piece::Own(text)
+        | Piece::Text(text, _)
+        | Piece::Strong(text, _)
+        | Piece::Code(text)
+        | Piece::Word(_, text)) = piece;
+        text::line(text, 200)
+    };
+    let heads: Vec<String> = head.iter().map(|cell| cell.0.iter().map(plain).collect()).collect();
     html! {
         div.wide {
             table.stack {
@@ -112,12 +120,4 @@ fn line(line: &Line) -> Markup {
             }
         }
     }
-}
-
-fn plain(line: &Line) -> String {
-    let piece = |piece: &Piece| match piece {
-        Piece::Own(text) | Piece::Code(text) | Piece::Word(_, text) => text::line(text, 200),
-        Piece::Text(text, max) | Piece::Strong(text, max) => text::line(text, *max),
-    };
-    line.0.iter().map(piece).collect()
 }

@@ -3,7 +3,8 @@
 mod seen;
 mod shared;
 
-pub(crate) use seen::{counted, crash, notes, seen, unrelated};
+pub(crate) use seen::{counted, crash, notes, seen, telling, unrelated};
 pub(crate) use shared::{
-    changes, check, confidence, environment, files, kernels, side_by_side, trials,
+    LIKELY, changes, check, commands, confidence, environment, files, kernels, side_by_side, tone,
+    trials,
 };

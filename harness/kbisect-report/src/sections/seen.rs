@@ -71,7 +71,7 @@ fn state(to: &mut Vec<Block>, what: &str, lines: &[String]) {
 }
 
 /// Reports to show: those that came with the failure first in the order of the log.
-fn telling(trial: &TrialRecord) -> Vec<&ConsoleReport> {
+pub(crate) fn telling(trial: &TrialRecord) -> Vec<&ConsoleReport> {
     let title = trial.symptom.as_ref().map(|symptom| symptom.title.as_str());
     let first = trial.reports.iter().position(|report| Some(report.title.as_str()) == title);
     trial.reports.iter().skip(first.unwrap_or(0)).collect()

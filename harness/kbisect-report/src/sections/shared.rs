@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, Environment};
+use kbisect_core::run::{BisectResult, Environment, SeriesEntry};
 use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord, VerdictKind};
 
 use super::seen::matching;
@@ -12,6 +12,7 @@ use crate::document::{Block, CELL, Line, Tone, code, heading, list, own, table, 
 use crate::extra::Extra;
 use crate::story::{Story, came_up, count, duration};
 use crate::text::utc;
+use crate::words::{not_counted, percent};
 use crate::{changed, doubt};
 
 /// A check in a cell.
@@ -113,7 +114,7 @@ pub(crate) fn kernels<'a>(rows: impl IntoIterator<Item = (&'static str, &'a Kern
 }
 
 /// Files of a trial that are worth a look: path in the run's folder, and what it is.
-pub(crate) fn files(trial: &TrialRecord, whose: &str) -> Vec<Vec<Line>> {
+fn trial_files(trial: &TrialRecord, whose: &str) -> Vec<Vec<Line>> {
     let path = |name: &str| code(&format!("{}/{name}", trial.directory));
     let console = own(format!("console of the {whose} kernel"));
     let mut rows = vec![vec![path("candidate/console.log"), console]];
@@ -137,15 +138,35 @@ pub(crate) fn files(trial: &TrialRecord, whose: &str) -> Vec<Vec<Line>> {
     rows
 }
 
-/// What a search under doubt believes of its versions; nothing without doubt.
+/// A version that was not run has a row from this probability on.
+pub(crate) const LIKELY: f64 = 0.005;
+
+/// The versions that a search under doubt ran, or that may have brought the change; nothing without doubt.
 fn beliefs(result: &BisectResult) -> Option<Block> {
     let story = Story { result };
-    let beliefs = doubt::rows(result);
-    let rows = beliefs.iter().map(|row| {
-        let cells = [&row.runs, &row.bad, &row.culprit].map(own);
-        std::iter::once(text(&story.label(row.kernel), CELL)).chain(cells).collect()
-    });
-    (!beliefs.is_empty()).then(|| table(doubt::HEAD, rows))
+    let row = |entry: &SeriesEntry| {
+        let belief = entry.belief.as_ref()?;
+        let tally = belief.tally;
+        if tally.runs() + tally.infra == 0 && belief.culprit < LIKELY {
+            return None;
+        }
+        let more = not_counted(tally).map(|why| format!(" (not counted: {why})"));
+        let runs = format!("{} of {}{}", tally.fails, tally.counted(), more.unwrap_or_default());
+        let cells = [runs, percent(belief.bad), percent(belief.culprit)].map(own);
+        Some(std::iter::once(text(&story.label(&entry.kernel), CELL)).chain(cells).collect())
+    };
+    let rows: Vec<Vec<Line>> = result.series.iter().filter_map(row).collect();
+    let (bad, culprit) = ("bad with probability", "change came with it with probability");
+    (!rows.is_empty()).then(|| table(["version", "failed of runs", bad, culprit], rows))
+}
+
+/// How a verdict sounds.
+pub(crate) fn tone(verdict: VerdictKind) -> Tone {
+    match verdict {
+        VerdictKind::Good => Tone::Good,
+        VerdictKind::Bad => Tone::Bad,
+        VerdictKind::Skip | VerdictKind::Infra | VerdictKind::ScenarioError => Tone::Other,
+    }
 }
 
 /// Adds all trials in order.
@@ -174,15 +195,10 @@ pub(crate) fn trials(to: &mut Vec<Block>, result: &BisectResult) {
             }
             None => text(&reason.unwrap_or_default(), CELL),
         };
-        let tone = match trial.verdict {
-            VerdictKind::Good => Tone::Good,
-            VerdictKind::Bad => Tone::Bad,
-            VerdictKind::Skip | VerdictKind::Infra | VerdictKind::ScenarioError => Tone::Other,
-        };
         let mut row = vec![
             own(trial.number),
             text(&story.label(&trial.kernel), CELL),
-            Line::default().word(tone, trial.verdict.word()),
+            Line::default().word(tone(trial.verdict), trial.verdict.word()),
             why,
             own(format!("{:.1}{}", trial.wall_s, came_up(trial))),
             code(&trial.directory),
@@ -258,4 +274,28 @@ pub(crate) fn environment(
     ];
     let rows = rows.map(|(name, value)| vec![own(name), value]);
     table(["", ""], more.into_iter().chain(rows))
+}
+
+/// Adds commands to paste.
+pub(crate) fn commands(to: &mut Vec<Block>, commands: &[(&str, String)]) {
+    to.push(heading("How to repeat"));
+    for (what, command) in commands {
+        to.push(Block::Paragraph(own(what).own(":")));
+        to.push(Block::Command(command.clone()));
+    }
+}
+
+/// Adds the files of a run: its own, and those of trials.
+pub(crate) fn files(
+    to: &mut Vec<Block>,
+    run_dir: &str,
+    own_files: &[(&str, &str)],
+    trials: &[(&TrialRecord, &str)],
+) {
+    to.push(heading("Files"));
+    to.push(Block::Paragraph(own("In ").code(run_dir).own(":")));
+    let mut rows: Vec<Vec<Line>> =
+        own_files.iter().map(|(name, what)| vec![code(name), own(what)]).collect();
+    rows.extend(trials.iter().flat_map(|(trial, whose)| trial_files(trial, whose)));
+    to.push(table(["file", "what"], rows));
 }
