@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::rules::{Form, Part, parts, without};
 use crate::scenario::{Action, Scenario};
 
-/// Kinds of ingredients, in the order in which they are left out: the largest first.
+/// Kinds of ingredients, in the order in which they are left out: the largest first, and those last of
+/// which there are most, so that they need not be tried again when another kind went after them.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -24,14 +25,8 @@ pub enum IngredientKind {
     Setup,
     /// A step of the replay.
     Replay,
-    /// A block of a rule file: a table, a chain, a set.
-    Block,
-    /// A rule, or a line of a batch.
-    Rule,
     /// That a step is done more than once.
     Repetition,
-    /// That a rule is there more than once.
-    Duplicate,
     /// A link.
     Link,
     /// A sysctl.
@@ -42,6 +37,12 @@ pub enum IngredientKind {
     Address,
     /// A virtual device.
     Device,
+    /// A block of a rule file: a table, a chain, a set.
+    Block,
+    /// That a rule is there more than once.
+    Duplicate,
+    /// A rule, or a line of a batch.
+    Rule,
 }
 
 /// One ingredient.

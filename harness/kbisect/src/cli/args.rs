@@ -58,6 +58,9 @@ pub enum Command {
     /// Find out what a failure needs: leave out whatever it shows without
     #[command(long_about = words::MINIMIZE, after_help = words::MINIMIZE_AFTER)]
     Minimize(MinimizeArgs),
+    /// Stop a run that is under way elsewhere; it can be resumed
+    #[command(after_help = words::STOP_AFTER)]
+    Stop(StopArgs),
     /// Show a run as its own display does, from another terminal or after the fact
     #[command(after_help = words::WATCH_AFTER)]
     Watch(WatchArgs),
@@ -304,6 +307,17 @@ pub struct ResumeArgs {
     /// Write JUnit XML here (checks only); the file named when the check began is not used
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// Arguments of `kbisect stop`.
+#[derive(Args, Debug)]
+pub struct StopArgs {
+    /// The run: its folder, or its name below the results folder [default: all that are under way]
+    #[arg(value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// Folder that runs are written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
 }
 
 /// Arguments of `kbisect minimize`.

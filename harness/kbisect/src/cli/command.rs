@@ -9,8 +9,9 @@ pub const ARCHIVES: &str = "Kernel archives";
 
 /// Commands that look for no kernels, with those below them; of a command that has several kinds, those
 /// that do not.
-const WITHOUT_KERNELS: [&[&str]; 10] = [
+const WITHOUT_KERNELS: [&[&str]; 11] = [
     &["watch"],
+    &["stop"],
     &["score"],
     &["detect"],
     &["schema"],

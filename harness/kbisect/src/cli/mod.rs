@@ -18,7 +18,7 @@ pub use args::{
     BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
     ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ReportArgs,
     ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs,
-    ShellOn,
+    ShellOn, StopArgs,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};

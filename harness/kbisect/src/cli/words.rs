@@ -54,9 +54,17 @@ Examples:
 Exit codes: 0 found, 1 ended without a culprit, 2 usage, 69 kbisect or the host failed,
 130 interrupted (kbisect resume RUN goes on).";
 
+pub const STOP_AFTER: &str = "\
+Examples:
+  kbisect stop                        all runs below results/ that are under way
+  kbisect stop RUN
+  touch results/stop                  the same for all, without kbisect; no run begins while it is there
+
+Runs end in order within two seconds, machines included, and tell how they are resumed.";
+
 pub const WATCH_AFTER: &str = "\
 Examples:
-  kbisect watch                       the newest search or check in results/
+  kbisect watch                       the newest run in results/
   kbisect watch RUN --once            as it is now
   kbisect watch RUN --json            wait for its end, then its result
 

@@ -11,6 +11,7 @@ mod scenario;
 mod scenario_new;
 mod schema;
 mod score;
+mod stop;
 mod watch;
 mod welcome;
 
@@ -34,6 +35,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Minimize(args)) => run::minimize(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
         Some(Command::Score(args)) => done(score::score(args, global)),
+        Some(Command::Stop(args)) => done(stop::stop(args, global)),
         Some(Command::Watch(args)) => watch::watch(args, global),
         Some(Command::Kernels(args)) => done(kernels::kernels(args, global)),
         Some(Command::Scenario(args)) => scenario::scenario(args, global),

@@ -7,6 +7,7 @@ use kbisect_report::{JOURNAL_NAME, journal_line, read_journal_of};
 
 use super::files::{now_ms, write_whole};
 use super::lines::{Durable, Lines};
+use super::stop::StopWatch;
 use crate::ui::Ui;
 
 /// The journal of a run, held by this process alone.
@@ -15,13 +16,15 @@ pub struct Journal {
     /// Everything that is in it.
     pub lines: Vec<JournalLine>,
     ui: Ui,
+    _stop: StopWatch,
 }
 
 impl Journal {
     /// Begins the journal of a new run.
     pub fn create(folder: &Path, ui: &Ui) -> anyhow::Result<Self> {
         let file = Lines::open(folder, JOURNAL_NAME)?;
-        Ok(Self { file, lines: Vec::new(), ui: ui.clone() })
+        let stop = StopWatch::begin(folder, ui)?;
+        Ok(Self { file, lines: Vec::new(), ui: ui.clone(), _stop: stop })
     }
 
     /// Goes on with the journal of a run that was interrupted. A line that was being written is cut
@@ -43,7 +46,8 @@ impl Journal {
         for line in &found.lines {
             ui.replay(&line.event);
         }
-        Ok(Self { file, lines: found.lines, ui: ui.clone() })
+        let stop = StopWatch::begin(folder, ui)?;
+        Ok(Self { file, lines: found.lines, ui: ui.clone(), _stop: stop })
     }
 
     /// Appends an event and shows it. Results are on the disk when this returns.

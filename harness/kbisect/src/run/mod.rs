@@ -33,6 +33,7 @@ mod resume;
 mod search;
 mod selftest;
 mod single;
+mod stop;
 mod symptom;
 mod trial;
 mod workers;
@@ -43,12 +44,14 @@ pub use check::check;
 pub use culprit::Culprit;
 pub use decode::decode;
 pub use ending::Answers;
+pub use kept::quoted;
 pub use matrix::Matrix;
 pub use minimize::{Smallest, minimize};
 pub use one::run_one;
 pub use resume::resume;
 pub use selftest::{Proof, selftest};
 pub use single::Single;
+pub use stop::STOP_FILE;
 
 use std::io::IsTerminal;
 

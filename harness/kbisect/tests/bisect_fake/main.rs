@@ -21,6 +21,7 @@ mod selftest;
 mod series;
 mod sources;
 mod states;
+mod stop;
 #[allow(unused_imports, reason = "these tests need a part of it")]
 #[path = "../../../kbisect-kernels/tests/support/mod.rs"]
 mod support;

@@ -178,6 +178,7 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "commands::kernels",
             "commands::scenario",
             "commands::scenario_new",
+            "commands::stop",
             "commands::watch",
             "commands::welcome",
             "run::bisect",
