@@ -194,6 +194,23 @@ impl Fault {
             chain kbisect_out { type filter hook output priority -400; policy accept; oifname != \"lo\" drop; }\n\
             chain kbisect_forward { type filter hook forward priority -400; policy drop; }\n\
             }\nRULES";
+        // A connection that stands takes the only place: others would be dropped for a new one.
+        const CONNTRACK_FULL: &str = "\
+            setsid socat TCP-LISTEN:47,bind=127.0.0.1 EXEC:cat < /dev/null > /dev/null 2>&1 &\n\
+            for i in $(seq 50); do\n\
+            setsid sh -c 'sleep 100000 | socat - TCP:127.0.0.1:47' < /dev/null > /dev/null 2>&1 &\n\
+            sleep 0.1\n\
+            if grep -q ':002F 0100007F:.* 01 ' /proc/net/tcp; then\n\
+            echo 1 > /proc/sys/net/netfilter/nf_conntrack_max; exit 0; fi; done; exit 1";
+        // Written until there is no room; that there is none is then seen.
+        const DISK_FULL: &str = "\
+            full() {\n\
+            dd if=/dev/zero of=$1/kbisect-full bs=64k 2> /dev/null || true\n\
+            ! dd if=/dev/zero of=$1/kbisect-more bs=4k count=1 2> /dev/null\n\
+            }\n\
+            if grep -q ' /tmp tmpfs ' /proc/mounts; then\n\
+            used=$(df -k /tmp | awk 'END { print $3 }')\n\
+            busybox mount -o remount,size=$((used + 256))k /tmp; full /tmp; fi; full /";
         const NO_NAMES: &str = "nft -f - <<'RULES'\n\
             table inet kbisect_names {\n\
             chain kbisect_out { type filter hook output priority -400; policy accept; udp dport 53 drop; tcp dport 53 drop; }\n\
@@ -201,18 +218,11 @@ impl Fault {
         Some(match self {
             Self::Filter { .. } => DROP_ALL.to_owned(),
             Self::NoNames { .. } => NO_NAMES.to_owned(),
-            Self::ConntrackFull { .. } => {
-                "echo 1 > /proc/sys/net/netfilter/nf_conntrack_max".to_owned()
-            }
+            Self::ConntrackFull { .. } => CONNTRACK_FULL.to_owned(),
             Self::Clock { seconds, .. } => {
                 format!("date -s \"@$(( $(date +%s) + ({seconds}) ))\" > /dev/null")
             }
-            Self::DiskFull { .. } => {
-                // Written until there is no room; that there is none is then seen.
-                "dd if=/dev/zero of=/kbisect-full bs=64k 2> /dev/null || true; \
-                 ! dd if=/dev/zero of=/kbisect-more bs=64k count=1 2> /dev/null"
-                    .to_owned()
-            }
+            Self::DiskFull { .. } => DISK_FULL.to_owned(),
             Self::Panic { .. } => "echo c > /proc/sysrq-trigger".to_owned(),
             Self::Run { command, .. } => command.clone(),
             _ => return None,

@@ -37,10 +37,19 @@ pub struct Job {
     pub subject: Subject,
     /// What is broken on purpose.
     pub fault: Option<Fault>,
-    /// Longest that a check may take, in seconds, where less than its own deadline is enough.
-    pub check_limit_s: Option<f64>,
+    /// What is waited for less than by its own deadline.
+    pub limits: Limits,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<ShellRequest>,
+}
+
+/// Longest that something is waited for, in seconds, where less than its own deadline is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// A check.
+    pub check_s: Option<f64>,
+    /// A service, until it is ready.
+    pub ready_s: Option<f64>,
 }
 
 /// When a trial is held for a shell before it is taken down.
@@ -102,7 +111,7 @@ mod tests {
                 apart: true,
             },
             fault: Some(Fault::WiresCut),
-            check_limit_s: Some(2.5),
+            limits: Limits { check_s: Some(2.5), ready_s: None },
             shell: Some(ShellRequest { node: None, always: true }),
         };
         let written = serde_json::to_string(&job).unwrap();

@@ -15,6 +15,11 @@ use crate::machine::CallError;
 /// Shortest time that anything is judged by.
 const SHORTEST: Duration = Duration::from_millis(SHORTEST_MS);
 
+/// A deadline, or less where less is enough.
+pub(super) fn limited(own: Duration, limit_s: Option<f64>) -> Duration {
+    limit_s.map_or(own, |limit| own.min(Duration::from_secs_f64(limit)))
+}
+
 impl Trial<'_> {
     pub(super) async fn check(&mut self, index: usize, check: &Check) -> Result<(), Stop> {
         (self.notify)(Notice::Doing(format!("check {}", check.name)));
@@ -46,7 +51,7 @@ impl Trial<'_> {
     /// How long a check may take. Less than a second would decide nothing.
     pub(super) fn timeout(&self, check: &Check) -> Duration {
         let own = self.lab.patience(Duration::from_secs_f64(check.timeout_s));
-        self.check_limit.map_or(own, |limit| own.min(limit)).max(SHORTEST)
+        limited(own, self.limits.check_s).max(SHORTEST)
     }
 
     /// The positive proof: after everything, the candidate still answers.

@@ -15,13 +15,13 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kbisect_core::boot::{Booted, Deadlines};
 use kbisect_core::disturbed::Disturbed;
 use kbisect_core::evidence::Evidence;
 use kbisect_core::inject::{Fault, Injected};
-use kbisect_core::job::ShellRequest;
+use kbisect_core::job::{Limits, ShellRequest};
 use kbisect_core::judge::{Judged, MachineEnd, Observation, judge_whole};
 use kbisect_core::scenario::Check;
 use kbisect_core::trial::{
@@ -113,8 +113,8 @@ pub struct Order<'a> {
     pub coming: Coming,
     /// What is broken on purpose.
     pub fault: Option<&'a Fault>,
-    /// Longest that a check may take, where less than its own deadline is enough.
-    pub check_limit: Option<Duration>,
+    /// What is waited for less than by its own deadline.
+    pub limits: Limits,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<&'a ShellRequest>,
 }
@@ -125,7 +125,7 @@ pub struct Trial<'a> {
     candidate: Option<Machine>,
     coming: Coming,
     fault: Option<Fault>,
-    check_limit: Option<Duration>,
+    limits: Limits,
     boot: Option<BootKind>,
     boot_id: Option<BootId>,
     booted: Option<Booted>,
@@ -189,7 +189,7 @@ impl<'a> Trial<'a> {
             candidate: None,
             coming,
             fault: order.fault.cloned(),
-            check_limit: order.check_limit,
+            limits: order.limits,
             boot: None,
             boot_id: None,
             booted: None,

@@ -7,6 +7,7 @@ use kbisect_core::judge::{CommandEnd, Failed, ServiceDown, ServiceEnd, fault_of_
 use kbisect_core::scenario::{Ready, Restart, Service};
 use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Readiness, Request};
 
+use super::checks::limited;
 use super::probes::request;
 use super::steps::end_of;
 use super::{Notice, Stop, Trial};
@@ -23,7 +24,8 @@ impl Trial<'_> {
     /// Starts a service and waits until it is ready.
     pub(super) async fn service(&mut self, service: &Service) -> Result<(), Stop> {
         (self.notify)(Notice::Doing(format!("service {}", service.name)));
-        let timeout = self.lab.patience(Duration::from_secs_f64(service.ready_timeout_s));
+        let own = self.lab.patience(Duration::from_secs_f64(service.ready_timeout_s));
+        let timeout = limited(own, self.limits.ready_s);
         let argv =
             service.command.iter().map(|word| word.replace("{assets}", ASSETS_DIR)).collect();
         let one_request = self.lab.patience(ONE_REQUEST);

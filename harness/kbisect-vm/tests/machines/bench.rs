@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kbisect_core::boot::BootWay;
+use kbisect_core::job::Limits;
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::{SymptomKind, Verdict};
 use kbisect_vm::accel::Accelerator;
@@ -203,8 +204,14 @@ impl Bench {
         let mut notices = Vec::new();
         let mut tell = |notice| notices.push(notice);
         let directory = folder;
-        let order =
-            Order { kernel, directory, coming, fault: None, check_limit: None, shell: None };
+        let order = Order {
+            kernel,
+            directory,
+            coming,
+            fault: None,
+            limits: Limits::default(),
+            shell: None,
+        };
         let result = self.session.trial(&order, &mut tell);
         self.notices = notices;
         result

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use kbisect_core::boot::Coming;
 use kbisect_core::inject::Fault;
-use kbisect_core::job::{Job, ShellRequest, Subject};
+use kbisect_core::job::{Job, Limits, ShellRequest, Subject};
 use kbisect_core::run::{Aim, RunEvent};
 use kbisect_core::trial::TrialRecord;
 use kbisect_kernels::Candidate;
@@ -82,8 +82,8 @@ pub struct With {
     pub subject: Subject,
     /// What is broken on purpose.
     pub fault: Option<Fault>,
-    /// Longest that a check may take, in seconds, where less than its own deadline is enough.
-    pub check_limit_s: Option<f64>,
+    /// What is waited for less than by its own deadline.
+    pub limits: Limits,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<ShellRequest>,
 }
@@ -92,7 +92,7 @@ impl With {
     /// The scenario, and nothing beside it.
     #[must_use]
     pub fn only(subject: Subject) -> Self {
-        Self { subject, fault: None, check_limit_s: None, shell: None }
+        Self { subject, fault: None, limits: Limits::default(), shell: None }
     }
 }
 
@@ -221,10 +221,10 @@ impl Crew<'_> {
 
     fn hand(&mut self, task: Task) {
         if let Some(worker) = task.worker {
-            let With { subject, fault, check_limit_s, shell } = task.with.clone();
+            let With { subject, fault, limits, shell } = task.with.clone();
             let (kernel, coming) = (task.candidate.kernel.clone(), task.coming);
             let number = task.number;
-            let job = Job { number, kernel, coming, subject, fault, check_limit_s, shell };
+            let job = Job { number, kernel, coming, subject, fault, limits, shell };
             self.pool.start(worker, job, From::Candidate(Box::new(task.candidate.clone())));
         }
         self.tasks.push(task);

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use kbisect_core::answer::Taken;
 use kbisect_core::boot::Coming;
 use kbisect_core::gate::GateOptions;
-use kbisect_core::job::Subject;
+use kbisect_core::job::{Limits, Subject};
 use kbisect_core::minimize::{
     Ingredients, MinimizeOutcome, MinimizeResult, Reduction, Want, tried,
 };
 use kbisect_core::run::{Aim, JournalLine, KernelPlan, RunEvent, Tried, is_over};
-use kbisect_core::trial::{Symptom, TrialRecord, Verdict};
+use kbisect_core::trial::{Phase, Symptom, TrialRecord, Verdict};
 use kbisect_kernels::Candidate;
 use kbisect_report::{Dossier, Subject as About};
 
@@ -36,6 +36,10 @@ const RETRIES: u32 = 2;
 const MISTAKE: f64 = 0.05;
 /// Most trials that are made before a failure is taken for gone.
 const MOST_REPEATS: u32 = 20;
+/// Shortest time, in seconds, that a check or a service is given.
+const SHORTEST_LIMIT_S: f64 = 3.0;
+/// How many times as long as the longest phase of the whole scenario is waited for.
+const SLACK: f64 = 1.5;
 
 /// Reduces the scenario of a run that failed.
 ///
@@ -152,6 +156,25 @@ struct Reduce<'a> {
     candidate: &'a Candidate,
 }
 
+/// A failure shows within the time that it took with the whole scenario; longer waits tell nothing.
+fn limits(journal: &Journal) -> Limits {
+    let whole = journal.events().find_map(|event| match event {
+        RunEvent::TrialEnded { tried: Tried::Scenario { without, .. }, record, .. }
+            if without.is_empty() =>
+        {
+            Some(record)
+        }
+        _ => None,
+    });
+    let phases = [Phase::Setup, Phase::Workload, Phase::Replay, Phase::Checks];
+    let longest = whole.and_then(|record| {
+        let seconds = phases.iter().filter_map(|phase| record.timings_s.get(&phase.to_string()));
+        seconds.copied().reduce(f64::max)
+    });
+    let limit = longest.map(|seconds| SHORTEST_LIMIT_S.max(seconds * SLACK));
+    Limits { check_s: limit, ready_s: limit }
+}
+
 /// What a trial leaves out.
 fn gone(task: &Task) -> BTreeSet<usize> {
     match &task.aim {
@@ -183,7 +206,7 @@ impl Work for Reduce<'_> {
                 without: numbers,
                 estimated_left: 1,
             };
-            let with = With::only(subject);
+            let with = With { limits: limits(crew.journal), ..With::only(subject) };
             crew.start(worker, aim, self.candidate.clone(), Coming::Any, with);
         }
         Ok(())

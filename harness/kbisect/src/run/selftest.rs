@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use kbisect_core::answer::{Taken, Trial};
 use kbisect_core::boot::Coming;
 use kbisect_core::gate::GateOptions;
-use kbisect_core::job::Subject;
+use kbisect_core::job::{Limits, Subject};
 use kbisect_core::run::{
     Aim, EvidenceChoices, JournalLine, KernelPlan, RunEvent, RunResult, Tried, is_over,
 };
@@ -127,8 +127,8 @@ impl Variations<'_> {
         };
         // A check that was through in no time need not be waited for to its own deadline.
         let longest = fault.as_ref().and_then(|_| self.made(journal).longest_check_s(asked));
-        let check_limit_s = longest.map(|seconds| SHORTEST_LIMIT_S.max(seconds * SLACK));
-        With { fault, check_limit_s, ..With::only(subject) }
+        let check_s = longest.map(|seconds| SHORTEST_LIMIT_S.max(seconds * SLACK));
+        With { fault, limits: Limits { check_s, ready_s: None }, ..With::only(subject) }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use kbisect_core::boot::Booted;
 use kbisect_core::disturbed::{Cause, Disturbed};
 use kbisect_core::evidence::{Evidence, EvidenceFile};
-use kbisect_core::job::{Job, Subject};
+use kbisect_core::job::{Job, Limits, Subject};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
 use kbisect_core::trial::{TrialRecord, Untestable, Verdict};
@@ -158,7 +157,7 @@ impl<'a> Trials<'a> {
             directory: folder,
             coming: job.coming,
             fault: job.fault.as_ref(),
-            check_limit: job.check_limit_s.map(Duration::from_secs_f64),
+            limits: job.limits,
             shell: job.shell.as_ref(),
         };
         let session = self.session(&job.subject)?;
@@ -354,7 +353,7 @@ impl<'a> Trials<'a> {
 /// The job of the reference kernel in the candidate's place.
 pub fn reference_job(context: &Context, subject: Subject) -> Job {
     let (kernel, coming) = (context.reference.kernel.clone(), Coming::Any);
-    Job { number: 0, kernel, coming, subject, fault: None, check_limit_s: None, shell: None }
+    Job { number: 0, kernel, coming, subject, fault: None, limits: Limits::default(), shell: None }
 }
 
 /// The folder of all trials with a scenario, below the run's.
