@@ -170,8 +170,10 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> (Verdict, Basis) {
     if let Some(failed) = seen.checks.iter().find(|check| check.status == CheckStatus::Fail) {
         return failed_check(seen, failed);
     }
-    if !seen.answered_at_end || seen.checks.iter().any(|check| check.status == CheckStatus::NotRun)
-    {
+    let missing = |check: &CheckResult| {
+        check.status == CheckStatus::NotRun && !seen.unclear.contains_key(&check.name)
+    };
+    if !seen.answered_at_end || seen.checks.iter().any(missing) {
         return plain(Verdict::Infra(
             "the trial ended without the guest's word that all is done".to_owned(),
         ));
@@ -180,7 +182,13 @@ fn conclude(seen: &Observation, warnings: WarningPolicy) -> (Verdict, Basis) {
         (Some(report), WarningPolicy::Bad) => {
             (Verdict::Bad(crash(report, report)), seen.rests_on(report))
         }
-        _ => plain(Verdict::Good),
+        _ => {
+            let needed = |check: &&CheckResult| seen.unclear.get(&check.name) == Some(&true);
+            seen.checks
+                .iter()
+                .find(needed)
+                .map_or(plain(Verdict::Good), |check| unclear(seen, check))
+        }
     }
 }
 
@@ -249,6 +257,13 @@ fn refusal(refused: &Refused) -> Verdict {
         (SymptomKind::CheckFailed, format!("step failed: {step} on {node}"))
     };
     Verdict::Bad(symptom(kind, title, detail, Some(node.clone())))
+}
+
+/// A check that could not tell is no proof of anything.
+fn unclear(seen: &Observation, check: &CheckResult) -> (Verdict, Basis) {
+    let window = seen.check_windows.get(&check.name).copied().unwrap_or_default();
+    let why = Untestable::Unclear { check: check.name.clone(), said: check.detail.clone() };
+    (Verdict::Skip(why), Basis::Failed(window))
 }
 
 fn failed_check(seen: &Observation, failed: &CheckResult) -> (Verdict, Basis) {

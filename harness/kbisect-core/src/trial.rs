@@ -74,7 +74,7 @@ pub enum CheckStatus {
     Fail,
     /// Failed, but only recorded.
     Recorded,
-    /// Not made: the trial ended before.
+    /// It says nothing: the trial ended before, or the check could not tell.
     NotRun,
 }
 

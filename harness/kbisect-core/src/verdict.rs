@@ -65,6 +65,13 @@ pub enum Untestable {
         /// What is wrong with them.
         said: String,
     },
+    /// A check could not tell.
+    Unclear {
+        /// Its name.
+        check: String,
+        /// What it said.
+        said: String,
+    },
     /// It did not reach user space.
     NoBoot {
         /// What was seen.
@@ -77,7 +84,10 @@ impl Untestable {
     pub fn lacks(&self) -> Option<&[String]> {
         match self {
             Self::Lacks { features } => Some(features),
-            Self::LacksForBoot { .. } | Self::NoPackages { .. } | Self::NoBoot { .. } => None,
+            Self::LacksForBoot { .. }
+            | Self::NoPackages { .. }
+            | Self::Unclear { .. }
+            | Self::NoBoot { .. } => None,
         }
     }
 }
@@ -90,6 +100,7 @@ impl fmt::Display for Untestable {
                 write!(f, "the kernel cannot boot here: it lacks {}", modules.join(", "))
             }
             Self::NoPackages { said } => f.write_str(said),
+            Self::Unclear { check, said } => write!(f, "check `{check}`: {said}"),
             Self::NoBoot { said } => write!(f, "did not reach user space: {said}"),
         }
     }

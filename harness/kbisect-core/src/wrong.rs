@@ -56,6 +56,8 @@ pub enum Wrong {
     NotAlive,
     /// Something else that a kind of check has its own words for: its name, and what was wrong.
     Other(&'static str, String),
+    /// Nothing is known to be wrong: the check could not tell.
+    Unclear,
     /// The reference side is at fault, for this reason.
     Reference(String),
 }
@@ -89,6 +91,7 @@ impl fmt::Display for Wrong {
             Self::NotEnded => f.write_str("did not end in time"),
             Self::NotAlive => f.write_str("the machine does not answer"),
             Self::Other(kind, what) => write!(f, "{kind}: {what}"),
+            Self::Unclear => f.write_str("could not tell"),
             Self::Reference(why) => f.write_str(why),
         }
     }
@@ -107,6 +110,11 @@ impl CheckFailure {
     /// One of which no more is known.
     pub fn of(detail: String) -> Self {
         Self { detail, wrong: None }
+    }
+
+    /// One that is none: the check could not tell.
+    pub fn unclear(detail: String) -> Self {
+        Self::wrong(detail, Wrong::Unclear)
     }
 
     /// One of which is known what was wrong.

@@ -89,6 +89,9 @@ pub fn answer(request: &Request, reply: Option<&Reply>) -> Option<Event> {
         (Some(Reply::Ended(status)), _) => {
             Some(Event::ServiceExited { id, exit: Exit::Status(*status), again: false })
         }
+        (Some(Reply::NotStarted(why)), _) => {
+            Some(exited(id, Exit::NotStarted(why.clone()), "", ""))
+        }
         (Some(Reply::TimedOut), _) => Some(exited(id, Exit::TimedOut, "", "")),
         (None, Request::Exec { .. }) => Some(exited(id, Exit::Status(0), "", "")),
         (None, Request::Serve { .. }) => Some(Event::Ready { id }),

@@ -234,6 +234,8 @@ pub enum Reply {
     },
     /// The kernel lacks these features.
     Lacking(Vec<String>),
+    /// The program could not be started, for this reason.
+    NotStarted(String),
     /// The program was killed at its deadline.
     TimedOut,
     /// The service ended with a status before it was ready.
@@ -445,6 +447,7 @@ fn reply_of(text: &str) -> Option<Reply> {
             Reply::Unprepared { part, command: command.to_owned(), said: said.to_owned() }
         }
         "lacking" => Reply::Lacking(rest.split_whitespace().map(str::to_owned).collect()),
+        "not-started" => Reply::NotStarted(rest.to_owned()),
         "timed-out" => Reply::TimedOut,
         "ended" => Reply::Ended(rest.parse().ok()?),
         "body" => Reply::Body(rest.parse().ok()?),

@@ -102,6 +102,8 @@ pub struct Observation {
     pub check_windows: BTreeMap<String, Window>,
     /// What was wrong with failed checks, by name.
     pub wrong: BTreeMap<String, Wrong>,
+    /// Checks that could not tell, by name, and whether the verdict needs them.
+    pub unclear: BTreeMap<String, bool>,
 }
 
 impl Default for Observation {
@@ -132,6 +134,7 @@ impl Default for Observation {
             report_windows: Vec::new(),
             check_windows: BTreeMap::new(),
             wrong: BTreeMap::new(),
+            unclear: BTreeMap::new(),
         }
     }
 }

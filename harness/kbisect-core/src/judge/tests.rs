@@ -1,5 +1,7 @@
 //! Verdicts on what trials show.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::disturbed::Window;
 use crate::flow::Loss;
@@ -205,4 +207,31 @@ fn warnings_count_after_boot_and_as_the_scenario_says() {
     assert_eq!(kind_of(&bad), Some(SymptomKind::Warning));
     assert_eq!(judge(&warn(Phase::Checks), WarningPolicy::Record), Verdict::Good);
     assert_eq!(judge(&warn(Phase::Boot), WarningPolicy::Bad), Verdict::Good);
+}
+
+/// A check that could not tell is no proof: neither that the kernel is good, nor that it is bad.
+#[test]
+fn a_check_that_could_not_tell_leaves_no_answer_but_what_others_prove() {
+    let name = check(CheckStatus::NotRun).name;
+    let unclear = |needed| Observation {
+        checks: vec![check(CheckStatus::NotRun)],
+        unclear: BTreeMap::from([(name.clone(), needed)]),
+        ..good()
+    };
+    let verdict = judge(&unclear(true), WarningPolicy::Bad);
+    let Verdict::Skip(Untestable::Unclear { check: of, .. }) = &verdict else {
+        panic!("{verdict}")
+    };
+    assert_eq!(*of, name);
+    // Only recorded, it decides nothing.
+    assert_eq!(judge(&unclear(false), WarningPolicy::Bad), Verdict::Good);
+    // One that was not made is another matter.
+    let cut = Observation { unclear: BTreeMap::new(), ..unclear(true) };
+    assert!(matches!(judge(&cut, WarningPolicy::Bad), Verdict::Infra(_)));
+    let mut failed = unclear(true);
+    let other = CheckResult { name: "other".to_owned(), ..check(CheckStatus::Fail) };
+    failed.checks.push(other);
+    assert!(matches!(judge(&failed, WarningPolicy::Bad), Verdict::Bad(_)));
+    let silent = Observation { answered_at_end: false, ..unclear(true) };
+    assert!(matches!(judge(&silent, WarningPolicy::Bad), Verdict::Infra(_)));
 }

@@ -10,6 +10,7 @@ mod dns;
 mod http;
 mod https;
 mod kind;
+mod plugin;
 mod tcp;
 
 use std::ops::Deref;
@@ -27,6 +28,7 @@ pub use dns::{DnsProbe, DnsSeen};
 pub use http::{HttpProbe, HttpSeen};
 pub use https::HttpsProbe;
 pub use kind::{Kind, Server};
+pub use plugin::{PluginProbe, PluginWarning};
 pub use tcp::{Expected, TcpProbe, TcpSeen};
 
 pub(super) use kind::Reading;
@@ -47,6 +49,8 @@ pub enum Probe {
     Capture(CaptureProbe),
     /// A command in the node.
     Command(CommandProbe),
+    /// A monitoring plugin.
+    Plugin(PluginProbe),
     /// The node answers: its kernel runs and schedules user space.
     Alive,
 }
@@ -54,13 +58,14 @@ pub enum Probe {
 type Reader = fn(&Item<'_>, &mut Reading<'_>) -> Option<Probe>;
 
 /// The key of each kind in a check's table, and how its value is read.
-const KINDS: [(&str, Reader); 7] = [
+const KINDS: [(&str, Reader); 8] = [
     ("http", |item, reading| HttpProbe::read(item, reading).map(Probe::Http)),
     ("dns", |item, reading| DnsProbe::read(item, reading).map(Probe::Dns)),
     ("tcp", |item, reading| TcpProbe::read(item, reading).map(Probe::Tcp)),
     ("https", |item, reading| HttpsProbe::read(item, reading).map(Probe::Https)),
     ("capture", |item, reading| CaptureProbe::read(item, reading).map(Probe::Capture)),
     ("command", |item, reading| CommandProbe::read(item, reading).map(Probe::Command)),
+    ("plugin", |item, reading| PluginProbe::read(item, reading).map(Probe::Plugin)),
     ("alive", |item, _| AliveProbe::read(item).map(|_| Probe::Alive)),
 ];
 
@@ -84,6 +89,7 @@ impl Deref for Probe {
             Self::Https(https) => https,
             Self::Capture(capture) => capture,
             Self::Command(command) => command,
+            Self::Plugin(plugin) => plugin,
             Self::Alive => &AliveProbe,
         }
     }

@@ -6,7 +6,7 @@ use kbisect_core::disturbed::SHORTEST_MS;
 use kbisect_core::judge::MachineEnd;
 use kbisect_core::scenario::Check;
 use kbisect_core::trial::{CheckResult, CheckStatus};
-use kbisect_core::wrong::CheckFailure;
+use kbisect_core::wrong::{CheckFailure, Wrong};
 use kbisect_proto::{Event, Request};
 
 use super::{Notice, Stop, Trial};
@@ -30,6 +30,10 @@ impl Trial<'_> {
         self.seen.check_windows.insert(check.name.clone(), window);
         let (status, detail) = match outcome {
             Ok(detail) => (CheckStatus::Pass, detail),
+            Err(CheckFailure { detail, wrong: Some(Wrong::Unclear) }) => {
+                self.seen.unclear.insert(check.name.clone(), !check.record_only);
+                (CheckStatus::NotRun, format!("could not tell: {detail}"))
+            }
             Err(CheckFailure { detail, wrong }) => {
                 self.seen.wrong.extend(wrong.map(|wrong| (check.name.clone(), wrong)));
                 let status =

@@ -7,6 +7,7 @@ mod dns;
 mod guest;
 mod http;
 mod https;
+mod plugin;
 mod tcp;
 
 use kbisect_core::scenario::{Check, Probe};
@@ -28,6 +29,7 @@ impl Trial<'_> {
             Probe::Https(probe) => self.https(check, probe).await,
             Probe::Capture(probe) => self.capture(check, probe).await,
             Probe::Command(probe) => self.command(check, probe).await,
+            Probe::Plugin(probe) => self.plugin(check, probe).await,
             Probe::Alive => self.alive(check).await,
         }
     }

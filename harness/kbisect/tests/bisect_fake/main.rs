@@ -16,6 +16,7 @@ mod minimize;
 mod newest;
 mod outcomes;
 mod place;
+mod probes;
 mod scenario_errors;
 mod selftest;
 mod series;

@@ -80,6 +80,7 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "scenario::probes::http",
             "scenario::probes::https",
             "scenario::probes::kind",
+            "scenario::probes::plugin",
             "scenario::probes::tcp",
             "scenario::problem",
             "scenario::topology",

@@ -1,8 +1,10 @@
-//! What a file can say about kinds of checks that connect somewhere, and what they say of themselves.
+//! What a file can say about kinds of checks, and what they say of themselves.
 
 use std::collections::BTreeMap;
 
-use super::super::{Body, Expected, HttpsProbe, Probe, Scenario, TcpProbe};
+use super::super::{
+    Body, Expected, HttpsProbe, PluginProbe, PluginWarning, Probe, Scenario, TcpProbe,
+};
 use super::{FILE, errors, warnings};
 use crate::selftest::{Sight, sight};
 use crate::trial::{CheckResult, CheckStatus};
@@ -79,9 +81,17 @@ fn every_key_reaches_the_model() {
         status: 206,
         body: Body { equals: Some("x".into()), contains: Some("x".into()), bytes: Some(2) },
     };
+    let plugin = PluginProbe {
+        run: ["{assets}/check_it", "-s", "a b"].map(str::to_owned).into(),
+        warning: PluginWarning::Bad,
+        payload: true,
+    };
     let checks = parsed.scenario().checks.iter().map(|check| check.probe.clone());
-    assert_eq!(checks.collect::<Vec<_>>(), [Probe::Tcp(tcp), Probe::Https(https)]);
-    assert_eq!(parsed.required_assets().len(), 1, "{:?}", parsed.required_assets());
+    assert_eq!(
+        checks.collect::<Vec<_>>(),
+        [Probe::Tcp(tcp), Probe::Https(https), Probe::Plugin(plugin)]
+    );
+    assert_eq!(parsed.required_assets().len(), 2, "{:?}", parsed.required_assets());
 }
 
 const TCP: &str = r#"tcp = { to = "192.0.2.1:25", send = "QUIT", expect = { contains = "220" } }"#;
@@ -272,5 +282,82 @@ fn a_kept_https_check_goes_through_the_same_rules() {
         ("/https/body", serde_json::json!({"other": 1})),
     ] {
         assert!(kept(HTTPS, pointer, value.clone()).is_err(), "{pointer} {value}");
+    }
+}
+
+const PLUGIN: &str = r#"plugin = { run = "/p/check_http -H 192.0.2.1", warning = "bad" }"#;
+
+#[test]
+fn what_makes_no_sense_of_a_plugin_check_is_told_with_its_place() {
+    for (from, to, expected) in [
+        (
+            "run = \"/p/check_http -H 192.0.2.1\", ",
+            "",
+            "14:1: checks[0].plugin: `run` is missing: the plugin and its arguments",
+        ),
+        ("/p/check_http -H", "  ", "14:12: checks[0].plugin.run: the plugin's name is missing"),
+        (
+            "-H 192.0.2.1",
+            "| cat",
+            "14:12: checks[0].plugin.run: no shell reads `|`: write the words as an array of texts",
+        ),
+        (
+            "-H",
+            "{asset}/x",
+            "14:12: checks[0].plugin.run: unknown placeholder `{asset}`; did you mean `{assets}`?",
+        ),
+        (
+            "\"bad\"",
+            "\"critical\"",
+            "14:48: checks[0].plugin.warning: `critical` is not allowed here (allowed: `record`, `bad`)",
+        ),
+        (
+            "warning",
+            "warnings",
+            "14:48: checks[0].plugin.warnings: unknown key (known here: `payload`, `run`, `warning`; did you mean `warning`?)",
+        ),
+    ] {
+        assert_eq!(PLUGIN.matches(from).count(), 1, "{from}");
+        let changed = PLUGIN.replace(from, to);
+        // Nothing is left of the text but blanks.
+        let changed = if from.ends_with("-H") { changed.replace("192.0.2.1", "") } else { changed };
+        let found = errors(&text(&changed));
+        assert!(found.contains(&format!("{FILE}:{expected}")), "{found:#?}");
+    }
+    let many = PLUGIN.replace("-H", &"x ".repeat(64));
+    told(&many, "14:12: checks[0].plugin.run: must have at most 64 words, not 66");
+    let array = PLUGIN.replace("\"/p/check_http -H 192.0.2.1\"", "[]");
+    told(&array, "14:12: checks[0].plugin.run: the plugin's name is missing");
+}
+
+#[test]
+fn a_plugin_check_says_what_it_is_about() {
+    let asked = scenario(PLUGIN).checks[0].probe.clone();
+    let Probe::Plugin(plugin) = &asked else { panic!("{asked:?}") };
+    assert_eq!(plugin.argv("/a"), ["/p/check_http", "-H", "192.0.2.1"]);
+    let summary = "plugin /p/check_http -H 192.0.2.1, a warning is a failure";
+    assert_eq!(asked.summary(), summary);
+    assert!(!asked.verifies_payload());
+    let own = "plugin = { run = [\"{assets}/x\", \"a b\"] }";
+    let Probe::Plugin(own) = scenario(own).checks[0].probe.clone() else { panic!() };
+    assert_eq!(own.argv("/a"), ["/a/x", "a b"]);
+    assert_eq!(sight_when_cut(PLUGIN), Sight::NoNetwork);
+    let verifies = PLUGIN.replace("warning", "payload = true, warning");
+    assert_eq!(warnings(&text(&verifies), BTreeMap::new()), Vec::<String>::new());
+    assert_eq!(sight_when_cut(&verifies), Sight::Blind);
+}
+
+#[test]
+fn a_kept_plugin_check_goes_through_the_same_rules() {
+    assert!(kept(PLUGIN, "/plugin/run", serde_json::json!(["a", ""])).is_ok());
+    for (pointer, value) in [
+        ("/plugin/run", serde_json::json!([])),
+        ("/plugin/run", serde_json::json!([" "])),
+        ("/plugin/run", serde_json::json!(["a\u{0}"])),
+        ("/plugin/run", serde_json::json!(["{asset}"])),
+        ("/plugin/run", vec!["x"; 65].into()),
+        ("/plugin/warning", "critical".into()),
+    ] {
+        assert!(kept(PLUGIN, pointer, value.clone()).is_err(), "{pointer} {value}");
     }
 }

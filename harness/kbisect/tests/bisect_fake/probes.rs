@@ -1,0 +1,76 @@
+//! Kinds of checks that are programs of the guest: what each way to end makes of a trial.
+
+use serde_json::Value;
+
+use crate::place::Place;
+
+/// Writes a scenario with one check.
+fn scenario(place: &Place, check: &str) {
+    let folder = place.path("probed");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = format!(
+        "schema = \"kbisect.scenario/1\"\nsummary = \"a node\"\n[nodes.app]\nkernel = \"candidate\"\n\
+         [[checks]]\nname = \"asked\"\nnode = \"app\"\n{check}\n"
+    );
+    std::fs::write(folder.join("scenario.toml"), text).unwrap();
+}
+
+/// One trial whose guest does `reply` when `program` is run.
+fn trial(check: &str, program: &str, reply: &str, code: i32) -> Value {
+    let place = Place::series(1, |_| format!("at exec {program}\n reply {reply}\n"));
+    scenario(&place, check);
+    place.kernel("6.1.101", &format!("at exec {program}\n reply {reply}\n"));
+    place.run("run 6.12.1 --scenario ./probed --json").code(code).json()
+}
+
+const PLUGIN: &str = "plugin = { run = \"/p/check_it -x\" }";
+
+#[test]
+fn each_status_of_a_plugin_has_its_verdict() {
+    for (reply, code, verdict, status, detail) in [
+        ("output fine |a=1s", 0, "good", "pass", "fine (a=1s)"),
+        ("status 1 late", 0, "good", "pass", "WARNING: late"),
+        ("status 2 gone", 1, "bad", "fail", "CRITICAL: gone"),
+        ("status 3 lost", 125, "skip", "not-run", "could not tell: UNKNOWN: lost"),
+        ("timed-out", 1, "bad", "fail", "did not end in time: it printed nothing"),
+    ] {
+        let result = trial(PLUGIN, "/p/check_it -x", reply, code);
+        let check = &result["checks"][0];
+        assert_eq!(result["verdict"], verdict, "{reply}: {result}");
+        assert_eq!((&check["status"], &check["detail"]), (&status.into(), &detail.into()));
+    }
+    let strict = PLUGIN.replace(" }", ", warning = \"bad\" }");
+    let result = trial(&strict, "/p/check_it", "status 1 late", 1);
+    assert_eq!(result["symptom"]["title"], "asked: plugin: WARNING", "{result}");
+    let recorded = format!(
+        "{PLUGIN}\nrecord_only = true\n[[checks]]\nname = \"other\"\nnode = \"app\"\nalive = true"
+    );
+    assert_eq!(trial(&recorded, "/p/check_it", "status 3 lost", 0)["verdict"], "good");
+}
+
+#[test]
+fn a_plugin_that_could_not_tell_is_skipped_by_a_search() {
+    let place = Place::series(5, |number| match number {
+        3 => "at exec check_it\n reply status 3 no route\n".to_owned(),
+        4.. => "at exec check_it\n reply status 2 gone\n".to_owned(),
+        _ => String::new(),
+    });
+    scenario(&place, PLUGIN);
+    let result = place.run("6.12.1..6.12.5 --scenario ./probed --json").json();
+    assert_eq!(result["outcome"], "ambiguous", "{result}");
+    let trials = result["trials"].as_array().unwrap();
+    let third = trials.iter().find(|trial| trial["kernel"]["version"] == "6.12.3").unwrap();
+    assert_eq!(third["verdict"], "skip", "{third}");
+    let reason = "check `asked`: could not tell: UNKNOWN: no route";
+    assert_eq!(third["reason"], reason);
+}
+
+#[test]
+fn a_plugin_that_is_missing_is_the_fault_of_the_scenario() {
+    let check = "plugin = { run = \"/p/no_such\" }";
+    let result =
+        trial(check, "/p/no_such", "not-started /p/no_such: No such file or directory", 202);
+    let fault = &result["fault"];
+    assert_eq!(fault["cause"], "missing-program", "{result}");
+    assert_eq!((&fault["file"], &fault["line"]), (&"scenario.toml".into(), &8.into()), "{fault}");
+}
