@@ -46,6 +46,8 @@ pub enum FaultCause {
     Refused,
     /// A service did not start, or ended at once.
     ServiceEnded,
+    /// What a check asks about is not there.
+    NotThere,
 }
 
 /// A part of a scenario.
@@ -79,7 +81,11 @@ impl FaultCause {
     pub fn is_certain(self) -> bool {
         match self {
             Self::MissingProgram | Self::Syntax => true,
-            Self::NameTaken | Self::UnknownSysctl | Self::Refused | Self::ServiceEnded => false,
+            Self::NameTaken
+            | Self::UnknownSysctl
+            | Self::Refused
+            | Self::ServiceEnded
+            | Self::NotThere => false,
         }
     }
 }
@@ -128,6 +134,7 @@ impl fmt::Display for ScenarioFault {
             (FaultCause::UnknownSysctl | FaultCause::NameTaken | FaultCause::Refused, None) => {
                 write!(f, "it is refused by the reference kernel, too: {said}")
             }
+            (FaultCause::NotThere, _) => write!(f, "{said}, nor with the reference kernel"),
             (FaultCause::ServiceEnded, _) => {
                 write!(f, "it fails on the reference kernel, too: {said}")
             }
@@ -157,6 +164,9 @@ impl ScenarioFault {
             ),
             FaultCause::Refused => {
                 format!("correct {place}; `kbisect run KERNEL --shell` lets you try it by hand")
+            }
+            FaultCause::NotThere => {
+                format!("correct the name in {place}, or add a counter of that name to the rules")
             }
             FaultCause::ServiceEnded => {
                 format!("see what the service printed, in the trial's folder, and correct {place}")

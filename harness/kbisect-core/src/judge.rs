@@ -26,8 +26,8 @@ pub use crate::command::CommandEnd;
 pub use crate::wrong::Wrong;
 pub use lacks::{Sought as SoughtFeature, sought, text_of};
 pub use scenario::{
-    Failed, NodePart, Unprepared, accepts, fault_of_check, fault_of_given, fault_of_node,
-    fault_of_service, fault_of_step,
+    Failed, NodePart, Unprepared, accepts, fault_of_absent, fault_of_check, fault_of_given,
+    fault_of_node, fault_of_service, fault_of_step,
 };
 pub use seen::{MachineEnd, Observation, Refused, ServiceDown, ServiceEnd};
 pub use words::line_of;

@@ -114,6 +114,12 @@ pub fn fault_of_given(check: &Check, program: &str, said: String) -> ScenarioFau
     }
 }
 
+/// What may be wrong with a check of something that is not there. A kernel can have lost it.
+pub fn fault_of_absent(check: &Check, what: String) -> ScenarioFault {
+    let place = place(PlaceKind::Check, &check.name, &check.node);
+    At { place, file: None, line: check.line }.uncertain(FaultCause::NotThere, what)
+}
+
 /// What may be wrong with a service that did not start, or ended before it was ready.
 pub fn fault_of_service(service: &Service, failed: Failed<'_>) -> Option<ScenarioFault> {
     let place = place(PlaceKind::Service, &service.name, &service.node);

@@ -6,6 +6,8 @@ mod body;
 mod capture;
 mod command;
 mod connection;
+mod count;
+mod counter;
 mod dns;
 mod http;
 mod https;
@@ -24,6 +26,8 @@ pub use body::Body;
 pub use capture::CaptureProbe;
 pub use command::{CommandProbe, Connection};
 pub use connection::{ConnectionFailure, Made};
+pub use count::Count;
+pub use counter::{Counter, CounterProbe, Family};
 pub use dns::{DnsProbe, DnsSeen};
 pub use http::{HttpProbe, HttpSeen};
 pub use https::HttpsProbe;
@@ -49,6 +53,8 @@ pub enum Probe {
     Capture(CaptureProbe),
     /// A command in the node.
     Command(CommandProbe),
+    /// Packets that the packet filter counted.
+    Counter(CounterProbe),
     /// A monitoring plugin.
     Plugin(PluginProbe),
     /// The node answers: its kernel runs and schedules user space.
@@ -58,13 +64,14 @@ pub enum Probe {
 type Reader = fn(&Item<'_>, &mut Reading<'_>) -> Option<Probe>;
 
 /// The key of each kind in a check's table, and how its value is read.
-const KINDS: [(&str, Reader); 8] = [
+const KINDS: [(&str, Reader); 9] = [
     ("http", |item, reading| HttpProbe::read(item, reading).map(Probe::Http)),
     ("dns", |item, reading| DnsProbe::read(item, reading).map(Probe::Dns)),
     ("tcp", |item, reading| TcpProbe::read(item, reading).map(Probe::Tcp)),
     ("https", |item, reading| HttpsProbe::read(item, reading).map(Probe::Https)),
     ("capture", |item, reading| CaptureProbe::read(item, reading).map(Probe::Capture)),
     ("command", |item, reading| CommandProbe::read(item, reading).map(Probe::Command)),
+    ("counter", |item, reading| CounterProbe::read(item, reading).map(Probe::Counter)),
     ("plugin", |item, reading| PluginProbe::read(item, reading).map(Probe::Plugin)),
     ("alive", |item, _| AliveProbe::read(item).map(|_| Probe::Alive)),
 ];
@@ -89,6 +96,7 @@ impl Deref for Probe {
             Self::Https(https) => https,
             Self::Capture(capture) => capture,
             Self::Command(command) => command,
+            Self::Counter(counter) => counter,
             Self::Plugin(plugin) => plugin,
             Self::Alive => &AliveProbe,
         }

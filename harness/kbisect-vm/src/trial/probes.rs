@@ -3,6 +3,7 @@
 mod alive;
 mod capture;
 mod command;
+mod counter;
 mod dns;
 mod guest;
 mod http;
@@ -29,6 +30,7 @@ impl Trial<'_> {
             Probe::Https(probe) => self.https(check, probe).await,
             Probe::Capture(probe) => self.capture(check, probe).await,
             Probe::Command(probe) => self.command(check, probe).await,
+            Probe::Counter(probe) => self.counter(check, probe).await,
             Probe::Plugin(probe) => self.plugin(check, probe).await,
             Probe::Alive => self.alive(check).await,
         }

@@ -74,3 +74,43 @@ fn a_plugin_that_is_missing_is_the_fault_of_the_scenario() {
     assert_eq!(fault["cause"], "missing-program", "{result}");
     assert_eq!((&fault["file"], &fault["line"]), (&"scenario.toml".into(), &8.into()), "{fault}");
 }
+
+const COUNTER: &str = "counter = { nft = \"hits\", at_least = 2 }";
+
+/// What nft prints of a counter.
+fn counted(name: &str, packets: u64) -> String {
+    format!(
+        "output {{\"nftables\": [{{\"counter\": {{\"family\": \"inet\", \"name\": \"{name}\", \"table\": \"t\", \
+         \"packets\": {packets}}}}}]}}"
+    )
+}
+
+#[test]
+fn a_counter_is_held_against_a_number() {
+    let program = "nft --json list counters";
+    let good = trial(COUNTER, program, &counted("hits", 12), 0);
+    let detail = "12 packets counted by `hits`, at least 2 expected";
+    assert_eq!((&good["verdict"], &good["checks"][0]["detail"]), (&"good".into(), &detail.into()));
+    let bad = trial(COUNTER, program, &counted("hits", 1), 1);
+    let title = "asked: counter: packets counted by `hits`: at least 2 expected";
+    assert_eq!(bad["symptom"]["title"], title, "{bad}");
+    assert_eq!(bad["checks"][0]["detail"], "1 packet counted by `hits`, at least 2 expected");
+    let unread = trial(COUNTER, program, "output {", 125);
+    assert_eq!(unread["verdict"], "skip", "{unread}");
+}
+
+/// A kernel can lose its rules; what the reference kernel does not have either was never there.
+#[test]
+fn a_counter_that_is_not_there_is_the_scenarios_fault_unless_a_kernel_has_it() {
+    let program = "nft --json list counters";
+    let result = trial(COUNTER, program, &counted("other", 12), 202);
+    let fault = &result["fault"];
+    assert_eq!(result["verdict"], "scenario-error", "{result}");
+    let expected = (&"not-there".into(), &"no counter `hits` is there".into());
+    assert_eq!((&fault["cause"], &fault["said"]), expected, "{fault}");
+    let place = Place::series(1, |_| format!("at exec {program}\n reply {}\n", counted("x", 1)));
+    scenario(&place, COUNTER);
+    place.kernel("6.1.101", &format!("at exec {program}\n reply {}\n", counted("hits", 2)));
+    let result = place.run("run 6.12.1 --scenario ./probed --json").code(1).json();
+    assert_eq!(result["symptom"]["title"], "asked: counter: no counter `hits` is there");
+}

@@ -76,6 +76,8 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "scenario::probes::capture",
             "scenario::probes::command",
             "scenario::probes::connection",
+            "scenario::probes::count",
+            "scenario::probes::counter",
             "scenario::probes::dns",
             "scenario::probes::http",
             "scenario::probes::https",

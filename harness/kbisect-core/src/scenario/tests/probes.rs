@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    Body, Expected, HttpsProbe, PluginProbe, PluginWarning, Probe, Scenario, TcpProbe,
+    Body, Count, Counter, CounterProbe, Expected, Family, HttpsProbe, PluginProbe, PluginWarning,
+    Probe, Scenario, TcpProbe,
 };
 use super::{FILE, errors, warnings};
 use crate::selftest::{Sight, sight};
@@ -87,10 +88,26 @@ fn every_key_reaches_the_model() {
         payload: true,
     };
     let checks = parsed.scenario().checks.iter().map(|check| check.probe.clone());
-    assert_eq!(
-        checks.collect::<Vec<_>>(),
-        [Probe::Tcp(tcp), Probe::Https(https), Probe::Plugin(plugin)]
-    );
+    let counter = CounterProbe {
+        of: Counter::IptablesComment("over the limit".into()),
+        family: Some(Family::Ip6),
+        table: Some("filter".into()),
+        packets: Count { at_least: Some(2), at_most: Some(3) },
+    };
+    let never = CounterProbe {
+        of: Counter::Nft("never".into()),
+        family: None,
+        table: None,
+        packets: Count { at_least: None, at_most: Some(0) },
+    };
+    let expected = [
+        Probe::Tcp(tcp),
+        Probe::Https(https),
+        Probe::Plugin(plugin),
+        Probe::Counter(counter),
+        Probe::Counter(never),
+    ];
+    assert_eq!(checks.collect::<Vec<_>>(), expected);
     assert_eq!(parsed.required_assets().len(), 2, "{:?}", parsed.required_assets());
 }
 
@@ -359,5 +376,94 @@ fn a_kept_plugin_check_goes_through_the_same_rules() {
         ("/plugin/warning", "critical".into()),
     ] {
         assert!(kept(PLUGIN, pointer, value.clone()).is_err(), "{pointer} {value}");
+    }
+}
+
+const COUNTER: &str =
+    r#"counter = { nft_comment = "over the limit", family = "inet", table = "t", at_least = 2 }"#;
+
+#[test]
+fn what_makes_no_sense_of_a_counter_check_is_told() {
+    for (from, to, expected) in [
+        (
+            "nft_comment = \"over the limit\", ",
+            "",
+            "counter: one of `nft`, `nft_comment`, `iptables_comment` is needed",
+        ),
+        (
+            "nft_comment",
+            "nft = \"x\", nft_comment",
+            "counter.nft_comment: only one of `nft`, `nft_comment`, `iptables_comment` can be set here, not `nft`, `nft_comment`",
+        ),
+        (
+            "nft_comment",
+            "iptables_comment",
+            "counter.family: iptables has the families `ip` and `ip6`",
+        ),
+        (
+            "\"inet\"",
+            "\"ipv6\"",
+            "counter.family: `ipv6` is not allowed here (allowed: `ip`, `ip6`, `inet`, `arp`, `bridge`, `netdev`; did you mean `ip6`?)",
+        ),
+        (
+            "over the limit",
+            "a\\nb",
+            "counter.nft_comment: must be one line without control characters",
+        ),
+        (
+            "at_least = 2",
+            "at_least = 2, at_most = 1",
+            "counter.at_least: at least 2 and at most 1 is no number",
+        ),
+        ("at_least = 2", "at_least = 0", "counter.at_least: at least 0 is always so"),
+        (
+            "at_least = 2",
+            "at_least = -1",
+            "counter.at_least: must be from 0 to 9007199254740992, not -1",
+        ),
+        (
+            "at_least = 2",
+            "at_least = 2, none = true",
+            "counter.none: `none` leaves nothing for `at_least` and `at_most` to say",
+        ),
+        ("at_least = 2", "none = false", "counter.none: write `none = true`, or leave it out"),
+    ] {
+        assert_eq!(COUNTER.matches(from).count(), 1, "{from}");
+        let found = errors(&text(&COUNTER.replace(from, to)));
+        let told = found.iter().any(|error| error.ends_with(&format!(": checks[0].{expected}")));
+        assert!(told, "{expected}: {found:#?}");
+    }
+    let long = COUNTER.replace("over the limit", &"x".repeat(256));
+    told(&long, "14:13: checks[0].counter.nft_comment: must have at most 255 bytes, not 256");
+}
+
+#[test]
+fn a_counter_check_says_what_it_is_about() {
+    let asked = scenario(COUNTER).checks[0].probe.clone();
+    let summary =
+        "packets counted by rules with the comment `over the limit` in inet t, at least 2 expected";
+    assert_eq!(asked.summary(), summary);
+    assert!(!asked.verifies_payload(), "counters stay green where payload is lost");
+    assert_eq!(sight_when_cut(COUNTER), Sight::NoNetwork);
+    // Names of a scenario are not among what is run.
+    let Probe::Counter(counter) = &asked else { panic!("{asked:?}") };
+    assert_eq!(counter.argv(), ["nft", "--json", "--terse", "list", "ruleset"]);
+}
+
+#[test]
+fn a_kept_counter_check_goes_through_the_same_rules() {
+    assert!(kept(COUNTER, "/counter/of", serde_json::json!({"nft": "x"})).is_ok());
+    for (pointer, value) in [
+        ("/counter/of", serde_json::json!({"nft": ""})),
+        ("/counter/of", serde_json::json!({"nft": "a\nb"})),
+        ("/counter/of", serde_json::json!({"iptables-comment": "x"})),
+        ("/counter/of", serde_json::json!({"other": "x"})),
+        ("/counter/table", "x".repeat(256).into()),
+        ("/counter/family", "ipv6".into()),
+        ("/counter/packets/at_least", 0.into()),
+        ("/counter/packets/at_least", u64::MAX.into()),
+        ("/counter/packets", serde_json::json!({"at_least": 2, "at_most": 1})),
+    ] {
+        assert!(kept(COUNTER, pointer, value.clone()).is_err(), "{pointer} {value}");
     }
 }
