@@ -184,6 +184,8 @@ impl ScenarioFault {
 fn package_of(program: &str) -> &'static str {
     match program {
         "curl" => "\"curl\"",
+        "nft" => "\"nftables\"",
+        "conntrack" => "\"conntrack\"",
         _ => "...",
     }
 }

@@ -6,6 +6,7 @@ mod body;
 mod capture;
 mod command;
 mod connection;
+mod conntrack;
 mod count;
 mod counter;
 mod dns;
@@ -26,6 +27,7 @@ pub use body::Body;
 pub use capture::CaptureProbe;
 pub use command::{CommandProbe, Connection};
 pub use connection::{ConnectionFailure, Made};
+pub use conntrack::{ConntrackProbe, State, Tracked};
 pub use count::Count;
 pub use counter::{Counter, CounterProbe, Family};
 pub use dns::{DnsProbe, DnsSeen};
@@ -55,6 +57,8 @@ pub enum Probe {
     Command(CommandProbe),
     /// Packets that the packet filter counted.
     Counter(CounterProbe),
+    /// Connections that the node tracks.
+    Conntrack(ConntrackProbe),
     /// A monitoring plugin.
     Plugin(PluginProbe),
     /// The node answers: its kernel runs and schedules user space.
@@ -64,7 +68,7 @@ pub enum Probe {
 type Reader = fn(&Item<'_>, &mut Reading<'_>) -> Option<Probe>;
 
 /// The key of each kind in a check's table, and how its value is read.
-const KINDS: [(&str, Reader); 9] = [
+const KINDS: [(&str, Reader); 10] = [
     ("http", |item, reading| HttpProbe::read(item, reading).map(Probe::Http)),
     ("dns", |item, reading| DnsProbe::read(item, reading).map(Probe::Dns)),
     ("tcp", |item, reading| TcpProbe::read(item, reading).map(Probe::Tcp)),
@@ -72,6 +76,7 @@ const KINDS: [(&str, Reader); 9] = [
     ("capture", |item, reading| CaptureProbe::read(item, reading).map(Probe::Capture)),
     ("command", |item, reading| CommandProbe::read(item, reading).map(Probe::Command)),
     ("counter", |item, reading| CounterProbe::read(item, reading).map(Probe::Counter)),
+    ("conntrack", |item, reading| ConntrackProbe::read(item, reading).map(Probe::Conntrack)),
     ("plugin", |item, reading| PluginProbe::read(item, reading).map(Probe::Plugin)),
     ("alive", |item, _| AliveProbe::read(item).map(|_| Probe::Alive)),
 ];
@@ -97,6 +102,7 @@ impl Deref for Probe {
             Self::Capture(capture) => capture,
             Self::Command(command) => command,
             Self::Counter(counter) => counter,
+            Self::Conntrack(conntrack) => conntrack,
             Self::Plugin(plugin) => plugin,
             Self::Alive => &AliveProbe,
         }

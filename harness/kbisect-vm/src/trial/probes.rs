@@ -3,6 +3,7 @@
 mod alive;
 mod capture;
 mod command;
+mod conntrack;
 mod counter;
 mod dns;
 mod guest;
@@ -31,6 +32,7 @@ impl Trial<'_> {
             Probe::Capture(probe) => self.capture(check, probe).await,
             Probe::Command(probe) => self.command(check, probe).await,
             Probe::Counter(probe) => self.counter(check, probe).await,
+            Probe::Conntrack(probe) => self.conntrack(check, probe).await,
             Probe::Plugin(probe) => self.plugin(check, probe).await,
             Probe::Alive => self.alive(check).await,
         }
