@@ -64,8 +64,11 @@ pub enum DossierError {
     #[error("`{0}` is a check of many kernels: there is neither a search nor a single trial in it")]
     Check(PathBuf),
     /// The folder is that of a self-test.
-    #[error("`{0}` is the self-test or the reduction of a scenario: it has no report")]
+    #[error("`{0}` is the self-test of a scenario: it has no report")]
     Selftest(PathBuf),
+    /// The folder is that of a reduction.
+    #[error("`{0}` tells what a failure needs: it has no report")]
+    Minimize(PathBuf),
     /// A file cannot be read.
     #[error("cannot read `{path}`")]
     Read {
@@ -103,8 +106,8 @@ impl DossierError {
                  that can be taken further"
                     .to_owned(),
             ),
-            Self::Selftest(_) => Some(
-                "its answer is in its result.json; each trial of it is in a folder of its own below"
+            Self::Selftest(_) | Self::Minimize(_) => Some(
+                "its answer is in its result.json, and its trials are in folders below it"
                     .to_owned(),
             ),
             Self::Read { .. } => None,
@@ -129,9 +132,8 @@ impl Dossier {
             let Journal { lines, warning, .. } = read_journal(&bytes)?;
             return match RunKind::of(lines.iter().map(|line| &line.event)) {
                 Some(RunKind::Check) => Err(DossierError::Check(folder.to_owned())),
-                Some(RunKind::Selftest | RunKind::Minimize) => {
-                    Err(DossierError::Selftest(folder.to_owned()))
-                }
+                Some(RunKind::Selftest) => Err(DossierError::Selftest(folder.to_owned())),
+                Some(RunKind::Minimize) => Err(DossierError::Minimize(folder.to_owned())),
                 Some(RunKind::Run) => {
                     let result = RunResult::from_journal(&lines, &folder.display().to_string())
                         .ok_or_else(|| DossierError::NotEnded(folder.to_owned()))?;

@@ -66,21 +66,31 @@ pub struct Told {
     pub count: u32,
 }
 
+/// How often a trial without some ingredients may fail for our own reasons: a peer without its address, say,
+/// fails so each time, and then the failure is not to be seen without them.
+const FAILURES: u32 = 2;
+
 /// What a journal tells of a reduction.
 pub fn tried<'a>(
     symptom: &Symptom,
     events: impl IntoIterator<Item = &'a RunEvent>,
 ) -> BTreeMap<BTreeSet<usize>, Tries> {
     let mut found: BTreeMap<BTreeSet<usize>, Tries> = BTreeMap::new();
+    let mut failures: BTreeMap<BTreeSet<usize>, u32> = BTreeMap::new();
     for event in events {
         let RunEvent::TrialEnded { tried: Tried::Scenario { without, .. }, record, .. } = event
         else {
             continue;
         };
+        let gone: BTreeSet<usize> = without.iter().map(|at| *at as usize).collect();
         if record.verdict == VerdictKind::Infra {
-            continue;
+            let failed = failures.entry(gone.clone()).or_default();
+            *failed += 1;
+            if gone.is_empty() || *failed < FAILURES {
+                continue;
+            }
         }
-        let tries = found.entry(without.iter().map(|at| *at as usize).collect()).or_default();
+        let tries = found.entry(gone).or_default();
         if shows(symptom, record) { tries.same += 1 } else { tries.other += 1 }
     }
     found

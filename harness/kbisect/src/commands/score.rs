@@ -20,7 +20,8 @@ pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     match RunKind::of(journal.lines.iter().map(|line| &line.event)) {
         Some(RunKind::Search) | None => {}
         Some(RunKind::Check) => return Err(DossierError::Check(folder).into()),
-        Some(RunKind::Selftest | RunKind::Minimize) => {
+        Some(RunKind::Minimize) => return Err(DossierError::Minimize(folder).into()),
+        Some(RunKind::Selftest) => {
             return Err(DossierError::Selftest(folder).into());
         }
         Some(RunKind::Run) => {

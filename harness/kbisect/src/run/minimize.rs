@@ -183,6 +183,13 @@ fn gone(task: &Task) -> BTreeSet<usize> {
     }
 }
 
+impl Reduce<'_> {
+    /// Whether trials without the same have told all that they will.
+    fn is_answered(&self, journal: &Journal, task: &Task) -> bool {
+        tried(self.symptom, journal.events()).contains_key(&gone(task))
+    }
+}
+
 impl Work for Reduce<'_> {
     fn hand_out(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
         let mut known = tried(self.symptom, crew.journal.events());
@@ -230,6 +237,7 @@ impl Work for Reduce<'_> {
         let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
         crew.journal.append(ended)?;
         match record.verdict() {
+            Verdict::Infra(_) if !whole && self.is_answered(crew.journal, &task) => Ok(()),
             Verdict::Infra(_) => crew.try_again(task, &record),
             // Without something that it needs a scenario can be wrong; as a whole it was not.
             Verdict::Scenario(fault) if whole => {

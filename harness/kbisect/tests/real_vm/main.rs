@@ -10,6 +10,7 @@
 mod bisections;
 mod bundles;
 mod evidence;
+mod faults;
 mod host;
 mod interruptions;
 mod layouts;

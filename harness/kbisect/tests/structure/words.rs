@@ -76,6 +76,7 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "scenario::probes::capture",
             "scenario::probes::command",
             "scenario::probes::connection",
+            "scenario::probes::conntrack",
             "scenario::probes::count",
             "scenario::probes::counter",
             "scenario::probes::dns",
