@@ -180,7 +180,8 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
             DossierError::NotBegun(_)
             | DossierError::NoRun(_)
             | DossierError::Check(_)
-            | DossierError::Selftest(_) => Class::Usage,
+            | DossierError::Selftest(_)
+            | DossierError::Minimize(_) => Class::Usage,
             DossierError::Journal(JournalError::Read { .. }) => Class::Usage,
             _ => Class::Infrastructure,
         });

@@ -220,10 +220,10 @@ Examples:
 pub const MINIMIZE: &str = "\
 Find out what a failure needs: leave out whatever it shows without
 
-Takes the failed trial of a run, and tries its kernel with less and less of the scenario: checks, nodes,
-services, steps, single rules of rule files, repetitions, links, sysctls, routes, addresses. What is left
-is all needed: without any of it the failure is another one, or none. It is written out as a scenario
-that can be run.";
+Takes the failed trial of a run, and tries its kernel with less and less of the scenario: checks,
+nodes, services, steps, single rules of rule files, repetitions, links, sysctls, routes, addresses.
+What is left is all needed: without any of it the failure is another one, or none. It is written
+out as a scenario that can be run.";
 
 pub const MINIMIZE_AFTER: &str = "\
 Examples:
@@ -238,9 +238,9 @@ Prove that its checks can fail, and say which ingredients its failure needs
 
 Runs the scenario and each of its flavours on one kernel, and compares the verdicts with what the
 scenario expects. A flavour that is good where the scenario is bad leaves out what the failure needs.
-Then all wires are cut when the checks begin: a check of traffic that still passes is blind. Then one thing at a
-time is broken: links, answers of servers, carriers, services, packet filters, the kernel, and what the
-scenario declares; which checks notice is told.";
+Then all wires are cut when the checks begin: a check of traffic that still passes is blind. Then
+one thing at a time is broken: links, answers of servers, carriers, services, packet filters, the
+kernel, and what the scenario declares; which checks notice is told.";
 
 pub const SELFTEST_AFTER: &str = "\
 Examples:
@@ -248,8 +248,8 @@ Examples:
   kbisect scenario selftest duplicate-rules --kernel 6.12.57
   kbisect scenario selftest cloudgw:stateful --json            one flavour alone
 
-Exit codes: 0 as expected, 1 a blind check, a fault that is not noticed or an unexpected verdict, 2 usage,
-69 kbisect or the host failed, 130 interrupted (resumable).";
+Exit codes: 0 as expected, 1 a blind check, a fault that is not noticed or an unexpected verdict,
+2 usage, 69 kbisect or the host failed, 130 interrupted (resumable).";
 
 pub const NEW_AFTER: &str = "\
 Examples:

@@ -25,7 +25,7 @@ use super::kept::resume_command;
 use super::lone::{Lone, Wanted, check_resume};
 use super::prefetch::Prefetch;
 use super::workers::workers;
-use crate::cli::{Global, MinimizeArgs, ResumeArgs};
+use crate::cli::{Global, MinimizeArgs, Placement, ResumeArgs};
 use crate::settings::global::run_folder;
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit};
@@ -57,14 +57,17 @@ pub fn minimize(args: &MinimizeArgs, global: &Global) -> anyhow::Result<ExitCode
     let bad = dossier.bad().ok_or_else(nothing)?;
     let symptom = bad.symptom.clone().ok_or_else(nothing)?;
     let repeats = repeats(&dossier, &symptom);
-    let name = match &dossier.subject {
-        About::Bisection(result) => result.scenario.clone(),
-        About::Trial(result) => result.scenario.clone(),
+    let (name, environment) = match &dossier.subject {
+        About::Bisection(result) => (result.scenario.clone(), &result.environment),
+        About::Trial(result) => (result.scenario.clone(), &result.environment),
     };
     let loaded = LoadedScenario::kept(&folder, "")?;
     let mut base = Base::new(global)?;
     base.look_where(dossier.kernels().into_iter().map(|(_, kernel)| kernel))?;
     let mut setting = args.setting.clone();
+    if environment.placement == "single" {
+        setting.placement = Placement::Single;
+    }
     if setting.reference.is_none() {
         let reference = dossier.kernels().into_iter().find(|(role, _)| *role == "reference");
         setting.reference = reference.map(|(_, kernel)| kernel.id.0.clone());
