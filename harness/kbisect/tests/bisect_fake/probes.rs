@@ -114,3 +114,19 @@ fn a_counter_that_is_not_there_is_the_scenarios_fault_unless_a_kernel_has_it() {
     let result = place.run("run 6.12.1 --scenario ./probed --json").code(1).json();
     assert_eq!(result["symptom"]["title"], "asked: counter: no counter `hits` is there");
 }
+
+#[test]
+fn connections_that_a_node_tracks_are_counted() {
+    let check = "conntrack = { protocol = \"tcp\", port = 80, state = \"ESTABLISHED\" }";
+    let entry = "output ipv4 2 tcp 6 431999 ESTABLISHED src=192.0.2.2 dst=192.0.2.1 sport=4 dport=80 \
+                 src=192.0.2.1 dst=192.0.2.2 sport=80 dport=4 [ASSURED] use=2";
+    let good = trial(check, "nf_conntrack", entry, 0);
+    let name = "tcp to port 80 in state ESTABLISHED";
+    let detail = format!("1 entry for {name}, at least 1 expected");
+    assert_eq!((&good["verdict"], &good["checks"][0]["detail"]), (&"good".into(), &detail.into()));
+    let bad = trial(check, "nf_conntrack", "output ", 1);
+    let title = format!("asked: conntrack: entries for {name}: at least 1 expected");
+    assert_eq!(bad["symptom"]["title"], title, "{bad}");
+    let missing = trial(check, "nf_conntrack", "status 127 sh: 2: conntrack: not found", 202);
+    assert_eq!(missing["fault"]["subject"], "conntrack", "{missing}");
+}

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    Body, Count, Counter, CounterProbe, Expected, Family, HttpsProbe, PluginProbe, PluginWarning,
-    Probe, Scenario, TcpProbe,
+    Body, ConntrackProbe, Count, Counter, CounterProbe, Expected, Family, HttpsProbe, PluginProbe,
+    PluginWarning, Probe, Scenario, State, TcpProbe, Tracked,
 };
 use super::{FILE, errors, warnings};
 use crate::selftest::{Sight, sight};
@@ -100,12 +100,20 @@ fn every_key_reaches_the_model() {
         table: None,
         packets: Count { at_least: None, at_most: Some(0) },
     };
+    let conntrack = ConntrackProbe {
+        protocol: Tracked::Tcp,
+        destination: Some("192.0.2.1".parse().expect("an address")),
+        port: Some(80),
+        state: Some(State::TimeWait),
+        entries: Count { at_least: None, at_most: Some(7) },
+    };
     let expected = [
         Probe::Tcp(tcp),
         Probe::Https(https),
         Probe::Plugin(plugin),
         Probe::Counter(counter),
         Probe::Counter(never),
+        Probe::Conntrack(conntrack),
     ];
     assert_eq!(checks.collect::<Vec<_>>(), expected);
     assert_eq!(parsed.required_assets().len(), 2, "{:?}", parsed.required_assets());
@@ -465,5 +473,58 @@ fn a_kept_counter_check_goes_through_the_same_rules() {
         ("/counter/packets", serde_json::json!({"at_least": 2, "at_most": 1})),
     ] {
         assert!(kept(COUNTER, pointer, value.clone()).is_err(), "{pointer} {value}");
+    }
+}
+
+const CONNTRACK: &str = r#"conntrack = { protocol = "tcp", destination = "192.0.2.1", port = 80, state = "ESTABLISHED", none = true }"#;
+
+#[test]
+fn what_makes_no_sense_of_a_conntrack_check_is_told() {
+    for (from, to, expected) in [
+        ("protocol = \"tcp\", ", "", "conntrack: `protocol` is missing: such as `tcp`"),
+        ("\"tcp\"", "\"icmp\"", "conntrack.port: icmp has no ports"),
+        (
+            "\"tcp\"",
+            "\"udp\"",
+            "conntrack.state: connections of udp are `ASSURED` or `UNREPLIED`; the other states are of tcp",
+        ),
+        ("192.0.2.1", "server", "conntrack.destination: `server` is no IPv4 or IPv6 address"),
+        ("80", "0", "conntrack.port: must be from 1 to 65535, not 0"),
+        (
+            "ESTABLISHED",
+            "ESTABLISHD",
+            "conntrack.state: `ESTABLISHD` is not allowed here (allowed: `SYN_SENT`, `SYN_RECV`, `ESTABLISHED`, `FIN_WAIT`, `CLOSE_WAIT`, `LAST_ACK`, `TIME_WAIT`, `CLOSE`, `SYN_SENT2`, `ASSURED`, `UNREPLIED`; did you mean `ESTABLISHED`?)",
+        ),
+    ] {
+        assert_eq!(CONNTRACK.matches(from).count(), 1, "{from}");
+        let found = errors(&text(&CONNTRACK.replace(from, to)));
+        let told = found.iter().any(|error| error.ends_with(&format!(": checks[0].{expected}")));
+        assert!(told, "{expected}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_conntrack_check_says_what_it_is_about() {
+    let asked = scenario(CONNTRACK).checks[0].probe.clone();
+    let summary = "tracked connections, tcp to 192.0.2.1:80 in state ESTABLISHED, none expected";
+    assert_eq!(asked.summary(), summary);
+    assert_eq!(asked.protocols(), ["tcp"]);
+    assert!(!asked.verifies_payload());
+    assert_eq!(sight_when_cut(CONNTRACK), Sight::NoNetwork);
+}
+
+#[test]
+fn a_kept_conntrack_check_goes_through_the_same_rules() {
+    assert!(kept(CONNTRACK, "/conntrack/port", 81.into()).is_ok());
+    for (pointer, value) in [
+        ("/conntrack/port", serde_json::json!(0)),
+        ("/conntrack/protocol", "icmp".into()),
+        ("/conntrack/protocol", "udp".into()),
+        ("/conntrack/protocol", "TCP".into()),
+        ("/conntrack/state", "established".into()),
+        ("/conntrack/destination", "server".into()),
+        ("/conntrack/entries", serde_json::json!({"at_least": 0})),
+    ] {
+        assert!(kept(CONNTRACK, pointer, value.clone()).is_err(), "{pointer} {value}");
     }
 }
