@@ -186,6 +186,7 @@ fn scenario_files_fit() {
     let harness = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let tests = harness.join("kbisect-core/src/scenario/tests");
     let mut files = vec![tests.join("full.toml"), tests.join("probes.toml")];
+    files.push(harness.join("kbisect/tests/real_vm/every-fault.toml"));
     for entry in harness.parent().unwrap().join("scenarios").read_dir().unwrap() {
         let file = entry.unwrap().path().join("scenario.toml");
         if file.is_file() {

@@ -105,7 +105,9 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut V
             "minItems" | "minProperties" if size(value) < rule.as_u64() => {
                 wrong(format!("{value} has too few"));
             }
-            "minimum" | "maximum" | "minLength" | "maxLength" | "minItems" | "minProperties" => {}
+            "maxItems" if size(value) > rule.as_u64() => wrong(format!("{value} has too many")),
+            "maxItems" | "minimum" | "maximum" | "minLength" | "maxLength" | "minItems"
+            | "minProperties" => {}
             other => panic!("{at}: keyword `{other}` is not known to this validator"),
         }
     }
