@@ -74,8 +74,11 @@ impl Lone {
         let reference = kernels::reference(&base, wanted.setting.reference.as_deref())?;
         let candidate = match named {
             Some(candidate) => {
-                // What cannot be fetched is told before there is a folder.
-                let _ready: Result<ReadyKernel, _> = kernels::to_try(&base, &candidate)?;
+                // What cannot be fetched is told before there is a folder; what is stored is looked at by the
+                // worker, and reading it twice takes longer than the rest.
+                if candidate.download_bytes() > 0 {
+                    let _ready: Result<ReadyKernel, _> = kernels::to_try(&base, &candidate)?;
+                }
                 candidate
             }
             None => base.catalog.resolve(&reference.kernel.id.0)?,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use kbisect_core::answer::{Taken, Trial};
+use kbisect_core::answer::Taken;
 use kbisect_core::boot::Coming;
 use kbisect_core::gate::GateOptions;
 use kbisect_core::job::{ShellRequest, Subject};
@@ -17,7 +17,6 @@ use super::context::Base;
 use super::decode::{Decoder, Sources};
 use super::ending::{conclude, finish};
 use super::executor::{Crew, Site, Task, With, Work, execute};
-use super::files::write_json;
 use super::journal::Journal;
 use super::kept::resume_command;
 use super::lone::{Lone, Wanted, check_resume, load_first};
@@ -148,8 +147,6 @@ impl Work for Once<'_> {
             _ => None,
         };
         let taken = Taken { matching, ..Taken::default() };
-        let trial = Trial::new(&record, &taken);
-        write_json(&crew.folder.join(&record.directory).join("trial.json"), &trial)?;
         self.answer = Some(record.clone());
         let tried = Tried::Scenario {
             scenario: self.subject.name.clone(),
