@@ -7,6 +7,7 @@ use kbisect_core::run::JournalLine;
 use kbisect_core::scenario::Scenario;
 
 use crate::plain::{clean, table};
+use crate::text::shell_word;
 
 /// Longest name that is told in a sentence, in characters.
 const LONGEST: usize = 60;
@@ -48,8 +49,9 @@ pub fn terminal_summary_minimize(result: &MinimizeResult) -> String {
         let kernel =
             result.kernel.name.as_deref().unwrap_or(result.kernel.package_version.as_str());
         let _ = write!(text, "\nscenario  {folder}\n");
-        let _ =
-            writeln!(text, "again     kbisect run {} --scenario {}", clean(kernel), clean(folder));
+        let (kernel, folder) = (shell_word(kernel), shell_word(folder));
+        let again = format!("kbisect run {kernel} --scenario {folder}");
+        let _ = writeln!(text, "again     {}", clean(&again));
     }
     let _ = writeln!(text, "trials    {} in {}", result.trials, result.run_dir);
     text

@@ -13,7 +13,7 @@ mod plan;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -48,6 +48,8 @@ struct Inner {
     recording: Mutex<Option<Recorder>>,
     pulse: Pulse,
     cut: AtomicBool,
+    /// Counts the recordings: what was late in one is no part of the next.
+    recordings: AtomicU64,
     /// Whether frames are thrown away: what a peer still sends of an earlier trial is no part of this one.
     closed: AtomicBool,
 }
@@ -117,6 +119,7 @@ impl Wires {
             recording: Mutex::new(None),
             pulse,
             cut: AtomicBool::new(false),
+            recordings: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }))
     }
@@ -164,6 +167,7 @@ impl Wires {
                 (hop.clone(), count)
             })
             .collect();
+        self.0.recordings.fetch_add(1, Ordering::SeqCst);
         self.0.cut.store(false, Ordering::SeqCst);
         self.0.links.iter().for_each(|link| *lock(&link.broken) = Broken::default());
         self.0.closed.store(true, Ordering::SeqCst);
@@ -280,7 +284,11 @@ impl Inner {
             recorder.refuse(&wire.hops[port], Frames(&refused));
         }
         if let Some(late) = late {
+            let recording = self.recordings.load(Ordering::SeqCst);
             tokio::time::sleep(late).await;
+            if self.recordings.load(Ordering::SeqCst) != recording {
+                return;
+            }
         }
         let batch: &[u8] = &batch;
         if batch.is_empty() {
@@ -506,6 +514,32 @@ mod tests {
         let whole = with_length(&frame(2, 1, 9));
         assert_eq!(receive(&server, whole.len()).await, whole);
         assert_eq!(wires.stop_recording().await.counts[0].frames, 1);
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_is_late_arrives_in_its_own_recording_or_never() {
+        let directory = tempfile::tempdir().unwrap();
+        let wires = Wires::new(plan(&["client", "server"]), Pulse::default());
+        let (_server, b) = StdStream::pair().unwrap();
+        wires.attach(0, 1, Side::Peer, b).unwrap();
+        wires.start_recording(directory.path()).unwrap();
+        wires.open();
+        wires.break_link(0, WireFault::Delay(Duration::from_millis(20)));
+        let late = frame(2, 1, 8);
+        let arrives = async {
+            wires.inject(0, 0, &late).await;
+            wires.stop_recording().await.counts[0].frames
+        };
+        assert_eq!(arrives.await, 1);
+        wires.start_recording(directory.path()).unwrap();
+        wires.open();
+        wires.break_link(0, WireFault::Delay(Duration::from_millis(20)));
+        let ends = async {
+            wires.start_recording(directory.path()).unwrap();
+            wires.open();
+        };
+        tokio::join!(wires.inject(0, 0, &late), ends);
+        assert_eq!(wires.stop_recording().await.counts[0].frames, 0);
     }
 
     #[tokio::test]

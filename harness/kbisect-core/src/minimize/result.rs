@@ -85,7 +85,8 @@ pub fn tried<'a>(
         let gone: BTreeSet<usize> = without.iter().map(|at| *at as usize).collect();
         if record.verdict == VerdictKind::Infra {
             let failed = failures.entry(gone.clone()).or_default();
-            *failed += 1;
+            // A host that stood still says nothing of what is left out.
+            *failed += u32::from(record.disturbed.decided.is_none());
             if gone.is_empty() || *failed < FAILURES {
                 continue;
             }

@@ -1,6 +1,8 @@
 //! The trials of a self-test: which are still to be made, and what came of them.
 
 use super::faults::{FaultSight, never_fail, problems_of_faults, usual};
+use std::collections::BTreeMap;
+
 use super::result::{
     Control, SelftestResult, Sight, Traffic, Variation, ingredients, is_crash, problems, sight,
     traffic_effect,
@@ -27,10 +29,16 @@ impl Asked {
     }
 }
 
+/// How often a trial with a fault may fail for our own reasons: a fault of the peer does that each time, and is
+/// an answer then.
+const FAILURES: u32 = 2;
+
 /// The trials of a self-test so far, of each the last one.
 #[derive(Clone, Debug)]
 pub struct Made<'a> {
     scenario: &'a Scenario,
+    /// The scenario as it is, then its flavours; one that was named stands for itself.
+    flavours: Vec<Option<&'a str>>,
     trials: Vec<(Asked, &'a TrialRecord)>,
     with_faults: bool,
 }
@@ -44,18 +52,30 @@ impl<'a> Made<'a> {
         events: impl IntoIterator<Item = &'a RunEvent>,
     ) -> Self {
         let mut trials: Vec<(Asked, &TrialRecord)> = Vec::new();
+        let mut failures: BTreeMap<Asked, u32> = BTreeMap::new();
         for event in events {
             let RunEvent::TrialEnded { tried, record, .. } = event else { continue };
             let Tried::Scenario { scenario: name, injected, .. } = tried else { continue };
-            if is_no_answer(record) {
-                continue;
-            }
             let flavour = name.strip_prefix(given).and_then(|rest| rest.strip_prefix(':'));
             let asked = Asked { flavour: flavour.map(str::to_owned), injected: injected.clone() };
+            if record.verdict == VerdictKind::Infra {
+                let failed = failures.entry(asked.clone()).or_default();
+                // A host that stood still says nothing of a fault.
+                *failed += u32::from(record.disturbed.decided.is_none());
+                if record.injected.is_empty() || *failed < FAILURES {
+                    continue;
+                }
+            }
             trials.retain(|(known, _)| *known != asked);
             trials.push((asked, record));
         }
-        Self { scenario, trials, with_faults: true }
+        let alone = scenario.name.contains(':');
+        let names = scenario
+            .flavours
+            .keys()
+            .filter(|name| !alone && scenario.clone().flavoured(name).is_some());
+        let flavours = std::iter::once(None).chain(names.map(|name| Some(name.as_str()))).collect();
+        Self { scenario, flavours, trials, with_faults: true }
     }
 
     /// Leaves all faults out but the cut of all wires.
@@ -78,15 +98,12 @@ impl<'a> Made<'a> {
         found.map(|(_, record)| *record)
     }
 
-    /// The flavours to try: one that was named stands for itself.
-    fn flavours(&self) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
-        let scenario = self.scenario;
-        let alone = scenario.name.contains(':');
-        let names = scenario
-            .flavours
-            .keys()
-            .filter(move |name| !alone && scenario.clone().flavoured(name).is_some());
-        std::iter::once(None).chain(names.map(|name| Some(name.as_str())))
+    /// Whether a trial has told all that it will.
+    #[must_use]
+    pub fn is_answered(&self, name: &str, given: &str, injected: Option<&Fault>) -> bool {
+        self.trials
+            .iter()
+            .any(|(asked, _)| asked.name(given) == name && asked.injected.as_ref() == injected)
     }
 
     /// What is still to be tried, as far as that is known; nothing when all was.
@@ -97,8 +114,13 @@ impl<'a> Made<'a> {
             injected,
         };
         let untried = |asked: &Asked| !self.trials.iter().any(|(known, _)| known == asked);
-        let variations: Vec<Asked> =
-            self.flavours().map(|flavour| asked(flavour, None)).filter(untried).collect();
+        let variations: Vec<Asked> = self
+            .flavours
+            .iter()
+            .copied()
+            .map(|flavour| asked(flavour, None))
+            .filter(untried)
+            .collect();
         if !variations.is_empty() {
             return variations;
         }
@@ -146,7 +168,7 @@ impl<'a> Made<'a> {
 
     /// The good variation with the most checks, the first of them: its wires are cut.
     fn control_of(&self) -> Option<Option<&'a str>> {
-        let good = self.flavours().filter_map(|flavour| {
+        let good = self.flavours.iter().copied().filter_map(|flavour| {
             let record = self.get(flavour, None)?;
             (record.verdict == VerdictKind::Good).then_some((flavour, record.checks.len()))
         });
@@ -164,7 +186,7 @@ impl<'a> Made<'a> {
 
     fn variations(&self, run_dir: &str) -> Vec<Variation> {
         let mut variations: Vec<Variation> = Vec::new();
-        for flavour in self.flavours() {
+        for flavour in self.flavours.iter().copied() {
             let (Some(scenario), Some(record)) = (self.flavoured(flavour), self.get(flavour, None))
             else {
                 continue;
@@ -243,13 +265,6 @@ fn unproved(scenario: &Scenario, control: &Control, faults: &[FaultSight]) -> Ve
         problems.push("no check uses the network".to_owned());
     }
     problems
-}
-
-/// Whether a trial says nothing: our own side failed, and not by the fault that was put in.
-#[must_use]
-pub fn is_no_answer(record: &TrialRecord) -> bool {
-    record.verdict == VerdictKind::Infra
-        && (record.injected.is_empty() || record.disturbed.decided.is_some())
 }
 
 /// The folder of a trial's variation, which holds its folder `trials`.

@@ -5,7 +5,7 @@ mod made;
 mod result;
 
 pub use faults::{FaultSight, usual};
-pub use made::{Asked, Made, is_no_answer};
+pub use made::{Asked, Made};
 pub use result::{
     CheckSight, Control, Effect, SelftestResult, Sight, Traffic, Variation, effect, ingredients,
     is_crash, problems, sight, traffic_effect,

@@ -112,6 +112,20 @@ impl Trial<'_> {
         Ok(())
     }
 
+    /// Whether frames are lost by our own doing: on a wire, for want of a carrier, or by a rule that was put
+    /// in.
+    pub(super) fn loses_on_purpose(&self) -> bool {
+        let drops = |injected: &Injected| {
+            matches!(
+                injected.fault,
+                Fault::Filter { .. } | Fault::NoNames { .. } | Fault::ConntrackFull { .. }
+            )
+        };
+        self.lab.wires().are_cut()
+            || !self.carriers_off.is_empty()
+            || self.injected.iter().any(drops)
+    }
+
     /// Whether a fault leaves the peer machine of no use to later trials.
     pub(super) fn peer_is_spoilt(&self) -> bool {
         let lasting = self.injected.iter().filter(|it| it.fault.outlasts_the_trial());

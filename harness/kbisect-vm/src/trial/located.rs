@@ -26,7 +26,7 @@ impl Trial<'_> {
     /// candidate.
     pub(super) fn local(&self, check: &Check, failure: CheckFailure, why: &str) -> CheckFailure {
         // With cut wires it is kbisect that keeps a neighbour from answering.
-        let ours = self.lab.wires().are_cut();
+        let ours = self.loses_on_purpose();
         let wrong = if ours || self.lab.plan().on_candidate(&check.node) {
             Wrong::Local(why.to_owned())
         } else {
@@ -147,8 +147,8 @@ impl Trial<'_> {
         flow: Direction,
         waited: bool,
     ) -> Option<Wrong> {
-        // What kbisect does not carry is lost inside no node.
-        if self.lab.wires().are_cut() {
+        // What kbisect does not carry, or has dropped, is lost inside no node.
+        if self.loses_on_purpose() {
             return None;
         }
         self.failed.push((flow.from, flow.to));

@@ -10,6 +10,7 @@ use kbisect_core::scenario::Scenario;
 use kbisect_report::plain::file_name;
 use serde::Serialize;
 
+use super::stop::check_stop_file;
 use crate::settings::scenario::load_kept;
 
 /// Milliseconds since 1970-01-01 UTC.
@@ -22,6 +23,7 @@ pub fn new_run(results: &Path, what: &str) -> anyhow::Result<(String, PathBuf)> 
     fs::create_dir_all(results)
         .with_context(|| format!("cannot make the folder {}", results.display()))?;
     let results = std::path::absolute(results)?;
+    check_stop_file(&results)?;
     let what = file_name(what);
     let time = jiff::Timestamp::from_millisecond(now_ms() as i64)?.strftime("%Y%m%d-%H%M%S");
     for round in 1.. {

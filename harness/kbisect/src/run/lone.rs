@@ -1,18 +1,23 @@
 //! Runs of one kernel: a single trial, and self-tests. How they begin, and how they are resumed.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use kbisect_core::gate::GateOptions;
-use kbisect_core::run::{EvidenceChoices, KernelPlan, RunEvent};
+use kbisect_core::run::{EvidenceChoices, KernelPlan, RunEvent, is_over};
 use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, ReadyKernel};
 
 use super::context::{Base, Context};
+use super::ending::{Answers, conclude, finish};
+use super::executor::{Site, Work, execute};
 use super::files::{keep_image, keep_scenario, new_run};
 use super::journal::Journal;
-use super::kept::Kept;
+use super::kept::{Kept, resume_command};
+use super::prefetch::Prefetch;
+use super::workers::workers;
 use super::{kernels, plan};
-use crate::cli::{MachineArgs, ResumeArgs, SettingArgs};
+use crate::cli::{Global, MachineArgs, ResumeArgs, SettingArgs};
 use crate::errors;
 use crate::settings::scenario::{LoadedScenario, load};
 
@@ -156,10 +161,26 @@ impl Lone {
         Ok(Self { context, candidate, loaded, plan, options, journal, folder, machine })
     }
 
-    /// How many trials are wished to run side by side.
-    #[must_use]
-    pub fn wish(&self) -> Workers {
-        self.options.workers.map_or(Workers::Auto, Workers::Count)
+    /// How many trials run side by side.
+    pub fn workers(&self) -> usize {
+        let wish = self.options.workers.map_or(Workers::Auto, Workers::Count);
+        workers(wish, &self.context, &self.loaded.scenario).get() as usize
+    }
+
+    /// Makes the trials, and tells how the run ended.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn finish<A: Answers>(
+        mut self,
+        answers: &A,
+        global: &Global,
+        trials: impl FnOnce(&mut Self) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let ended = trials(&mut self);
+        self.context.base.ui.finish();
+        let resume = resume_command(&self.folder, global, &self.machine);
+        finish(answers, ended, &mut self.journal, &self.folder, global, &resume)
     }
 }
 
@@ -169,7 +190,7 @@ impl Lone {
 /// Those of the scenario and of [`Base::new`].
 pub fn load_first(
     name: &str,
-    global: &crate::cli::Global,
+    global: &Global,
     look: impl FnOnce(&LoadedScenario) -> anyhow::Result<()>,
 ) -> anyhow::Result<(LoadedScenario, Base)> {
     let loaded = load(name)?;
@@ -177,11 +198,65 @@ pub fn load_first(
     Ok((loaded, Base::new(global)?))
 }
 
+/// A run that is to be resumed.
+pub struct Resumed<'a> {
+    /// What was typed.
+    pub args: &'a ResumeArgs,
+    /// The base.
+    pub base: Base,
+    /// Its journal.
+    pub journal: Journal,
+    /// Its folder.
+    pub folder: &'a Path,
+    /// Options of all commands.
+    pub global: &'a Global,
+}
+
+impl Resumed<'_> {
+    /// Makes the trials that are left, and tells how the run ended; of one that is over only that.
+    ///
+    /// # Errors
+    /// Options that mean nothing here; what is not there any more; those of the trials.
+    pub fn finish<A: Answers>(
+        self,
+        begun: (KernelPlan, GateOptions),
+        answers: &A,
+        trials: impl FnOnce(&mut Lone) -> anyhow::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let Self { args, base, journal, folder, global } = self;
+        check_resume(args)?;
+        if is_over(journal.events()) {
+            base.ui.finish();
+            return conclude(answers, &journal, folder, global);
+        }
+        Lone::again(args, begun, base, journal, folder)?.finish(answers, global, trials)
+    }
+}
+
+/// Has workers make the trials of a plan.
+///
+/// # Errors
+/// Those of [`execute`].
+pub fn make(
+    context: &mut Context,
+    folder: &Path,
+    journal: &mut Journal,
+    (workers, retries): (usize, u32),
+    work: &mut dyn Work,
+) -> anyhow::Result<()> {
+    let prefetch = Prefetch::start(&context.base, context.choices.boot);
+    let site = Site { context, folder, workers, prefetch: &prefetch, retries };
+    let (ended, probe) = execute(&site, journal, work)?;
+    context.probe = probe;
+    journal.runs_in(context.environment())?;
+    ended
+}
+
 /// Refuses what only a bisection or a check can be resumed with.
 ///
 /// # Errors
 /// That it was given.
-pub fn check_resume(args: &ResumeArgs) -> anyhow::Result<()> {
+fn check_resume(args: &ResumeArgs) -> anyhow::Result<()> {
     let given = [("--budget", args.budget.is_some()), ("--junit", args.junit.is_some())];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),

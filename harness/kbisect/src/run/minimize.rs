@@ -9,25 +9,22 @@ use kbisect_core::boot::Coming;
 use kbisect_core::gate::GateOptions;
 use kbisect_core::job::{Limits, Subject};
 use kbisect_core::minimize::{
-    Ingredients, MinimizeOutcome, MinimizeResult, Reduction, Want, tried,
+    Ingredients, MinimizeOutcome, MinimizeResult, Reduction, Want, shows, tried,
 };
-use kbisect_core::run::{Aim, JournalLine, KernelPlan, RunEvent, Tried, is_over};
+use kbisect_core::run::{Aim, JournalLine, KernelPlan, RunEvent, Tried};
 use kbisect_core::trial::{Phase, Symptom, TrialRecord, Verdict};
 use kbisect_kernels::Candidate;
 use kbisect_report::{Dossier, Subject as About};
 
 use super::context::Base;
-use super::ending::{Answers, conclude, finish, not_begun};
-use super::executor::{Crew, Site, Task, With, Work, execute};
+use super::ending::{Answers, not_begun};
+use super::executor::{Crew, Task, With, Work};
 use super::files::{keep_scenario, kept_scenario, write_json};
 use super::journal::Journal;
-use super::kept::resume_command;
-use super::lone::{Lone, Wanted, check_resume};
-use super::prefetch::Prefetch;
-use super::workers::workers;
-use crate::cli::{Global, MinimizeArgs, Placement, ResumeArgs};
+use super::lone::{Lone, Resumed, Wanted, make};
+use crate::cli::{Global, MinimizeArgs, Placement};
 use crate::settings::global::run_folder;
-use crate::settings::scenario::LoadedScenario;
+use crate::settings::scenario::load_kept;
 use crate::{errors, exit};
 
 /// How often a trial that failed for our own reasons is tried again.
@@ -37,7 +34,7 @@ const MISTAKE: f64 = 0.05;
 /// Most trials that are made before a failure is taken for gone.
 const MOST_REPEATS: u32 = 20;
 /// Shortest time, in seconds, that a check or a service is given.
-const SHORTEST_LIMIT_S: f64 = 3.0;
+const SHORTEST_LIMIT_S: f64 = 5.0;
 /// How many times as long as the longest phase of the whole scenario is waited for.
 const SLACK: f64 = 1.5;
 
@@ -61,7 +58,7 @@ pub fn minimize(args: &MinimizeArgs, global: &Global) -> anyhow::Result<ExitCode
         About::Bisection(result) => (result.scenario.clone(), &result.environment),
         About::Trial(result) => (result.scenario.clone(), &result.environment),
     };
-    let loaded = LoadedScenario::kept(&folder, "")?;
+    let loaded = load_kept(&folder.join("scenario"))?;
     let mut base = Base::new(global)?;
     base.look_where(dossier.kernels().into_iter().map(|(_, kernel)| kernel))?;
     let mut setting = args.setting.clone();
@@ -88,7 +85,7 @@ pub fn minimize(args: &MinimizeArgs, global: &Global) -> anyhow::Result<ExitCode
         options: Box::new(lone.options.clone()),
         environment: Box::new(lone.context.environment()),
     })?;
-    make(lone, global)
+    lone.finish(&Smallest, global, try_all)
 }
 
 /// How often a failure must be missing before that is believed: by its rate in the run's own trials of
@@ -97,7 +94,7 @@ fn repeats(dossier: &Dossier, symptom: &Symptom) -> u32 {
     let About::Bisection(result) = &dossier.subject else { return 1 };
     let Some(bad) = dossier.bad() else { return 1 };
     let of_kernel = || result.trials.iter().filter(|trial| trial.kernel.id == bad.kernel.id);
-    let fails = of_kernel().filter(|trial| kbisect_core::minimize::shows(symptom, trial)).count();
+    let fails = of_kernel().filter(|trial| shows(symptom, trial)).count();
     let passes = of_kernel().filter(|trial| trial.verdict() == Verdict::Good).count();
     if passes == 0 || fails == 0 {
         return 1;
@@ -112,41 +109,20 @@ fn repeats(dossier: &Dossier, symptom: &Symptom) -> u32 {
 /// # Errors
 /// As [`minimize`].
 pub(super) fn resume_minimize(
-    args: &ResumeArgs,
+    resumed: Resumed<'_>,
     begun: (KernelPlan, GateOptions),
-    base: Base,
-    journal: Journal,
-    folder: &Path,
-    global: &Global,
 ) -> anyhow::Result<ExitCode> {
-    check_resume(args)?;
-    if is_over(journal.events()) {
-        base.ui.finish();
-        return conclude(&Smallest, &journal, folder, global);
-    }
-    make(Lone::again(args, begun, base, journal, folder)?, global)
-}
-
-fn make(mut lone: Lone, global: &Global) -> anyhow::Result<ExitCode> {
-    let ended = try_all(&mut lone);
-    lone.context.base.ui.finish();
-    let resume = resume_command(&lone.folder, global, &lone.machine);
-    finish(&Smallest, ended, &mut lone.journal, &lone.folder, global, &resume)
+    resumed.finish(begun, &Smallest, try_all)
 }
 
 fn try_all(lone: &mut Lone) -> anyhow::Result<()> {
-    let count = workers(lone.wish(), &lone.context, &lone.loaded.scenario).get() as usize;
+    let workers = lone.workers();
     let Lone { context, candidate, loaded, plan, journal, folder, .. } = lone;
     let Some(symptom) = plan.like.as_deref() else { return Err(not_begun(folder)) };
-    let prefetch = Prefetch::start(&context.base, context.choices.boot);
-    let site = Site { context, folder, workers: count, prefetch: &prefetch, retries: RETRIES };
     let ingredients = Ingredients::of(&loaded.scenario);
     let reduction = Reduction::of(&ingredients, plan.repeats);
     let mut work = Reduce { ingredients, reduction, plan, symptom, candidate };
-    let (ended, probe) = execute(&site, journal, &mut work)?;
-    context.probe = probe;
-    journal.runs_in(context.environment())?;
-    ended?;
+    make(context, folder, journal, (workers, RETRIES), &mut work)?;
     journal.append(RunEvent::Completed)
 }
 
@@ -160,10 +136,10 @@ struct Reduce<'a> {
 }
 
 /// A failure shows within the time that it took with the whole scenario; longer waits tell nothing.
-fn limits(journal: &Journal) -> Limits {
+fn limits(symptom: &Symptom, journal: &Journal) -> Limits {
     let whole = journal.events().find_map(|event| match event {
         RunEvent::TrialEnded { tried: Tried::Scenario { without, .. }, record, .. }
-            if without.is_empty() =>
+            if without.is_empty() && shows(symptom, record) =>
         {
             Some(record)
         }
@@ -216,7 +192,7 @@ impl Work for Reduce<'_> {
                 without: numbers,
                 estimated_left: 1,
             };
-            let with = With { limits: limits(crew.journal), ..With::only(subject) };
+            let with = With { limits: limits(self.symptom, crew.journal), ..With::only(subject) };
             crew.start(worker, aim, self.candidate.clone(), Coming::Any, with);
         }
         Ok(())

@@ -7,22 +7,17 @@ use kbisect_core::answer::Taken;
 use kbisect_core::boot::Coming;
 use kbisect_core::gate::GateOptions;
 use kbisect_core::job::{ShellRequest, Subject};
-use kbisect_core::run::{Aim, KernelPlan, RunEvent, Tried, is_over};
+use kbisect_core::run::{Aim, KernelPlan, RunEvent, Tried};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::TrialRecord;
 use kbisect_core::whose::{Whose, whose};
 use kbisect_kernels::Candidate;
 
-use super::context::Base;
 use super::decode::{Decoder, Sources};
-use super::ending::{conclude, finish};
-use super::executor::{Crew, Site, Task, With, Work, execute};
-use super::journal::Journal;
-use super::kept::resume_command;
-use super::lone::{Lone, Wanted, check_resume, load_first};
-use super::prefetch::Prefetch;
+use super::executor::{Crew, Task, With, Work};
+use super::lone::{Lone, Resumed, Wanted, load_first, make};
 use super::single::Single;
-use crate::cli::{Global, ResumeArgs, RunArgs, ShellOn};
+use crate::cli::{Global, RunArgs, ShellOn};
 use crate::errors;
 use kbisect_core::workers::Workers;
 
@@ -56,7 +51,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         .shell
         .as_ref()
         .map(|node| ShellRequest { node: node.clone(), always: args.shell_on == ShellOn::Always });
-    make(lone, shell, global)
+    lone.finish(&Single, global, |lone| try_it(lone, shell))
 }
 
 /// Goes on with a trial that was interrupted: it is made again.
@@ -64,39 +59,21 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// As [`run_one`].
 pub(super) fn resume_one(
-    args: &ResumeArgs,
+    resumed: Resumed<'_>,
     begun: (KernelPlan, GateOptions),
-    base: Base,
-    journal: Journal,
-    folder: &Path,
-    global: &Global,
 ) -> anyhow::Result<ExitCode> {
-    check_resume(args)?;
-    if is_over(journal.events()) {
-        base.ui.finish();
-        return conclude(&Single, &journal, folder, global);
-    }
-    make(Lone::again(args, begun, base, journal, folder)?, None, global)
-}
-
-fn make(mut lone: Lone, shell: Option<ShellRequest>, global: &Global) -> anyhow::Result<ExitCode> {
-    let ended = try_it(&mut lone, shell);
-    lone.context.base.ui.finish();
-    let resume = resume_command(&lone.folder, global, &lone.machine);
-    finish(&Single, ended, &mut lone.journal, &lone.folder, global, &resume)
+    resumed.finish(begun, &Single, |lone| try_it(lone, None))
 }
 
 fn try_it(lone: &mut Lone, shell: Option<ShellRequest>) -> anyhow::Result<()> {
     let Lone { context, candidate, loaded, plan, journal, folder, .. } = lone;
-    let prefetch = Prefetch::start(&context.base, context.choices.boot);
-    let site = Site { context, folder, workers: 1, prefetch: &prefetch, retries: 0 };
     let subject = loaded.subject(&plan.scenario.name);
     let answer = journal.events().find_map(|event| match event {
         RunEvent::TrialEnded { record, .. } => Some(record.clone()),
         _ => None,
     });
     let mut work = Once { candidate, subject, shell, plan, begun: answer.is_some(), answer };
-    execute(&site, journal, &mut work)?.0?;
+    make(context, folder, journal, (1, 0), &mut work)?;
     let base = &context.base;
     if let (Some(record), Some(sources)) = (work.answer, Sources::of(&context.evidence)) {
         let work =

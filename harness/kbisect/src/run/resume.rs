@@ -8,6 +8,7 @@ use super::bisect::resume_bisection;
 use super::check::resume_check;
 use super::context::{Base, existing_run};
 use super::journal::Journal;
+use super::lone::Resumed;
 use super::minimize::resume_minimize;
 use super::one::resume_one;
 use super::selftest::resume_selftest;
@@ -31,13 +32,19 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
             return resume_check(args, (*plan, *options), base, journal, &folder, global);
         }
         Some(RunEvent::RunBegan { plan, options, .. }) => {
-            return resume_one(args, (*plan, *options), base, journal, &folder, global);
+            let folder = &*folder;
+            let resumed = Resumed { args, base, journal, folder, global };
+            return resume_one(resumed, (*plan, *options));
         }
         Some(RunEvent::SelftestBegan { plan, options, .. }) => {
-            return resume_selftest(args, (*plan, *options), base, journal, &folder, global);
+            let folder = &*folder;
+            let resumed = Resumed { args, base, journal, folder, global };
+            return resume_selftest(resumed, (*plan, *options));
         }
         Some(RunEvent::MinimizeBegan { plan, options, .. }) => {
-            return resume_minimize(args, (*plan, *options), base, journal, &folder, global);
+            let folder = &*folder;
+            let resumed = Resumed { args, base, journal, folder, global };
+            return resume_minimize(resumed, (*plan, *options));
         }
         _ => {}
     }

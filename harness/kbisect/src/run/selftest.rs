@@ -8,22 +8,18 @@ use kbisect_core::boot::Coming;
 use kbisect_core::gate::GateOptions;
 use kbisect_core::job::{Limits, Subject};
 use kbisect_core::run::{
-    Aim, EvidenceChoices, JournalLine, KernelPlan, RunEvent, RunResult, Tried, is_over,
+    Aim, EvidenceChoices, JournalLine, KernelPlan, RunEvent, RunResult, Tried,
 };
-use kbisect_core::selftest::{Asked, Made, SelftestResult, is_no_answer};
+use kbisect_core::selftest::{Asked, Made, SelftestResult};
 use kbisect_core::trial::{TrialRecord, Verdict};
 
-use super::context::Base;
-use super::ending::{Answers, conclude, finish, not_begun};
-use super::executor::{Crew, Site, Task, With, Work, execute};
+use super::ending::{Answers, not_begun};
+use super::executor::{Crew, Task, With, Work};
 use super::files::{keep_scenario, kept_scenario, plain, write_json};
 use super::journal::Journal;
-use super::kept::resume_command;
-use super::lone::{Lone, Wanted, check_resume, load_first};
-use super::prefetch::Prefetch;
+use super::lone::{Lone, Resumed, Wanted, load_first, make};
 use super::single::write_result;
-use super::workers::workers;
-use crate::cli::{Global, ResumeArgs, SelftestArgs};
+use crate::cli::{Global, SelftestArgs};
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit};
 
@@ -55,7 +51,7 @@ pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode
         options: Box::new(lone.options.clone()),
         environment: Box::new(lone.context.environment()),
     })?;
-    make(lone, global)
+    lone.finish(&Proof, global, try_all)
 }
 
 /// Goes on with a self-test that was interrupted.
@@ -63,38 +59,17 @@ pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode
 /// # Errors
 /// As [`selftest`].
 pub(super) fn resume_selftest(
-    args: &ResumeArgs,
+    resumed: Resumed<'_>,
     begun: (KernelPlan, GateOptions),
-    base: Base,
-    journal: Journal,
-    folder: &Path,
-    global: &Global,
 ) -> anyhow::Result<ExitCode> {
-    check_resume(args)?;
-    if is_over(journal.events()) {
-        base.ui.finish();
-        return conclude(&Proof, &journal, folder, global);
-    }
-    make(Lone::again(args, begun, base, journal, folder)?, global)
-}
-
-fn make(mut lone: Lone, global: &Global) -> anyhow::Result<ExitCode> {
-    let ended = try_all(&mut lone);
-    lone.context.base.ui.finish();
-    let resume = resume_command(&lone.folder, global, &lone.machine);
-    finish(&Proof, ended, &mut lone.journal, &lone.folder, global, &resume)
+    resumed.finish(begun, &Proof, try_all)
 }
 
 fn try_all(lone: &mut Lone) -> anyhow::Result<()> {
-    let count = workers(lone.wish(), &lone.context, &lone.loaded.scenario).get() as usize;
+    let workers = lone.workers();
     let Lone { context, candidate, loaded, plan, journal, folder, .. } = lone;
-    let prefetch = Prefetch::start(&context.base, context.choices.boot);
-    let site = Site { context, folder, workers: count, prefetch: &prefetch, retries: RETRIES };
     let mut work = Variations { loaded, plan, candidate };
-    let (ended, probe) = execute(&site, journal, &mut work)?;
-    context.probe = probe;
-    journal.runs_in(context.environment())?;
-    ended?;
+    make(context, folder, journal, (workers, RETRIES), &mut work)?;
     journal.append(RunEvent::Completed)
 }
 
@@ -109,6 +84,11 @@ impl Variations<'_> {
     fn made<'a>(&'a self, journal: &'a Journal) -> Made<'a> {
         Made::of(&self.loaded.scenario, &self.plan.scenario.name, journal.events())
             .without_faults(self.plan.no_faults)
+    }
+
+    fn is_answered(&self, journal: &Journal, task: &Task) -> bool {
+        let (name, injected) = asked(task);
+        self.made(journal).is_answered(name, &self.plan.scenario.name, injected)
     }
 
     /// What a trial is made with: each variation has a folder of its own, which is as that of a run.
@@ -182,7 +162,9 @@ impl Work for Variations<'_> {
         crew.journal.append(ended)?;
         self.write(crew, &task, &record)?;
         match record.verdict() {
-            _ if is_no_answer(&record) => crew.try_again(task, &record),
+            Verdict::Infra(_) if !self.is_answered(crew.journal, &task) => {
+                crew.try_again(task, &record)
+            }
             Verdict::Scenario(fault) if task.with.fault.is_none() => {
                 crew.fail(errors::scenario(fault));
                 Ok(())

@@ -19,8 +19,23 @@ pub struct StopWatch {
     _alive: Arc<()>,
 }
 
+/// Refuses to begin, or to go on, while all runs below a results folder are to stop.
+///
+/// # Errors
+/// That they are.
+pub fn check_stop_file(results: &Path) -> anyhow::Result<()> {
+    let file = results.join(STOP_FILE);
+    if !file.exists() {
+        return Ok(());
+    }
+    Err(errors::usage(
+        format!("`{}` is there, which stops all runs below its folder", file.display()),
+        "remove it when runs may go on",
+    ))
+}
+
 /// The files that end a run.
-pub fn stop_files(folder: &Path) -> [PathBuf; 2] {
+fn stop_files(folder: &Path) -> [PathBuf; 2] {
     let results = folder.parent().unwrap_or(folder);
     [folder.join(STOP_FILE), results.join(STOP_FILE)]
 }
@@ -31,14 +46,9 @@ impl StopWatch {
     /// # Errors
     /// When all runs are to stop.
     pub fn begin(folder: &Path, ui: &Ui) -> anyhow::Result<Self> {
-        let [own, all] = stop_files(folder);
+        let [own, _] = stop_files(folder);
         let _ = std::fs::remove_file(own);
-        if all.exists() {
-            return Err(errors::usage(
-                format!("`{}` is there, which stops all runs below its folder", all.display()),
-                "remove it when runs may go on",
-            ));
-        }
+        folder.parent().map_or(Ok(()), check_stop_file)?;
         let alive = Arc::new(());
         let flags = [ui.stop_flag(), kbisect_process::stop_flag()];
         let (files, watched, ui) = (stop_files(folder), Arc::downgrade(&alive), ui.clone());

@@ -198,7 +198,12 @@ impl<'a> Trials<'a> {
 
     /// The lab for a scenario: the one that is up, if it is made for that.
     fn session(&mut self, subject: &Subject) -> anyhow::Result<&mut Session> {
-        let kept = self.session.take().filter(|(made_for, _)| made_for == subject);
+        let same = |made_for: &Subject| {
+            made_for.folder == subject.folder
+                && (Arc::ptr_eq(&made_for.scenario, &subject.scenario)
+                    || made_for.scenario == subject.scenario)
+        };
+        let kept = self.session.take().filter(|(made_for, _)| same(made_for));
         let kept = match kept {
             Some(kept) => kept,
             None => {

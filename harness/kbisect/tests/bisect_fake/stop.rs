@@ -47,4 +47,6 @@ fn a_stop_file_that_is_there_keeps_runs_from_beginning() {
     std::fs::write(place.path("results/stop"), "").unwrap();
     let refused = place.run("run 6.12.1 --scenario smoke").code(200);
     assert!(refused.stderr.contains("stops all runs"), "{}", refused.stderr);
+    let left = std::fs::read_dir(place.path("results")).unwrap().count();
+    assert_eq!(left, 1, "no folder of a run that did not begin");
 }
