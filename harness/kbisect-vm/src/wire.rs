@@ -204,11 +204,11 @@ impl Wires {
         lock(&self.0.links[link].broken).take(fault);
     }
 
-    /// Whether frames are lost on wires on purpose.
+    /// Whether frames are lost on wires on purpose, or late, or changed.
     #[must_use]
-    pub fn are_cut(&self) -> bool {
+    pub fn are_broken(&self) -> bool {
         self.0.cut.load(Ordering::SeqCst)
-            || self.0.links.iter().any(|link| lock(&link.broken).loses())
+            || self.0.links.iter().any(|link| lock(&link.broken).is_broken())
     }
 
     /// Looks at the flows that were sent into cut wires.

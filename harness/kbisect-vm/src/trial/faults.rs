@@ -121,7 +121,7 @@ impl Trial<'_> {
                 Fault::Filter { .. } | Fault::NoNames { .. } | Fault::ConntrackFull { .. }
             )
         };
-        self.lab.wires().are_cut()
+        self.lab.wires().are_broken()
             || !self.carriers_off.is_empty()
             || self.injected.iter().any(drops)
     }

@@ -44,7 +44,7 @@ impl Trial<'_> {
     ) -> (Direction, String) {
         let Some(sought) = sought else { return std::future::pending().await };
         // What cannot pass without its frames need not be waited for.
-        let impossible = self.lab.wires().are_cut() && check.probe.needs_frames();
+        let impossible = self.lab.wires().are_broken() && check.probe.needs_frames();
         let wires = self.lab.wires();
         let own = self.addresses_of(&check.node);
         let mut before = None;

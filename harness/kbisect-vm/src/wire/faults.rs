@@ -60,8 +60,13 @@ impl Broken {
         }
     }
 
-    pub(super) fn loses(&self) -> bool {
+    fn loses(&self) -> bool {
         self.cut || !self.drops.is_empty() || self.percent > 0
+    }
+
+    /// Whether frames are lost, late, or not as they were sent.
+    pub(super) fn is_broken(&self) -> bool {
+        self.loses() || !self.moved.is_empty() || self.delay.is_some()
     }
 
     /// What passes of a batch from a member, what does not, and how late it is.

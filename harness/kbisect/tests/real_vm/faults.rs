@@ -71,3 +71,64 @@ fn a_panic_is_reduced_to_the_rule_and_the_connection() {
     assert_eq!(again["symptom"]["title"], run["symptom"]["title"]);
     host.assert_no_machine_left();
 }
+
+/// A router under test between a client and a server; what breaks stays broken.
+const ROUTER: &str = r#"
+schema = "kbisect.scenario/1"
+summary = "a router"
+[nodes.gw]
+kernel = "candidate"
+sysctl = { "net.ipv4.ip_forward" = 1 }
+[nodes.server]
+kernel = "reference"
+routes = ["default via 198.51.100.1"]
+[nodes.client]
+kernel = "reference"
+routes = ["default via 192.0.2.1"]
+[links.back]
+gw = { name = "eth1", addresses = ["198.51.100.1/24"] }
+server = { name = "eth0", addresses = ["198.51.100.2/24"] }
+[links.front]
+gw = { name = "eth0", addresses = ["192.0.2.1/24"] }
+client = { name = "eth0", addresses = ["192.0.2.2/24"] }
+[[services]]
+name = "server"
+node = "server"
+command = ["socat", "TCP-LISTEN:2525,reuseaddr,fork", "SYSTEM:echo 220 ready"]
+ready = { tcp = 2525 }
+[[replay]]
+name = "neighbours know each other"
+node = "client"
+run = "echo | socat -t 2 - TCP:198.51.100.2:2525 | grep -q 220"
+[[replay]]
+fault = { FAULT }
+[[checks]]
+name = "asked"
+node = "client"
+timeout_s = 1
+tcp = { to = "198.51.100.2:2525", expect = { contains = "220" } }
+"#;
+
+/// Guards against a loss of our own making that was told as one inside the kernel under test.
+#[test]
+fn what_a_fault_keeps_back_is_lost_inside_no_node() {
+    let host = Host::hold();
+    for (at, fault) in [
+        "carrier_off = { link = \"back\", node = \"gw\" }",
+        "filter = \"gw\"",
+        "drop = { link = \"back\", from = \"server\", port = 2525 }",
+        "delay = { link = \"back\", ms = 30000 }",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = host.path(&format!("broken-{at}"));
+        fs::create_dir_all(&folder).unwrap();
+        let text = ROUTER.replace("FAULT", fault);
+        fs::write(folder.join("scenario.toml"), text).unwrap();
+        let run = format!("run 6.12.57 --scenario {}", folder.display());
+        let result = host.run(&run).document(1);
+        assert_eq!(result["symptom"]["kind"], "check-failed", "{fault}: {}", result["symptom"]);
+    }
+    host.assert_no_machine_left();
+}

@@ -82,7 +82,7 @@ impl Trial<'_> {
         let first =
             lost.map(|(direction, _)| format!(", the first is {direction}")).unwrap_or_default();
         let detail = format!("{passed} of {whole} frames left {node} on {leave}{first}");
-        if wires.are_cut() {
+        if wires.are_broken() {
             return Ok(Err(CheckFailure::of(detail)));
         }
         self.seen.losses.push((
