@@ -104,6 +104,7 @@ fn folders_that_cannot_be_are_refused() {
     std::os::unix::fs::symlink("/etc/passwd", place.path().join("gw1/link")).unwrap();
     for (line, message) in [
         ("scenario new --from-host nowhere --output x", "`nowhere` is no folder with dumps"),
+        ("scenario new --from-host nowhere", "`nowhere` is no folder with dumps"),
         ("scenario new --from-host gw1 --output Upper_Case", "cannot be a scenario's folder"),
         ("scenario new", "--from-host"),
     ] {

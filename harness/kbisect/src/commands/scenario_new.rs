@@ -28,6 +28,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// For a folder that is there already or cannot be a scenario's, dumps that cannot be read, and
 /// [`import::ImportError`] for those that no scenario can be made of. Nothing is written then.
 pub fn new(args: &NewScenarioArgs, global: &Global) -> anyhow::Result<()> {
+    let (dumps, mut warnings) = read(&args.from_host)?;
     let folder = folder(args)?;
     let name = name_of(&folder)?;
     if folder.symlink_metadata().is_ok() {
@@ -36,7 +37,6 @@ pub fn new(args: &NewScenarioArgs, global: &Global) -> anyhow::Result<()> {
             "name another folder with --output, or remove it: nothing is overwritten",
         ));
     }
-    let (dumps, mut warnings) = read(&args.from_host)?;
     let ignored = args.ignore_interface.iter().cloned().collect();
     let options = Options { node: args.node.clone(), ignored };
     let Imported { files, warnings: found } = import::from_dumps(&name, &dumps, &options)?;
