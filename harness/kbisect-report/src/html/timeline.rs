@@ -112,14 +112,15 @@ fn placed<'a>(
     // A report is more than its first line.
     let in_report = |number: usize| {
         trial.reports.iter().any(|report| {
-            (report.line..report.line + report.text.lines().count().max(1)).contains(&number)
+            let lines = report.text.lines().count().max(1);
+            number.checked_sub(report.line).is_some_and(|after| after < lines)
         })
     };
     files
         .console
         .iter()
         .filter_map(|line| {
-            let by_kernel = || Some(began? + (line.kernel_s?.max(0.0) * SECOND) as u64);
+            let by_kernel = || Some(began?.saturating_add((line.kernel_s?.max(0.0) * SECOND) as u64));
             Some((line.at.or_else(by_kernel)?, in_report(line.number), line))
         })
         .collect()
@@ -137,7 +138,7 @@ fn extent(
     let all: Vec<u64> = times.began.into_iter().chain(phases).chain(lines).chain(frames).collect();
     let (begin, end) = (*all.iter().min()?, *all.iter().max()?);
     // Times of another day come from a clock that was set; they must not squeeze the rest.
-    Some((begin, end.min(begin + 3600 * SECOND as u64)))
+    Some((begin, end.min(begin.saturating_add(3600 * SECOND as u64))))
 }
 
 fn lanes(
