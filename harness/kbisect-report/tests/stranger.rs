@@ -120,7 +120,8 @@ fn no_value_of_a_small_event_and_no_number_brings_a_report_down() {
         for leaf in 0..leaves(&mut lines[at].clone()).len() {
             let is_number = leaves(&mut lines[at].clone())[leaf].is_number();
             for new in hostile() {
-                if !is_small(&lines[at]) && !(is_number && new.is_number()) {
+                let is_tried = is_small(&lines[at]) || (is_number && new.is_number());
+                if !is_tried {
                     continue;
                 }
                 let mut lines = lines.clone();

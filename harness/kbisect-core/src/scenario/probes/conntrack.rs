@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::super::cursor::Item;
 use super::super::kept_rules::{Checked, KeptCheck, invalid, within};
 use super::super::words;
-use super::count::Count;
+use super::count::{Count, printed};
 use super::kind::{Kind, Reading};
-use crate::command::{CommandEnd, Ran};
+use crate::command::Ran;
 use crate::wrong::{CheckFailure, Wrong};
 
 /// What prints the table: a kernel has the file or not (`CONFIG_NF_CONNTRACK_PROCFS`).
@@ -169,22 +169,7 @@ impl ConntrackProbe {
     /// # Errors
     /// What was wrong.
     pub fn judge(&self, ran: &Ran) -> Result<String, CheckFailure> {
-        match &ran.end {
-            CommandEnd::Status(0) => {}
-            CommandEnd::TimedOut => {
-                return Err(CheckFailure::wrong(ran.describe(), Wrong::NotEnded));
-            }
-            end => {
-                let wrong = Wrong::Ended { how: end.to_string(), expected: 0 };
-                return Err(CheckFailure::wrong(ran.describe(), wrong));
-            }
-        }
-        if ran.stdout.len() >= Self::KEPT as usize {
-            let most = Self::KEPT >> 10;
-            let detail = format!("the table is over the {most} KiB that can be read");
-            return Err(CheckFailure::unclear(detail));
-        }
-        let text = String::from_utf8_lossy(&ran.stdout);
+        let text = printed(ran, Self::KEPT, "the table is")?;
         let number = text.lines().filter(|line| self.fits(line)).count() as u64;
         let expected = self.entries.expected();
         let entries = if number == 1 { "entry" } else { "entries" };
@@ -260,6 +245,7 @@ impl Kind for ConntrackProbe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::CommandEnd;
 
     fn probe() -> ConntrackProbe {
         ConntrackProbe {

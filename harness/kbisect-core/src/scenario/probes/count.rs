@@ -1,9 +1,13 @@
 //! How many of something there must be.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::cursor::Table;
 use super::super::kept_rules::{Checked, invalid, within};
+use crate::command::{CommandEnd, Ran};
+use crate::wrong::{CheckFailure, Wrong};
 
 /// Largest number that a check can ask for.
 const MOST: u64 = 1 << 53;
@@ -18,6 +22,30 @@ pub struct Count {
     /// So many or fewer; 0 is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_most: Option<u64>,
+}
+
+/// What a program printed that counts something, if it ran to its end and all of it was kept: `most` bytes are
+/// not. `what` is what it told of, with its verb.
+///
+/// # Errors
+/// How it ended otherwise; that it cannot be told.
+pub(super) fn printed<'r>(
+    ran: &'r Ran,
+    most: u32,
+    what: &str,
+) -> Result<Cow<'r, str>, CheckFailure> {
+    let wrong = match &ran.end {
+        CommandEnd::Status(0) if ran.stdout.len() < most as usize => {
+            return Ok(String::from_utf8_lossy(&ran.stdout));
+        }
+        CommandEnd::Status(0) => {
+            let detail = format!("{what} over the {} KiB that can be read", most >> 10);
+            return Err(CheckFailure::unclear(detail));
+        }
+        CommandEnd::TimedOut => Wrong::NotEnded,
+        end => Wrong::Ended { how: end.to_string(), expected: 0 },
+    };
+    Err(CheckFailure::wrong(ran.describe(), wrong))
 }
 
 impl Count {

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::super::cursor::Item;
 use super::super::kept_rules::{Checked, KeptCheck, invalid, rule};
 use super::super::words;
-use super::count::Count;
+use super::count::{Count, printed};
 use super::kind::{Kind, Reading};
-use crate::command::{CommandEnd, Ran};
+use crate::command::Ran;
 use crate::wrong::{CheckFailure, Wrong};
 
 /// Longest name or comment in bytes: the kernel takes no longer one (`NFT_OBJ_MAXNAMELEN`,
@@ -159,22 +159,7 @@ impl CounterProbe {
     pub fn judge(&self, ran: &Ran, missing: &mut Option<String>) -> Result<String, CheckFailure> {
         let of = &self.of;
         let wrong = |what: String| Wrong::Other("counter", what);
-        match &ran.end {
-            CommandEnd::Status(0) => {}
-            CommandEnd::TimedOut => {
-                return Err(CheckFailure::wrong(ran.describe(), Wrong::NotEnded));
-            }
-            end => {
-                let wrong = Wrong::Ended { how: end.to_string(), expected: 0 };
-                return Err(CheckFailure::wrong(ran.describe(), wrong));
-            }
-        }
-        if ran.stdout.len() >= Self::KEPT as usize {
-            let most = Self::KEPT >> 10;
-            let detail = format!("the rules are over the {most} KiB that can be read");
-            return Err(CheckFailure::unclear(detail));
-        }
-        let text = String::from_utf8_lossy(&ran.stdout);
+        let text = printed(ran, Self::KEPT, "the rules are")?;
         let Some(found) = self.find(&text) else {
             let detail = "nft printed no JSON that can be read".to_owned();
             return Err(CheckFailure::unclear(detail));
@@ -334,6 +319,7 @@ impl Kind for CounterProbe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::CommandEnd;
 
     fn probe(of: Counter) -> CounterProbe {
         CounterProbe { of, family: None, table: None, packets: Count::default() }
