@@ -120,7 +120,8 @@ fn placed<'a>(
         .console
         .iter()
         .filter_map(|line| {
-            let by_kernel = || Some(began?.saturating_add((line.kernel_s?.max(0.0) * SECOND) as u64));
+            let by_kernel =
+                || Some(began?.saturating_add((line.kernel_s?.max(0.0) * SECOND) as u64));
             Some((line.at.or_else(by_kernel)?, in_report(line.number), line))
         })
         .collect()
