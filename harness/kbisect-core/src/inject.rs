@@ -131,6 +131,21 @@ pub enum Fault {
         /// Node.
         node: String,
     },
+    /// The power of a node's own machine fails.
+    PowerOff {
+        /// Node.
+        node: String,
+    },
+    /// A node's own machine boots again: what is set up in the node is set up again, and its services start.
+    PowerOn {
+        /// Node.
+        node: String,
+    },
+    /// The power of a node's own machine fails, and comes back.
+    Reboot {
+        /// Node.
+        node: String,
+    },
     /// A command of the scenario's own does it.
     Run {
         /// Node.
@@ -181,6 +196,9 @@ impl Fault {
             | Self::Clock { node, .. }
             | Self::DiskFull { node }
             | Self::Panic { node }
+            | Self::PowerOff { node }
+            | Self::PowerOn { node }
+            | Self::Reboot { node }
             | Self::Run { node, .. } => Target::Node(node),
         }
     }
@@ -265,6 +283,9 @@ impl fmt::Display for Fault {
             Self::Clock { node, seconds } => write!(f, "clock {node} {seconds:+} s"),
             Self::DiskFull { node } => write!(f, "disk-full {node}"),
             Self::Panic { node } => write!(f, "panic {node}"),
+            Self::PowerOff { node } => write!(f, "power-off {node}"),
+            Self::PowerOn { node } => write!(f, "power-on {node}"),
+            Self::Reboot { node } => write!(f, "reboot {node}"),
             Self::Run { node, command } => {
                 let first = command.lines().map(str::trim).find(|line| !line.is_empty());
                 write!(f, "run {node} {}", first.unwrap_or_default())

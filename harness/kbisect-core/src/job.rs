@@ -41,15 +41,21 @@ pub struct Job {
     pub limits: Limits,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<ShellRequest>,
+    /// Whether somebody decides of each thing that is done in it.
+    #[serde(default)]
+    pub by_hand: bool,
 }
 
-/// Longest that something is waited for, in seconds, where less than its own deadline is enough.
+/// What is done less of than in other trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// A check.
+    /// Longest that a check is waited for in seconds, where that is less than its own deadline.
     pub check_s: Option<f64>,
-    /// A service, until it is ready.
+    /// Longest that a service is waited for until it is ready.
     pub ready_s: Option<f64>,
+    /// Whether nothing but the verdict is wanted: programs that tell of a node's state are not asked.
+    #[serde(default)]
+    pub brief: bool,
 }
 
 /// When a trial is held for a shell before it is taken down.
@@ -111,8 +117,9 @@ mod tests {
                 apart: true,
             },
             fault: Some(Fault::WiresCut),
-            limits: Limits { check_s: Some(2.5), ready_s: None },
+            limits: Limits { check_s: Some(2.5), ready_s: None, brief: true },
             shell: Some(ShellRequest { node: None, always: true }),
+            by_hand: true,
         };
         let written = serde_json::to_string(&job).unwrap();
         assert_eq!(serde_json::from_str::<Job>(&written).unwrap(), job);

@@ -13,6 +13,7 @@ pub mod answer;
 pub mod bayes;
 pub mod boot;
 pub mod boots;
+pub mod by_hand;
 pub mod capture;
 pub mod changes;
 pub mod command;

@@ -103,6 +103,9 @@ pub struct ConsoleReport {
     pub phase: Phase,
     /// Whether the kernel could not go on.
     pub fatal: bool,
+    /// The log, relative to the trial's folder, where that is not the candidate machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
     /// 1-based line of the console log.
     pub line: usize,
     /// Other accepted titles.

@@ -194,8 +194,10 @@ fn seen(to: &mut String, dossier: &Dossier) {
 
 fn trace(to: &mut String, trial: &Trial) {
     if let Some(report) = sections::telling(trial).first() {
-        let _ =
-            writeln!(to, "Console, line {}:\n{}", report.line, indented(&report.text, TRACE_LINES));
+        let console = report.console.as_ref().map(|path| format!(" in {}", line(path, 80)));
+        let console = console.unwrap_or_default();
+        let text = indented(&report.text, TRACE_LINES);
+        let _ = writeln!(to, "Console{console}, line {}:\n{text}", report.line);
     }
 }
 

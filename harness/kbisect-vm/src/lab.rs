@@ -10,7 +10,7 @@ pub use kbisect_core::boot::Coming;
 use kbisect_core::boot::{BootWay, Booted};
 use kbisect_core::disturbed::{Standing, Whose};
 use kbisect_core::judge::{MachineEnd, Unprepared};
-use kbisect_core::scenario::{MachineOptions, Scenario};
+use kbisect_core::scenario::{MachineOptions, NodeKernel, Scenario};
 use kbisect_core::trial::{BootKind, Phase};
 use kbisect_proto::{NodeSetup, Request};
 
@@ -19,7 +19,7 @@ use crate::guest;
 use crate::initramfs;
 use crate::lock::lock;
 use crate::machine::{CallError, Machine, MachineSpec, StartError};
-use crate::network::{MachinePlan, NetworkPlan, Placement};
+use crate::network::{MachinePlan, NetworkPlan, OwnPlan, Placement};
 use crate::preparation::{Preparation, PrepareError, done};
 use crate::pulse::{Pulse, Side};
 use crate::qemu::Qemu;
@@ -92,6 +92,9 @@ pub struct BootPolicy {
     pub crypto_tests: bool,
 }
 
+/// What the machine of reference nodes is called.
+const PEER: &str = "peer machine";
+
 /// Name of a candidate's memory dump, in the folder of its machine.
 pub const VMCORE: &str = "vmcore";
 
@@ -159,6 +162,7 @@ pub struct Lab {
 #[derive(Clone, Copy)]
 struct Role<'a> {
     name: &'a str,
+    side: Side,
     options: &'a MachineOptions,
     plan: &'a MachinePlan,
 }
@@ -241,9 +245,27 @@ impl Lab {
     ) -> Result<(Machine, Rise), LabError> {
         let role = Role {
             name: "candidate",
+            side: Side::Candidate,
             options: &self.settings.scenario.candidate,
             plan: &self.plan.candidate,
         };
+        self.start_machine(&role, kernel, directory, coming)
+    }
+
+    /// Starts the machine that is a node's own, with its logs in `directory`. `kernel` is the one under test.
+    pub fn start_own(
+        &self,
+        own: &OwnPlan,
+        kernel: &BootFiles,
+        directory: &Path,
+        coming: Coming,
+    ) -> Result<(Machine, Rise), LabError> {
+        let (kernel, side) = match own.kernel {
+            NodeKernel::Candidate => (kernel, Side::Candidate),
+            NodeKernel::Reference => (&self.settings.reference, Side::Peer),
+        };
+        let options = own.options(&self.settings.scenario);
+        let role = Role { name: &own.node, side, options, plan: &own.machine };
         self.start_machine(&role, kernel, directory, coming)
     }
 
@@ -288,7 +310,7 @@ impl Lab {
             PrepareError::Node(unprepared) => LabError::Node(unprepared),
             PrepareError::Guest(reason) => failed("peer", reason),
         })?;
-        self.pulse.expect_peer(Some(peer.witness()));
+        self.pulse.expect(PEER, peer.pid(), peer.witness());
         Ok(())
     }
 
@@ -307,7 +329,7 @@ impl Lab {
         let directory = self.settings.directory.join(format!("peer-{}", self.peers_started));
         let options = &self.settings.scenario.peer;
         let deadline = self.settings.timing.boot;
-        let role = Role { name: "peer", options, plan };
+        let role = Role { name: "peer", side: Side::Peer, options, plan };
         let reference = &self.settings.reference;
         let mut coming = Coming::Any;
         let (peer, boot, result) = loop {
@@ -381,7 +403,7 @@ impl Lab {
         directory: &Path,
         coming: Coming,
     ) -> Result<(Machine, Rise), LabError> {
-        let Role { name, options, plan } = *role;
+        let Role { name, side, options, plan } = *role;
         let booted = self.booted(kernel, coming);
         let image = match (&kernel.unpacked, booted.way) {
             (Ok(unpacked), BootWay::Pvh) => unpacked,
@@ -391,7 +413,6 @@ impl Lab {
         let write = |path: &Path, source| LabError::Write { path: path.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(|error| write(directory, error))?;
         let initramfs = directory.join("initramfs");
-        let side = if name == "candidate" { Side::Candidate } else { Side::Peer };
         let spec = MachineSpec {
             name: name.to_owned(),
             qemu: self.settings.qemu.clone(),

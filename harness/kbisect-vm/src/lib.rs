@@ -3,6 +3,8 @@
 //! The only asynchronous crate. One task owns one machine; every wait has a deadline and an owner.
 
 pub mod accel;
+mod commands;
+mod exit;
 pub mod guest;
 pub mod image;
 pub mod initramfs;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use kbisect_core::scenario::{Interface, Node, NodeKernel, Scenario};
+use kbisect_core::scenario::{Interface, MachineOptions, Node, NodeKernel, Scenario};
 use kbisect_proto::{Device, Nic, NodeSetup};
 use sha2::{Digest, Sha256};
 
@@ -52,6 +52,41 @@ pub struct NetworkPlan {
     pub candidate: MachinePlan,
     /// The machine that runs the reference kernel; none when no node needs it.
     pub peer: Option<MachinePlan>,
+    /// Machines that are one node's own.
+    pub own: Vec<OwnPlan>,
+}
+
+/// A machine that is one node's own. That of the first node under test is the candidate machine where no node
+/// shares it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnPlan {
+    /// Its node.
+    pub node: String,
+    /// Which kernel it runs.
+    pub kernel: NodeKernel,
+    /// The machine.
+    pub machine: MachinePlan,
+}
+
+/// The machine that a node is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The candidate machine.
+    Candidate,
+    /// The peer machine.
+    Peer,
+    /// Its own, by its place in [`NetworkPlan::own`].
+    Own(usize),
+}
+
+impl OwnPlan {
+    /// Memory and processors of the machine.
+    pub fn options<'s>(&self, scenario: &'s Scenario) -> &'s MachineOptions {
+        match self.kernel {
+            NodeKernel::Candidate => &scenario.candidate,
+            NodeKernel::Reference => &scenario.peer,
+        }
+    }
 }
 
 impl NetworkPlan {
@@ -70,8 +105,17 @@ impl NetworkPlan {
         let mut macs = BTreeSet::new();
         let mut candidate = MachinePlan::default();
         let mut peer = MachinePlan::default();
+        let mut own: Vec<OwnPlan> = Vec::new();
         for (name, node) in &scenario.nodes {
-            let machine = if on_candidate(node.kernel) { &mut candidate } else { &mut peer };
+            let machine = if placement == Placement::Split && !node.machine.is_shared() {
+                let machine = MachinePlan::default();
+                own.push(OwnPlan { node: name.clone(), kernel: node.kernel, machine });
+                own.last_mut().map_or(&mut peer, |own| &mut own.machine)
+            } else if on_candidate(node.kernel) {
+                &mut candidate
+            } else {
+                &mut peer
+            };
             let interfaces = interfaces_of(scenario, name);
             let mut nics = Vec::new();
             for (link, port, interface) in &interfaces {
@@ -92,9 +136,17 @@ impl NetworkPlan {
                 network: network_batch(node, &interfaces),
             });
         }
-        // A lone node under test is the machine itself: nothing between it and the kernel.
-        if let [only] = candidate.nodes.as_mut_slice() {
-            only.isolated = false;
+        let first = own.iter().position(|own| own.kernel == NodeKernel::Candidate);
+        if let (true, Some(first)) = (candidate.nodes.is_empty(), first) {
+            candidate = own.remove(first).machine;
+        }
+        // A lone node is the machine itself: nothing between it and the kernel. The peer's are made anew for
+        // each trial.
+        let machines = own.iter_mut().map(|own| &mut own.machine).chain([&mut candidate]);
+        for machine in machines {
+            if let [only] = machine.nodes.as_mut_slice() {
+                only.isolated = false;
+            }
         }
         let peer = (!peer.nodes.is_empty()).then_some(peer);
         Self {
@@ -105,6 +157,7 @@ impl NetworkPlan {
                 .collect(),
             candidate,
             peer,
+            own,
         }
     }
 
@@ -112,16 +165,51 @@ impl NetworkPlan {
     pub fn plug(&self, link: &str, node: &str) -> Option<Plug> {
         let index = self.links.iter().position(|plan| plan.name == link)?;
         let port = self.links[index].members.iter().position(|member| member == node)?;
-        let machines = std::iter::once(&self.candidate).chain(&self.peer);
-        machines
-            .flat_map(|machine| &machine.plugs)
+        self.machine_of(node)
+            .plugs
+            .iter()
             .find(|plug| plug.link == index && plug.port == port)
             .cloned()
     }
 
-    /// Whether the node is on the candidate machine.
-    pub fn on_candidate(&self, node: &str) -> bool {
-        self.candidate.nodes.iter().any(|setup| setup.name == node)
+    /// The machine that a node is on.
+    pub fn place_of(&self, node: &str) -> Place {
+        if let Some(own) = self.own.iter().position(|own| own.node == node) {
+            return Place::Own(own);
+        }
+        let on_candidate = self.candidate.nodes.iter().any(|setup| setup.name == node);
+        if on_candidate { Place::Candidate } else { Place::Peer }
+    }
+
+    /// The plan of the machine that a node is on.
+    pub fn machine_of(&self, node: &str) -> &MachinePlan {
+        match (self.place_of(node), &self.peer) {
+            (Place::Own(own), _) => &self.own[own].machine,
+            (Place::Peer, Some(peer)) => peer,
+            (Place::Candidate, _) | (Place::Peer, None) => &self.candidate,
+        }
+    }
+
+    /// Whether a node runs the kernel under test.
+    pub fn is_under_test(&self, node: &str) -> bool {
+        match self.place_of(node) {
+            Place::Candidate => true,
+            Place::Peer => false,
+            Place::Own(own) => self.own[own].kernel == NodeKernel::Candidate,
+        }
+    }
+
+    /// Machines that run the kernel under test, that of most nodes first.
+    pub fn under_test(&self) -> impl Iterator<Item = (Place, &MachinePlan)> {
+        let own = self.own.iter().enumerate();
+        let own = own.filter(|(_, own)| own.kernel == NodeKernel::Candidate);
+        let own = own.map(|(at, own)| (Place::Own(at), &own.machine));
+        std::iter::once((Place::Candidate, &self.candidate)).chain(own)
+    }
+
+    /// Nodes that run the kernel under test.
+    pub fn nodes_under_test(&self) -> impl Iterator<Item = &NodeSetup> {
+        self.under_test().flat_map(|(_, machine)| &machine.nodes)
     }
 }
 
@@ -259,6 +347,29 @@ mod tests {
         assert_eq!(gateway.sysctl, [("net/ipv4/ip_forward".to_owned(), "1".to_owned())]);
         assert_eq!(gateway.devices, [device("vrf-x type vrf table 10")]);
         assert!(gateway.network.ends_with("route add default via 192.0.2.1\n"));
+    }
+
+    #[test]
+    fn a_node_can_have_a_machine_of_its_own() {
+        let mut own = scenario();
+        own.nodes.get_mut("vm").unwrap().machine = kbisect_core::scenario::NodeMachine::Own;
+        let plan = NetworkPlan::new(&own, Placement::Split);
+        assert_eq!((plan.own.len(), plan.own[0].node.as_str()), (1, "vm"));
+        assert!(!plan.own[0].machine.nodes[0].isolated);
+        assert_eq!((plan.place_of("vm"), plan.is_under_test("vm")), (Place::Own(0), false));
+        assert_eq!(plan.plug("lan", "vm").unwrap(), plan.own[0].machine.plugs[0]);
+        assert_eq!(plan.peer.as_ref().unwrap().nodes.len(), 1);
+        // The candidate's where nobody shares that.
+        own.nodes.get_mut("gw").unwrap().machine = kbisect_core::scenario::NodeMachine::Own;
+        let plan = NetworkPlan::new(&own, Placement::Split);
+        assert_eq!((plan.own.len(), plan.place_of("gw")), (1, Place::Candidate));
+        own.nodes.get_mut("vm").unwrap().kernel = NodeKernel::Candidate;
+        let plan = NetworkPlan::new(&own, Placement::Split);
+        let under_test: Vec<&str> =
+            plan.nodes_under_test().map(|node| node.name.as_str()).collect();
+        assert_eq!(under_test, ["gw", "vm"]);
+        let plan = NetworkPlan::new(&own, Placement::Single);
+        assert_eq!((plan.own.len(), plan.candidate.nodes.len()), (0, 3));
     }
 
     #[test]

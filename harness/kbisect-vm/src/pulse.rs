@@ -5,6 +5,7 @@
 
 mod qemu;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -33,10 +34,18 @@ struct State {
     looked: Instant,
     gaps: Gaps,
     watched: Vec<Watched>,
-    /// When the peer's guest last gave a sign of life, from when it is up.
-    peer_heard: Option<Instant>,
-    peer: Option<Witness>,
+    /// Guests on the reference kernel that are up, by their QEMU's process.
+    peers: BTreeMap<u32, Peer>,
     beats: bool,
+}
+
+/// A guest on the reference kernel.
+struct Peer {
+    /// What its machine is called.
+    name: String,
+    /// When it last gave a sign of life.
+    heard: Instant,
+    witness: Witness,
 }
 
 impl std::fmt::Debug for Pulse {
@@ -53,8 +62,7 @@ impl Default for Pulse {
             looked: now,
             gaps: Gaps::default(),
             watched: Vec::new(),
-            peer_heard: None,
-            peer: None,
+            peers: BTreeMap::new(),
             beats: false,
         })))
     }
@@ -66,24 +74,22 @@ impl Pulse {
         let mut state = self.lock();
         let now = Instant::now();
         (state.origin, state.looked, state.gaps) = (now, now, Gaps::default());
-        (state.peer_heard, state.peer) = (None, None);
+        state.peers.clear();
         if !std::mem::replace(&mut state.beats, true) {
             drop(state);
             tokio::spawn(beat(Arc::downgrade(&self.0)));
         }
     }
 
-    /// Begins to look at a QEMU, instead of the one that was on that side before.
+    /// Begins to look at a QEMU, until it is forgotten.
     pub fn watch(&self, side: Side, pid: u32) {
-        let mut state = self.lock();
-        state.watched.retain(|watched| watched.side != side);
-        state.watched.push(Watched::new(side, pid));
+        self.lock().watched.push(Watched::new(side, pid));
     }
 
-    /// How long the QEMU of a side has been stopped (SIGSTOP, a debugger), without a break until now.
-    pub fn stopped(&self, side: Side) -> Duration {
+    /// How long a QEMU has been stopped (SIGSTOP, a debugger), without a break until now.
+    pub fn stopped(&self, pid: u32) -> Duration {
         let state = self.lock();
-        let watched = state.watched.iter().find(|watched| watched.side == side);
+        let watched = state.watched.iter().find(|watched| watched.pid == pid);
         let since = watched.and_then(|watched| watched.stopped);
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
@@ -93,32 +99,42 @@ impl Pulse {
         self.lock().watched.retain(|watched| watched.pid != pid);
     }
 
-    /// The peer's guest gave a sign of life.
-    pub fn hear_peer(&self) {
+    /// A guest gave a sign of life.
+    pub fn hear(&self, pid: u32) {
         let mut state = self.lock();
-        if state.peer_heard.is_some() {
-            state.note_peer();
-            state.peer_heard = Some(Instant::now());
+        if state.peers.contains_key(&pid) {
+            state.note_peers();
+            if let Some(peer) = state.peers.get_mut(&pid) {
+                peer.heard = Instant::now();
+            }
         }
     }
 
-    /// From now on the peer's guest has to give signs of life; or no more.
-    pub fn expect_peer(&self, peer: Option<Witness>) {
-        let mut state = self.lock();
-        state.peer_heard = peer.is_some().then(Instant::now);
-        state.peer = peer;
+    /// From now on a guest on the reference kernel has to give signs of life.
+    pub fn expect(&self, name: &str, pid: u32, witness: Witness) {
+        let peer = Peer { name: name.to_owned(), heard: Instant::now(), witness };
+        self.lock().peers.insert(pid, peer);
     }
 
-    /// The state of the peer machine, once it is down.
-    pub fn peer_end(&self) -> Option<MachineState> {
-        let witness = self.lock().peer.clone();
-        witness?.down()
+    /// A guest need not give signs of life any more: it is switched off.
+    pub fn release(&self, pid: u32) {
+        self.lock().peers.remove(&pid);
     }
 
-    /// How long the peer has been silent, while everybody else was alive.
-    pub fn peer_silence(&self) -> Duration {
-        let heard = self.lock().peer_heard;
-        heard.map_or(Duration::ZERO, |heard| self.lived(heard, Whose::Candidate))
+    /// A machine that runs the reference kernel and is down, by its name.
+    pub fn peer_end(&self) -> Option<(String, MachineState)> {
+        let state = self.lock();
+        state.peers.values().find_map(|peer| Some((peer.name.clone(), peer.witness.down()?)))
+    }
+
+    /// The guest on the reference kernel that has been silent longest while everybody else was alive, and how
+    /// long.
+    pub fn peer_silence(&self) -> Option<(String, Duration)> {
+        let state = self.lock();
+        let longest = state.peers.values().min_by_key(|peer| peer.heard);
+        let (name, heard) = longest.map(|peer| (peer.name.clone(), peer.heard))?;
+        drop(state);
+        Some((name, self.lived(heard, Whose::Candidate)))
     }
 
     /// A frame for the peer was not taken, from then until now.
@@ -159,7 +175,7 @@ impl Pulse {
     pub fn gaps(&self) -> Gaps {
         let mut state = self.lock();
         state.look();
-        state.note_peer();
+        state.note_peers();
         state.gaps.clone()
     }
 
@@ -234,14 +250,16 @@ impl State {
         }
     }
 
-    fn note_peer(&mut self) {
-        // While we ourselves stood still nobody listened to it.
+    fn note_peers(&mut self) {
+        // While we ourselves stood still nobody listened to them.
         self.look();
-        let Some(heard) = self.peer_heard else { return };
         let now = Instant::now();
-        let (gone, _) = self.gaps.within(self.window(heard), Whose::Candidate);
-        if now.duration_since(heard).saturating_sub(Duration::from_millis(gone)) > PEER_SILENT {
-            self.note(Cause::PeerSilent, heard, now);
+        let heard: Vec<Instant> = self.peers.values().map(|peer| peer.heard).collect();
+        for heard in heard {
+            let (gone, _) = self.gaps.within(self.window(heard), Whose::Candidate);
+            if now.duration_since(heard).saturating_sub(Duration::from_millis(gone)) > PEER_SILENT {
+                self.note(Cause::PeerSilent, heard, now);
+            }
         }
     }
 
@@ -301,13 +319,17 @@ mod tests {
     async fn a_peer_that_is_silent_is_noted_while_it_lasts() {
         let pulse = Pulse::default();
         pulse.begin();
-        pulse.lock().peer_heard = Instant::now().checked_sub(Duration::from_secs(3));
+        let silence = || pulse.peer_silence().map(|(name, silence)| (name, silence.as_secs()));
+        pulse.expect("peer", 7, Witness::default());
+        pulse.expect("machine of gw2", 8, Witness::default());
+        pulse.lock().peers.get_mut(&8).unwrap().heard -= Duration::from_secs(3);
         pulse.lock().origin -= Duration::from_secs(5);
-        assert!(pulse.peer_silence() >= Duration::from_secs(3));
+        assert_eq!(silence(), Some(("machine of gw2".to_owned(), 3)));
         assert!(pulse.gaps().iter().any(|gap| gap.cause == Cause::PeerSilent));
-        pulse.hear_peer();
-        assert!(pulse.peer_silence() < Duration::from_secs(1));
-        pulse.expect_peer(None);
-        assert_eq!(pulse.peer_silence(), Duration::ZERO);
+        pulse.hear(8);
+        assert_eq!(silence().map(|(_, seconds)| seconds), Some(0));
+        pulse.release(7);
+        pulse.release(8);
+        assert_eq!(silence(), None);
     }
 }

@@ -30,7 +30,21 @@ pub async fn offer(trial: &Trial<'_>, request: &ShellRequest) {
     };
     eprintln!("verdict so far: {verdict}");
     eprintln!("shell in {node}; other nodes: --shell=NODE; `exit` ends the trial");
-    if let Err(error) = interact(machine, &node).await {
+    connect(machine, &node).await;
+}
+
+/// Opens a shell in a node in the middle of a trial, and waits until it ends.
+pub async fn in_node(machine: Option<&Machine>, node: &str) {
+    let Some(machine) = machine else {
+        eprintln!("no shell: the machine of {node} is down");
+        return;
+    };
+    eprintln!("shell in {node}; `exit` comes back here");
+    connect(machine, node).await;
+}
+
+async fn connect(machine: &Machine, node: &str) {
+    if let Err(error) = interact(machine, node).await {
         eprintln!("the shell ended: {error}");
     }
 }

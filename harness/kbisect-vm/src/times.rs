@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use kbisect_proto::Request;
+use kbisect_proto::{Event, Request};
 use serde::Serialize;
 
+use crate::commands::CommandLog;
 use crate::lock::lock;
 
 /// Most spans that one trial keeps.
@@ -34,12 +35,28 @@ pub struct Times(Arc<Mutex<Inner>>);
 struct Inner {
     zero: Option<Instant>,
     spans: Vec<Span>,
+    commands: Option<CommandLog>,
 }
 
 impl Times {
-    /// Begins a trial.
-    pub fn begin(&self, zero: Instant) {
-        *self.lock() = Inner { zero: Some(zero), spans: Vec::new() };
+    /// Begins a trial. What is asked of guests goes to its log as well.
+    pub fn begin(&self, zero: Instant, commands: Option<CommandLog>) {
+        *self.lock() = Inner { zero: Some(zero), spans: Vec::new(), commands };
+    }
+
+    /// Adds what was asked of a machine, and how it ended.
+    pub fn asked(
+        &self,
+        who: &str,
+        request: &Request,
+        answer: Result<&Event, String>,
+        from: Instant,
+    ) {
+        self.add(who, describe(request), from);
+        let took_ms = from.elapsed().as_millis() as u64;
+        if let Some(commands) = &mut self.lock().commands {
+            commands.add(request, answer, took_ms);
+        }
     }
 
     /// Adds what ended now.
@@ -66,7 +83,7 @@ fn millis(time: std::time::Duration) -> f64 {
 }
 
 /// What a request asks for, in a few words.
-pub fn describe(request: &Request) -> String {
+fn describe(request: &Request) -> String {
     match request {
         Request::Wake { .. } => "wake".to_owned(),
         Request::Settle { .. } => "settles before its state is saved".to_owned(),
@@ -102,7 +119,7 @@ mod tests {
     fn spans_belong_to_the_trial_that_is_under_way() {
         let times = Times::default();
         times.add("peer", "before any trial".to_owned(), Instant::now());
-        times.begin(Instant::now());
+        times.begin(Instant::now(), None);
         for number in 0..MOST + 10 {
             times.clone().add("candidate", number.to_string(), Instant::now());
         }

@@ -148,6 +148,11 @@ impl Wires {
         Ok(())
     }
 
+    /// Unplugs what is plugged into a port. What is sent there from now on is no machine's fault.
+    pub fn detach(&self, link: usize, port: usize) {
+        lock(&self.0.links[link].ports)[port] = None;
+    }
+
     /// Starts to record, one pcapng file a wire in `directory`. Wires that were cut are whole again, and
     /// carry nothing until [`Wires::open`].
     pub fn start_recording(&self, directory: &Path) -> io::Result<()> {

@@ -29,6 +29,7 @@ fn failed(wrong: Wrong) -> Observation {
 
 fn reported(kind: SymptomKind, window: Option<Window>) -> (ConsoleReport, Option<Window>) {
     let report = ConsoleReport {
+        console: None,
         kind,
         title: format!("{kind} in f"),
         phase: Phase::Setup,

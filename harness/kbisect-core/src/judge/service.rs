@@ -114,6 +114,7 @@ mod tests {
 
     fn seen(service: ServiceDown, texts: &[(&str, Phase)]) -> Observation {
         let report = |(text, phase): &(&str, Phase)| ConsoleReport {
+            console: None,
             kind: SymptomKind::Warning,
             title: format!("title of {}", &text[..6]),
             phase: *phase,

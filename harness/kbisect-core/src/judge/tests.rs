@@ -22,6 +22,7 @@ pub(super) fn check(status: CheckStatus) -> CheckResult {
 
 fn report(kind: SymptomKind, phase: Phase, fatal: bool) -> ConsoleReport {
     ConsoleReport {
+        console: None,
         kind,
         title: format!("{kind} in f"),
         phase,

@@ -9,7 +9,7 @@ use super::cursor::{Item, Table};
 use super::faults::{Known, read_fault};
 use super::model::{Action, Ready, Refusal, Restart, Service, Step};
 use super::probes::{HttpProbe, Probe, Reading};
-use super::suggest::quoted;
+use super::suggest::{choices, quoted};
 use super::topology::{Links, Node, NodeKernel, check_node};
 use super::words;
 use crate::inject::Target;
@@ -240,6 +240,7 @@ pub(super) fn read_checks(
     item: &Item<'_>,
     nodes: &Nodes,
     links: &Links,
+    replay: &[Step],
     assets: &mut Vec<AssetRef>,
 ) -> Vec<Check> {
     let mut names = BTreeSet::new();
@@ -249,7 +250,7 @@ pub(super) fn read_checks(
     }
     let tables = elements.iter().filter_map(|element| element.table());
     let checks: Vec<Option<Check>> =
-        tables.map(|table| read_check(table, nodes, links, &mut names, assets)).collect();
+        tables.map(|table| read_check(table, nodes, links, replay, &mut names, assets)).collect();
     if !checks.is_empty() && checks.iter().flatten().all(|check| check.record_only) {
         let broken = checks.iter().any(Option::is_none);
         if !broken {
@@ -263,6 +264,7 @@ fn read_check(
     table: Table<'_>,
     nodes: &Nodes,
     links: &Links,
+    replay: &[Step],
     names: &mut BTreeSet<String>,
     assets: &mut Vec<AssetRef>,
 ) -> Option<Check> {
@@ -271,6 +273,19 @@ fn read_check(
     let node = read_node_name(&table, nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let record_only = table.get("record_only").and_then(|item| item.truth());
+    let after = table.get("after").and_then(|item| {
+        let name = item.text()?;
+        let count = replay.iter().filter(|step| step.name == name).count();
+        if count != 1 {
+            let known = choices(name, replay.iter().map(|step| step.name.as_str()));
+            let shown = words::shown(name);
+            item.wrong(match count {
+                0 => format!("no step of [[replay]] is named `{shown}` (there are: {known})"),
+                _ => format!("{count} steps of [[replay]] are named `{shown}`: give them names"),
+            });
+        }
+        Some(name.to_owned())
+    });
     let mut reading = Reading { nodes, links, node: node.as_deref(), assets };
     let probe = Probe::read(&table, &mut reading);
     table.finish();
@@ -280,6 +295,7 @@ fn read_check(
         probe: probe?,
         timeout_s: timeout_s.unwrap_or(CHECK_S),
         record_only: record_only.unwrap_or(false),
+        after,
         line,
     })
 }

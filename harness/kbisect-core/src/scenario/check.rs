@@ -17,6 +17,9 @@ pub struct Check {
     pub timeout_s: f64,
     /// Whether its failure is only recorded, not judged.
     pub record_only: bool,
+    /// The step of the replay that it is made after; with the others at the end without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// Line of `scenario.toml`, from 1; 0 where it is not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub line: u32,

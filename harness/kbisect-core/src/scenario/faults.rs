@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::cursor::{Item, Table};
-use super::model::{Ready, Service};
+use super::check::Check;
+use super::cursor::{Findings, Item, Table};
+use super::model::{Action, Ready, Service, Step};
 use super::suggest::choices;
 use super::topology::{Links, Node, NodeKernel, check_node};
 use super::words;
-use crate::inject::{Declared, Fault};
+use crate::inject::{Declared, Fault, Target};
 
 /// Milliseconds that a frame can be late.
 const DELAY_MS: RangeInclusive<u32> = 1..=60_000;
@@ -18,7 +19,7 @@ const PERCENT: RangeInclusive<u8> = 1..=100;
 const CLOCK_S: RangeInclusive<i64> = -3_200_000_000..=3_200_000_000;
 
 /// The keys of a fault; exactly one is set.
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 24] = [
     "cut",
     "drop",
     "source_port",
@@ -39,6 +40,9 @@ const KEYS: [&str; 21] = [
     "clock",
     "disk_full",
     "panic",
+    "power_off",
+    "power_on",
+    "reboot",
     "run",
 ];
 
@@ -117,14 +121,19 @@ fn read_keys(table: &Table<'_>, known: Known<'_>) -> Option<Fault> {
         "disk_full" => Fault::DiskFull { node: node()? },
         "panic" => {
             let node = node()?;
-            let kernel = known.nodes.get(&node).map(|node| node.kernel);
-            if kernel == Some(NodeKernel::Reference) {
-                item.wrong(
-                    "only the kernel under test can be made to panic: name a candidate node",
-                );
+            let about = known.nodes.get(&node);
+            if about.is_some_and(|it| it.kernel == NodeKernel::Reference && it.machine.is_shared())
+            {
+                item.wrong(format!(
+                    "the machine of `{node}` is that of all reference nodes: name a candidate node, or give \
+                     `{node}` a `machine = \"own\"`"
+                ));
             }
             Fault::Panic { node }
         }
+        "power_off" => Fault::PowerOff { node: read_own(&item, known)? },
+        "power_on" => Fault::PowerOn { node: read_own(&item, known)? },
+        "reboot" => Fault::Reboot { node: read_own(&item, known)? },
         _ => return read_table(key, &item, known),
     })
 }
@@ -207,6 +216,77 @@ fn read_node(item: &Item<'_>, known: Known<'_>) -> Option<String> {
     let node = item.text()?;
     check_node(item, node, known.nodes);
     known.nodes.contains_key(node).then(|| node.to_owned())
+}
+
+/// Finds what is asked of nodes that the replay has switched off.
+pub(super) fn check_power(
+    findings: &Findings,
+    nodes: &BTreeMap<String, Node>,
+    replay: &[Step],
+    checks: &[Check],
+) {
+    let mut off: BTreeSet<&str> = BTreeSet::new();
+    for (at, step) in replay.iter().enumerate() {
+        let path = format!("replay[{at}]");
+        let wrong = |what: &str| findings.wrong(&path, what);
+        match &step.action {
+            Action::Fault(Fault::PowerOff { node } | Fault::Reboot { node })
+                if off.contains(node.as_str()) =>
+            {
+                wrong(&format!("`{node}` is switched off already: `power_on` switches it on"));
+            }
+            Action::Fault(Fault::PowerOff { node }) => {
+                off.insert(node);
+            }
+            Action::Fault(Fault::Panic { node })
+                if nodes.get(node).is_some_and(|node| !node.machine.is_shared()) =>
+            {
+                off.insert(node);
+            }
+            Action::Fault(Fault::PowerOn { node }) if !off.remove(node.as_str()) => {
+                wrong(&format!("`{node}` is not switched off"));
+            }
+            Action::Fault(Fault::PowerOn { .. }) => {}
+            // It is done to no node.
+            Action::Fault(fault) if matches!(fault.target(), Target::Wires | Target::Link(..)) => {}
+            _ if off.contains(step.node.as_str()) => {
+                wrong(&format!("`{}` is switched off by then", step.node));
+            }
+            _ => {}
+        }
+        made_in_vain(findings, checks, Some(&step.name), &off);
+    }
+    made_in_vain(findings, checks, None, &off);
+    let mut under_test = nodes.iter().filter(|(_, node)| node.kernel == NodeKernel::Candidate);
+    if !off.is_empty() && under_test.all(|(name, _)| off.contains(name.as_str())) {
+        findings.wrong("replay", "it leaves no node under test switched on");
+    }
+}
+
+/// Checks that come after a step, and whose node is switched off then.
+fn made_in_vain(
+    findings: &Findings,
+    checks: &[Check],
+    after: Option<&String>,
+    off: &BTreeSet<&str>,
+) {
+    for (at, check) in checks.iter().enumerate() {
+        if check.after.as_ref() == after && off.contains(check.node.as_str()) {
+            let message = format!("`{}` is switched off by then", check.node);
+            findings.wrong(&format!("checks[{at}]"), message);
+        }
+    }
+}
+
+/// A node that has a machine of its own.
+fn read_own(item: &Item<'_>, known: Known<'_>) -> Option<String> {
+    let node = read_node(item, known)?;
+    if known.nodes.get(&node).is_some_and(|it| it.machine.is_shared()) {
+        item.wrong(format!(
+            "`{node}` shares its machine with others: give it a `machine = \"own\"`"
+        ));
+    }
+    Some(node)
 }
 
 /// The port that a service is ready on, and whether it is TCP.

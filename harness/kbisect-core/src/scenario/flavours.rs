@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::assets::AssetRef;
 use super::cursor::{Item, Table};
 use super::suggest::choices;
+use super::topology::{Node, NodeKernel, check_node};
 use super::{Check, Expect, Flavour, Service, Step, words};
 use crate::trial::SymptomKind;
 
-/// What a flavour can leave out or repeat.
+/// What a flavour can leave out, repeat or change.
 pub(super) struct Parts<'a> {
+    pub nodes: &'a BTreeMap<String, Node>,
     pub steps: [&'a [Step]; 2],
     pub services: &'a [Service],
     pub checks: &'a [Check],
@@ -31,14 +33,18 @@ pub(super) fn read_flavours(
         let summary = summary.and_then(|item| item.parsed(words::line)).unwrap_or_default();
         let (replace, without, repeat) =
             (table.get("replace"), table.get("without"), table.get("repeat"));
-        if replace.is_none() && without.is_none() && repeat.is_none() {
-            item.wrong("one of `replace`, `without`, `repeat` is needed: nothing is different");
+        let kernels = table.get("kernels");
+        if [&replace, &without, &repeat, &kernels].iter().all(|item| item.is_none()) {
+            item.wrong(
+                "one of `replace`, `without`, `repeat`, `kernels` is needed: nothing is different",
+            );
         }
         let flavour = Flavour {
             summary,
             replace: replace.map(|item| read_replace(&item, assets)).unwrap_or_default(),
             without: without.map(|item| read_without(&item, parts)).unwrap_or_default(),
             repeat: repeat.map(|item| read_repeat(&item, parts)).unwrap_or_default(),
+            kernels: kernels.map(|item| read_kernels(&item, parts)).unwrap_or_default(),
             expect: table.get("expect").and_then(|item| read_expect(&item)),
         };
         table.finish();
@@ -105,6 +111,20 @@ fn read_repeat(item: &Item<'_>, parts: &Parts<'_>) -> BTreeMap<String, u32> {
         repeat.extend(item.number(1..=10_000).map(|count| (name.to_owned(), count)));
     }
     repeat
+}
+
+fn read_kernels(item: &Item<'_>, parts: &Parts<'_>) -> BTreeMap<String, NodeKernel> {
+    let mut kernels = BTreeMap::new();
+    let Some(table) = item.table() else { return kernels };
+    for (node, item) in table.entries() {
+        check_node(&item, node, parts.nodes);
+        kernels.extend(item.one_of(&NodeKernel::WORDS).map(|kernel| (node.to_owned(), kernel)));
+    }
+    let kernel_of = |(name, node): (&String, &Node)| *kernels.get(name).unwrap_or(&node.kernel);
+    if !parts.nodes.iter().map(kernel_of).any(|kernel| kernel == NodeKernel::Candidate) {
+        item.wrong("no node is left that runs the kernel under test");
+    }
+    kernels
 }
 
 fn step_names<'a>(parts: &Parts<'a>) -> impl Iterator<Item = &'a str> {

@@ -75,6 +75,9 @@ impl Scenario {
             for path in flavour.replace.iter().flat_map(|(old, new)| [old, new]) {
                 rule(&key, words::asset_path(path))?;
             }
+            for node in flavour.kernels.keys() {
+                known(&key, node, &self.nodes)?;
+            }
             for repeat in flavour.repeat.values() {
                 within(&key, *repeat, actions::REPEAT)?;
             }

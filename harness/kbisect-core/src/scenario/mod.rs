@@ -32,4 +32,4 @@ pub use parsed::Parsed;
 pub use probes::*;
 pub use problem::{Problem, ScenarioError};
 pub use suggest::nearest;
-pub use topology::{Interface, Links, Node, NodeKernel, SysctlValue};
+pub use topology::{Interface, Links, Node, NodeKernel, NodeMachine, SysctlValue};

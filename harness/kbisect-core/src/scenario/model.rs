@@ -87,6 +87,9 @@ pub struct Flavour {
     /// How often a step is repeated, by its name.
     #[serde(default)]
     pub repeat: BTreeMap<String, u32>,
+    /// Nodes that run the other kernel.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernels: BTreeMap<String, NodeKernel>,
     /// The verdict on a healthy kernel, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
@@ -344,6 +347,9 @@ impl Scenario {
         }
         self.services.retain(|service| stays(&service.name));
         self.checks.retain(|check| stays(&check.name));
+        for (name, kernel) in &chosen.kernels {
+            self.nodes.get_mut(name)?.kernel = *kernel;
+        }
         self.name = format!("{}:{flavour}", self.name);
         self.summary = chosen.summary;
         self.expect = chosen.expect;

@@ -9,11 +9,11 @@ use toml::de::DeTable;
 use super::actions::{read_checks, read_services, read_steps};
 use super::assets::AssetRef;
 use super::cursor::{Findings, Item, Table};
-use super::faults::{Known, read_faults};
+use super::faults::{Known, check_power, read_faults};
 use super::flavours::{Parts, read_expect, read_flavours};
 use super::places::{Places, join};
 use super::suggest::{choices, quoted};
-use super::topology::{Interface, Links, Node, NodeKernel, SysctlValue, check_node};
+use super::topology::{Interface, Links, Node, NodeKernel, NodeMachine, SysctlValue, check_node};
 use super::{
     ImageNeeds, MachineOptions, Parsed, Requires, Scenario, ScenarioError, WarningPolicy, lint,
     words,
@@ -100,12 +100,15 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let known = Known { nodes: &nodes, links: &links, services: &services };
     let replay = read_steps(top.get("replay"), &nodes, &mut assets, Some(known));
     let checks = top.require("checks", "what must hold, such as [[checks]]");
-    let checks =
-        checks.map(|item| read_checks(&item, &nodes, &links, &mut assets)).unwrap_or_default();
+    let checks = checks
+        .map(|item| read_checks(&item, &nodes, &links, &replay, &mut assets))
+        .unwrap_or_default();
+    check_power(top.findings, &nodes, &replay, &checks);
     let names: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
     let faults = top.get("faults").map(|item| read_faults(&item, known, &names));
     let flavours = top.get("flavours").and_then(|item| item.table());
-    let parts = Parts { steps: [&setup, &replay], services: &services, checks: &checks };
+    let parts =
+        Parts { nodes: &nodes, steps: [&setup, &replay], services: &services, checks: &checks };
     let flavours =
         flavours.map(|table| read_flavours(&table, &parts, &mut assets)).unwrap_or_default();
     let warnings = top.get("warnings").and_then(|item| {
@@ -193,6 +196,7 @@ fn read_nodes(table: &Table<'_>) -> BTreeMap<String, Node> {
 fn read_node(item: &Item<'_>) -> Node {
     let mut node = Node {
         kernel: NodeKernel::Candidate,
+        machine: NodeMachine::Shared,
         role: String::new(),
         sysctl: BTreeMap::new(),
         devices: Vec::new(),
@@ -201,9 +205,11 @@ fn read_node(item: &Item<'_>) -> Node {
         lines: BTreeMap::new(),
     };
     let Some(table) = item.table() else { return node };
-    let kernels = [("candidate", NodeKernel::Candidate), ("reference", NodeKernel::Reference)];
     let kernel = table.require("kernel", "`candidate` or `reference`");
-    node.kernel = kernel.and_then(|item| item.one_of(&kernels)).unwrap_or(node.kernel);
+    node.kernel = kernel.and_then(|item| item.one_of(&NodeKernel::WORDS)).unwrap_or(node.kernel);
+    let machines = [("shared", NodeMachine::Shared), ("own", NodeMachine::Own)];
+    let machine = table.get("machine").and_then(|item| item.one_of(&machines));
+    node.machine = machine.unwrap_or_default();
     node.role = table.get("role").and_then(|item| item.parsed(words::line)).unwrap_or_default();
     if let Some(sysctls) = table.get("sysctl").and_then(|item| item.table()) {
         node.sysctl = read_sysctls(&sysctls);

@@ -18,12 +18,40 @@ pub enum NodeKernel {
     Reference,
 }
 
+impl NodeKernel {
+    /// Its words in a scenario's file.
+    pub(super) const WORDS: [(&'static str, Self); 2] =
+        [("candidate", Self::Candidate), ("reference", Self::Reference)];
+}
+
+/// Which machine a node is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeMachine {
+    /// That of all nodes with its kernel.
+    #[default]
+    Shared,
+    /// One of its own, which can crash, restart, or have another clock without the others.
+    Own,
+}
+
+impl NodeMachine {
+    /// Whether it is shared.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        *self == Self::Shared
+    }
+}
+
 /// One host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
     /// Which kernel it runs.
     pub kernel: NodeKernel,
+    /// Which machine it is on.
+    #[serde(default, skip_serializing_if = "NodeMachine::is_shared")]
+    pub machine: NodeMachine,
     /// One line for reports: `internet server`.
     #[serde(default)]
     pub role: String,

@@ -113,6 +113,8 @@ pub fn usual(scenario: &Scenario) -> Vec<Declared> {
     let candidates: Vec<&str> = scenario.nodes_on(NodeKernel::Candidate).collect();
     faults.extend(candidates.iter().map(|node| Fault::Filter { node: (*node).to_owned() }));
     faults.extend(candidates.first().map(|node| Fault::Panic { node: (*node).to_owned() }));
+    let own = scenario.nodes.iter().filter(|(_, node)| !node.machine.is_shared());
+    faults.extend(own.map(|(node, _)| Fault::PowerOff { node: node.clone() }));
     let own: BTreeSet<&Fault> = scenario.faults.iter().map(|declared| &declared.fault).collect();
     let mut seen = BTreeSet::new();
     faults.retain(|fault| !own.contains(fault) && seen.insert(fault.clone()));

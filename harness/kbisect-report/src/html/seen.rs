@@ -200,7 +200,11 @@ fn trace(dossier: &Dossier) -> Markup {
         h3 { "The kernel's report" }
         p {
             (cell(&report.title)) " "
-            span.soft { "(console line " (report.line) ", phase " (report.phase.to_string()) ")" }
+            span.soft {
+                "("
+                @if let Some(path) = &report.console { (cell(path)) ", " } @else { "console " }
+                "line " (report.line) ", phase " (report.phase.to_string()) ")"
+            }
         }
         @if !report.alt_titles.is_empty() {
             p.soft { "Also known as: " (paragraph(&report.alt_titles.join("; "))) }

@@ -111,7 +111,7 @@ fn placed<'a>(
     let began = times.phases.first().map(|(_, at, _)| *at).or(times.began);
     // A report is more than its first line.
     let in_report = |number: usize| {
-        trial.reports.iter().any(|report| {
+        trial.reports.iter().filter(|report| report.console.is_none()).any(|report| {
             let lines = report.text.lines().count().max(1);
             number.checked_sub(report.line).is_some_and(|after| after < lines)
         })

@@ -34,7 +34,11 @@ pub(crate) fn seen(to: &mut Vec<Block>, trial: &TrialRecord) {
     counted(to, trial);
     let reports = telling(trial);
     for report in reports.iter().take(CONSOLE_REPORTS) {
-        let line = own(format!("Console, line {}, phase {}: ", report.line, report.phase));
+        let line = match &report.console {
+            Some(path) => own("Console in ").text(path, CELL),
+            None => own("Console"),
+        };
+        let line = line.own(format!(", line {}, phase {}: ", report.line, report.phase));
         to.push(Block::Paragraph(line.text(&report.title, CELL)));
         to.push(Block::Console(report.text.clone(), CONSOLE_LINES));
     }

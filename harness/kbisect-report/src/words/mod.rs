@@ -1,6 +1,7 @@
 //! Sentences: facts of the core told to people, each in one place, whatever form prints them.
 
 mod answer;
+mod by_hand;
 mod notices;
 mod plan;
 mod scenario;
@@ -12,6 +13,7 @@ pub(crate) use answer::{
     good_fails, named_is_missing, not_narrower, not_reproduced, percent, repeated, runs_failed,
     stopped, tried_once, verdict_of_trial,
 };
+pub use by_hand::{by_hand, planned, planned_file};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text};
 pub use scenario::scenario_text;

@@ -314,6 +314,7 @@ pub fn kernel(version: &str, source: &str, index: usize) -> Kernel {
 
 pub fn console_report() -> ConsoleReport {
     ConsoleReport {
+        console: None,
         kind: SymptomKind::Panic,
         title: "Oops: stack guard page in nft_synproxy_do_eval".to_owned(),
         phase: Phase::Checks,

@@ -18,18 +18,17 @@ pub use spec::MachineSpec;
 pub use dump::DumpError;
 pub use state::Start;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kbisect_core::console::Scanner;
-use kbisect_core::disturbed::{Whose, Window};
+use kbisect_core::disturbed::Whose;
 use kbisect_core::trial::Phase;
 use kbisect_proto::frame::{Decoder, encode};
 use kbisect_proto::{Event, Request, RequestId};
@@ -37,14 +36,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::process::Command;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::lock::lock;
 use crate::process::{Inherited, die_with_us, inherit, kill_group};
 use crate::pulse::Pulse;
 use crate::qemu::CommandLine;
 use crate::qmp::QmpReader;
-use crate::times::{self, Times};
+use crate::times::Times;
 
 use self::log::Log;
 use self::shared::{Order, Shared};
@@ -148,28 +147,7 @@ impl Machine {
             (next().map_err(prepare)?, next().map_err(prepare)?, next().map_err(prepare)?);
         let started = Instant::now();
         spec.pulse.watch(spec.side, pid);
-        let shared = Arc::new(Shared {
-            state: Mutex::new(MachineState {
-                hello: None,
-                boot_error: None,
-                reports: Vec::new(),
-                report_windows: Vec::new(),
-                silence: Window::default(),
-                end: None,
-                services: BTreeMap::new(),
-                console_left_out: None,
-                panicked: false,
-                watchdog: false,
-                heard: started,
-                clock_ahead: None,
-                phase: Phase::Boot,
-                crashed: false,
-            }),
-            pending: Mutex::default(),
-            terminals: Mutex::default(),
-            changed: Notify::new(),
-            next_id: AtomicU32::new(1),
-        });
+        let shared = Arc::new(Shared::new(started));
         let (outgoing, to_guest) = mpsc::channel(64);
         let (orders, given) = mpsc::channel(1);
         let (channel_reader, channel_writer) = channel.into_split();
@@ -373,7 +351,8 @@ impl Machine {
         };
         let result = self.in_time(deadline, answer).await.unwrap_or(Err(CallError::Deadline));
         lock(&self.shared.pending).remove(&id);
-        self.times.add(&self.name, times::describe(request), began);
+        let answer = result.as_ref().map_err(ToString::to_string);
+        self.times.asked(&self.name, request, answer, began);
         result
     }
 
@@ -413,6 +392,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        self.pulse.forget(self.pid);
         if !self.task.is_finished() {
             // The process is not waited for yet, so the number is still its own.
             kill_group(self.pid);

@@ -102,9 +102,43 @@ pub(super) struct Shared {
     pub(super) next_id: AtomicU32,
 }
 
+impl Shared {
+    pub(super) fn new(started: Instant) -> Self {
+        Self {
+            state: Mutex::new(MachineState {
+                hello: None,
+                boot_error: None,
+                reports: Vec::new(),
+                report_windows: Vec::new(),
+                silence: Window::default(),
+                end: None,
+                services: BTreeMap::new(),
+                console_left_out: None,
+                panicked: false,
+                watchdog: false,
+                heard: started,
+                clock_ahead: None,
+                phase: Phase::Boot,
+                crashed: false,
+            }),
+            pending: Mutex::default(),
+            terminals: Mutex::default(),
+            changed: Notify::new(),
+            next_id: AtomicU32::new(1),
+        }
+    }
+}
+
 /// Tells whether a machine is down, without holding it.
 #[derive(Clone)]
 pub struct Witness(pub(super) Arc<Shared>);
+
+#[cfg(test)]
+impl Default for Witness {
+    fn default() -> Self {
+        Self(Arc::new(Shared::new(Instant::now())))
+    }
+}
 
 impl Witness {
     /// The machine's state, once it is down.

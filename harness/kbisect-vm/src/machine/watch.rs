@@ -188,6 +188,7 @@ impl Watch {
         state.report_windows.push(window);
         let phase = if before_user_space { Phase::Boot } else { state.phase.max(Phase::Setup) };
         state.reports.push(ConsoleReport {
+            console: None,
             kind: symptom_kind(report.kind),
             title: report.title,
             phase,
@@ -217,9 +218,7 @@ impl Watch {
     }
 
     fn on_event(&mut self, event: Event) {
-        if self.side == Side::Peer {
-            self.pulse.hear_peer();
-        }
+        self.pulse.hear(self.pid);
         let mut state = lock(&self.shared.state);
         state.heard = Instant::now();
         if let Event::Hello { uptime_ms, .. } | Event::Heartbeat { uptime_ms } = event {
@@ -377,7 +376,7 @@ impl Watch {
         if state.end.is_some() || self.quitting {
             return;
         }
-        let stopped = self.pulse.stopped(self.side);
+        let stopped = self.pulse.stopped(self.pid);
         if stopped > STANDSTILL {
             drop(state);
             self.down(MachineEnd::QemuEnded(format!(

@@ -25,7 +25,10 @@ impl Trial<'_> {
         (self.notify)(Notice::Doing(format!("check {}", check.name)));
         let began = Instant::now();
         self.asked = began;
-        let outcome = self.probe(check).await?;
+        let outcome = match self.off.contains(&check.node) {
+            true => Err(CheckFailure::of(format!("{} is switched off", check.node))),
+            false => self.probe(check).await?,
+        };
         let window = self.lab.pulse().window(began);
         self.seen.check_windows.insert(check.name.clone(), window);
         let (status, detail) = match outcome {
@@ -58,23 +61,24 @@ impl Trial<'_> {
         limited(own, self.limits.check_s).max(SHORTEST)
     }
 
-    /// The positive proof: after everything, the candidate still answers.
+    /// The positive proof: after everything, whatever is under test still answers.
     pub(super) async fn answers_at_end(&mut self) -> Result<(), Stop> {
         let deadline = self.lab.patience(Duration::from_secs(10));
         let asked = Instant::now();
-        let Some(candidate) = &self.candidate else { return Err(Stop) };
-        let id = candidate.next_id();
-        match candidate.call(id, &Request::Ping { id }, deadline).await {
-            Ok(Event::Done { .. }) => {
-                self.seen.answered_at_end = true;
-                Ok(())
-            }
-            Ok(_) | Err(CallError::Down) => Err(Stop),
-            Err(CallError::Deadline) => {
-                self.seen.end = MachineEnd::Silent { seconds: deadline.as_secs() as u32 };
-                self.seen.silence = self.lab.pulse().window(asked);
-                Err(Stop)
-            }
+        let mut answers = Vec::new();
+        for (_, machine) in self.under_test() {
+            let id = machine.next_id();
+            answers.push(machine.call(id, &Request::Ping { id }, deadline).await);
         }
+        let answered = |answer: &_| matches!(answer, Ok(Event::Done { .. }));
+        if !answers.is_empty() && answers.iter().all(answered) {
+            self.seen.answered_at_end = true;
+            return Ok(());
+        }
+        if answers.contains(&Err(CallError::Deadline)) {
+            self.seen.end = MachineEnd::Silent { seconds: deadline.as_secs() as u32 };
+            self.seen.silence = self.lab.pulse().window(asked);
+        }
+        Err(Stop)
     }
 }

@@ -66,7 +66,7 @@ struct Snapshot {
 
 /// A node once everything is set up.
 pub(super) struct Before {
-    node: String,
+    pub node: String,
     counters: Counters,
     /// What [`NETWORK`] gave.
     network: String,
@@ -91,8 +91,8 @@ impl Trial<'_> {
     /// process. A node that does not answer is left out.
     async fn snapshots(&self, beside: &[&str]) -> Vec<Snapshot> {
         let mut found = Vec::new();
-        let Some(candidate) = &self.candidate else { return found };
-        for setup in &self.lab.plan().candidate.nodes {
+        for setup in self.lab.plan().nodes_under_test() {
+            let Some(candidate) = self.alive_or_crashed(&setup.name) else { continue };
             let id = candidate.next_id();
             let counted = FILES.iter().map(|file| format!("{PROC_NET}{file}"));
             let paths = beside.iter().map(|path| (*path).to_owned()).chain(counted).collect();
@@ -160,16 +160,17 @@ impl Trial<'_> {
     /// had is a note, a machine that stopped is not. At once when it gave a sign of life lately.
     pub(super) async fn lives_on(&self) {
         const LATELY: Duration = Duration::from_secs(2);
-        let Some(candidate) = self.candidate.as_ref().filter(|it| !it.is_down()) else { return };
-        if candidate.look(|state| state.heard.elapsed() < LATELY) {
-            return;
+        for (_, candidate) in self.under_test().filter(|(_, machine)| !machine.is_down()) {
+            if candidate.look(|state| state.heard.elapsed() < LATELY) {
+                continue;
+            }
+            let since = Instant::now();
+            let sign =
+                candidate.until(|state| (state.end.is_some() || state.heard > since).then_some(()));
+            // The machine's own task decides about silence; this only ends if that does not.
+            let deadline = self.lab.timing().silence * 2;
+            let _ = candidate.in_time(deadline, sign).await;
         }
-        let since = Instant::now();
-        let sign =
-            candidate.until(|state| (state.end.is_some() || state.heard > since).then_some(()));
-        // The machine's own task decides about silence; this only ends if that does not.
-        let deadline = self.lab.timing().silence * 2;
-        let _ = candidate.in_time(deadline, sign).await;
     }
 
     /// Keeps what the collected text says about connections that failed.
@@ -187,6 +188,9 @@ impl Trial<'_> {
     /// Reads the state of each candidate node, as far as it answers, and says which counters that
     /// matter moved since [`Trial::count_before`].
     pub(super) async fn collect(&mut self) {
+        if self.limits.brief {
+            return;
+        }
         let directory = self.directory.join("collect");
         let nothing_failed = matches!(self.verdict(), Verdict::Good);
         let beside: &[&str] = if nothing_failed { &STATE_OF_GOOD } else { &STATE };
@@ -209,7 +213,7 @@ impl Trial<'_> {
             command.keep = 768 << 10;
             let timeout = self.lab.patience(Duration::from_secs(5));
             // Asked past the observation: evidence that cannot be had is no symptom of the kernel.
-            let Some(candidate) = &self.candidate else { return };
+            let Some(candidate) = self.alive_or_crashed(&node) else { continue };
             let id = candidate.next_id();
             let timeout_ms = timeout.as_millis() as u64;
             let request = Request::Exec { id, node: node.clone(), command, timeout_ms };

@@ -9,6 +9,7 @@ use kbisect_proto::{Event, Request};
 
 use super::steps::shell;
 use super::{Stop, Trial};
+use crate::network::Place;
 use crate::wire::WireFault;
 
 /// Longest that a fault may take to be put in.
@@ -20,19 +21,27 @@ const SIGSTOP: i32 = 19;
 
 impl Trial<'_> {
     /// Puts a fault in, and notes whether that went well. What it breaks is no failure of ours.
-    pub(super) async fn inject(&mut self, fault: &Fault) -> Result<(), Stop> {
-        let done = self.put_in(fault).await?;
+    /// A machine's end that is `expected` is no failure of the kernel's either.
+    pub(super) async fn inject(&mut self, fault: &Fault, expected: bool) -> Result<(), Stop> {
+        let done = self.put_in(fault, expected).await?;
+        if let (Err(why), true) = (&done, self.is_control) {
+            // The replay breaks what is broken.
+            self.notes.push(format!("`{fault}` was not done: {why}"));
+            return Ok(());
+        }
         let failed = done.as_ref().err().cloned();
         self.injected.push(Injected { fault: fault.clone(), failed });
         match done {
             // Nothing that is asked of a machine that is gone tells more.
-            Ok(()) if matches!(fault, Fault::Panic { .. }) => Err(Stop),
+            Ok(()) if matches!(fault, Fault::Panic { node } if !self.off.contains(node)) => {
+                Err(Stop)
+            }
             Ok(()) => Ok(()),
             Err(why) => Err(self.infra(format!("the fault `{fault}` could not be put in: {why}"))),
         }
     }
 
-    async fn put_in(&mut self, fault: &Fault) -> Result<Result<(), String>, Stop> {
+    async fn put_in(&mut self, fault: &Fault, expected: bool) -> Result<Result<(), String>, Stop> {
         match fault {
             Fault::WiresCut => self.lab.wires().cut(),
             Fault::Kill { service } => return self.signal(service, SIGKILL, true).await,
@@ -47,7 +56,13 @@ impl Trial<'_> {
                 self.break_link(link, WireFault::Restore);
                 return Ok(self.carriers_back(Some(link)).await);
             }
-            Fault::Panic { .. } => return self.panic_node(fault).await,
+            Fault::Panic { .. } => return self.panic_node(fault, expected).await,
+            Fault::PowerOff { node } => return Ok(self.power_off(node).await),
+            Fault::PowerOn { node } => return Box::pin(self.power_on(node)).await,
+            Fault::Reboot { node } => match self.power_off(node).await {
+                Ok(()) => return Box::pin(self.power_on(node)).await,
+                Err(why) => return Ok(Err(why)),
+            },
             _ => match (fault.script(), self.wire_fault(fault)) {
                 (Some(script), _) => return self.run_in(fault, &script).await,
                 (None, Some((link, wire))) => self.break_link(&link, wire),
@@ -87,11 +102,8 @@ impl Trial<'_> {
     async fn carrier(&mut self, link: &str, node: &str, up: bool) -> Result<(), String> {
         let plan = self.lab.plan();
         let plug = plan.plug(link, node).ok_or("the node has no interface there")?;
-        let machine =
-            if plan.on_candidate(node) { Some(&plan.candidate) } else { plan.peer.as_ref() };
-        let interface = machine
-            .and_then(|machine| machine.plugs.iter().position(|other| *other == plug))
-            .ok_or("the node has no interface there")?;
+        let interface = plan.machine_of(node).plugs.iter().position(|other| *other == plug);
+        let interface = interface.ok_or("the node has no interface there")?;
         let machine = self.machine_of(node).ok_or("its machine is down")?;
         machine.set_carrier(interface, up).await;
         let name = (link.to_owned(), node.to_owned());
@@ -123,6 +135,7 @@ impl Trial<'_> {
         };
         self.lab.wires().are_broken()
             || !self.carriers_off.is_empty()
+            || !self.off.is_empty()
             || self.injected.iter().any(drops)
     }
 
@@ -130,7 +143,7 @@ impl Trial<'_> {
     pub(super) fn peer_is_spoilt(&self) -> bool {
         let lasting = self.injected.iter().filter(|it| it.fault.outlasts_the_trial());
         lasting.map(|it| it.fault.target()).any(|target| match target {
-            Target::Node(node) => !self.lab.plan().on_candidate(node),
+            Target::Node(node) => self.lab.plan().place_of(node) == Place::Peer,
             Target::Wires | Target::Link(..) | Target::Service(_) => false,
         })
     }
@@ -211,18 +224,33 @@ impl Trial<'_> {
     }
 
     /// The machine does not answer any more, which is what was wanted.
-    async fn panic_node(&mut self, fault: &Fault) -> Result<Result<(), String>, Stop> {
+    async fn panic_node(
+        &mut self,
+        fault: &Fault,
+        expected: bool,
+    ) -> Result<Result<(), String>, Stop> {
         let (Target::Node(node), Some(script)) = (fault.target(), fault.script()) else {
             return Ok(Err(String::new()));
         };
+        let under_test = self.lab.plan().is_under_test(node);
+        // What it does from here on is our doing.
+        let ours = self.is_own(node) && (expected || !under_test);
+        if ours {
+            self.let_go(node);
+        }
         let deadline = self.lab.patience(PATIENCE);
         match self.ask(node, shell(&script), deadline).await {
             Ok(Event::Exited { .. }) => Ok(Err("the kernel did not panic".to_owned())),
             Ok(Event::Failed { error, .. }) => Ok(Err(error)),
             Ok(_) | Err(_) => {
                 // What it prints on its way is the evidence.
-                let Some(machine) = self.machine_of(node) else { return Ok(Ok(())) };
-                let _ = machine.in_time(deadline, machine.down()).await;
+                if let Some(machine) = self.machine_of(node) {
+                    let _ = machine.in_time(deadline, machine.down()).await;
+                }
+                if ours {
+                    let machine = self.unplug(node);
+                    machine.into_iter().for_each(drop);
+                }
                 Ok(Ok(()))
             }
         }

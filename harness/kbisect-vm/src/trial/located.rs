@@ -27,7 +27,7 @@ impl Trial<'_> {
     pub(super) fn local(&self, check: &Check, failure: CheckFailure, why: &str) -> CheckFailure {
         // With cut wires it is kbisect that keeps a neighbour from answering.
         let ours = self.loses_on_purpose();
-        let wrong = if ours || self.lab.plan().on_candidate(&check.node) {
+        let wrong = if ours || self.lab.plan().is_under_test(&check.node) {
             Wrong::Local(why.to_owned())
         } else {
             Wrong::Reference(format!("{} is a reference node", check.node))
@@ -43,6 +43,10 @@ impl Trial<'_> {
         sought: Option<Sought>,
     ) -> (Direction, String) {
         let Some(sought) = sought else { return std::future::pending().await };
+        // What the replay broke may be mended by a fail-over.
+        if self.loses_on_purpose() && !self.is_control {
+            return std::future::pending().await;
+        }
         // What cannot pass without its frames need not be waited for.
         let impossible = self.lab.wires().are_broken() && check.probe.needs_frames();
         let wires = self.lab.wires();
@@ -84,7 +88,7 @@ impl Trial<'_> {
             Standing::Short => repeats,
             Standing::Disturbed { .. } => false,
         };
-        for node in &plan.candidate.nodes {
+        for node in plan.nodes_under_test() {
             let suspect = node.name.as_str();
             let ends =
                 Ends { client: &check.node, suspect, wires: &members, names: &plan.addresses };
@@ -101,7 +105,7 @@ impl Trial<'_> {
             // Only a router can be told by counts: what an endpoint does with a frame is its own.
             let at_end = check.node == suspect
                 || plan.addresses.get(&sought.to.ip()).is_some_and(|name| name == suspect);
-            if at_end || !self.candidate_lives() {
+            if at_end || !self.lives(suspect) {
                 continue;
             }
             let losing = wires.with_flows(|flows| {
@@ -133,9 +137,9 @@ impl Trial<'_> {
         })
     }
 
-    /// Whether the candidate gave a sign of life within the last second.
-    fn candidate_lives(&self) -> bool {
-        let heard = self.candidate.as_ref().map(|candidate| candidate.look(|state| state.heard));
+    /// Whether a node's machine gave a sign of life within the last second.
+    fn lives(&self, node: &str) -> bool {
+        let heard = self.machine_of(node).map(|machine| machine.look(|state| state.heard));
         heard.is_some_and(|heard| heard.elapsed() < Duration::from_secs(1))
     }
 
@@ -194,7 +198,7 @@ impl Trial<'_> {
                 Ends { client: &check.node, suspect, wires: &members, names: &plan.addresses };
             self.lab.wires().with_flows(|flows| flows.account(flow, &ends, failure))
         };
-        let nodes = plan.candidate.nodes.iter();
+        let nodes = plan.nodes_under_test();
         nodes.filter_map(|node| Some((node.name.clone(), account(&node.name)?))).collect()
     }
 
@@ -202,7 +206,7 @@ impl Trial<'_> {
     /// where it is.
     fn of_reference(&self, account: &Account, flow: Direction, suspect: &str) -> Option<Wrong> {
         let plan = self.lab.plan();
-        let on_reference = |node: &String| !plan.on_candidate(node);
+        let on_reference = |node: &String| !plan.is_under_test(node);
         let server = plan.addresses.get(&flow.to.ip()).filter(|node| on_reference(node));
         if account.off.is_none()
             && let Some(server) = server

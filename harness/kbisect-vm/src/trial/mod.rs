@@ -1,23 +1,27 @@
 //! One trial: boot, setup, workload, replay, checks, collect, off.
 
+mod by_hand;
 mod checks;
 mod collect;
 mod evidence;
 mod faults;
 mod located;
+mod own;
 mod peer;
 mod probes;
 mod services;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use kbisect_core::boot::{Booted, Deadlines};
+use kbisect_core::by_hand::{Part, Skipped};
 use kbisect_core::disturbed::Disturbed;
 use kbisect_core::evidence::Evidence;
 use kbisect_core::inject::{Fault, Injected};
@@ -25,13 +29,18 @@ use kbisect_core::job::{Limits, ShellRequest};
 use kbisect_core::judge::{Judged, MachineEnd, Observation, judge_whole};
 use kbisect_core::scenario::Check;
 use kbisect_core::trial::{
-    AcceptedRefusal, BootId, BootKind, CheckResult, CheckStatus, Phase, Verdict, WireCount,
+    AcceptedRefusal, BootId, BootKind, CheckResult, CheckStatus, ConsoleReport, Phase, Verdict,
+    WireCount,
 };
 
 use tokio::task::JoinHandle;
 
+pub use self::by_hand::{Choice, Hands};
+
+use crate::commands::CommandLog;
 use crate::lab::{BootFiles, Coming, Lab};
 use crate::machine::{Machine, MachineState};
+use crate::network::Place;
 use crate::preparation::PrepareError;
 use crate::states::Slot;
 
@@ -44,8 +53,10 @@ pub enum Notice {
     Doing(String),
     /// A check ended.
     Check(CheckResult),
-    /// The terminal is needed for a shell.
+    /// The terminal is needed for a shell, or for a question.
     ShellBegins,
+    /// The user wants to end the run here.
+    Aborted,
 }
 
 /// What a trial found.
@@ -65,6 +76,8 @@ pub struct TrialResult {
     pub accepted: Vec<AcceptedRefusal>,
     /// What was broken on purpose.
     pub injected: Vec<Injected>,
+    /// What was left out by hand.
+    pub skipped: Vec<Skipped>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Frames per wire and sender.
@@ -117,14 +130,28 @@ pub struct Order<'a> {
     pub limits: Limits,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<&'a ShellRequest>,
+    /// Who decides of each thing that is done in it, if somebody does.
+    pub hands: Option<&'a Arc<dyn Hands>>,
 }
 
 /// A trial under way.
 pub struct Trial<'a> {
     lab: &'a mut Lab,
+    kernel: &'a BootFiles,
     candidate: Option<Machine>,
+    /// Machines that are one node's own, by their place in the plan.
+    own: BTreeMap<usize, Machine>,
+    /// Nodes whose own machine is switched off on purpose, and how often each has been.
+    off: BTreeSet<String>,
+    restarts: BTreeMap<String, u32>,
+    /// Machines under test that were switched off: where their logs are, and what was known.
+    past: Vec<(Option<String>, MachineState)>,
+    /// Whether a machine under test did not come up although another did.
+    unbooted: bool,
     coming: Coming,
     fault: Option<Fault>,
+    /// Whether something was broken that the scenario knows nothing of.
+    is_control: bool,
     limits: Limits,
     boot: Option<BootKind>,
     boot_id: Option<BootId>,
@@ -133,13 +160,15 @@ pub struct Trial<'a> {
     up_at: Option<Instant>,
     /// How making the candidate's nodes ended, once it did.
     nodes_made: Option<Result<(), PrepareError>>,
-    /// The state that the candidate came from, or was saved to.
-    slot: Option<Slot>,
-    /// The candidate's state, while it is put away.
-    keeping: Option<JoinHandle<io::Result<()>>>,
+    /// States that machines under test came from, or were saved to.
+    slots: Vec<Slot>,
+    /// States, while they are put away.
+    keeping: Vec<JoinHandle<io::Result<()>>>,
     seen: Observation,
     accepted: Vec<AcceptedRefusal>,
     injected: Vec<Injected>,
+    hands: Option<Arc<dyn Hands>>,
+    skipped: Vec<Skipped>,
     /// Interfaces that have no carrier, by link and node.
     carriers_off: Vec<(String, String)>,
     notes: Vec<String>,
@@ -183,23 +212,34 @@ impl<'a> Trial<'a> {
         let Order { kernel, directory, coming, .. } = *order;
         let now = Instant::now();
         lab.pulse().begin();
-        lab.times().begin(now);
+        // The folder is there once the candidate is started; a log that cannot be is no reason not to.
+        let log = fs::create_dir_all(directory).and_then(|()| CommandLog::create(directory));
+        lab.times().begin(now, log.ok());
         let mut trial = Self {
             lab,
+            kernel,
             candidate: None,
+            own: BTreeMap::new(),
+            off: BTreeSet::new(),
+            restarts: BTreeMap::new(),
+            past: Vec::new(),
+            unbooted: false,
             coming,
             fault: order.fault.cloned(),
+            is_control: false,
             limits: order.limits,
             boot: None,
             boot_id: None,
             booted: None,
             up_at: None,
             nodes_made: None,
-            slot: None,
-            keeping: None,
+            slots: Vec::new(),
+            keeping: Vec::new(),
             seen: Observation::default(),
             accepted: Vec::new(),
             injected: Vec::new(),
+            hands: order.hands.cloned(),
+            skipped: Vec::new(),
             carriers_off: Vec::new(),
             notes: Vec::new(),
             kvm_suspect: None,
@@ -231,14 +271,13 @@ impl<'a> Trial<'a> {
         trial.late_hello().await;
         trial.still_serving();
         // Checks can end while the kernel still prints its last words.
-        if let Some(candidate) = &trial.candidate {
-            let timing = trial.lab.settings().timing;
-            candidate.settled(timing.quiet_in_trace + 4 * timing.quiet).await;
+        let timing = trial.lab.settings().timing;
+        for (_, machine) in trial.under_test() {
+            machine.settled(timing.quiet_in_trace + 4 * timing.quiet).await;
         }
-        let up = |candidate: &Machine| {
-            !candidate.is_down() && candidate.look(|state| state.hello.is_some())
-        };
-        if trial.candidate.as_ref().is_some_and(up) {
+        let up =
+            |machine: &Machine| !machine.is_down() && machine.look(|state| state.hello.is_some());
+        if trial.under_test().any(|(_, machine)| up(machine)) {
             trial.begin(Phase::Collect);
             trial.collect().await;
             trial.lives_on().await;
@@ -251,10 +290,10 @@ impl<'a> Trial<'a> {
 
     /// The machine that a node is on, if it runs.
     pub fn machine_of(&self, node: &str) -> Option<&Machine> {
-        let machine = if self.lab.plan().on_candidate(node) {
-            self.candidate.as_ref()
-        } else {
-            self.lab.peer()
+        let machine = match self.lab.plan().place_of(node) {
+            Place::Candidate => self.candidate.as_ref(),
+            Place::Peer => self.lab.peer(),
+            Place::Own(own) => self.own.get(&own),
         };
         machine.filter(|machine| !machine.is_down())
     }
@@ -272,28 +311,37 @@ impl<'a> Trial<'a> {
     /// The verdict as it stands.
     pub fn verdict(&self) -> Verdict {
         let mut seen = self.seen.clone();
-        match (&self.frozen, &self.candidate) {
-            (Some(state), _) => merge_state(&mut seen, state),
-            (None, Some(candidate)) => merge_state(&mut seen, &candidate.state()),
-            (None, None) => {}
+        for (console, state) in &self.past {
+            merge_state(&mut seen, console.as_deref(), state);
+        }
+        for (place, machine) in self.under_test() {
+            let state = match (&self.frozen, place) {
+                (Some(state), Place::Candidate) => state.clone(),
+                _ => machine.state(),
+            };
+            merge_state(&mut seen, self.console_of(place).as_deref(), &state);
         }
         self.judge(&mut seen).verdict
     }
 
     fn judge(&self, seen: &mut Observation) -> Judged {
+        seen.hello &= !self.unbooted;
         seen.peer_clock = self.peer_clock();
         seen.gaps = self.lab.pulse().gaps();
         judge_whole(seen, self.lab.scenario().warnings)
     }
 
     fn peer_clock(&self) -> Option<String> {
-        wrong_clock("peer", &self.lab.peer()?.state())
+        let peer = self.lab.peer().map(|peer| ("peer", peer));
+        let mut machines = peer.into_iter().chain(self.own_reference());
+        machines.find_map(|(name, machine)| wrong_clock(name, &machine.state()))
     }
 
     /// Switches the candidate off and judges.
     pub async fn finish(mut self) -> TrialResult {
         self.begin(Phase::Off);
-        let machines = || self.candidate.iter().chain(self.lab.peer());
+        let own = self.own.values();
+        let machines = || self.candidate.iter().chain(self.lab.peer()).chain(own.clone());
         // Of one that is gone nothing is known, and the sum would say too little.
         let memory_mib = machines().map(Machine::peak_mib).sum();
         self.close_services();
@@ -301,28 +349,22 @@ impl<'a> Trial<'a> {
         if self.peer_is_spoilt() {
             self.lab.forget_peer();
         }
-        let mut release = None;
-        if let Some(candidate) = self.candidate.take() {
-            let state = candidate.stop().await;
-            self.notes.extend(state.console_left_out.clone());
-            let state = self.frozen.take().unwrap_or(state);
-            merge_state(&mut self.seen, &state);
-            release = state.hello.map(|hello| hello.release);
-        }
+        let release = self.switch_off().await;
         let mut seen = std::mem::take(&mut self.seen);
         let Judged { verdict, disturbed } = self.judge(&mut seen);
         let record = seen.gaps.record(disturbed);
         self.seen = seen;
         self.note_crash(&verdict);
         let recording = self.lab.wires().stop_recording().await;
-        if let Some(keeping) = self.keeping.take()
-            && let Ok(Err(error)) = keeping.await
-        {
-            self.notes.push(format!("the booted kernel was not saved for later trials: {error}"));
+        for keeping in self.keeping.drain(..) {
+            if let Ok(Err(error)) = keeping.await {
+                self.notes
+                    .push(format!("the booted kernel was not saved for later trials: {error}"));
+            }
         }
         // Later trials would go on with the same clock.
-        if let (Some(_), Some(slot)) = (&self.seen.clock, self.slot.take()) {
-            slot.forget();
+        if self.seen.clock.is_some() {
+            self.slots.drain(..).for_each(|slot| slot.forget());
         }
         self.notes.extend(busy_host());
         self.notes.extend(recording.trouble);
@@ -337,6 +379,7 @@ impl<'a> Trial<'a> {
             release,
             accepted: self.accepted,
             injected: self.injected,
+            skipped: self.skipped,
             notes: self.notes,
             wires: recording.counts,
             hops: self.hops,
@@ -369,34 +412,51 @@ impl<'a> Trial<'a> {
         self.boot(kernel).await?;
         self.begin(Phase::Setup);
         self.make_nodes().await?;
-        for step in &scenario.setup {
-            if !self.is_early(step.early, &step.node) {
+        for (at, step) in scenario.setup.iter().enumerate() {
+            if !self.is_early(step.early, &step.node) && self.may(Part::Setup, at).await? {
                 self.step(step).await?;
             }
         }
         self.count_before().await;
         self.begin(Phase::Workload);
-        for service in &scenario.services {
-            if !self.services.contains_key(&service.name) {
+        for (at, service) in scenario.services.iter().enumerate() {
+            if !self.services.contains_key(&service.name) && self.may(Part::Services, at).await? {
                 self.service(service).await?;
             }
         }
         self.begin(Phase::Replay);
-        for step in &scenario.replay {
-            self.step(step).await?;
+        let mut left: Vec<(usize, &Check)> = scenario.checks.iter().enumerate().collect();
+        for (at, step) in scenario.replay.iter().enumerate() {
+            if self.may(Part::Replay, at).await? {
+                self.step(step).await?;
+            }
+            let (now, later): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|(_, check)| check.after.as_ref() == Some(&step.name));
+            self.checks(&now).await?;
+            left = later;
         }
         self.begin(Phase::Checks);
+        self.checks(&left).await?;
+        self.answers_at_end().await
+    }
+
+    /// Makes checks. What is to be broken is broken before the first of all.
+    async fn checks(&mut self, checks: &[(usize, &Check)]) -> Result<(), Stop> {
+        let Some(_) = checks.first() else { return Ok(()) };
         if let Some(fault) = self.fault.take() {
             self.notes.push(match fault {
                 Fault::WiresCut => CUT.to_owned(),
                 _ => format!("a negative control: `{fault}` when the checks began"),
             });
-            self.inject(&fault).await?;
+            self.inject(&fault, false).await?;
+            self.is_control = true;
         }
-        for (index, check) in scenario.checks.iter().enumerate() {
-            self.check(index, check).await?;
+        for (index, check) in checks {
+            if self.may(Part::Checks, *index).await? {
+                self.check(*index, check).await?;
+            }
         }
-        self.answers_at_end().await
+        Ok(())
     }
 
     /// Tells a kernel that hangs while it boots from one that boots too slowly: the latter comes up a
@@ -415,9 +475,7 @@ impl<'a> Trial<'a> {
             self.seen.phase = phase;
         }
         self.phase_began = now;
-        if let Some(candidate) = &self.candidate {
-            candidate.set_phase(phase);
-        }
+        self.candidate.iter().chain(self.own.values()).for_each(|machine| machine.set_phase(phase));
         self.timings.insert(phase.to_string(), 0.0);
         (self.notify)(Notice::Phase(phase));
     }
@@ -452,13 +510,17 @@ fn busy_host() -> Option<String> {
     })
 }
 
-fn merge_state(seen: &mut Observation, state: &MachineState) {
+/// Adds what is known of a machine under test. `console` is its log, where that is not the candidate's.
+fn merge_state(seen: &mut Observation, console: Option<&str>, state: &MachineState) {
     seen.hello |= state.hello.is_some() && state.boot_error.is_none();
     seen.boot_error = seen.boot_error.take().or_else(|| state.boot_error.clone());
     seen.panicked |= state.panicked;
     seen.watchdog |= state.watchdog;
-    seen.reports.clone_from(&state.reports);
-    seen.report_windows.clone_from(&state.report_windows);
+    let reports = state.reports.iter().cloned();
+    seen.reports.extend(
+        reports.map(|report| ConsoleReport { console: console.map(str::to_owned), ..report }),
+    );
+    seen.report_windows.extend(state.report_windows.iter().cloned());
     seen.clock = seen.clock.take().or_else(|| wrong_clock("candidate", state));
     if let (MachineEnd::Running, Some(end)) = (&seen.end, &state.end) {
         seen.end = end.clone();

@@ -9,8 +9,8 @@ use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Readiness, Request};
 
 use super::checks::limited;
 use super::probes::request;
-use super::steps::end_of;
 use super::{Notice, Stop, Trial};
+use crate::exit::end_of;
 use crate::machine::{Machine, ServiceState};
 
 /// Longest that one HTTP request for readiness may take on fast hardware.
@@ -132,7 +132,7 @@ impl Trial<'_> {
 
     /// Ends the files of what services printed.
     pub(super) fn close_services(&self) {
-        for machine in self.candidate.iter().chain(self.lab.peer()) {
+        for machine in self.candidate.iter().chain(self.lab.peer()).chain(self.own.values()) {
             machine.forget_services();
         }
     }
@@ -147,7 +147,7 @@ impl Trial<'_> {
         ServiceDown {
             service: service.name.clone(),
             node: service.node.clone(),
-            on_candidate: self.lab.plan().on_candidate(&service.node),
+            on_candidate: self.lab.plan().is_under_test(&service.node),
             program: service.command.first().cloned().unwrap_or_default(),
             how,
             window: self.lab.pulse().window(since),
@@ -159,7 +159,9 @@ impl Trial<'_> {
     fn output_file(&mut self, service: &Service) -> Option<File> {
         let folder = self.directory.join("services");
         let path = folder.join(format!("{}.log", service.name));
-        match fs::create_dir_all(&folder).and_then(|()| File::create(&path)) {
+        // One that is started again goes on in its file.
+        let open = || File::options().create(true).append(true).open(&path);
+        match fs::create_dir_all(&folder).and_then(|()| open()) {
             Ok(file) => Some(file),
             Err(error) => {
                 self.notes.push(format!("cannot write {}: {error}", path.display()));

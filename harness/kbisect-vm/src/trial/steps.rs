@@ -11,10 +11,11 @@ use kbisect_core::judge::{
 };
 use kbisect_core::scenario::{Action, Step};
 use kbisect_core::trial::AcceptedRefusal;
-use kbisect_proto::{ASSETS_DIR, Command, Event, Exit, Feature, Request};
+use kbisect_proto::{ASSETS_DIR, Command, Event, Feature, Request};
 
 use super::{KvmSuspect, Notice, Stop, Trial, describe_end, with_source};
 use crate::accel::Accelerator;
+use crate::exit::end_of;
 use crate::lab::{BootFiles, LabError};
 use crate::machine::{CallError, Machine};
 use crate::preparation::PrepareError;
@@ -35,12 +36,17 @@ impl Trial<'_> {
             Ok(started) => started,
             Err(error) => return Err(self.infra(with_source(&error))),
         };
+        let (own_under_test, own_reference) =
+            self.start_own().map_err(|error| self.infra(error))?;
         let started = candidate.started();
         let deadline = Cell::new(started + boot);
         let preparation = self.lab.preparation(&self.lab.plan().candidate.nodes);
         // Both machines come up at the same time.
         let beside = async {
-            let peer = self.lab.ready_peer().await;
+            let peer = match self.lab.ready_peer().await {
+                Ok(()) => self.references_up(own_reference).await,
+                Err(error) => Err(error),
+            };
             self.lab.wires().open();
             // What the peer took says how long the candidate may take.
             deadline.set(started + self.lab.timing().boot);
@@ -55,9 +61,13 @@ impl Trial<'_> {
                 Ok(()) if risen.ours.is_none() => Some(preparation.send(&candidate).await),
                 _ => None,
             };
-            (risen, made, at)
+            let mut own = Vec::new();
+            for rising in own_under_test {
+                own.push(rising.up(&deadline).await);
+            }
+            (risen, made, at, own)
         };
-        let ((mut risen, made, at), (peer, early)) = tokio::join!(up, beside);
+        let ((mut risen, made, at, own), (peer, early)) = tokio::join!(up, beside);
         self.up_at = Some(at);
         self.nodes_made = made;
         self.notes.extend(risen.note.take());
@@ -82,7 +92,8 @@ impl Trial<'_> {
         }
         (self.boot, self.boot_id) = (Some(risen.boot), Some(risen.boot_id));
         self.booted = Some(self.lab.booted(kernel, coming));
-        (self.slot, self.keeping) = (risen.slot, risen.keeping);
+        self.slots.extend(risen.slot);
+        self.keeping.extend(risen.keeping);
         if let Some(why) = risen.ours {
             return Err(self.infra(why));
         }
@@ -111,6 +122,7 @@ impl Trial<'_> {
         match booted {
             Ok(()) => {
                 self.seen.hello = true;
+                self.own_up(own).await?;
                 early
             }
             Err(CallError::Deadline) => {
@@ -149,7 +161,7 @@ impl Trial<'_> {
     /// Whether something was done while the candidate booted. With everything on one machine nothing
     /// is.
     pub(super) fn is_early(&self, early: bool, node: &str) -> bool {
-        early && !self.lab.plan().on_candidate(node)
+        early && self.hands.is_none() && !self.lab.plan().is_under_test(node)
     }
 
     pub(super) async fn make_nodes(&mut self) -> Result<(), Stop> {
@@ -161,30 +173,34 @@ impl Trial<'_> {
             None => self.lab.preparation(&self.lab.plan().candidate.nodes).send(candidate).await,
         };
         match made {
-            Ok(()) => Ok(()),
+            Ok(()) => {}
             // What the candidate refuses may be a missing feature; what it says is the evidence.
-            Err(_) if candidate.is_down() => Err(Stop),
-            Err(error) => {
-                let (node, output) = match &error {
-                    PrepareError::Node(unprepared) => {
-                        self.suspect_node(unprepared);
-                        self.ask_lacks(&unprepared.said, &unprepared.command).await;
-                        (unprepared.node.clone(), unprepared.to_string())
-                    }
-                    PrepareError::Guest(reason) => ("candidate".to_owned(), reason.clone()),
-                };
-                self.seen.refused = Some(Refused {
-                    step: "nodes and addresses".to_owned(),
-                    node,
-                    rules: false,
-                    on_candidate: true,
-                    timed_out: false,
-                    window: self.lab.pulse().window(self.asked),
-                    output,
-                });
-                Err(Stop)
-            }
+            Err(_) if candidate.is_down() => return Err(Stop),
+            Err(error) => return Err(self.nodes_refused(error).await),
         }
+        self.make_own_nodes().await
+    }
+
+    /// A machine under test did not make its nodes.
+    pub(super) async fn nodes_refused(&mut self, error: PrepareError) -> Stop {
+        let (node, output) = match &error {
+            PrepareError::Node(unprepared) => {
+                self.suspect_node(unprepared);
+                self.ask_lacks(&unprepared.said, &unprepared.command).await;
+                (unprepared.node.clone(), unprepared.to_string())
+            }
+            PrepareError::Guest(reason) => ("candidate".to_owned(), reason.clone()),
+        };
+        self.seen.refused = Some(Refused {
+            step: "nodes and addresses".to_owned(),
+            node,
+            rules: false,
+            on_candidate: true,
+            timed_out: false,
+            window: self.lab.pulse().window(self.asked),
+            output,
+        });
+        Stop
     }
 
     /// Asks a kernel that refused something whether it has what was asked for.
@@ -193,9 +209,8 @@ impl Trial<'_> {
             .into_iter()
             .map(|it| Feature { name: it.name, config: it.config, modules: it.modules })
             .collect();
-        let Some(candidate) = self.candidate.as_ref().filter(|_| !features.is_empty()) else {
-            return;
-        };
+        let up = self.under_test().map(|(_, machine)| machine).find(|machine| !machine.is_down());
+        let Some(candidate) = up.filter(|_| !features.is_empty()) else { return };
         let deadline = self.lab.patience(Duration::from_secs(15));
         let id = candidate.next_id();
         let answer = candidate.call(id, &Request::Lacks { id, features }, deadline).await;
@@ -214,14 +229,11 @@ impl Trial<'_> {
 
     /// The machine of a node, or the end of the trial.
     pub(super) fn machine(&mut self, node: &str) -> Result<&Machine, Stop> {
-        let on_candidate = self.lab.plan().on_candidate(node);
-        if self.machine_of(node).is_none() && !on_candidate {
-            let reason = self
-                .lab
-                .peer()
-                .map(|peer| describe_end(&peer.state()))
-                .unwrap_or_else(|| "it is not there".to_owned());
-            return Err(self.infra(format!("the peer machine failed: {reason}")));
+        if self.machine_of(node).is_none() && !self.lab.plan().is_under_test(node) {
+            let (name, state) = self.reference_of(node);
+            let reason =
+                state.map_or_else(|| "it is not there".to_owned(), |state| describe_end(&state));
+            return Err(self.infra(format!("the {name} failed: {reason}")));
         }
         self.machine_of(node).ok_or(Stop)
     }
@@ -229,7 +241,7 @@ impl Trial<'_> {
     pub(super) async fn step(&mut self, step: &Step) -> Result<(), Stop> {
         (self.notify)(Notice::Doing(step.name.clone()));
         if let Action::Fault(fault) = &step.action {
-            return self.inject(fault).await;
+            return self.inject(fault, true).await;
         }
         let timeout = self.lab.patience(Duration::from_secs_f64(step.timeout_s));
         for _ in 0..step.repeat {
@@ -240,7 +252,7 @@ impl Trial<'_> {
                 CommandEnd::Status(0) => continue,
                 _ => outcome.describe(),
             };
-            let on_candidate = self.lab.plan().on_candidate(&step.node);
+            let on_candidate = self.lab.plan().is_under_test(&step.node);
             let said = outcome.said();
             let failed = Failed { end: &outcome.end, said: &said, assets: ASSETS_DIR };
             if on_candidate && accepts(step, failed) {
@@ -325,7 +337,7 @@ impl Trial<'_> {
     }
 
     pub(super) fn no_answer(&mut self, node: &str, error: CallError) -> Stop {
-        if self.lab.plan().on_candidate(node) {
+        if self.lab.plan().is_under_test(node) {
             if error == CallError::Deadline {
                 // Heartbeats still come, but a deadline that the guest itself enforces passed.
                 let seconds = self.lab.settings().timing.answer.as_secs() as u32;
@@ -334,18 +346,9 @@ impl Trial<'_> {
             }
             return Stop;
         }
-        let reason = self.lab.peer().map(|peer| describe_end(&peer.state())).unwrap_or_default();
-        self.infra(format!("the peer machine does not answer ({error}) {reason}"))
-    }
-}
-
-/// How a command ended, for the judge.
-pub(super) fn end_of(exit: &Exit) -> CommandEnd {
-    match exit {
-        Exit::Status(status) => CommandEnd::Status(*status),
-        Exit::Signal(signal) => CommandEnd::Signal(*signal),
-        Exit::TimedOut => CommandEnd::TimedOut,
-        Exit::NotStarted(why) => CommandEnd::NotStarted(why.clone()),
+        let (name, state) = self.reference_of(node);
+        let reason = state.map(|state| describe_end(&state)).unwrap_or_default();
+        self.infra(format!("the {name} does not answer ({error}) {reason}"))
     }
 }
 

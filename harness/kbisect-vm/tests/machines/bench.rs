@@ -211,6 +211,7 @@ impl Bench {
             fault: None,
             limits: Limits::default(),
             shell: None,
+            hands: None,
         };
         let result = self.session.trial(&order, &mut tell);
         self.notices = notices;

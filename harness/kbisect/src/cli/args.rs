@@ -214,6 +214,10 @@ pub struct RunArgs {
     /// Compare a failure with that of an earlier trial, as a search does: its trial.json
     #[arg(long, value_name = "FILE")]
     pub like: Option<PathBuf>,
+    /// Show each thing that is about to be done, and ask: yes, skip, shell, abort. What was done is
+    /// written out as a scenario
+    #[arg(long)]
+    pub step: bool,
     /// Open a shell in a node at the point of failure [default: the first candidate node]
     #[arg(long, value_name = "NODE", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "absent, present, present with a node")]

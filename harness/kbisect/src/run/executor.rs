@@ -86,13 +86,15 @@ pub struct With {
     pub limits: Limits,
     /// Whether somebody wants to look into a node before it is over.
     pub shell: Option<ShellRequest>,
+    /// Whether somebody decides of each thing that is done in it.
+    pub by_hand: bool,
 }
 
 impl With {
     /// The scenario, and nothing beside it.
     #[must_use]
     pub fn only(subject: Subject) -> Self {
-        Self { subject, fault: None, limits: Limits::default(), shell: None }
+        Self { subject, fault: None, limits: Limits::default(), shell: None, by_hand: false }
     }
 }
 
@@ -221,10 +223,10 @@ impl Crew<'_> {
 
     fn hand(&mut self, task: Task) {
         if let Some(worker) = task.worker {
-            let With { subject, fault, limits, shell } = task.with.clone();
+            let With { subject, fault, limits, shell, by_hand } = task.with.clone();
             let (kernel, coming) = (task.candidate.kernel.clone(), task.coming);
             let number = task.number;
-            let job = Job { number, kernel, coming, subject, fault, limits, shell };
+            let job = Job { number, kernel, coming, subject, fault, limits, shell, by_hand };
             self.pool.start(worker, job, From::Candidate(Box::new(task.candidate.clone())));
         }
         self.tasks.push(task);

@@ -38,7 +38,8 @@ fn file(context: &Context) -> PathBuf {
 fn key(context: &Context, scenario: &Scenario) -> String {
     let accelerator = context.probe.accelerator;
     let Scenario { candidate, peer, name, .. } = scenario;
-    let sizes = (candidate.memory_mib, candidate.cpus, peer.memory_mib, peer.cpus);
+    let own = scenario.nodes.values().filter(|node| !node.machine.is_shared()).count();
+    let sizes = (candidate.memory_mib, candidate.cpus, peer.memory_mib, peer.cpus, own);
     format!("{name} {accelerator} {:?} {sizes:?}", context.placement)
 }
 

@@ -151,7 +151,8 @@ fn limits(symptom: &Symptom, journal: &Journal) -> Limits {
         seconds.copied().reduce(f64::max)
     });
     let limit = longest.map(|seconds| SHORTEST_LIMIT_S.max(seconds * SLACK));
-    Limits { check_s: limit, ready_s: limit }
+    // The trial with everything is there for who wants to know more.
+    Limits { check_s: limit, ready_s: limit, brief: whole.is_some() }
 }
 
 /// What a trial leaves out.

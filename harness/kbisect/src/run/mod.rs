@@ -5,6 +5,7 @@
 
 mod bisect;
 mod busy;
+mod by_hand;
 mod cells;
 mod changes;
 mod check;

@@ -51,7 +51,8 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         .shell
         .as_ref()
         .map(|node| ShellRequest { node: node.clone(), always: args.shell_on == ShellOn::Always });
-    lone.finish(&Single, global, |lone| try_it(lone, shell))
+    let by_hand = args.step;
+    lone.finish(&Single, global, |lone| try_it(lone, shell, by_hand))
 }
 
 /// Goes on with a trial that was interrupted: it is made again.
@@ -62,17 +63,18 @@ pub(super) fn resume_one(
     resumed: Resumed<'_>,
     begun: (KernelPlan, GateOptions),
 ) -> anyhow::Result<ExitCode> {
-    resumed.finish(begun, &Single, |lone| try_it(lone, None))
+    resumed.finish(begun, &Single, |lone| try_it(lone, None, false))
 }
 
-fn try_it(lone: &mut Lone, shell: Option<ShellRequest>) -> anyhow::Result<()> {
+fn try_it(lone: &mut Lone, shell: Option<ShellRequest>, by_hand: bool) -> anyhow::Result<()> {
     let Lone { context, candidate, loaded, plan, journal, folder, .. } = lone;
     let subject = loaded.subject(&plan.scenario.name);
     let answer = journal.events().find_map(|event| match event {
         RunEvent::TrialEnded { record, .. } => Some(record.clone()),
         _ => None,
     });
-    let mut work = Once { candidate, subject, shell, plan, begun: answer.is_some(), answer };
+    let begun = answer.is_some();
+    let mut work = Once { candidate, subject, shell, by_hand, plan, begun, answer };
     make(context, folder, journal, (1, 0), &mut work)?;
     let base = &context.base;
     if let (Some(record), Some(sources)) = (work.answer, Sources::of(&context.evidence)) {
@@ -91,6 +93,7 @@ struct Once<'a> {
     candidate: &'a Candidate,
     subject: Subject,
     shell: Option<ShellRequest>,
+    by_hand: bool,
     plan: &'a KernelPlan,
     begun: bool,
     answer: Option<Box<TrialRecord>>,
@@ -107,7 +110,8 @@ impl Work for Once<'_> {
             without: Vec::new(),
             estimated_left: 1,
         };
-        let with = With { shell: self.shell.take(), ..With::only(self.subject.clone()) };
+        let (shell, by_hand) = (self.shell.take(), self.by_hand);
+        let with = With { shell, by_hand, ..With::only(self.subject.clone()) };
         crew.start(worker, aim, self.candidate.clone(), Coming::Any, with);
         Ok(())
     }

@@ -108,7 +108,8 @@ impl Variations<'_> {
         // A check that was through in no time need not be waited for to its own deadline.
         let longest = fault.as_ref().and_then(|_| self.made(journal).longest_check_s(asked));
         let check_s = longest.map(|seconds| SHORTEST_LIMIT_S.max(seconds * SLACK));
-        With { fault, limits: Limits { check_s, ready_s: None }, ..With::only(subject) }
+        let brief = fault.is_some();
+        With { fault, limits: Limits { check_s, ready_s: None, brief }, ..With::only(subject) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kbisect_core::boot::Booted;
 use kbisect_core::disturbed::{Cause, Disturbed};
@@ -15,9 +16,10 @@ use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
 use kbisect_vm::lab::{BootPolicy, Coming, LabSettings};
 use kbisect_vm::session::{Interrupt, Session, SessionError};
 use kbisect_vm::timing::Timing;
-use kbisect_vm::trial::{KvmSuspect, Notice, Order, TrialResult};
+use kbisect_vm::trial::{Hands, KvmSuspect, Notice, Order, TrialResult};
 
 use super::busy;
+use super::by_hand::{AtTerminal, keep_confirmed};
 use super::context::Context;
 use super::files::{now_ms, write_json};
 use super::kept::quoted;
@@ -123,6 +125,9 @@ impl<'a> Trials<'a> {
                     return Ok(None);
                 };
                 keep_config(kernel, &folder, &mut result);
+                if job.by_hand {
+                    keep_confirmed(&self.run_folder, &job.subject, &mut result)?;
+                }
                 if let Some(mib) = result.memory_mib {
                     memory::remember(self.context, &job.subject.scenario, mib);
                 }
@@ -151,7 +156,11 @@ impl<'a> Trials<'a> {
         let files = boot_files(&self.context.base.store, kernel);
         let mut trouble = None;
         let ui = self.context.base.ui.clone();
-        let held = job.shell.is_some();
+        let held = job.shell.is_some() || job.by_hand;
+        let hands = job
+            .by_hand
+            .then(|| -> Arc<dyn Hands> { Arc::new(AtTerminal(Arc::clone(&job.subject.scenario))) });
+        let interrupt = self.context.base.interrupt.clone();
         let order = Order {
             kernel: &files,
             directory: folder,
@@ -159,6 +168,7 @@ impl<'a> Trials<'a> {
             fault: job.fault.as_ref(),
             limits: job.limits,
             shell: job.shell.as_ref(),
+            hands: hands.as_ref(),
         };
         let session = self.session(&job.subject)?;
         let outcome = session.trial(&order, &mut |notice| {
@@ -171,6 +181,10 @@ impl<'a> Trials<'a> {
                 }
                 Notice::ShellBegins => {
                     ui.finish();
+                    Ok(())
+                }
+                Notice::Aborted => {
+                    interrupt.0.store(true, Ordering::SeqCst);
                     Ok(())
                 }
             };
@@ -358,7 +372,16 @@ impl<'a> Trials<'a> {
 /// The job of the reference kernel in the candidate's place.
 pub fn reference_job(context: &Context, subject: Subject) -> Job {
     let (kernel, coming) = (context.reference.kernel.clone(), Coming::Any);
-    Job { number: 0, kernel, coming, subject, fault: None, limits: Limits::default(), shell: None }
+    Job {
+        number: 0,
+        kernel,
+        coming,
+        subject,
+        fault: None,
+        limits: Limits::default(),
+        shell: None,
+        by_hand: false,
+    }
 }
 
 /// The folder of all trials with a scenario, below the run's.
@@ -446,6 +469,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         release: None,
         accepted: Vec::new(),
         injected: Vec::new(),
+        skipped: Vec::new(),
         notes: Vec::new(),
         wires: Vec::new(),
         hops: Vec::new(),

@@ -23,10 +23,12 @@ pub fn workers(wish: Workers, context: &Context, scenario: &Scenario) -> NonZero
 }
 
 fn need(context: &Context, scenario: &Scenario) -> Need {
-    let peer = NetworkPlan::new(scenario, context.placement).peer.map(|_| &scenario.peer);
+    let plan = NetworkPlan::new(scenario, context.placement);
+    let peer = plan.peer.as_ref().map(|_| &scenario.peer);
+    let own = plan.own.iter().map(|own| own.options(scenario));
     Need {
         measured_mib: memory::recall(context, scenario),
-        ..Need::of(std::iter::once(&scenario.candidate).chain(peer))
+        ..Need::of(std::iter::once(&scenario.candidate).chain(peer).chain(own))
     }
 }
 

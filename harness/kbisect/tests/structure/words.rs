@@ -124,6 +124,7 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "trial::evidence",
             "trial::faults",
             "trial::located",
+            "trial::own",
             "trial::peer",
             "trial::probes::alive",
             "trial::probes::capture",

@@ -84,7 +84,8 @@ fn what_is_not_there_is_named() {
         ("filter = \"client\"", "client"),
         ("drop = { link = \"lan\", from = \"client\" }", "there is no node on that link `client`"),
         ("port_taken = \"worker\"", "the service has no port"),
-        ("panic = \"server\"", "only the kernel under test"),
+        ("panic = \"server\"", "is that of all reference nodes"),
+        ("reboot = \"gw\"", "`gw` shares its machine with others"),
         ("lose = { link = \"lan\", percent = 0 }", "percent"),
         ("cut = \"lan\"\nkill = \"web\"", "only one of"),
         ("cat = \"lan\"", "cut"),
@@ -112,4 +113,54 @@ fn the_copy_of_a_run_names_nothing_that_is_not_there() {
         other.faults[0].fault = fault;
         assert!(Scenario::from_kept(&serde_json::to_vec(&other).unwrap()).is_err());
     }
+}
+
+/// [`BASE`] with a second server, and a machine for each of the nodes but one.
+fn parse_own(more: &str) -> Result<Scenario, String> {
+    let own = BASE
+        .replace("kernel = \"candidate\"", "kernel = \"candidate\"\nmachine = \"own\"")
+        .replace(
+            "[links.lan]",
+            "[nodes.other]\nkernel = \"reference\"\nmachine = \"own\"\n[links.lan]",
+        );
+    let parsed = Scenario::parse("x", "scenario.toml", &format!("{own}{more}"));
+    parsed.map(|parsed| parsed.scenario().clone()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_node_with_a_machine_of_its_own_can_lose_its_power() {
+    let replay = "[[replay]]\nname = \"off\"\nfault = { power_off = \"other\" }\n\
+        [[replay]]\nfault = { power_on = \"other\" }\n\
+        [[replay]]\nfault = { reboot = \"gw\" }\n\
+        [[replay]]\nfault = { panic = \"other\" }\n";
+    let check = "[[checks]]\nname = \"meanwhile\"\nafter = \"off\"\nnode = \"gw\"\nalive = true\n";
+    let scenario = parse_own(&format!("{replay}{check}")).unwrap();
+    assert!(!scenario.nodes["other"].machine.is_shared());
+    assert!(scenario.nodes["server"].machine.is_shared());
+    assert_eq!(scenario.checks[1].after.as_deref(), Some("off"));
+    let kept = serde_json::to_vec(&scenario).unwrap();
+    assert_eq!(Scenario::from_kept(&kept).unwrap(), scenario);
+    for (more, said) in [
+        ("[[replay]]\nfault = { power_on = \"gw\" }", "replay[0]: `gw` is not switched off"),
+        ("[[replay]]\nfault = { power_off = \"gw\" }", "no node under test switched on"),
+        ("[[replay]]\nfault = { power_off = \"gw\" }", "checks[0]: `gw` is switched off by then"),
+        (
+            "[[replay]]\nfault = { panic = \"other\" }\n[[replay]]\nnode = \"other\"\nrun = \"true\"",
+            "replay[1]: `other` is switched off by then",
+        ),
+        (
+            "[[replay]]\nfault = { power_off = \"other\" }\n[[replay]]\nfault = { reboot = \"other\" }",
+            "`other` is switched off already",
+        ),
+        (
+            "[[checks]]\nname = \"x\"\nafter = \"of\"\nnode = \"gw\"\nalive = true",
+            "no step of [[replay]] is named `of`",
+        ),
+    ] {
+        let error = parse_own(&format!("{more}\n")).unwrap_err();
+        assert!(error.contains(said), "{more}: {error}");
+    }
+    let twice = "[[replay]]\nname = \"a\"\nfault = { cut = \"lan\" }\n".repeat(2);
+    let error = parse_own(&format!("{twice}{}", check.replace("off", "a"))).unwrap_err();
+    assert!(error.contains("2 steps of [[replay]] are named `a`"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Flavours: other files, other counts, ingredients left out.
 
-use super::super::{Expect, Scenario};
+use super::super::{Expect, NodeKernel, Scenario};
 use super::{FILE, changed, errors};
 use crate::trial::SymptomKind;
 
@@ -90,7 +90,7 @@ fn a_flavour_that_makes_no_sense_is_refused() {
         (
             "without = [\"application\", \"reload\"]\n",
             "",
-            "28:11: flavours.stopped: one of `replace`, `without`, `repeat` is needed: nothing is \
+            "28:11: flavours.stopped: one of `replace`, `without`, `repeat`, `kernels` is needed: nothing is \
              different",
         ),
         (
@@ -115,5 +115,26 @@ fn a_flavour_that_makes_no_sense_is_refused() {
         assert_eq!(TEXT.matches(from).count(), 1, "`{from}` must be in the text once");
         let text = TEXT.replace(from, to);
         assert_eq!(errors(&text), [format!("{FILE}:{expected}")], "{from} -> {to}");
+    }
+}
+
+#[test]
+fn a_flavour_changes_which_nodes_are_under_test() {
+    let base = TEXT.replace("[[setup]]", "[nodes.other]\nkernel = \"reference\"\n[[setup]]");
+    let with = |kernels: &str| {
+        let text =
+            format!("{base}[flavours.swapped]\nsummary = \"swapped\"\nkernels = {kernels}\n");
+        Scenario::parse("x", FILE, &text).map(|parsed| parsed.scenario().clone())
+    };
+    let scenario = with("{ app = \"reference\", other = \"candidate\" }").expect("valid");
+    let swapped = scenario.flavoured("swapped").expect("it has it");
+    assert_eq!(swapped.nodes_on(NodeKernel::Candidate).collect::<Vec<_>>(), ["other"]);
+    for (kernels, said) in [
+        ("{ app = \"reference\" }", "no node is left that runs the kernel under test"),
+        ("{ ap = \"reference\" }", "no node named `ap`"),
+        ("{ app = \"old\" }", "`candidate`"),
+    ] {
+        let error = with(kernels).unwrap_err().to_string();
+        assert!(error.contains(said), "{kernels}: {error}");
     }
 }

@@ -1,0 +1,10 @@
+# dehydrated's hook: a new certificate goes to this server, and to the other one,
+# unless that has got one before: the mistake that a renewal brings to light.
+set -eu
+[ "$1" = deploy_cert ] || exit 0
+key=$3 chain=$5
+cat "$key" "$chain" > /tmp/tls/both.pem
+kill -HUP "$(cat /tmp/nginx.pid)"
+[ ! -e /tmp/was-put ] || exit 0
+touch /tmp/was-put
+{ echo put; cat /tmp/tls/both.pem; } | socat -t 5 - "TCP:$(cat /tmp/other):9000" | grep -q taken
