@@ -8,6 +8,8 @@ use crate::scenario::Scenario;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
+    /// The nodes, all at once: they cannot be left out.
+    Nodes,
     /// Steps of the set-up.
     Setup,
     /// Services.

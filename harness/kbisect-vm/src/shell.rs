@@ -2,10 +2,13 @@
 
 use kbisect_core::job::ShellRequest;
 use kbisect_core::verdict::Verdict;
+use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use kbisect_proto::Request;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::sync::mpsc;
 
@@ -14,6 +17,9 @@ use crate::trial::Trial;
 
 /// Longest time that a shell is kept open without being asked to end.
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How often it is looked whether a shell still wants what is typed.
+const LOOK_NANOS: i64 = 50_000_000;
 
 /// Opens a shell if the trial's verdict asks for one, and waits until it ends.
 pub async fn offer(trial: &Trial<'_>, request: &ShellRequest) {
@@ -91,12 +97,25 @@ async fn interact(machine: &Machine, node: &str) -> Result<(), String> {
     }
 }
 
-/// Passes on what comes in on standard input. Reading a terminal cannot be cancelled, so the thread
-/// is left behind when the shell ends.
+/// Passes on what comes in on standard input, until the shell ends: what is typed then is for others.
 fn read_keyboard(typed: mpsc::Sender<Vec<u8>>) {
     std::thread::spawn(move || {
         let mut buffer = [0; 1024];
-        while let Ok(count @ 1..) = std::io::stdin().read(&mut buffer) {
+        // Not buffered: what is read is this shell's.
+        let Ok(mut input) = std::io::stdin().as_fd().try_clone_to_owned().map(File::from) else {
+            return;
+        };
+        loop {
+            if typed.is_closed() {
+                return;
+            }
+            let mut ready = [PollFd::new(&input, PollFlags::IN)];
+            let until = Timespec { tv_sec: 0, tv_nsec: LOOK_NANOS };
+            // An interrupted call is made again.
+            if !matches!(poll(&mut ready, Some(&until)), Ok(1..)) {
+                continue;
+            }
+            let Ok(count @ 1..) = input.read(&mut buffer) else { break };
             if typed.blocking_send(buffer[..count].to_vec()).is_err() {
                 return;
             }

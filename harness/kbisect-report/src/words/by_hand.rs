@@ -29,6 +29,7 @@ pub fn by_hand(scenario: &Scenario, skipped: &[Skipped], is_scenario: bool) -> V
 
 fn told(scenario: &Scenario, part: Part, at: usize) -> (String, String) {
     match part {
+        Part::Nodes => ("the nodes".to_owned(), nodes(scenario)),
         Part::Setup | Part::Replay => {
             let step = if part == Part::Setup { &scenario.setup } else { &scenario.replay };
             let step = &step[at];
@@ -64,10 +65,46 @@ pub fn planned_file(scenario: &Scenario, part: Part, at: usize) -> Option<String
     let step = match part {
         Part::Setup => &scenario.setup[at],
         Part::Replay => &scenario.replay[at],
-        Part::Services | Part::Checks => return None,
+        Part::Nodes | Part::Services | Part::Checks => return None,
     };
     let content = scenario.assets.get(step.action.asset()?)?;
     Some(indented(&String::from_utf8_lossy(content)))
+}
+
+/// What makes the nodes, as one would type it.
+fn nodes(scenario: &Scenario) -> String {
+    let mut lines = Vec::new();
+    for (name, node) in &scenario.nodes {
+        let mut line = |text: String| lines.push(format!("{name}: {text}"));
+        for device in &node.devices {
+            line(format!("ip link add {device}"));
+        }
+        for (key, value) in &node.sysctl {
+            line(format!("sysctl -w {key}={value}"));
+        }
+        for members in scenario.links.values() {
+            let Some(interface) = members.get(name) else { continue };
+            let dev = &interface.name;
+            if let Some(master) = &interface.master {
+                line(format!("ip link set dev {dev} master {master}"));
+            }
+            if let Some(mtu) = interface.mtu {
+                line(format!("ip link set dev {dev} mtu {mtu}"));
+            }
+            for address in &interface.addresses {
+                line(format!("ip address add {address} dev {dev}"));
+            }
+        }
+        for (device, addresses) in &node.addresses {
+            for address in addresses {
+                line(format!("ip address add {address} dev {device}"));
+            }
+        }
+        for route in &node.routes {
+            line(format!("ip route add {route}"));
+        }
+    }
+    lines.join("\n")
 }
 
 fn indented(text: &str) -> String {

@@ -33,6 +33,7 @@ impl Trial<'_> {
         let Some(hands) = self.hands.clone() else { return Ok(true) };
         let scenario = self.lab.scenario().clone();
         let node = match part {
+            Part::Nodes => "",
             Part::Setup => &scenario.setup[at].node,
             Part::Services => &scenario.services[at].node,
             Part::Replay => &scenario.replay[at].node,
@@ -44,6 +45,8 @@ impl Trial<'_> {
             let choice = tokio::task::spawn_blocking(move || asked.decide(part, at)).await;
             match choice.unwrap_or(Choice::Abort) {
                 Choice::Do => return Ok(true),
+                // Without nodes there is nothing to do, and to look into.
+                Choice::Skip | Choice::Shell if part == Part::Nodes => {}
                 Choice::Skip => {
                     self.skipped.push(Skipped { part, at });
                     return Ok(false);

@@ -408,6 +408,7 @@ impl<'a> Trial<'a> {
     async fn phases(&mut self, kernel: &BootFiles) -> Result<(), Stop> {
         let scenario = self.lab.scenario().clone();
         self.seen.checks = scenario.checks.iter().map(not_run).collect();
+        self.may(Part::Nodes, 0).await?;
         self.begin(Phase::Boot);
         self.boot(kernel).await?;
         self.begin(Phase::Setup);

@@ -1,6 +1,8 @@
 //! The user's hands in a trial by hand: what is next is shown, and an answer read.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +14,9 @@ use kbisect_vm::trial::{Choice, Hands, TrialResult};
 
 use super::files::keep_scenario;
 
+/// Most bytes of an answer.
+const LONGEST: usize = 256;
+
 /// Asks on standard error, and reads answers from standard input. Where that ends the run ends.
 #[derive(Debug)]
 pub struct AtTerminal(pub Arc<Scenario>);
@@ -20,15 +25,18 @@ impl Hands for AtTerminal {
     fn decide(&self, part: Part, at: usize) -> Choice {
         eprint!("\n{}", planned(&self.0, part, at));
         let file = planned_file(&self.0, part, at);
-        let view = if file.is_some() { ", [v]iew the file" } else { "" };
+        let others = match (part, &file) {
+            (Part::Nodes, _) => "",
+            (_, None) => ", [s]kip, s[h]ell",
+            (_, Some(_)) => ", [s]kip, s[h]ell, [v]iew the file",
+        };
         loop {
-            eprint!("do it? [y]es, [s]kip, s[h]ell{view}, [a]bort: ");
+            eprint!("do it? [y]es{others}, [a]bort: ");
             let _ = io::stderr().flush();
-            let mut line = String::new();
-            if io::stdin().read_line(&mut line).unwrap_or(0) == 0 {
+            let Some(line) = answer() else {
                 eprintln!();
                 return Choice::Abort;
-            }
+            };
             match (line.trim().to_lowercase().as_str(), &file) {
                 ("y" | "yes", _) => return Choice::Do,
                 ("s" | "skip", _) => return Choice::Skip,
@@ -39,6 +47,24 @@ impl Hands for AtTerminal {
             }
         }
     }
+}
+
+/// A line of standard input; nothing at its end. Not buffered: what comes after it may be for a shell.
+fn answer() -> Option<String> {
+    let mut input = io::stdin().as_fd().try_clone_to_owned().map(File::from).ok()?;
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < LONGEST {
+        match input.read(&mut byte) {
+            Ok(1..) if byte != *b"\n" => line.push(byte[0]),
+            Ok(1..) => break,
+            Ok(0) if line.is_empty() => return None,
+            Ok(0) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    Some(String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Writes down what was confirmed, as a scenario that runs.
