@@ -14,6 +14,7 @@ mod document;
 mod documents;
 mod dossier;
 mod doubt;
+mod dry_run;
 mod evidence;
 mod extra;
 mod fields;
@@ -49,6 +50,7 @@ pub use documents::{
     ListedKernel, ListedScenario, ListedState, ScannedFile, ScenariosDocument,
 };
 pub use dossier::{Dossier, DossierError, Subject};
+pub use dry_run::{DryRunDocument, PlannedTrial};
 
 pub use extra::Extra;
 pub use format::{Format, FormatError, RenderError};

@@ -4,7 +4,7 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 19] = [
+pub const SCHEMA_NAMES: [&str; 20] = [
     "bisect",
     "run",
     "selftest",
@@ -12,6 +12,7 @@ pub const SCHEMA_NAMES: [&str; 19] = [
     "check",
     "check-journal",
     "plan",
+    "dry-run",
     "journal",
     "detect",
     "doctor",
@@ -42,6 +43,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "check" => include_str!("../schemas/check.json"),
         "check-journal" => include_str!("../schemas/check-journal.json"),
         "plan" => include_str!("../schemas/plan.json"),
+        "dry-run" => include_str!("../schemas/dry-run.json"),
         "journal" => include_str!("../schemas/journal.json"),
         "detect" => include_str!("../schemas/detect.json"),
         "doctor" => include_str!("../schemas/doctor.json"),

@@ -13,7 +13,8 @@ use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_core::selftest::SelftestResult;
 use kbisect_report::{
     BundleDocument, BundleManifest, ChangesDocument, DebugDocument, DecodeDocument, DetectDocument,
-    DoctorDocument, ErrorDocument, KernelsDocument, SCHEMA_NAMES, ScenariosDocument, schema,
+    DoctorDocument, DryRunDocument, ErrorDocument, KernelsDocument, SCHEMA_NAMES,
+    ScenariosDocument, schema,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -39,6 +40,7 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("check", of::<GateResult>("check", "Kernels and scenarios against a baseline.")),
         ("check-journal", of::<GateLine>("check-journal", "One line of a check's journal.")),
         ("plan", of::<Plan>("plan", "What a bisection will do.")),
+        ("dry-run", of::<DryRunDocument>("dry-run", "What a command would do.")),
         ("journal", of::<JournalLine>("journal", "One line of a run's journal.")),
         ("detect", of::<DetectDocument>("detect", "Failures found in console logs.")),
         ("doctor", of::<DoctorDocument>("doctor", "Whether this host can run trials.")),

@@ -13,6 +13,20 @@ pub fn planned(scenario: &Scenario, part: Part, at: usize) -> String {
     format!("{title}\n{}", indented(&commands))
 }
 
+/// All that a trial does, in order.
+#[must_use]
+pub fn all_planned(scenario: &Scenario) -> Vec<String> {
+    let lists = [
+        (Part::Nodes, 1),
+        (Part::Setup, scenario.setup.len()),
+        (Part::Services, scenario.services.len()),
+        (Part::Replay, scenario.replay.len()),
+        (Part::Checks, scenario.checks.len()),
+    ];
+    let places = lists.into_iter().flat_map(|(part, count)| (0..count).map(move |at| (part, at)));
+    places.map(|(part, at)| planned(scenario, part, at)).collect()
+}
+
 /// Notes on what was left out, and on what is left.
 #[must_use]
 pub fn by_hand(scenario: &Scenario, skipped: &[Skipped], is_scenario: bool) -> Vec<String> {

@@ -13,7 +13,7 @@ pub(crate) use answer::{
     good_fails, named_is_missing, not_narrower, not_reproduced, percent, repeated, runs_failed,
     stopped, tried_once, verdict_of_trial,
 };
-pub use by_hand::{by_hand, planned, planned_file};
+pub use by_hand::{all_planned, by_hand, planned, planned_file};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text};
 pub use scenario::scenario_text;

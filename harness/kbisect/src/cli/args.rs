@@ -182,9 +182,6 @@ pub struct BisectArgs {
     /// [default: asked for on a terminal, else the most frequent one]
     #[arg(long, value_name = "TITLE|KIND|N")]
     pub symptom: Option<SymptomName>,
-    /// Print what would be tried and downloaded, and stop
-    #[arg(long)]
-    pub dry_run: bool,
     /// Take this end for granted instead of trying it first; may be repeated
     #[arg(long, value_enum, value_name = "END")]
     pub skip_endpoint: Vec<Endpoint>,
@@ -256,6 +253,9 @@ pub struct SettingArgs {
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+    /// Print what would be tried and downloaded, and stop
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// An end of the range.

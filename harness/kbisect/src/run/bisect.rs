@@ -57,7 +57,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (placement, needs) = (args.trial.setting.placement, (&loaded.scenario.image, &*name));
     let context = Context::new(base, &args.machine, needs, reference, placement)?
         .keeping(&args.trial.evidence.choices());
-    if args.dry_run {
+    if args.trial.setting.dry_run {
         let plan = plan(args, &context, &loaded, "(not begun)", &series);
         context.base.ui.finish();
         return show(&plan, global).map(|()| exit::code(exit::OK));

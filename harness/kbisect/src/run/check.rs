@@ -12,6 +12,7 @@ use kbisect_kernels::Candidate;
 use super::cells::{Cells, open};
 use super::chosen::Chosen;
 use super::context::{Base, Context};
+use super::dry_run;
 use super::ending::{conclude, finish};
 use super::executor::{Site, execute};
 use super::files::{keep_scenario, new_run, plain};
@@ -45,6 +46,14 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
         base.ui.note(note);
     }
     base.note_missing(&chosen.rows);
+    if args.setting.dry_run {
+        let cell = |tested: &Tested| {
+            let name = tested.name.clone();
+            chosen.rows.iter().map(move |row| dry_run::trial(row, &name, None)).collect::<Vec<_>>()
+        };
+        let trials = scenarios.iter().flat_map(cell).collect();
+        return dry_run::show("check", &base, &args.setting, (trials, Vec::new()), global);
+    }
     let reference = kernels::reference(&base, args.setting.reference.as_deref())?;
     let (all, placement) = (with_all_packages(&scenarios), args.setting.placement);
     let needs = (&all.scenario.image, &*all.name);

@@ -94,8 +94,29 @@ pub fn ensure(base: &Base, candidate: &Candidate) -> anyhow::Result<ReadyKernel>
 /// Chooses and fetches the kernel of the reference nodes: the one named, else the newest of the
 /// root image's own series, else the newest that is in the store.
 pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel> {
+    match choose_reference(base, named)? {
+        Reference::Ready(kernel) => Ok(*kernel),
+        Reference::Found(candidate) => ensure(base, &candidate),
+    }
+}
+
+/// The same, without fetching it.
+pub fn planned_reference(base: &Base, named: Option<&str>) -> anyhow::Result<Kernel> {
+    Ok(match choose_reference(base, named)? {
+        Reference::Ready(kernel) => kernel.kernel,
+        Reference::Found(candidate) => candidate.kernel,
+    })
+}
+
+/// A kernel for the reference nodes.
+enum Reference {
+    Ready(Box<ReadyKernel>),
+    Found(Box<Candidate>),
+}
+
+fn choose_reference(base: &Base, named: Option<&str>) -> anyhow::Result<Reference> {
     if let Some(spec) = named {
-        return ensure(base, &base.catalog.resolve(spec)?);
+        return Ok(Reference::Found(Box::new(base.catalog.resolve(spec)?)));
     }
     let all = base.catalog.all();
     let stored = |candidate: &&Candidate| candidate.state == CandidateState::Stored;
@@ -117,10 +138,10 @@ pub fn reference(base: &Base, named: Option<&str>) -> anyhow::Result<ReadyKernel
     if choice.is_none()
         && let Some(kernel) = stored_of_archive(base)?
     {
-        return Ok(kernel);
+        return Ok(Reference::Ready(Box::new(kernel)));
     }
     match choice.or_else(|| of_series().find(downloadable)) {
-        Some(candidate) => ensure(base, candidate),
+        Some(candidate) => Ok(Reference::Found(Box::new(candidate.clone()))),
         None => Err(errors::infrastructure(
             "there is no kernel for the reference nodes",
             format!(

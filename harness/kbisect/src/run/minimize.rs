@@ -17,6 +17,7 @@ use kbisect_kernels::Candidate;
 use kbisect_report::{Dossier, Subject as About};
 
 use super::context::Base;
+use super::dry_run;
 use super::ending::{Answers, not_begun};
 use super::executor::{Crew, Task, With, Work};
 use super::files::{keep_scenario, kept_scenario, write_json};
@@ -68,6 +69,13 @@ pub fn minimize(args: &MinimizeArgs, global: &Global) -> anyhow::Result<ExitCode
     if setting.reference.is_none() {
         let reference = dossier.kernels().into_iter().find(|(role, _)| *role == "reference");
         setting.reference = reference.map(|(_, kernel)| kernel.id.0.clone());
+    }
+    if setting.dry_run {
+        let kernel = dry_run::kernel(&base, Some(&bad.kernel.id.0), &setting)?;
+        let ingredients = Ingredients::of(&loaded.scenario);
+        let names = ingredients.all.iter().map(|it| format!("{}\n", it.name)).collect();
+        let planned = (vec![dry_run::trial(&kernel, &name, None)], names);
+        return dry_run::show("minimize", &base, &setting, planned, global);
     }
     let wanted = Wanted {
         scenario: &name,

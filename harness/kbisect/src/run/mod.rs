@@ -13,6 +13,7 @@ mod chosen;
 mod context;
 mod culprit;
 mod decode;
+mod dry_run;
 mod ending;
 mod executor;
 mod files;

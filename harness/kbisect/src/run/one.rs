@@ -12,8 +12,10 @@ use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::TrialRecord;
 use kbisect_core::whose::{Whose, whose};
 use kbisect_kernels::Candidate;
+use kbisect_report::words::all_planned;
 
 use super::decode::{Decoder, Sources};
+use super::dry_run;
 use super::executor::{Crew, Task, With, Work};
 use super::lone::{Lone, Resumed, Wanted, load_first, make};
 use super::single::Single;
@@ -32,6 +34,12 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         like = args.like.as_deref().map(earlier).transpose()?;
         Ok(())
     })?;
+    let (name, setting) = (&args.trial.scenario, &args.trial.setting);
+    if setting.dry_run {
+        let kernel = dry_run::kernel(&base, Some(&args.kernel), setting)?;
+        let planned = (vec![dry_run::trial(&kernel, name, None)], all_planned(&loaded.scenario));
+        return dry_run::show("run", &base, setting, planned, global);
+    }
     let wanted = Wanted {
         scenario: &args.trial.scenario,
         kernel: Some(&args.kernel),

@@ -13,6 +13,7 @@ use kbisect_core::run::{
 use kbisect_core::selftest::{Asked, Made, SelftestResult};
 use kbisect_core::trial::{TrialRecord, Verdict};
 
+use super::dry_run;
 use super::ending::{Answers, not_begun};
 use super::executor::{Crew, Task, With, Work};
 use super::files::{keep_scenario, kept_scenario, plain, write_json};
@@ -36,6 +37,13 @@ const SLACK: f64 = 3.0;
 /// Bad arguments, the host's failures, a wrong scenario, an interruption.
 pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (loaded, base) = load_first(&args.scenario, global, |_| Ok(()))?;
+    if args.setting.dry_run {
+        let kernel = dry_run::kernel(&base, args.kernel.as_deref(), &args.setting)?;
+        let scenario = &loaded.scenario;
+        let trials = dry_run::of_selftest(&kernel, scenario, &args.scenario, args.no_faults);
+        let command = "scenario selftest";
+        return dry_run::show(command, &base, &args.setting, (trials, Vec::new()), global);
+    }
     let wanted = Wanted {
         scenario: &args.scenario,
         kernel: args.kernel.as_deref(),
