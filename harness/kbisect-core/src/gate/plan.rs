@@ -39,6 +39,9 @@ pub struct GatePlan {
     /// The suite whose newest kernel was asked for; empty when it was that of all suites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_of: Option<String>,
+    /// It begins with one trial, widens as trials pass, and ends with the first that does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
 }
 
 /// A scenario of the plan.

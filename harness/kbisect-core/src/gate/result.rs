@@ -332,6 +332,7 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
             let baseline = plan.baseline.as_ref();
             let at_baseline = baseline.map(|baseline| last(name, baseline));
             let (standing, mut grounds) = match record {
+                None if plan.canary => (Standing::NotTested, Grounds::NotTried),
                 None => (Standing::NoAnswer, Grounds::NotTried),
                 // Compared with itself it would be said to fail as itself.
                 Some(TrialRecord { symptom: Some(_), .. })

@@ -34,6 +34,9 @@ pub struct KernelPlan {
     /// A self-test without faults, but for the cut of all wires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_faults: bool,
+    /// Somebody decides of each thing that is done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
     /// What is kept of failures.
     #[serde(flatten)]
     pub evidence: EvidenceChoices,

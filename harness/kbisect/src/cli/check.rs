@@ -39,6 +39,10 @@ pub struct CheckArgs {
     /// for failures of any kind [default: none]
     #[arg(long, value_name = "CHECK[,CHECK]|all", value_delimiter = ',')]
     pub allow_broken: Vec<String>,
+    /// Begin with one trial, widen as trials pass, and stop with the first that does not: what is left
+    /// is not tested
+    #[arg(long)]
+    pub canary: bool,
     /// Write JUnit XML too: a test case for each kernel and scenario
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

@@ -17,6 +17,10 @@ use super::journal::Journal;
 /// Told before a kernel boots that failed from a saved state, or by its PVH entry.
 const BOOTS_AGAIN: &str = "it failed in a quick trial: it boots as shipped before that is believed";
 
+/// Told when a canary has failed.
+const STOPS: &str =
+    "a trial did not pass: the check ends here, as --canary asks, and what is left is not tested";
+
 /// The kernels that have no answer with a scenario yet.
 pub struct Cells<'a> {
     /// The scenario.
@@ -27,6 +31,8 @@ pub struct Cells<'a> {
     left: usize,
     /// The trials so far.
     trials: Vec<GateTrial>,
+    /// Whether it begins with one trial and widens only while trials pass.
+    is_canary: bool,
 }
 
 impl<'a> Cells<'a> {
@@ -34,8 +40,21 @@ impl<'a> Cells<'a> {
     #[must_use]
     pub fn new(subject: &'a Subject, rows: &[Candidate], journal: &Journal, left: usize) -> Self {
         let trials = trials(journal);
-        Self { subject, open: still_open(&subject.name, rows, &trials).into(), left, trials }
+        let open = still_open(&subject.name, rows, &trials).into();
+        Self { subject, open, left, trials, is_canary: false }
     }
+
+    /// Begins with one trial, and widens only while trials pass.
+    #[must_use]
+    pub fn as_canary(self) -> Self {
+        Self { is_canary: true, ..self }
+    }
+}
+
+/// Whether a trial of the check did not pass.
+#[must_use]
+pub fn has_failed(journal: &Journal) -> bool {
+    trials(journal).iter().any(|trial| trial.record.verdict() != Verdict::Good)
 }
 
 /// How many kernels have no answer with a scenario yet.
@@ -80,7 +99,12 @@ impl Cells<'_> {
 
 impl Work for Cells<'_> {
     fn hand_out(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
+        let passed = self.trials.iter().filter(|it| it.record.verdict() == Verdict::Good).count();
         while let Some(worker) = crew.idle() {
+            // No more at once than have passed.
+            if self.is_canary && crew.tasks.len() >= passed.max(1) {
+                break;
+            }
             let Some(candidate) = self.open.pop_front() else { break };
             self.start(crew, worker, candidate);
         }
@@ -113,8 +137,11 @@ impl Work for Cells<'_> {
             self.start(crew, worker, task.candidate);
             return Ok(());
         }
+        if self.is_canary && verdict != Verdict::Good && !self.open.is_empty() {
+            crew.journal.append(RunEvent::Note { text: STOPS.to_owned() })?;
+        }
         // What is wrong with the scenario for one kernel is so for all.
-        if matches!(verdict, Verdict::Scenario(_)) {
+        if matches!(verdict, Verdict::Scenario(_)) || self.is_canary && verdict != Verdict::Good {
             self.left = self.left.saturating_sub(self.open.len());
             self.open.clear();
         }

@@ -9,7 +9,7 @@ use kbisect_core::run::{RunEvent, is_over};
 use kbisect_core::workers::Workers;
 use kbisect_kernels::Candidate;
 
-use super::cells::{Cells, open};
+use super::cells::{Cells, has_failed, open};
 use super::chosen::Chosen;
 use super::context::{Base, Context};
 use super::dry_run;
@@ -85,7 +85,8 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
         environment: Box::new(context.environment()),
     })?;
     let machine = &args.machine;
-    Check { folder: &folder, rows: &chosen.rows, wish, options, journal, machine }
+    let is_canary = args.canary;
+    Check { folder: &folder, rows: &chosen.rows, wish, options, is_canary, journal, machine }
         .finish(context, scenarios, global)
 }
 
@@ -143,7 +144,8 @@ pub(super) fn resume_check(
     journal.runs_in(context.environment())?;
     let wish =
         args.workers.unwrap_or_else(|| options.workers.map_or(Workers::Auto, Workers::Count));
-    Check { folder, rows: &rows, wish, options, journal, machine: &machine }
+    let is_canary = plan.canary;
+    Check { folder, rows: &rows, wish, options, is_canary, journal, machine: &machine }
         .finish(context, scenarios, global)
 }
 
@@ -163,6 +165,7 @@ struct Check<'a> {
     rows: &'a [Candidate],
     wish: Workers,
     options: GateOptions,
+    is_canary: bool,
     journal: Journal,
     machine: &'a MachineArgs,
 }
@@ -216,11 +219,17 @@ impl Check<'_> {
                 retries: INFRA_RETRIES,
             };
             let mut cells = Cells::new(&subject, self.rows, &self.journal, left);
+            if self.is_canary {
+                cells = cells.as_canary();
+            }
             let (ended, probe) = execute(&site, &mut self.journal, &mut cells)?;
             context.probe = probe;
             self.journal.runs_in(context.environment())?;
             ended?;
             left -= open;
+            if self.is_canary && has_failed(&self.journal) {
+                break;
+            }
         }
         Ok(())
     }
@@ -250,6 +259,7 @@ fn plan(
         allow_skips: args.allow_skips,
         allow_broken: args.allow_broken.clone(),
         ranges: args.kernels.iter().filter_map(range).collect(),
+        canary: args.canary,
         newest_of: args.newest.clone().map(Option::unwrap_or_default),
     }
 }

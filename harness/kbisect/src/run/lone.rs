@@ -108,6 +108,7 @@ impl Lone {
             like: None,
             repeats: 1,
             no_faults: false,
+            by_hand: false,
             evidence: wanted.evidence.clone(),
         };
         let options = GateOptions {

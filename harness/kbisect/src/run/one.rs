@@ -50,6 +50,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     };
     let mut lone = Lone::prepare(&wanted, loaded, base, "")?;
     lone.plan.like = like.and_then(|record| record.symptom).map(Box::new);
+    lone.plan.by_hand = args.step;
     lone.journal.append(RunEvent::RunBegan {
         plan: Box::new(lone.plan.clone()),
         options: Box::new(lone.options.clone()),
@@ -59,8 +60,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
         .shell
         .as_ref()
         .map(|node| ShellRequest { node: node.clone(), always: args.shell_on == ShellOn::Always });
-    let by_hand = args.step;
-    lone.finish(&Single, global, |lone| try_it(lone, shell, by_hand))
+    lone.finish(&Single, global, |lone| try_it(lone, shell))
 }
 
 /// Goes on with a trial that was interrupted: it is made again.
@@ -71,10 +71,10 @@ pub(super) fn resume_one(
     resumed: Resumed<'_>,
     begun: (KernelPlan, GateOptions),
 ) -> anyhow::Result<ExitCode> {
-    resumed.finish(begun, &Single, |lone| try_it(lone, None, false))
+    resumed.finish(begun, &Single, |lone| try_it(lone, None))
 }
 
-fn try_it(lone: &mut Lone, shell: Option<ShellRequest>, by_hand: bool) -> anyhow::Result<()> {
+fn try_it(lone: &mut Lone, shell: Option<ShellRequest>) -> anyhow::Result<()> {
     let Lone { context, candidate, loaded, plan, journal, folder, .. } = lone;
     let subject = loaded.subject(&plan.scenario.name);
     let answer = journal.events().find_map(|event| match event {
@@ -82,7 +82,7 @@ fn try_it(lone: &mut Lone, shell: Option<ShellRequest>, by_hand: bool) -> anyhow
         _ => None,
     });
     let begun = answer.is_some();
-    let mut work = Once { candidate, subject, shell, by_hand, plan, begun, answer };
+    let mut work = Once { candidate, subject, shell, plan, begun, answer };
     make(context, folder, journal, (1, 0), &mut work)?;
     let base = &context.base;
     if let (Some(record), Some(sources)) = (work.answer, Sources::of(&context.evidence)) {
@@ -101,7 +101,6 @@ struct Once<'a> {
     candidate: &'a Candidate,
     subject: Subject,
     shell: Option<ShellRequest>,
-    by_hand: bool,
     plan: &'a KernelPlan,
     begun: bool,
     answer: Option<Box<TrialRecord>>,
@@ -118,7 +117,7 @@ impl Work for Once<'_> {
             without: Vec::new(),
             estimated_left: 1,
         };
-        let (shell, by_hand) = (self.shell.take(), self.by_hand);
+        let (shell, by_hand) = (self.shell.take(), self.plan.by_hand);
         let with = With { shell, by_hand, ..With::only(self.subject.clone()) };
         crew.start(worker, aim, self.candidate.clone(), Coming::Any, with);
         Ok(())

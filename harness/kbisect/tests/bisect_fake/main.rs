@@ -10,6 +10,7 @@ mod doubt;
 mod evidence;
 mod gate;
 mod gate_map;
+mod hands;
 mod interruptions;
 mod lone;
 mod minimize;
