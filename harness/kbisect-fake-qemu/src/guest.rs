@@ -85,6 +85,9 @@ pub fn answer(request: &Request, reply: Option<&Reply>) -> Option<Event> {
         // No request of a trial is answered by this.
         (Some(Reply::Nonsense), _) => Some(Event::Ready { id }),
         (Some(Reply::Status(status, said)), _) => Some(exited(id, Exit::Status(*status), "", said)),
+        (Some(Reply::Printed(status, said)), _) => {
+            Some(exited(id, Exit::Status(*status), said, ""))
+        }
         (Some(Reply::Output(said)), _) => Some(exited(id, Exit::Status(0), said, "")),
         (Some(Reply::Ended(status)), _) => {
             Some(Event::ServiceExited { id, exit: Exit::Status(*status), again: false })

@@ -221,6 +221,8 @@ pub enum Reply {
     Status(i32, String),
     /// The program ended with status 0 and printed this on standard output.
     Output(String),
+    /// A command ended with this status and printed this.
+    Printed(i32, String),
     /// The request failed.
     Failed(String),
     /// The first node could not be made.
@@ -431,6 +433,11 @@ fn reply_of(text: &str) -> Option<Reply> {
         "status" => {
             let (status, said) = rest.split_once(' ').unwrap_or((rest, ""));
             Reply::Status(status.parse().ok()?, said.to_owned())
+        }
+        // A status, and what was printed: `\n` is a line break.
+        "lines" => {
+            let (status, said) = rest.split_once(' ')?;
+            Reply::Printed(status.parse().ok()?, said.replace("\\n", "\n"))
         }
         "output" => Reply::Output(rest.to_owned()),
         "failed" => Reply::Failed(rest.to_owned()),

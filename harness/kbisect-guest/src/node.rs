@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -312,7 +313,11 @@ impl Node {
             if let Some(parent) = target.parent() {
                 let _ = fs::create_dir_all(parent);
             }
-            fs::write(&target, data).map_err(|error| format!("cannot write {path}: {error}"))?;
+            // Any of them may be a program; a folder of files says nothing of that.
+            let mut options = fs::OpenOptions::new();
+            let file = options.write(true).create(true).truncate(true).mode(0o755).open(&target);
+            file.and_then(|mut file| file.write_all(data))
+                .map_err(|error| format!("cannot write {path}: {error}"))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod alive;
 mod body;
 mod capture;
 mod command;
+mod commands;
 mod connection;
 mod conntrack;
 mod count;
@@ -13,7 +14,10 @@ mod dns;
 mod http;
 mod https;
 mod kind;
+mod ktap;
 mod plugin;
+mod program;
+mod tap;
 mod tcp;
 
 use std::ops::Deref;
@@ -26,6 +30,7 @@ pub use alive::AliveProbe;
 pub use body::Body;
 pub use capture::CaptureProbe;
 pub use command::{CommandProbe, Connection};
+pub use commands::{CommandsProbe, ListedCommand};
 pub use connection::{ConnectionFailure, Made};
 pub use conntrack::{ConntrackProbe, State, Tracked};
 pub use count::Count;
@@ -34,6 +39,7 @@ pub use dns::{DnsProbe, DnsSeen};
 pub use http::{HttpProbe, HttpSeen};
 pub use https::HttpsProbe;
 pub use kind::{Kind, Server};
+pub use ktap::KtapProbe;
 pub use plugin::{PluginProbe, PluginWarning};
 pub use tcp::{Expected, TcpProbe, TcpSeen};
 
@@ -55,12 +61,16 @@ pub enum Probe {
     Capture(CaptureProbe),
     /// A command in the node.
     Command(CommandProbe),
+    /// Commands in the node, one after the other.
+    Commands(CommandsProbe),
     /// Packets that the packet filter counted.
     Counter(CounterProbe),
     /// Connections that the node tracks.
     Conntrack(ConntrackProbe),
     /// A monitoring plugin.
     Plugin(PluginProbe),
+    /// A program that reports in TAP or KTAP.
+    Ktap(KtapProbe),
     /// The node answers: its kernel runs and schedules user space.
     Alive,
 }
@@ -68,16 +78,18 @@ pub enum Probe {
 type Reader = fn(&Item<'_>, &mut Reading<'_>) -> Option<Probe>;
 
 /// The key of each kind in a check's table, and how its value is read.
-const KINDS: [(&str, Reader); 10] = [
+const KINDS: [(&str, Reader); 12] = [
     ("http", |item, reading| HttpProbe::read(item, reading).map(Probe::Http)),
     ("dns", |item, reading| DnsProbe::read(item, reading).map(Probe::Dns)),
     ("tcp", |item, reading| TcpProbe::read(item, reading).map(Probe::Tcp)),
     ("https", |item, reading| HttpsProbe::read(item, reading).map(Probe::Https)),
     ("capture", |item, reading| CaptureProbe::read(item, reading).map(Probe::Capture)),
     ("command", |item, reading| CommandProbe::read(item, reading).map(Probe::Command)),
+    ("commands", |item, reading| CommandsProbe::read(item, reading).map(Probe::Commands)),
     ("counter", |item, reading| CounterProbe::read(item, reading).map(Probe::Counter)),
     ("conntrack", |item, reading| ConntrackProbe::read(item, reading).map(Probe::Conntrack)),
     ("plugin", |item, reading| PluginProbe::read(item, reading).map(Probe::Plugin)),
+    ("ktap", |item, reading| KtapProbe::read(item, reading).map(Probe::Ktap)),
     ("alive", |item, _| AliveProbe::read(item).map(|_| Probe::Alive)),
 ];
 
@@ -101,9 +113,11 @@ impl Deref for Probe {
             Self::Https(https) => https,
             Self::Capture(capture) => capture,
             Self::Command(command) => command,
+            Self::Commands(commands) => commands,
             Self::Counter(counter) => counter,
             Self::Conntrack(conntrack) => conntrack,
             Self::Plugin(plugin) => plugin,
+            Self::Ktap(ktap) => ktap,
             Self::Alive => &AliveProbe,
         }
     }

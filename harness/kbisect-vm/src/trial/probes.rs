@@ -3,12 +3,14 @@
 mod alive;
 mod capture;
 mod command;
+mod commands;
 mod conntrack;
 mod counter;
 mod dns;
 mod guest;
 mod http;
 mod https;
+mod ktap;
 mod plugin;
 mod tcp;
 
@@ -31,9 +33,11 @@ impl Trial<'_> {
             Probe::Https(probe) => self.https(check, probe).await,
             Probe::Capture(probe) => self.capture(check, probe).await,
             Probe::Command(probe) => self.command(check, probe).await,
+            Probe::Commands(probe) => self.commands(check, probe).await,
             Probe::Counter(probe) => self.counter(check, probe).await,
             Probe::Conntrack(probe) => self.conntrack(check, probe).await,
             Probe::Plugin(probe) => self.plugin(check, probe).await,
+            Probe::Ktap(probe) => self.ktap(check, probe).await,
             Probe::Alive => self.alive(check).await,
         }
     }

@@ -130,3 +130,108 @@ fn connections_that_a_node_tracks_are_counted() {
     let missing = trial(check, "nf_conntrack", "status 127 sh: 2: conntrack: not found", 202);
     assert_eq!(missing["fault"]["subject"], "conntrack", "{missing}");
 }
+
+const KTAP: &str = "ktap = { run = \"/p/test -x\" }";
+
+/// A reply of several lines, as a script writes it.
+fn lines(status: i32, text: &str) -> String {
+    format!("lines {status} {}", text.replace('\n', "\\n"))
+}
+
+#[test]
+fn what_a_program_reports_in_ktap_counts_whatever_its_status() {
+    for (reply, code, verdict, status, detail) in [
+        (lines(0, "1..2\nok 1 a\nok 2 b # SKIP x"), 0, "good", "pass", "1 ok, 1 skipped"),
+        (lines(0, "1..1\n  not ok 1 b\nnot ok 1 a"), 1, "bad", "fail", "1 of 1 failed: a/b"),
+        (lines(0, "not ok 1 a # XFAIL known"), 0, "good", "pass", "1 expected to fail"),
+        (
+            lines(0, "1..2\nok 1 a"),
+            1,
+            "bad",
+            "fail",
+            "fewer cases were reported than planned: 1 ok",
+        ),
+        (
+            lines(4, "1..0 # SKIP no"),
+            125,
+            "skip",
+            "not-run",
+            "could not tell: skipped: 1..0 # SKIP no",
+        ),
+        (
+            lines(1, "no such option"),
+            125,
+            "skip",
+            "not-run",
+            "could not tell: ended with status 1, and reported nothing: no such option",
+        ),
+        ("timed-out".to_owned(), 1, "bad", "fail", "did not end in time: no case"),
+    ] {
+        let result = trial(KTAP, "/p/test -x", &reply, code);
+        let check = &result["checks"][0];
+        assert_eq!(result["verdict"], verdict, "{reply}: {result}");
+        assert_eq!((&check["status"], &check["detail"]), (&status.into(), &detail.into()));
+    }
+    let bad = trial(KTAP, "/p/test -x", &lines(0, "not ok 1 a\nnot ok 2 b"), 1);
+    assert_eq!(bad["symptom"]["title"], "asked: ktap: not ok: a", "{bad}");
+    let case = KTAP.replace(" }", ", case = \"b\" }");
+    let good = trial(&case, "/p/test -x", &lines(1, "not ok 1 a\nok 2 b"), 0);
+    assert_eq!(good["checks"][0]["detail"], "ok: b", "{good}");
+}
+
+/// Each case can be bisected for itself: another that fails too is no other answer.
+#[test]
+fn one_case_of_several_is_bisected() {
+    let place = Place::series(5, |number| {
+        let result = |since| if number >= since { "not ok" } else { "ok" };
+        let text = format!("{} 1 early\n{} 2 late", result(2), result(4));
+        format!("at exec /p/test\n reply {}\n", lines(0, &text))
+    });
+    scenario(&place, &KTAP.replace(" }", ", case = \"late\" }"));
+    let result = place.run("6.12.1..6.12.5 --scenario ./probed --json").json();
+    assert_eq!(result["outcome"], "found", "{result}");
+    assert_eq!(result["first_bad"]["version"], "6.12.4");
+    assert_eq!(result["symptom"]["title"], "asked: ktap: not ok: late");
+}
+
+#[test]
+fn a_program_for_ktap_that_is_missing_is_the_fault_of_the_scenario() {
+    let check = "ktap = { run = \"/p/no_such\" }";
+    let result =
+        trial(check, "/p/no_such", "not-started /p/no_such: No such file or directory", 202);
+    assert_eq!(result["fault"]["cause"], "missing-program", "{result}");
+}
+
+#[test]
+fn commands_run_in_order_and_the_first_that_fails_ends_the_check() {
+    let check =
+        "commands = [{ run = \"first\", status = 0 }, { run = \"second\", stdout = \"x\" }]";
+    let place = |second: &str| {
+        let script = format!("at exec first\n reply output a\nat exec second\n reply {second}\n");
+        let place = Place::series(1, |_| script.clone());
+        scenario(&place, check);
+        place.kernel("6.1.101", &script);
+        place
+    };
+    let run = "run 6.12.1 --scenario ./probed --json";
+    let good = place("lines 7 x").run(run).code(0).json();
+    assert_eq!(good["checks"][0]["detail"], "2 commands ended as expected", "{good}");
+    let bad = place("output y").run(run).code(1).json();
+    let title = "asked: command: 2 of 2: not the output expected";
+    assert_eq!(bad["symptom"]["title"], title, "{bad}");
+    let detail = "command 2 of 2: the output is `y`, expected `x`";
+    assert_eq!(bad["checks"][0]["detail"], detail);
+    let first = trial(check, "first", "status 3 no", 1);
+    assert_eq!(
+        first["symptom"]["title"],
+        "asked: command: 1 of 2: ended with status 3, expected status 0"
+    );
+    // The second was not run: what is missing there is not told.
+    let script = "at exec first\n reply status 3 no\nat exec second\n reply status 127 sh: 1: second: not found\n";
+    let both = Place::series(1, |_| script.to_owned());
+    scenario(&both, check);
+    both.kernel("6.1.101", script);
+    assert_eq!(both.run(run).code(1).json()["verdict"], "bad");
+    let missing = trial(check, "first", "status 127 sh: 1: first: not found", 202);
+    assert_eq!(missing["fault"]["subject"], "first", "{missing}");
+}

@@ -132,3 +132,52 @@ fn what_a_fault_keeps_back_is_lost_inside_no_node() {
     }
     host.assert_no_machine_left();
 }
+
+/// Where the scenario with machines of their own is, with its files.
+fn own(host: &Host) -> std::path::PathBuf {
+    let folder = host.path("own");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("scenario.toml"), include_str!("own.toml")).unwrap();
+    fs::write(folder.join("spare.sh"), "true\n").unwrap();
+    fs::write(folder.join("crash.sh"), "echo c > /proc/sysrq-trigger\n").unwrap();
+    folder
+}
+
+#[test]
+fn a_machine_of_ones_own_panics_restarts_and_goes_without_the_others() {
+    let host = Host::hold();
+    let folder = own(&host);
+    let result = host.run(&format!("run 6.12.57 --scenario {}", folder.display())).document(0);
+    let checks = result["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 5);
+    assert!(checks.iter().all(|check| check["status"] == "pass"), "{checks:?}");
+    assert_eq!(result["symptom"], Value::Null);
+    host.assert_no_machine_left();
+}
+
+#[test]
+fn a_crash_on_a_machine_of_its_own_is_the_kernels_and_its_console_is_named() {
+    let host = Host::hold();
+    let folder = own(&host);
+    let result =
+        host.run(&format!("run 6.12.57 --scenario {}:crash", folder.display())).document(1);
+    assert_eq!(result["symptom"]["kind"], "panic", "{result:#}");
+    let report = &result["trial"]["reports"][0];
+    assert_eq!(report["console"], "own/spare/console.log", "{result:#}");
+    let text = fs::read_to_string(
+        std::path::Path::new(result["run_dir"].as_str().unwrap()).join("report.md"),
+    );
+    assert!(text.unwrap().contains("own/spare/console.log"));
+    host.assert_no_machine_left();
+}
+
+#[test]
+fn a_fail_over_brings_the_address_and_the_certificate_in_force() {
+    let host = Host::hold();
+    let good = host.run("run 6.12.57 --scenario failover-tls").document(0);
+    assert_eq!(good["checks"].as_array().unwrap().len(), 11);
+    let bad = host.run("run 6.12.57 --scenario failover-tls:old-certificate").document(1);
+    let title = bad["symptom"]["title"].as_str().unwrap();
+    assert!(title.starts_with("secondary-certificate"), "{title}");
+    host.assert_no_machine_left();
+}

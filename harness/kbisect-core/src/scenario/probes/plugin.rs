@@ -4,16 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::assets::AssetRef;
 use super::super::cursor::Item;
-use super::super::kept_rules::{Checked, KeptCheck, invalid, texts};
-use super::super::words;
+use super::super::kept_rules::{Checked, KeptCheck};
 use super::kind::{Kind, Reading};
+use super::program::{self, clean};
 use crate::command::{CommandEnd, Ran};
 use crate::wrong::{CheckFailure, Wrong};
 
-/// Most words of a plugin's command line.
-const MOST_WORDS: usize = 64;
 /// Most characters of a plugin's text that are kept.
 const MOST_TEXT: usize = 200;
 /// Most values of performance data that are kept.
@@ -67,7 +64,7 @@ impl PluginProbe {
     pub(super) fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         let table = item.table()?;
         let run = table.require("run", "the plugin and its arguments");
-        let run = run.and_then(|item| command_line(&item, reading));
+        let run = run.and_then(|item| program::read(&item, reading));
         let warning = table.get("warning").and_then(|item| {
             item.one_of(&[("record", PluginWarning::Record), ("bad", PluginWarning::Bad)])
         });
@@ -79,7 +76,7 @@ impl PluginProbe {
 
     /// The program and its arguments. `assets` is the folder of the scenario's files in the guest.
     pub fn argv(&self, assets: &str) -> Vec<String> {
-        self.run.iter().map(|word| word.replace("{assets}", assets)).collect()
+        program::argv(&self.run, assets)
     }
 
     /// Says what the plugin found. One that could not tell did not fail.
@@ -109,44 +106,6 @@ impl PluginProbe {
     }
 }
 
-/// Reads a command line: a text of words between blanks, or an array of words.
-fn command_line(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Vec<String>> {
-    let words: Vec<String> = if item.is_array() {
-        let elements = item.elements();
-        elements.iter().for_each(|element| AssetRef::scan(element, reading.assets));
-        elements.iter().filter_map(|element| element.parsed(words::command_word)).collect()
-    } else {
-        AssetRef::scan(item, reading.assets);
-        item.parsed(plain_words)?
-    };
-    match of_program(&words) {
-        Ok(()) => Some(words),
-        Err(message) => {
-            item.wrong(message);
-            None
-        }
-    }
-}
-
-fn plain_words(text: &str) -> Result<Vec<String>, String> {
-    // Whoever quotes a word expects a shell to read it.
-    if let Some(c) = text.chars().find(|c| "'\"\\`$&|;<>()*?".contains(*c) || c.is_control()) {
-        let c = c.escape_debug();
-        return Err(format!("no shell reads `{c}`: write the words as an array of texts"));
-    }
-    text.split_whitespace().map(words::command_word).collect()
-}
-
-fn of_program(run: &[String]) -> Result<(), String> {
-    if run.first().is_none_or(|program| program.trim().is_empty()) {
-        return Err("the plugin's name is missing".to_owned());
-    }
-    if run.len() > MOST_WORDS {
-        return Err(format!("must have at most {MOST_WORDS} words, not {}", run.len()));
-    }
-    Ok(())
-}
-
 /// The first line that the plugin printed, with its performance data behind it.
 fn told(ran: &Ran) -> String {
     let lines = [&ran.stdout, &ran.stderr].map(|bytes| String::from_utf8_lossy(bytes));
@@ -161,12 +120,6 @@ fn told(ran: &Ran) -> String {
         return text;
     }
     format!("{text} ({})", values.join(", ")).trim().to_owned()
-}
-
-/// A text of one line, without what a terminal would take for an order.
-fn clean(text: &str, most: usize) -> String {
-    let plain: String = text.chars().filter(|c| !c.is_control() && *c != '\u{fffd}').collect();
-    plain.trim().chars().take(most).collect()
 }
 
 /// The values of performance data. What is no value is passed over.
@@ -251,8 +204,7 @@ impl Kind for PluginProbe {
     }
 
     fn check_kept(&self, check: &KeptCheck<'_>) -> Checked {
-        texts(check.key, &self.run, words::command_word)?;
-        of_program(&self.run).map_err(|message| invalid(check.key, message))
+        program::check_kept(check.key, &self.run)
     }
 }
 
