@@ -9,6 +9,7 @@
     deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
 )]
 
+pub mod adopt;
 pub mod answer;
 pub mod bayes;
 pub mod boot;

@@ -21,6 +21,7 @@ mod fields;
 mod format;
 mod gate;
 mod html;
+mod imported;
 mod journal;
 mod junit;
 mod ktap;
@@ -58,6 +59,7 @@ pub use gate::{
     check_result, html_check, markdown_check, read_check, svg_map, terminal_summary_check,
 };
 pub use html::html;
+pub use imported::{ImportDocument, ImportNote, ImportedCheck};
 pub use journal::{
     EARLIER_CHECK_JOURNAL, JOURNAL_NAME, Journal, JournalError, JournalWarning, journal_line,
     read_earlier_check_journal, read_journal, read_journal_after, read_journal_of,

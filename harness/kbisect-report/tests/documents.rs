@@ -10,6 +10,7 @@ mod validate;
 use std::path::Path;
 
 use common::{Does, Play, Stop, run_result};
+use kbisect_core::adopt::{Wanted, from_checklist};
 use kbisect_core::console::classify;
 use kbisect_core::scenario::Scenario;
 use kbisect_core::search::Direction;
@@ -18,8 +19,8 @@ use kbisect_core::selftest::{
 };
 use kbisect_report::{
     DetectDocument, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument,
-    KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument, journal_line,
-    schema,
+    ImportDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument,
+    journal_line, schema,
 };
 use serde_json::{Value, json};
 use validate::problems;
@@ -149,6 +150,13 @@ fn lists_and_reports_fit() {
         checks: vec!["payload".to_owned()],
     };
     fits("scenarios", &ScenariosDocument::new(vec![scenario]));
+    let list = "- name: t\n  tests:\n    - cmd: ssh gw x\n      retcode: 0\n\
+                - name: u\n  tests:\n    - cmd: $X\n      retcode: 0\n";
+    let made = from_checklist(list, &Wanted::default()).unwrap();
+    let import = fits("import", &ImportDocument::new("cmd-checklist", "a.yaml", &made, None, "x"));
+    assert_eq!(import["checks"][0]["name"], "u");
+    assert_eq!(import["left_out"][0]["hint"], "--map gw=NODE (nodes are: )");
+    assert_eq!(import["remarks"][0]["hint"], "--env X=VALUE");
     fits("error", &ErrorDocument::new("no kernel 6.12.1", Some("nearest: 6.12.6".to_owned())));
     let log = b"[    1.000000] BUG: kernel NULL pointer dereference, address: 0000000000000008\n\
         [    1.000001] Oops: 0000 [#1] PREEMPT SMP NOPTI\n\

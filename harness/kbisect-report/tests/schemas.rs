@@ -13,7 +13,7 @@ use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_core::selftest::SelftestResult;
 use kbisect_report::{
     BundleDocument, BundleManifest, ChangesDocument, DebugDocument, DecodeDocument, DetectDocument,
-    DoctorDocument, DryRunDocument, ErrorDocument, KernelsDocument, SCHEMA_NAMES,
+    DoctorDocument, DryRunDocument, ErrorDocument, ImportDocument, KernelsDocument, SCHEMA_NAMES,
     ScenariosDocument, schema,
 };
 use schemars::JsonSchema;
@@ -49,6 +49,7 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("decode", of::<DecodeDocument>("decode", "Traces with source lines.")),
         ("changes", of::<ChangesDocument>("changes", "What changed between two kernels.")),
         ("scenarios", of::<ScenariosDocument>("scenarios", "The scenarios that are known.")),
+        ("import", of::<ImportDocument>("import", "Existing checks that were taken over.")),
         ("bundle", of::<BundleDocument>("bundle", "A bundle that was written.")),
         ("manifest", of::<BundleManifest>("manifest", "How a bundle was made.")),
         ("error", of::<ErrorDocument>("error", "Why a command failed.")),

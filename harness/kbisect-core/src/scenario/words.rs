@@ -308,7 +308,7 @@ pub(super) fn url_parts<H>(
 }
 
 /// The text for a message: control characters escaped, long ones cut.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().count() > 60 {
         shown.push_str("...");

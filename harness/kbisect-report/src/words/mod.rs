@@ -2,6 +2,7 @@
 
 mod answer;
 mod by_hand;
+mod import;
 mod notices;
 mod plan;
 mod scenario;
@@ -14,6 +15,7 @@ pub(crate) use answer::{
     stopped, tried_once, verdict_of_trial,
 };
 pub use by_hand::{all_planned, by_hand, planned, planned_file};
+pub use import::{import_head, import_next, import_note, import_text};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text};
 pub use scenario::scenario_text;

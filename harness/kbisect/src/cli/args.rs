@@ -11,8 +11,8 @@ use super::command::ARCHIVES;
 use super::doubt::{Budget, budget};
 use super::machine::{MachineArgs, WorkersArgs, workers};
 use super::{
-    ChangesArgs, ChangesOptions, CheckArgs, DecodeArgs, DoubtArgs, EvidenceArgs, KernelsArgs,
-    ScoreArgs, Series, SourceArgs, WatchArgs, words,
+    ChangesArgs, ChangesOptions, CheckArgs, DecodeArgs, DoubtArgs, EvidenceArgs, ImportArgs,
+    KernelsArgs, ScoreArgs, Series, SourceArgs, WatchArgs, words,
 };
 
 /// Find which kernel version broke a network service.
@@ -372,6 +372,9 @@ pub enum ScenarioCommand {
     /// Make a scenario to edit from dumps of a production host
     #[command(after_help = words::NEW_AFTER)]
     New(NewScenarioArgs),
+    /// Take over existing checks: command lists, monitoring plugins, KTAP programs, goss files
+    #[command(long_about = words::IMPORT, after_help = words::IMPORT_AFTER)]
+    Import(ImportArgs),
 }
 
 /// Arguments of `kbisect scenario selftest`.

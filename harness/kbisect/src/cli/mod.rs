@@ -7,6 +7,7 @@ mod command;
 mod doubt;
 mod evidence;
 mod form;
+mod import;
 mod kernels;
 mod machine;
 mod range;
@@ -26,6 +27,7 @@ pub use command::command;
 pub use doubt::{Budget, DoubtArgs};
 pub use evidence::{DecodeArgs, EvidenceArgs};
 pub use form::{Form, parse};
+pub use import::{ImportArgs, ImportFormat};
 pub use kernels::{
     AddArgs, DebugArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs,
 };

@@ -259,3 +259,20 @@ Examples:
 
 The host's interfaces, addresses, routes, rules and packet filters are taken over as they are; who is
 around it, and what they run, is guessed and to be edited. Nothing is overwritten.";
+
+pub const IMPORT: &str = "\
+Take over existing checks unchanged, as checks of a scenario
+
+Nothing of the file is run here: commands become shell text for guests. A command that calls another
+host by ssh runs on the node that stands for that host: one with its name or address, or one named
+with --map. What cannot be taken over is left out and named with its line, and with what to do.";
+
+pub const IMPORT_AFTER: &str = "\
+Examples:
+  kbisect scenario import cmd-checklist checks.yaml                         prints the checks
+  kbisect scenario import cmd-checklist checks.yaml --into ./our-gateway --map gw1=gateway
+  kbisect scenario import plugins nrpe.cfg --output ./monitored --env ARG1=5
+  kbisect scenario import ktap net_test.sh --into ./our-gateway --node gateway
+  kbisect scenario import goss goss.yaml --binary ./goss --into ./our-gateway --node gateway
+
+Variables of this shell are not used: what a list takes from its environment is given with --env.";

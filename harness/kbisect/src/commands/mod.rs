@@ -8,6 +8,7 @@ mod image;
 mod kernels;
 mod report;
 mod scenario;
+mod scenario_import;
 mod scenario_new;
 mod schema;
 mod score;

@@ -21,6 +21,7 @@ pub fn scenario(args: &ScenarioArgs, global: &Global) -> anyhow::Result<ExitCode
         ScenarioCommand::Check { scenarios } => check(scenarios, global)?,
         ScenarioCommand::Show { scenario } => show(&scenario::load(scenario)?, global)?,
         ScenarioCommand::New(args) => super::scenario_new::new(args, global)?,
+        ScenarioCommand::Import(args) => super::scenario_import::import(args, global)?,
     }
     Ok(exit::code(exit::OK))
 }

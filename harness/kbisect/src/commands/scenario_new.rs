@@ -76,7 +76,7 @@ fn folder(args: &NewScenarioArgs) -> anyhow::Result<PathBuf> {
 }
 
 /// The scenario's name: that of its folder.
-fn name_of(folder: &Path) -> anyhow::Result<String> {
+pub(super) fn name_of(folder: &Path) -> anyhow::Result<String> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if (1..=32).contains(&name.len()) && name.bytes().all(plain) {
@@ -140,7 +140,7 @@ fn read(folder: &Path) -> anyhow::Result<(Files, Vec<Finding>)> {
 }
 
 /// Writes the folder in one go: it is made beside its place and moved there when it is whole.
-fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {
+pub(super) fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {
     let writing = || format!("cannot write `{}`", folder.display());
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));

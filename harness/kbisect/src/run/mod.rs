@@ -46,6 +46,7 @@ pub use check::check;
 pub use culprit::Culprit;
 pub use decode::decode;
 pub use ending::Answers;
+pub use files::write_whole;
 pub use kept::quoted;
 pub use matrix::Matrix;
 pub use minimize::{Smallest, minimize};
