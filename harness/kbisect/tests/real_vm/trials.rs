@@ -107,3 +107,32 @@ fn a_shell_ends_with_its_input_and_leaves_the_document_alone() {
     assert_eq!(ended.document(1)["symptom"]["kind"], "lost-ingress");
     host.assert_no_machine_left();
 }
+
+/// Existing checks as the acceptance test: a tool that puts an old configuration back is noticed, on a
+/// kernel with nothing wrong, while ping and port 80 stay green.
+#[test]
+fn monitoring_is_the_acceptance_test_of_a_configuration() {
+    let host = Host::hold();
+    let good = host.run("run 6.12.57 --scenario monitoring-acceptance").document(0);
+    let checks: Vec<&Value> = good["checks"].as_array().unwrap().iter().collect();
+    assert!(
+        checks.len() >= 8 && checks.iter().all(|check| check["status"] == "pass"),
+        "{checks:?}"
+    );
+    let bad = host.run("run 6.12.57 --scenario monitoring-acceptance:reverted").document(1);
+    let symptom = &bad["symptom"];
+    assert_eq!(symptom["kind"], "check-failed", "{bad}");
+    assert_eq!(symptom["title"], "new-configuration-on-web-new: plugin: CRITICAL");
+    for (name, status) in [
+        ("ping-web-new", "pass"),
+        ("port-80-of-web-new", "pass"),
+        ("old-configuration-on-web-old", "pass"),
+        ("web-new-has-the-new-rules", "fail"),
+        ("acceptance", "pass"),
+    ] {
+        let checks = bad["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        assert_eq!(check["status"], status, "{check}");
+    }
+    host.assert_no_machine_left();
+}
