@@ -62,6 +62,6 @@ macro_rules! replay {
     };
 }
 
-replay!(console channel capture dumps scenario deb rpm qmp journal flows counters changelog
+replay!(console channel capture dumps checks scenario deb rpm qmp journal flows counters changelog
     kept check_journal index snapshot proxy meta kernel_image modules symbols wire guest_http guest_dns
     redact);

@@ -5,6 +5,7 @@ mod capture;
 mod changelog;
 mod channel;
 mod check_journal;
+mod checks;
 mod console;
 mod counters;
 mod deb;
@@ -31,12 +32,13 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 26] = [
     // What it reads several times, and its reports.
     Target { name: "console", body: console::target, memory: |len| (8 << 20) + 64 * len },
     Target { name: "channel", body: channel::target, memory: |len| (4 << 20) + 200 * len },
     Target { name: "capture", body: capture::target, memory: |len| (1 << 20) + 32 * len },
     Target { name: "dumps", body: dumps::target, memory: |len| (4 << 20) + 400 * len },
+    Target { name: "checks", body: checks::target, memory: |len| (8 << 20) + 1000 * len },
     Target { name: "scenario", body: scenario::target, memory: |len| (4 << 20) + 400 * len },
     // A few files wait in memory, and decompressors have windows.
     Target { name: "deb", body: deb::target, memory: |len| (32 << 20) + 64 * len },
