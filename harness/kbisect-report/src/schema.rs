@@ -4,7 +4,7 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 20] = [
+pub const SCHEMA_NAMES: [&str; 21] = [
     "bisect",
     "run",
     "selftest",
