@@ -46,7 +46,7 @@ impl<'a> Cells<'a> {
 
     /// Begins with one trial, and widens only while trials pass.
     #[must_use]
-    pub fn as_canary(self) -> Self {
+    pub fn careful(self) -> Self {
         Self { is_canary: true, ..self }
     }
 }

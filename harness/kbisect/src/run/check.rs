@@ -220,7 +220,7 @@ impl Check<'_> {
             };
             let mut cells = Cells::new(&subject, self.rows, &self.journal, left);
             if self.is_canary {
-                cells = cells.as_canary();
+                cells = cells.careful();
             }
             let (ended, probe) = execute(&site, &mut self.journal, &mut cells)?;
             context.probe = probe;
