@@ -240,7 +240,7 @@ pub(super) fn read_checks(
     item: &Item<'_>,
     nodes: &Nodes,
     links: &Links,
-    replay: &[Step],
+    steps: [&[Step]; 2],
     assets: &mut Vec<AssetRef>,
 ) -> Vec<Check> {
     let mut names = BTreeSet::new();
@@ -250,7 +250,7 @@ pub(super) fn read_checks(
     }
     let tables = elements.iter().filter_map(|element| element.table());
     let checks: Vec<Option<Check>> =
-        tables.map(|table| read_check(table, nodes, links, replay, &mut names, assets)).collect();
+        tables.map(|table| read_check(table, nodes, links, steps, &mut names, assets)).collect();
     if !checks.is_empty() && checks.iter().flatten().all(|check| check.record_only) {
         let broken = checks.iter().any(Option::is_none);
         if !broken {
@@ -264,7 +264,7 @@ fn read_check(
     table: Table<'_>,
     nodes: &Nodes,
     links: &Links,
-    replay: &[Step],
+    steps: [&[Step]; 2],
     names: &mut BTreeSet<String>,
     assets: &mut Vec<AssetRef>,
 ) -> Option<Check> {
@@ -273,6 +273,7 @@ fn read_check(
     let node = read_node_name(&table, nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let record_only = table.get("record_only").and_then(|item| item.truth());
+    let [_, replay] = steps;
     let after = table.get("after").and_then(|item| {
         let name = item.text()?;
         let count = replay.iter().filter(|step| step.name == name).count();
@@ -286,7 +287,8 @@ fn read_check(
         }
         Some(name.to_owned())
     });
-    let mut reading = Reading { nodes, links, node: node.as_deref(), assets };
+    let steps: Vec<&Step> = steps.iter().copied().flatten().collect();
+    let mut reading = Reading { nodes, links, node: node.as_deref(), steps: &steps, assets };
     let probe = Probe::read(&table, &mut reading);
     table.finish();
     Some(Check {

@@ -101,7 +101,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let replay = read_steps(top.get("replay"), &nodes, &mut assets, Some(known));
     let checks = top.require("checks", "what must hold, such as [[checks]]");
     let checks = checks
-        .map(|item| read_checks(&item, &nodes, &links, &replay, &mut assets))
+        .map(|item| read_checks(&item, &nodes, &links, [&setup, &replay], &mut assets))
         .unwrap_or_default();
     check_power(top.findings, &nodes, &replay, &checks);
     let names: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();

@@ -13,6 +13,7 @@ mod counter;
 mod dns;
 mod http;
 mod https;
+mod idempotent;
 mod kind;
 mod ktap;
 mod plugin;
@@ -38,6 +39,7 @@ pub use counter::{Counter, CounterProbe, Family};
 pub use dns::{DnsProbe, DnsSeen};
 pub use http::{HttpProbe, HttpSeen};
 pub use https::HttpsProbe;
+pub use idempotent::IdempotentProbe;
 pub use kind::{Kind, Server};
 pub use ktap::KtapProbe;
 pub use plugin::{PluginProbe, PluginWarning};
@@ -71,6 +73,8 @@ pub enum Probe {
     Plugin(PluginProbe),
     /// A program that reports in TAP or KTAP.
     Ktap(KtapProbe),
+    /// A step that is done again, and changes nothing.
+    Idempotent(IdempotentProbe),
     /// The node answers: its kernel runs and schedules user space.
     Alive,
 }
@@ -78,7 +82,7 @@ pub enum Probe {
 type Reader = fn(&Item<'_>, &mut Reading<'_>) -> Option<Probe>;
 
 /// The key of each kind in a check's table, and how its value is read.
-const KINDS: [(&str, Reader); 12] = [
+const KINDS: [(&str, Reader); 13] = [
     ("http", |item, reading| HttpProbe::read(item, reading).map(Probe::Http)),
     ("dns", |item, reading| DnsProbe::read(item, reading).map(Probe::Dns)),
     ("tcp", |item, reading| TcpProbe::read(item, reading).map(Probe::Tcp)),
@@ -90,6 +94,7 @@ const KINDS: [(&str, Reader); 12] = [
     ("conntrack", |item, reading| ConntrackProbe::read(item, reading).map(Probe::Conntrack)),
     ("plugin", |item, reading| PluginProbe::read(item, reading).map(Probe::Plugin)),
     ("ktap", |item, reading| KtapProbe::read(item, reading).map(Probe::Ktap)),
+    ("idempotent", |item, reading| IdempotentProbe::read(item, reading).map(Probe::Idempotent)),
     ("alive", |item, _| AliveProbe::read(item).map(|_| Probe::Alive)),
 ];
 
@@ -118,6 +123,7 @@ impl Deref for Probe {
             Self::Conntrack(conntrack) => conntrack,
             Self::Plugin(plugin) => plugin,
             Self::Ktap(ktap) => ktap,
+            Self::Idempotent(idempotent) => idempotent,
             Self::Alive => &AliveProbe,
         }
     }

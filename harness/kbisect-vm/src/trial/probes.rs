@@ -10,6 +10,7 @@ mod dns;
 mod guest;
 mod http;
 mod https;
+mod idempotent;
 mod ktap;
 mod plugin;
 mod tcp;
@@ -38,6 +39,7 @@ impl Trial<'_> {
             Probe::Conntrack(probe) => self.conntrack(check, probe).await,
             Probe::Plugin(probe) => self.plugin(check, probe).await,
             Probe::Ktap(probe) => self.ktap(check, probe).await,
+            Probe::Idempotent(probe) => self.idempotent(check, probe).await,
             Probe::Alive => self.alive(check).await,
         }
     }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::super::assets::AssetRef;
 use super::super::kept_rules::{Checked, KeptCheck};
+use super::super::model::Step;
 use super::super::topology::{Links, Node};
 use crate::flow::Transport;
 
@@ -97,6 +98,8 @@ pub struct Reading<'a> {
     pub links: &'a Links,
     /// The check's node, if it names one.
     pub node: Option<&'a str>,
+    /// Steps of the set-up and the replay.
+    pub steps: &'a [&'a Step],
     /// Files that were named so far.
     pub assets: &'a mut Vec<AssetRef>,
 }

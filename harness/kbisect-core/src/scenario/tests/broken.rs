@@ -318,7 +318,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "alive = true",
         "alife = true",
-        "129:1: checks[2].alife: unknown key (known here: `after`, `alive`, `capture`, `command`, `commands`, `conntrack`, `counter`, `dns`, `http`, `https`, `ktap`, `name`, `node`, `plugin`, `record_only`, `tcp`, `timeout_s`; did you mean `alive`?)",
+        "129:1: checks[2].alife: unknown key (known here: `after`, `alive`, `capture`, `command`, `commands`, `conntrack`, `counter`, `dns`, `http`, `https`, `idempotent`, `ktap`, `name`, `node`, `plugin`, `record_only`, `tcp`, `timeout_s`; did you mean `alive`?)",
     ),
     (
         "name = \"plugin\"",
