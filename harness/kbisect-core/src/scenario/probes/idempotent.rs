@@ -36,12 +36,13 @@ for family in ip ip6; do
 done
 section sets
 ipset save 2>/dev/null | sed -E 's/ timeout [0-9]+//'
+# What the kernel gives itself comes when it likes: link-local addresses, and their routes.
 section addresses
-ip -o addr show | still
+ip -o addr show | grep -v ' fe80:' | sed 's/ tentative//' | still
 section 'policy rules'
 ip rule; ip -6 rule
 section routes
-ip route show table all | still; ip -6 route show table all | still
+ip route show table all | still; ip -6 route show table all | grep -Ev '(^| )(fe80|ff00):' | still
 section services
 ss -Hlntu | sed -E 's/ +/ /g' | cut -d ' ' -f 1,2,5
 true
