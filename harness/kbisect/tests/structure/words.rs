@@ -83,6 +83,7 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "scenario::probes::dns",
             "scenario::probes::http",
             "scenario::probes::https",
+            "scenario::probes::idempotent",
             "scenario::probes::kind",
             "scenario::probes::ktap",
             "scenario::probes::plugin",
