@@ -313,9 +313,11 @@ impl Node {
             if let Some(parent) = target.parent() {
                 let _ = fs::create_dir_all(parent);
             }
-            // Any of them may be a program; a folder of files says nothing of that.
+            // What is a program begins as one; keepalived for one reads no configuration that could be.
+            let is_program = data.starts_with(b"#!") || data.starts_with(b"\x7fELF");
+            let mode = if is_program { 0o755 } else { 0o644 };
             let mut options = fs::OpenOptions::new();
-            let file = options.write(true).create(true).truncate(true).mode(0o755).open(&target);
+            let file = options.write(true).create(true).truncate(true).mode(mode).open(&target);
             file.and_then(|mut file| file.write_all(data))
                 .map_err(|error| format!("cannot write {path}: {error}"))?;
         }

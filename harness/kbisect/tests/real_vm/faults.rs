@@ -162,7 +162,7 @@ fn a_crash_on_a_machine_of_its_own_is_the_kernels_and_its_console_is_named() {
     let result =
         host.run(&format!("run 6.12.57 --scenario {}:crash", folder.display())).document(1);
     assert_eq!(result["symptom"]["kind"], "panic", "{result:#}");
-    let report = &result["trial"]["reports"][0];
+    let report = &result["reports"][0];
     assert_eq!(report["console"], "own/spare/console.log", "{result:#}");
     let text = fs::read_to_string(
         std::path::Path::new(result["run_dir"].as_str().unwrap()).join("report.md"),
