@@ -71,8 +71,12 @@ pub fn scenario(made: &Adopted, wanted: &Wanted) -> String {
     }
     if nodes.len() > 1 {
         text.push_str("\n[links.lan]\n");
-        for (number, node) in nodes.iter().enumerate() {
-            let mut addresses = vec![format!("192.0.2.{}/24", number % 250 + 1)];
+        let taken: BTreeSet<Ipv4Addr> = own.values().flatten().copied().collect();
+        let mut free =
+            (1..=254).map(|last| Ipv4Addr::new(192, 0, 2, last)).filter(|a| !taken.contains(a));
+        for node in &nodes {
+            let mut addresses: Vec<String> =
+                free.next().iter().map(|a| format!("{a}/24")).collect();
             let own = own.get(node).into_iter().flatten();
             addresses.extend(own.map(|address| format!("{address}/32")));
             let _ =
@@ -103,7 +107,7 @@ mod tests {
     use crate::scenario::{ListedCommand, Scenario};
 
     fn wanted() -> Wanted {
-        let hosts = [("10.0.0.7", "gw"), ("gw", "gw"), ("vm1", "vm")];
+        let hosts = [("10.0.0.7", "gw"), ("192.0.2.1", "gw"), ("gw", "gw"), ("vm1", "vm")];
         Wanted {
             file: "checks.yaml".to_owned(),
             node: "monitor".to_owned(),
@@ -146,7 +150,7 @@ mod tests {
         // TOML has no lone carriage return, so it is escaped; nothing is lost.
         assert_eq!(back, [command.clone(), command]);
         assert_eq!(read.nodes["gw"].routes, Vec::<String>::new());
-        assert_eq!(read.nodes["monitor"].routes, ["10.0.0.7 dev eth0"]);
+        assert_eq!(read.nodes["monitor"].routes, ["10.0.0.7 dev eth0", "192.0.2.1 dev eth0"]);
         assert!(
             text.starts_with(
                 "schema = \"kbisect.scenario/1\"\nsummary = \"checks of checks.yaml\"\n"

@@ -10,6 +10,7 @@ mod broken;
 mod faults;
 mod flavours;
 mod probes;
+mod programs;
 mod services;
 
 const FILE: &str = "scenarios/x/scenario.toml";

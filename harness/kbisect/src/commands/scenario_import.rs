@@ -166,10 +166,9 @@ fn wanted(args: &ImportArgs, target: Option<&Target>) -> anyhow::Result<Wanted> 
     let list = || nodes.iter().cloned().collect::<Vec<_>>().join(", ");
     for (host, node) in &args.map {
         if !known(node) {
-            let hint = format!("nodes of the scenario are: {}", list());
             return Err(errors::usage(
                 format!("--map {host}={node}: there is no node `{node}`"),
-                hint,
+                format!("nodes of the scenario are: {}", list()),
             ));
         }
         hosts.insert(host.clone(), node.clone());
@@ -180,11 +179,16 @@ fn wanted(args: &ImportArgs, target: Option<&Target>) -> anyhow::Result<Wanted> 
         (None, _) => MONITOR.to_owned(),
     };
     if !known(&node) {
-        let message = match args.node {
-            Some(_) => format!("--node {node}: there is no node `{node}`"),
-            None => "which node runs the checks is not said".to_owned(),
-        };
-        return Err(errors::usage(message, format!("--node NAME, one of: {}", list())));
+        return Err(match args.node {
+            Some(_) => errors::usage(
+                format!("--node {node}: there is no node `{node}`"),
+                format!("nodes of the scenario are: {}", list()),
+            ),
+            None => errors::usage(
+                "which node runs the checks is not said",
+                format!("--node NAME, one of: {}", list()),
+            ),
+        });
     }
     let file = args.file.file_name().unwrap_or_default().to_string_lossy();
     let checks = target.map(|target| target.loaded.scenario.checks.as_slice()).unwrap_or_default();
@@ -202,13 +206,15 @@ fn made(args: &ImportArgs, wanted: &Wanted, target: Option<&Target>) -> anyhow::
     let content = read(&args.file)?;
     let shown = args.file.display();
     let text = || {
-        let hint = "name a text file in UTF-8";
-        String::from_utf8(content.clone())
-            .map_err(|_| errors::usage(format!("`{shown}` is no text"), hint))
+        String::from_utf8(content.clone()).map_err(|_| {
+            errors::usage(format!("`{shown}` is no text"), "name a text file in UTF-8")
+        })
     };
     if let Some(binary) = args.binary.as_ref().filter(|_| args.format != ImportFormat::Goss) {
-        let message = format!("--binary {}: only goss files need a program", binary.display());
-        return Err(errors::usage(message, "leave it out"));
+        return Err(errors::usage(
+            format!("--binary {}: only goss files need a program", binary.display()),
+            "leave it out",
+        ));
     }
     let made = match args.format {
         ImportFormat::CmdChecklist => adopt::from_checklist(&text()?, wanted),

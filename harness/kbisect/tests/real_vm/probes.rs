@@ -195,3 +195,25 @@ fn an_image_without_curl_is_the_fault_of_the_scenario() {
         "{fault}"
     );
 }
+
+/// Files of a scenario are programs in the guest. goss itself cannot be had here: this prints what it does.
+const GOSS: &str = "#!/bin/sh -e\n[ \"$1 $3 $5 $6\" = '-g validate --format tap' ] && [ -r \"$2\" ]\n\
+    echo 1..2\necho 'ok 1 - Port: tcp:2525: listening: matches expectation: [true]'\n\
+    echo 'not ok 2 - Process: nginx: running: does not match'\nexit 1\n";
+
+#[test]
+fn a_program_of_the_scenario_reports_in_ktap() {
+    let host = Host::hold();
+    let check = "ktap = { run = [\"{assets}/goss\", \"-g\", \"{assets}/goss.yaml\", \"validate\", \"--no-color\", \
+                 \"--format\", \"tap\"] }";
+    write(&host.path("goss"), PASS, GREETER, check);
+    fs::write(host.path("goss").join("goss"), GOSS).unwrap();
+    fs::write(host.path("goss").join("goss.yaml"), "port: {}\n").unwrap();
+    let result = run(&host, "goss", 1);
+    let title = "asked: ktap: not ok: Process: nginx: running: does not match";
+    assert_eq!(symptom(&result), ("check-failed", title), "{result}");
+    assert_eq!(
+        result["checks"][0]["detail"],
+        "1 of 2 failed: Process: nginx: running: does not match"
+    );
+}
