@@ -17,7 +17,7 @@ nft -f "$rules"
 # A server that runs takes it over while it answers.
 [ -s /run/nginx.pid ] || exit 0
 kill -HUP "$(cat /run/nginx.pid)"
-for i in $(seq 50); do
+for _ in $(seq 50); do
     if curl -s http://127.0.0.1/status | grep -q "^configuration $configuration\$"; then exit 0; fi
     sleep 0.1
 done
