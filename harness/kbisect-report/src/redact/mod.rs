@@ -80,10 +80,11 @@ impl Survey {
 
     /// Takes note of what a text holds.
     pub fn text(&mut self, text: &str, hosts: Hosts) {
-        text::collect(text, &mut self.found);
+        let plain = text::without_escapes(text);
+        text::collect(&plain, &mut self.found);
         match hosts {
-            Hosts::WithDomain => self.names.collect(text),
-            Hosts::All => self.names.collect_hosts(text),
+            Hosts::WithDomain => self.names.collect(&plain),
+            Hosts::All => self.names.collect_hosts(&plain),
         }
         for pattern in &self.rules.patterns {
             let hits = pattern.find_iter(text).map(|hit| hit.as_str().to_owned());

@@ -1,5 +1,6 @@
 //! Addresses and names in texts.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -56,6 +57,31 @@ pub fn pattern(text: &str) -> Result<Regex, PatternError> {
         error(problem.lines().last().unwrap_or_default().trim().trim_start_matches("error: "))
     })?;
     if regex.is_match("") { Err(error("it matches the empty text")) } else { Ok(regex) }
+}
+
+/// A text of the same length without the line ends and tabs that JSON writes as two characters: in
+/// `"\\n2001:db8::1"` the `n` is no part of the address.
+pub(super) fn without_escapes(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        // JSON within JSON has more of them.
+        let count = rest[at..].bytes().take_while(|byte| *byte == b'\\').count();
+        let end = at + count;
+        if rest[end..].starts_with(['n', 'r', 't']) {
+            out.push_str(&" ".repeat(count + 1));
+            rest = &rest[end + 1..];
+        } else {
+            out.push_str(&rest[at..end]);
+            rest = &rest[end..];
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 /// Host names that were found.
@@ -141,7 +167,7 @@ pub(super) fn redact(redactor: &mut Redactor, text: &str) -> String {
     }
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    for hit in forms::hits(&text) {
+    for hit in forms::hits(&without_escapes(&text)) {
         let addresses = &redactor.addresses;
         let new = match hit.address {
             Address::Mac(mac) => addresses.mac(mac).map(Address::Mac),
@@ -167,10 +193,11 @@ fn replace_word(redactor: &mut Redactor, text: &str, old: &str, new: &str) -> St
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    for (start, _) in text.match_indices(old) {
+    let plain = without_escapes(text);
+    for (start, _) in plain.match_indices(old) {
         let end = start + old.len();
-        let before = text[..start].chars().next_back();
-        let after = text[end..].chars().next();
+        let before = plain[..start].chars().next_back();
+        let after = plain[end..].chars().next();
         if start < at || before.is_some_and(letter) || after.is_some_and(letter) {
             continue;
         }
@@ -223,6 +250,19 @@ mod tests {
             "host=\"name2\" gw10 http://host1.example:80/x root@host2.example net.ipv4.ip_forward \
              nginx.conf /home/name1/x http://lists.debian.org/debian"
         );
+    }
+
+    #[test]
+    fn what_json_escapes_ends_a_word() {
+        let text = r#"["true\n2620:0:861::1\tdb.corp.example\r\ngw1\n52:54:00:12:34:56\\n2620:0:861::2"]"#;
+        let new = redacted(text, &[], &["gw1"]);
+        assert_eq!(
+            new,
+            r#"["true\n2001:db8:0:1::1\thost1.example\r\nname1\n02:00:00:00:00:01\\n2001:db8:0:1::2"]"#
+        );
+        assert!(serde_json::from_str::<serde_json::Value>(&new).is_ok());
+        let text = "é\\n\\é\\";
+        assert_eq!(without_escapes(text).len(), text.len());
     }
 
     #[test]
