@@ -39,6 +39,7 @@ pub mod oom;
 pub mod options;
 pub mod pcapng;
 pub mod rewrite;
+pub mod rules;
 pub mod run;
 pub mod scenario;
 pub mod search;

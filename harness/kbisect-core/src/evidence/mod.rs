@@ -1,5 +1,5 @@
 //! What a trial leaves behind of a crash beside its console: a memory dump, the facts of the
-//! report (registers, taint, modules), a trace with source lines.
+//! report (registers, taint, modules), a trace with source lines; and what rules counted.
 
 mod facts;
 pub mod kdump;
@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use facts::{CrashFacts, Register};
+
+use crate::rules::RuleCount;
 
 /// Evidence of one trial, beside what its checks and wires say. Every part can be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +26,10 @@ pub struct Evidence {
     /// Files in the trial's folder that are evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<EvidenceFile>,
+    /// Rules of nodes under test that counted packets, from set-up to end. Those of the older iptables are
+    /// not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleCount>,
 }
 
 impl Evidence {

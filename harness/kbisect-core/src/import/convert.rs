@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, ImportError};
+use super::known::Known;
+use super::made::Made;
 use super::plan::Plan;
-use super::{checks, read, render};
+use super::{checks, forwards, proposals, read, render};
 use crate::scenario::Scenario;
 
 /// What the user wants of an import.
@@ -37,11 +39,15 @@ pub fn from_dumps(
     options: &Options,
 ) -> Result<Imported, ImportError> {
     let (mut host, mut warnings) = read::read(dumps, &options.ignored)?;
-    let mut plan = Plan::make(&mut host, &options.node)?;
+    let known = Known::read(&host);
+    let mut plan = Plan::make(&mut host, &options.node, &known)?;
     warnings.append(&mut plan.warnings);
-    let way = checks::choose(&host, &mut plan);
-    let mut files = render::assets(&host, &plan, way.as_ref());
-    let text = render::scenario(name, &host, &plan, way.as_ref(), &warnings);
+    let way = checks::choose(&host, &known, &mut plan);
+    let tried = forwards::choose(&host, &known, &mut plan, way.as_ref());
+    warnings.extend(proposals::untried(&known, &tried));
+    let made = Made { host: &host, known: &known, plan: &plan, way: way.as_ref(), tried: &tried };
+    let mut files = render::assets(&made);
+    let text = render::scenario(name, &made, &warnings);
     Scenario::parse(name, "scenario.toml", &text)
         .and_then(|parsed| parsed.with_assets(files.clone()))
         .map_err(ImportError::Generated)?;

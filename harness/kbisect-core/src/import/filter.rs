@@ -97,6 +97,15 @@ pub(super) fn settle(host: &mut Host) -> Vec<Finding> {
             findings.push(Finding::at(&filter.file, line, message));
         }
         filter.text = text;
+        // No network card of a machine does it, and the kernel refuses the table then.
+        let offload = |line: &str| matches!(line.trim(), "flags offload" | "flags offload;");
+        while let Some(at) = filter.text.lines().position(offload) {
+            let lines = filter.text.split_inclusive('\n').enumerate();
+            filter.text = lines.filter(|(line, _)| *line != at).map(|(_, line)| line).collect();
+            let message =
+                "`flags offload` of a flowtable is left out: cards of machines cannot do that";
+            findings.push(Finding::at(&filter.file, at + 1, message));
+        }
         let foreign = filter.text.lines().zip(1..).find(|(line, _)| {
             let line = line.trim_start();
             line.starts_with("xt match")

@@ -20,6 +20,8 @@ pub(super) struct Host {
     pub(super) sysctl: BTreeMap<String, String>,
     pub(super) modules: BTreeSet<String>,
     pub(super) filters: Vec<Filter>,
+    /// Ports of WireGuard interfaces; 0 for one that is chosen anew each time.
+    pub(super) wireguard: BTreeMap<String, u16>,
     /// Interfaces that were there and are left out.
     pub(super) dropped: BTreeSet<String>,
 }
@@ -59,6 +61,8 @@ pub(super) enum Kind {
         vlan_filtering: bool,
     },
     Dummy,
+    /// A WireGuard tunnel, with keys of the scenario's own.
+    Wireguard,
     /// Both ends of a pair are on the host.
     Veth {
         peer: String,

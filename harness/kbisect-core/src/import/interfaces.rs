@@ -9,7 +9,8 @@ use super::record::Record;
 use crate::scenario::words;
 
 /// Kinds that can be rebuilt, for messages.
-const KNOWN: &str = "network cards, VLANs, VRFs, bridges, bonds, dummies, veth pairs, loopback";
+const KNOWN: &str =
+    "network cards, VLANs, VRFs, bridges, bonds, dummies, veth pairs, WireGuard, loopback";
 /// What modules make by themselves when they are loaded, in every name space.
 const FALLBACKS: [&str; 9] =
     ["tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip6tnl0", "ip6gre0", "ip_vti0", "ip6_vti0"];
@@ -111,9 +112,10 @@ fn untangle(host: &mut Host, read: &mut Read) {
             match (interface.master.as_ref().and_then(|name| kinds.get(name)), &interface.kind) {
                 (Some(Kind::Vrf { .. }), Kind::Vrf { .. } | Kind::Loopback) => false,
                 (Some(Kind::Vrf { .. }), _) => true,
-                (Some(Kind::Bridge { .. }), kind) => {
-                    !matches!(kind, Kind::Vrf { .. } | Kind::Bridge { .. } | Kind::Loopback)
-                }
+                (Some(Kind::Bridge { .. }), kind) => !matches!(
+                    kind,
+                    Kind::Vrf { .. } | Kind::Bridge { .. } | Kind::Loopback | Kind::Wireguard
+                ),
                 _ => false,
             };
         // What cannot be rebuilt was told of, and so is what hangs on it.
@@ -153,7 +155,7 @@ fn reaches_ground(kinds: &BTreeMap<String, Kind>, name: &str) -> bool {
     for _ in 0..4 {
         match kinds.get(name) {
             Some(Kind::Vlan { lower, .. }) => name = lower,
-            Some(Kind::Vrf { .. } | Kind::Loopback) | None => return false,
+            Some(Kind::Vrf { .. } | Kind::Loopback | Kind::Wireguard) | None => return false,
             Some(_) => return true,
         }
     }
@@ -218,6 +220,7 @@ impl Seen<'_> {
             "bridge" => Kind::Bridge { vlan_filtering: number("vlan_filtering") == Some(1) },
             "bond" | "team" => Kind::Wire(Wire::Bond),
             "dummy" => Kind::Dummy,
+            "wireguard" => Kind::Wireguard,
             "veth" => match self.text("link").filter(|peer| names.contains(peer.as_str())) {
                 Some(peer) if !self.records.iter().any(|record| record.has("link_netnsid")) => {
                     Kind::Veth { peer }

@@ -51,15 +51,22 @@ impl Network {
             && number(address) & self.mask() == number(self.address) & self.mask()
     }
 
+    /// Its first and its last address as numbers.
+    pub(super) fn ends(&self) -> (u128, u128) {
+        let first = number(self.address) & self.mask();
+        let all = u128::MAX >> (128 - u32::from(bits(self.address)));
+        (first, first | (all & !self.mask()))
+    }
+
     /// The same without the bits behind the prefix.
     pub(super) fn network(&self) -> Self {
         let base = number(self.address) & self.mask();
         Self { address: address(base, self.is_v6()), prefix: self.prefix }
     }
 
-    /// An address in it for a host, as far as possible not one of `taken`: the tenth where there
-    /// are as many, since the first ones are routers as a rule.
-    pub(super) fn pick(&self, taken: &[IpAddr]) -> Option<IpAddr> {
+    /// An address in it for a host that is not one of `taken`: the tenth where there are as many, since
+    /// the first ones are routers as a rule. Those that are `bad` come last.
+    pub(super) fn pick(&self, taken: &[IpAddr], bad: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
         let base = number(self.network().address);
         let size = 1u128.checked_shl(u32::from(bits(self.address) - self.prefix));
         let size = size.unwrap_or(u128::MAX);
@@ -69,10 +76,15 @@ impl Network {
             _ => 1..size - 1,
         };
         let likely = [10, 20, 30].into_iter().filter(|offset| inside.contains(offset));
-        likely
-            .chain(inside.clone().take(taken.len() + 1))
-            .map(|offset| address(base | offset, self.is_v6()))
-            .find(|address| !taken.contains(address))
+        let free = |address: &IpAddr| !taken.contains(address);
+        let address = |offset| address(base | offset, self.is_v6());
+        let mut good = likely
+            .clone()
+            .chain(inside.clone().skip(10).step_by(7).take(64))
+            .map(address)
+            .filter(|address| free(address) && !bad(*address));
+        good.next()
+            .or_else(|| likely.chain(inside.clone().take(taken.len() + 1)).map(address).find(free))
     }
 
     fn mask(&self) -> u128 {
@@ -140,6 +152,15 @@ mod tests {
     }
 
     #[test]
+    fn what_rules_single_out_is_picked_last() {
+        let tenth: IpAddr = "10.0.0.10".parse().expect("an address");
+        let picked = network("10.0.0.0/24").pick(&[], |address| address == tenth);
+        assert_eq!(picked, Some("10.0.0.20".parse().expect("an address")));
+        let only = network("10.0.0.10/32").pick(&[], |address| address == tenth);
+        assert_eq!(only, Some(tenth), "better than none");
+    }
+
+    #[test]
     fn hosts_are_picked_inside_and_free() {
         for (net, taken, picked) in [
             ("172.16.0.0/21", "", Some("172.16.0.10")),
@@ -154,7 +175,7 @@ mod tests {
         ] {
             let taken: Vec<IpAddr> = taken.parse().into_iter().collect();
             let picked: Option<IpAddr> = picked.map(|text| text.parse().expect("an address"));
-            assert_eq!(network(net).pick(&taken), picked, "{net}");
+            assert_eq!(network(net).pick(&taken, |_| false), picked, "{net}");
         }
     }
 }

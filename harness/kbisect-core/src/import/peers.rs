@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use super::filter;
 use super::finding::Finding;
 use super::host::{Host, Interface, Kind, Route};
+use super::internet;
+use super::known::Known;
 use super::names::unique;
+use super::nat::What;
 use super::network::{Network, is_link_local};
 use super::routes::MAIN;
 
@@ -39,6 +42,8 @@ pub(super) struct Peer {
     pub(super) is_hop: bool,
     /// Whether the host has an address there to answer to: IPv4, IPv6.
     pub(super) back: [bool; 2],
+    /// Its interface, where that is a tunnel's; empty otherwise.
+    pub(super) tunnel: String,
     /// Whether nothing but the port of a bridge is known there.
     pub(super) is_lonely: bool,
     /// `ip route add` arguments.
@@ -50,6 +55,9 @@ pub(super) struct Peer {
 impl Peer {
     /// Its interface towards the host: `eth0`, or a VLAN on it.
     pub(super) fn device(&self) -> String {
+        if !self.tunnel.is_empty() {
+            return self.tunnel.clone();
+        }
         let tags: Vec<String> = self.tags.iter().map(|(id, _)| format!(".{id}")).collect();
         format!("eth0{}", tags.concat())
     }
@@ -82,11 +90,12 @@ impl Peer {
 /// Makes the nodes. `node` is the host's own name.
 pub(super) fn make(
     host: &Host,
+    known: &Known,
     links: &BTreeMap<String, Interface>,
     node: &str,
     warnings: &mut Vec<Finding>,
 ) -> Vec<Peer> {
-    let mut makers = Makers { host, links, peers: Vec::new(), warnings };
+    let mut makers = Makers { host, known, links, peers: Vec::new(), warnings };
     makers.hops();
     makers.hosts();
     makers.lonely_links();
@@ -97,8 +106,15 @@ pub(super) fn make(
     makers.peers
 }
 
+/// Networks of nodes, and single addresses behind them.
+pub(super) fn around(peers: &[Peer]) -> Vec<Network> {
+    let behind = |peer: &Peer| peer.behind.iter().copied().map(Network::host).collect::<Vec<_>>();
+    peers.iter().flat_map(|peer| [peer.addresses.clone(), behind(peer)].concat()).collect()
+}
+
 struct Makers<'a> {
     host: &'a Host,
+    known: &'a Known,
     links: &'a BTreeMap<String, Interface>,
     peers: Vec<Peer>,
     warnings: &'a mut Vec<Finding>,
@@ -188,10 +204,16 @@ impl Makers<'_> {
             default: [false, false],
             is_hop: false,
             back: [false, false],
+            tunnel: self.tunnel(device),
             is_lonely: false,
             routes: Vec::new(),
             services: Vec::new(),
         }
+    }
+
+    fn tunnel(&self, device: &str) -> String {
+        let is = self.host.interface(device).is_some_and(|i| i.kind == Kind::Wireguard);
+        if is { device.to_owned() } else { String::new() }
     }
 
     /// An address with the prefix of the host's network there.
@@ -254,10 +276,23 @@ impl Makers<'_> {
     /// An address in a network of the host that something was seen to have, or else a free one.
     fn free_address(&self, device: &str, network: &Network) -> Option<IpAddr> {
         let taken = self.taken();
+        let free = |address: &IpAddr| network.contains(*address) && !taken.contains(address);
+        // Where a port leads to is somebody who is there for certain.
+        let target =
+            self.known.translations.iter().find_map(|translation| match translation.what {
+                What::Destination(Some((address, _))) => Some(address).filter(free),
+                _ => None,
+            });
         let seen = self.host.neighbours.iter().filter(|n| n.device == device);
-        let mut seen =
-            seen.map(|n| n.address).filter(|a| network.contains(*a) && !taken.contains(a));
-        seen.next().or_else(|| network.pick(&taken))
+        let seen = seen
+            .map(|n| n.address)
+            .find(|address| free(address) && !self.known.named.singles_out(*address, network));
+        target.or(seen).or_else(|| self.pick(network, &taken))
+    }
+
+    /// An address that no rule singles out, if there is one.
+    fn pick(&self, network: &Network, taken: &[IpAddr]) -> Option<IpAddr> {
+        network.pick(taken, |address| self.known.named.singles_out(address, network))
     }
 
     fn taken(&self) -> Vec<IpAddr> {
@@ -278,11 +313,19 @@ impl Makers<'_> {
             .filter(|link| !self.peers.iter().any(|peer| peer.link == **link))
             .cloned()
             .collect();
+        // RFC 2544's network for tests, where the rules let it: nodes on two ports of a bridge reach each other.
+        let tests = Network { address: IpAddr::from([198, 18, 0, 0]), prefix: 24 };
+        let mut base = [198, 18, 0];
+        if self.known.named.touches(&tests)
+            && let Some(IpAddr::V4(v4)) =
+                internet::address(self.host, &around(&self.peers), self.known, false, &[])
+        {
+            base.copy_from_slice(&v4.octets()[..3]);
+        }
         for (number, link) in (1..=254u8).zip(lonely) {
             let Some(wire) = self.links.get(&link) else { continue };
             let mut peer = self.peer(&wire.name, (link.clone(), Vec::new()));
-            // RFC 2544's network for tests: nodes on two ports of a bridge reach each other.
-            let address = IpAddr::from([198, 18, 0, number]);
+            let address = IpAddr::from([base[0], base[1], base[2], number]);
             peer.addresses.push(Network { address, prefix: 24 });
             peer.is_lonely = true;
             let message =
@@ -323,14 +366,19 @@ impl Makers<'_> {
         });
         for route in routes {
             for hop in &route.hops {
-                let Some((gateway, path)) = hop.gateway.zip(self.path(&hop.device, 0)) else {
+                let Some(path) = self.path(&hop.device, 0) else { continue };
+                // A tunnel has one node at its end, whatever the next hop is called.
+                let tunnel = !self.tunnel(&hop.device).is_empty();
+                if hop.gateway.is_none() && !tunnel {
                     continue;
-                };
-                let at = self.peers.iter().position(|peer| peer.is_at(&path) && peer.has(gateway));
+                }
+                let at = self.peers.iter().position(|peer| {
+                    peer.is_at(&path) && (tunnel || hop.gateway.is_some_and(|way| peer.has(way)))
+                });
                 let Some(at) = at.filter(|at| !self.peers[*at].networks.contains(&route.to)) else {
                     continue;
                 };
-                let address = route.to.pick(&self.taken());
+                let address = self.pick(&route.to, &self.taken());
                 let peer = &mut self.peers[at];
                 peer.networks.push(route.to);
                 if peer.behind.len() < BEHIND_MOST {
@@ -343,7 +391,11 @@ impl Makers<'_> {
     fn names(&mut self, node: &str) {
         let mut taken = BTreeSet::from([node.to_owned()]);
         for peer in &mut self.peers {
-            let kind = if peer.is_hop { "router" } else { "host" };
+            let kind = match (peer.tunnel.is_empty(), peer.is_hop) {
+                (false, _) => "tunnel",
+                (true, true) => "router",
+                (true, false) => "host",
+            };
             let address = peer.address(false).or_else(|| peer.address(true));
             let address = address.or_else(|| peer.addresses.first().map(|a| a.address));
             let address = address.map(|a| a.to_string()).unwrap_or_default();
@@ -404,12 +456,13 @@ impl Makers<'_> {
         let mut inside = BTreeSet::new();
         for interface in &self.host.interfaces {
             let same = self.host.vrf_of(&interface.name) == peer.vrf.as_deref();
-            if same && interface.name != peer.towards {
+            let hidden = interface.kind == Kind::Wireguard;
+            if same && !hidden && interface.name != peer.towards {
                 inside.extend(interface.addresses.iter().map(Network::network));
             }
         }
         for other in self.peers.iter().filter(|other| other.vrf == peer.vrf) {
-            if other.towards != peer.towards {
+            if other.towards != peer.towards && other.tunnel.is_empty() {
                 inside.extend(other.networks.iter().copied());
             }
         }
@@ -451,6 +504,7 @@ impl Makers<'_> {
                 let master = self.host.interface(peer)?.master.as_ref()?;
                 self.path(master, depth + 1)
             }
+            Kind::Wireguard => Some((format!("{}-far", unique(device, |_| false)), Vec::new())),
             Kind::Loopback | Kind::Vrf { .. } | Kind::Dummy => None,
         }
     }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, ImportError};
 use super::host::{Host, Interface, Kind};
+use super::known::Known;
 use super::names::unique;
 use super::network::Network;
 use super::peers::{self, Peer};
 use super::routes::MAIN;
+use super::tunnels::{self, Tunnel};
 use crate::scenario::words;
 
 /// More network cards than this do not fit into a machine with all the rest.
@@ -44,12 +46,14 @@ pub(super) struct Plan {
     pub(super) modules: BTreeSet<&'static str>,
     /// The nodes around.
     pub(super) peers: Vec<Peer>,
+    /// Ways to those of them that are at the other end of a tunnel.
+    pub(super) tunnels: Vec<Tunnel>,
     pub(super) warnings: Vec<Finding>,
 }
 
 impl Plan {
     /// Plans the scenario of a host; interfaces that nothing uses are taken out of `host`.
-    pub(super) fn make(host: &mut Host, node: &str) -> Result<Self, ImportError> {
+    pub(super) fn make(host: &mut Host, node: &str, known: &Known) -> Result<Self, ImportError> {
         if words::name(node).is_err() {
             let message =
                 format!("`{}` cannot name a node: 1 to 32 of a-z, 0-9 and -", plain(node));
@@ -61,8 +65,33 @@ impl Plan {
         plan.devices(host);
         plan.routes(host);
         plan.rules = [false, true].map(|v6| rules(host, v6));
-        plan.peers = peers::make(host, &plan.links, node, &mut plan.warnings);
+        plan.peers = peers::make(host, known, &plan.links, node, &mut plan.warnings);
+        plan.tunnels = tunnels::plan(host, &mut plan.peers, known);
+        plan.tell_of_tunnels(host);
         Ok(plan)
+    }
+
+    /// Networks of the nodes around, and single addresses behind them.
+    pub(super) fn around(&self) -> Vec<Network> {
+        let far = self.tunnels.iter().map(|tunnel| tunnel.address);
+        peers::around(&self.peers).into_iter().chain(far).collect()
+    }
+
+    fn tell_of_tunnels(&mut self, host: &Host) {
+        for interface in host.interfaces.iter().filter(|i| i.kind == Kind::Wireguard) {
+            let name = &interface.name;
+            let message = match self.tunnels.iter().any(|tunnel| tunnel.device == *name) {
+                true => {
+                    "WireGuard with keys of the scenario's own; one node is at its other end, for all of the \
+                     host's peers"
+                }
+                false => {
+                    "WireGuard without anybody at its other end: the host has no IPv4 default gateway, or \
+                     nothing is routed there"
+                }
+            };
+            self.warnings.push(Finding::new("", name, message));
+        }
     }
 
     fn links(&mut self, host: &Host) -> Result<(), ImportError> {
@@ -122,6 +151,10 @@ impl Plan {
                         self.cmdline.push("dummy.numdummies=0".to_owned());
                     }
                     self.devices.push(format!("{name}{master} type dummy"));
+                }
+                Kind::Wireguard => {
+                    self.modules.insert("wireguard");
+                    self.devices.push(format!("{name}{master} type wireguard"));
                 }
                 Kind::Vlan { lower, id, protocol } => {
                     self.modules.insert("8021q");
@@ -207,7 +240,7 @@ fn leave_out_unused(host: &mut Host) -> Vec<Finding> {
             Kind::Vlan { lower, .. } => todo.push(lower.clone()),
             Kind::Veth { peer } => todo.push(peer.clone()),
             Kind::Bridge { .. } => todo.extend(ports(&name)),
-            Kind::Loopback | Kind::Wire(_) | Kind::Vrf { .. } | Kind::Dummy => {}
+            Kind::Loopback | Kind::Wire(_) | Kind::Vrf { .. } | Kind::Dummy | Kind::Wireguard => {}
         }
     }
     let all = host.interfaces.iter().map(|interface| interface.name.clone());
@@ -224,7 +257,7 @@ fn order(host: &Host, interface: &Interface) -> usize {
     let mut depth = match interface.kind {
         Kind::Loopback | Kind::Wire(_) | Kind::Vrf { .. } => return 0,
         Kind::Bridge { .. } => return 1,
-        Kind::Dummy | Kind::Veth { .. } => return 2,
+        Kind::Dummy | Kind::Veth { .. } | Kind::Wireguard => return 2,
         Kind::Vlan { .. } => 3,
     };
     let mut below = interface;

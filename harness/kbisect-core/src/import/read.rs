@@ -160,6 +160,14 @@ impl Parts {
                 self.host.modules.extend(names.map(str::to_owned));
                 return Ok(());
             }
+            Some(Kind::Wireguard) => {
+                let port = |line: &str| {
+                    let (name, port) = line.split_once(char::is_whitespace)?;
+                    Some((name.to_owned(), port.trim().parse().ok()?))
+                };
+                self.host.wireguard.extend(text.lines().filter_map(port));
+                return Ok(());
+            }
             Some(Kind::Tables) => {
                 self.tables.add(text);
                 return Ok(());

@@ -3,19 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::checks::Way;
 use super::finding::Finding;
 use super::host::{Filter, FilterKind, Host};
+use super::made::Made;
+use super::nat::Counted;
 use super::network::Network;
 use super::peers::Peer;
 use super::plan::{MTU, Plan};
 use super::toml::{array, clean, inline, quoted};
 use super::{filter, proposals, sysctl};
+use crate::rules::{self, Counter, Rule};
 
 const LINKS: &str = "links.batch";
 const ROUTES: &str = "routes.batch";
 const RULES: [&str; 2] = ["ip-rules.v4", "ip-rules.v6"];
 const NGINX: &str = "nginx.conf";
+const WIREGUARD: &str = "wireguard.sh";
 
 /// Beginnings of the names of modules that change what happens to packets. Those that make an
 /// interface when they are loaded (`dummy`, `ifb`, `bonding`) are not among them.
@@ -42,7 +45,8 @@ const NETWORK_MODULES: [&str; 17] = [
 const LARGE: usize = 64 * 1024;
 
 /// The files beside `scenario.toml`.
-pub(super) fn assets(host: &Host, plan: &Plan, way: Option<&Way>) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn assets(made: &Made<'_>) -> BTreeMap<String, Vec<u8>> {
+    let Made { host, plan, .. } = *made;
     let mut files = BTreeMap::new();
     let mut add = |name: &str, lines: &[String]| {
         if !lines.is_empty() {
@@ -58,10 +62,26 @@ pub(super) fn assets(host: &Host, plan: &Plan, way: Option<&Way>) -> BTreeMap<St
     for filter in &host.filters {
         files.insert(asset_name(filter).to_owned(), filter.text.clone().into_bytes());
     }
-    if way.is_some() {
-        files.insert(NGINX.to_owned(), include_bytes!("nginx.conf").to_vec());
+    if made.way.is_some() || made.tried.forwards.iter().any(|forward| !forward.udp) {
+        files.insert(NGINX.to_owned(), nginx(made).into_bytes());
+    }
+    if !plan.tunnels.is_empty() {
+        files.insert(WIREGUARD.to_owned(), include_bytes!("wireguard.sh").to_vec());
     }
     files
+}
+
+/// The web server's configuration: it listens where ports are passed on to as well.
+fn nginx(made: &Made<'_>) -> String {
+    let forwards = made.tried.forwards.iter().filter(|forward| !forward.udp);
+    let ports: BTreeSet<u16> =
+        forwards.map(|forward| forward.to_port).filter(|port| *port != 80).collect();
+    let listen: String = ports
+        .iter()
+        .map(|port| format!("        listen {port};\n        listen [::]:{port};\n"))
+        .collect();
+    let plain = "        listen [::]:80;\n";
+    include_str!("nginx.conf").replacen(plain, &format!("{plain}{listen}"), 1)
 }
 
 fn asset_name(filter: &Filter) -> &'static str {
@@ -74,23 +94,19 @@ fn asset_name(filter: &Filter) -> &'static str {
 }
 
 /// The text of `scenario.toml`.
-pub(super) fn scenario(
-    name: &str,
-    host: &Host,
-    plan: &Plan,
-    way: Option<&Way>,
-    warnings: &[Finding],
-) -> String {
+pub(super) fn scenario(name: &str, made: &Made<'_>, warnings: &[Finding]) -> String {
+    let Made { host, plan, .. } = *made;
     let mut text = String::new();
     head(&mut text, name, plan, warnings);
     requires(&mut text, host, plan);
     gateway(&mut text, host, plan);
-    for peer in &plan.peers {
-        node(&mut text, peer);
+    for (index, peer) in plan.peers.iter().enumerate() {
+        node(&mut text, plan, index, peer);
     }
     links(&mut text, plan);
-    setup(&mut text, host, plan, way);
-    proposals::checks(&mut text, plan, way);
+    setup(&mut text, made);
+    servers(&mut text, made);
+    proposals::checks(&mut text, made);
     text
 }
 
@@ -229,8 +245,11 @@ fn gateway(text: &mut String, host: &Host, plan: &Plan) {
     }
 }
 
-fn node(text: &mut String, peer: &Peer) {
+fn node(text: &mut String, plan: &Plan, index: usize, peer: &Peer) {
+    let far = plan.tunnels.iter().find(|tunnel| tunnel.far == index);
+    let leads = plan.tunnels.iter().any(|tunnel| tunnel.gateway == index);
     let what = match (peer.default, peer.is_hop) {
+        _ if far.is_some() => "other end of",
         ([false, false], true) => "next hop on",
         ([false, false], false) => "host on",
         _ => "default gateway on",
@@ -239,17 +258,28 @@ fn node(text: &mut String, peer: &Peer) {
     if !peer.behind.is_empty() {
         text.push_str("# One address of each network behind it is on its `lo`: the node stands for those hosts too.\n");
     }
-    if !peer.services.is_empty() {
-        text.push_str(
+    match (peer.services.len(), peer.default == [false, false]) {
+        (0, _) => {}
+        (1, false) => text.push_str(
             "# The other address on `lo` is one that nobody knows: a server on the internet.\n",
-        );
+        ),
+        (_, false) => text.push_str(
+            "# The other addresses on `lo` are ones that nobody knows: hosts on the internet.\n",
+        ),
+        (_, true) => text.push_str(
+            "# It is also at the other addresses on `lo`, which ports are passed on to.\n",
+        ),
     }
     if peer.default != [false, false] {
         text.push_str("# It knows the networks on the other side of the host: drop those that the real one does not.\n");
     }
     let _ = writeln!(text, "[nodes.{}]\nkernel = \"reference\"", peer.name);
     let _ = writeln!(text, "role = {}", quoted(&format!("{what} {}", peer.towards)));
+    if leads {
+        text.push_str("sysctl = { \"net.ipv4.ip_forward\" = 1 }\n");
+    }
     let mut devices = Vec::new();
+    devices.extend(far.map(|tunnel| format!("{} type wireguard", tunnel.device)));
     let mut lower = "eth0".to_owned();
     for (id, protocol) in &peer.tags {
         let name = format!("{lower}.{id}");
@@ -261,7 +291,7 @@ fn node(text: &mut String, peer: &Peer) {
         array(text, "devices", devices.iter().map(String::as_str));
     }
     let mut addresses: Vec<String> = Vec::new();
-    if !peer.tags.is_empty() {
+    if !peer.tags.is_empty() || far.is_some() {
         addresses.push(format!("{} = {}", quoted(&peer.device()), inline(&peer.addresses)));
     }
     let lo: Vec<Network> =
@@ -272,7 +302,10 @@ fn node(text: &mut String, peer: &Peer) {
     if !addresses.is_empty() {
         let _ = writeln!(text, "addresses = {{ {} }}", addresses.join(", "));
     }
-    array(text, "routes", peer.routes.iter().map(String::as_str));
+    let way = far.map(|tunnel| {
+        format!("{} via {} dev eth0", Network::host(tunnel.host), tunnel.through.address)
+    });
+    array(text, "routes", way.iter().chain(&peer.routes).map(String::as_str));
     text.push('\n');
 }
 
@@ -301,6 +334,20 @@ fn links(text: &mut String, plan: &Plan) {
         }
         text.push('\n');
     }
+    for tunnel in &plan.tunnels {
+        let (gateway, far) = (&plan.peers[tunnel.gateway].name, &plan.peers[tunnel.far].name);
+        let _ = write!(
+            text,
+            "# The way to the other end of {}.\n[links.{}]\n\
+             {gateway} = {{ name = \"{}\", addresses = {} }}\n\
+             {far} = {{ name = \"eth0\", addresses = {} }}\n\n",
+            tunnel.device,
+            tunnel.link,
+            tunnel.interface,
+            inline(&[tunnel.through]),
+            inline(&[tunnel.address])
+        );
+    }
 }
 
 fn mtu(mtu: u32) -> String {
@@ -311,7 +358,9 @@ fn mtu(mtu: u32) -> String {
     }
 }
 
-fn setup(text: &mut String, host: &Host, plan: &Plan, way: Option<&Way>) {
+fn setup(text: &mut String, made: &Made<'_>) {
+    let Made { host, plan, .. } = *made;
+    let counted = proposals::counted(made);
     let mut step = |name: &str, action: &str, file: &str, size: usize| {
         let _ = writeln!(
             text,
@@ -321,6 +370,21 @@ fn setup(text: &mut String, host: &Host, plan: &Plan, way: Option<&Way>) {
         );
         if size > LARGE {
             text.push_str("timeout_s = 120\n");
+        }
+        let rules = match action {
+            "nft" => host.filters.iter().find(|one| one.kind == FilterKind::Nft),
+            "iptables-restore" => host.filters.iter().find(|one| one.kind == FilterKind::Iptables),
+            "ip6tables-restore" => {
+                host.filters.iter().find(|one| one.kind == FilterKind::Ip6tables)
+            }
+            _ => None,
+        };
+        if rules.is_some_and(|filter| has_uncounted(filter, &counted)) {
+            text.push_str(
+                "# EDIT: rules that no check counts can be passed by unnoticed. Give those that matter a\n\
+                 # comment (and nft's a `counter`), add checks with `counter`, and take this line away.\n\
+                 counted = false\n",
+            );
         }
         text.push('\n');
     };
@@ -355,14 +419,89 @@ fn setup(text: &mut String, host: &Host, plan: &Plan, way: Option<&Way>) {
             FilterKind::Nft => step("load the host's nft rules", "nft", file, size),
         }
     }
-    let Some(way) = way else { return };
-    let server = &plan.peers[way.server].name;
-    let _ = write!(
-        text,
-        "[[setup]]\nname = \"make the payloads: numbered lines, 64 KiB and 2 MiB\"\nnode = \"{server}\"\n\
-         run = \"seq 1000000 1008191 > /tmp/small; seq 1000000 1262143 > /tmp/large\"\n\n\
-         [[services]]\nname = \"web\"\nnode = \"{server}\"\n\
-         command = [\"nginx\", \"-e\", \"stderr\", \"-c\", \"{{assets}}/{NGINX}\"]\n\
-         ready = {{ tcp = 80 }}\n\n"
-    );
+    for tunnel in &plan.tunnels {
+        let (own, far) = (plan.node.as_str(), plan.peers[tunnel.far].name.as_str());
+        let there = tunnel.address.address;
+        for (node, other, endpoint) in [(own, far, there), (far, own, tunnel.host)] {
+            let run = format!(
+                "sh \"$KBISECT_ASSETS/{WIREGUARD}\" {} {} {node} {other} {endpoint}",
+                tunnel.device, tunnel.port
+            );
+            let _ = write!(
+                text,
+                "[[setup]]\nname = \"keys of {} on {node}\"\nnode = \"{node}\"\nrun = {}\n\n",
+                tunnel.device,
+                quoted(&run)
+            );
+        }
+    }
+}
+
+/// Whether `scenario check` would warn of rules that no check counts.
+fn has_uncounted(filter: &Filter, counted: &[&Counted]) -> bool {
+    let rules = match filter.kind {
+        FilterKind::Nft => rules::read_nft(&filter.text).rules,
+        FilterKind::Iptables => rules::read_iptables(&filter.text, false).rules,
+        FilterKind::Ip6tables => rules::read_iptables(&filter.text, true).rules,
+        FilterKind::Ipset => return false,
+    };
+    let counts = |rule: &Rule| {
+        counted.iter().any(|counted| match (counted.key, &rule.counter) {
+            ("nft", Counter::Named(name)) => *name == counted.name,
+            ("nft", _) | (_, Counter::None) => false,
+            _ => rule.comment.as_ref() == Some(&counted.name),
+        })
+    };
+    !rules::uncounted(&rules, counts).is_empty()
+}
+
+/// Servers: one for the first check, and one wherever a port is passed on to.
+fn servers(text: &mut String, made: &Made<'_>) {
+    let plan = made.plan;
+    let mut ports: BTreeMap<usize, BTreeSet<u16>> = BTreeMap::new();
+    if let Some(way) = made.way {
+        ports.entry(way.server).or_default().insert(80);
+    }
+    for forward in made.tried.forwards.iter().filter(|forward| !forward.udp) {
+        ports.entry(forward.server).or_default().insert(forward.to_port);
+    }
+    // The other end of a tunnel asks or answers too.
+    for (_, server) in proposals::through_tunnels(made) {
+        ports.entry(server).or_default().insert(80);
+    }
+    let first = made.way.map(|way| way.server);
+    let order =
+        first.into_iter().chain(ports.keys().copied().filter(|index| Some(*index) != first));
+    for (number, index) in order.enumerate() {
+        let node = &plan.peers[index].name;
+        let Some(port) = ports.get(&index).and_then(|ports| ports.first()) else { continue };
+        let name = if number == 0 { "web".to_owned() } else { format!("web-{}", number + 1) };
+        let _ = write!(
+            text,
+            "[[setup]]\nname = \"make the payloads{}: numbered lines, 64 KiB and 2 MiB\"\nnode = \"{node}\"\n\
+             run = \"seq 1000000 1008191 > /tmp/small; seq 1000000 1262143 > /tmp/large\"\n\n\
+             [[services]]\nname = \"{name}\"\nnode = \"{node}\"\n\
+             command = [\"nginx\", \"-e\", \"stderr\", \"-c\", \"{{assets}}/{NGINX}\"]\n\
+             ready = {{ tcp = {port} }}\n\n",
+            if number == 0 { String::new() } else { format!(" on {node}") }
+        );
+    }
+    let mut done = BTreeSet::new();
+    for forward in made.tried.forwards.iter().filter(|forward| forward.udp) {
+        if !done.insert((forward.server, forward.to_port)) {
+            continue;
+        }
+        let node = &plan.peers[forward.server].name;
+        let _ = write!(
+            text,
+            "[[services]]\nname = \"dns-{}\"\nnode = \"{node}\"\n\
+             command = [\"dnsmasq\", \"-k\", \"-C\", \"/dev/null\", \"--no-resolv\", \"--no-hosts\", \
+             \"--user=root\", \"--port={}\", \"--address=/{}/{}\"]\nready = {{ udp = {} }}\n\n",
+            done.len(),
+            forward.to_port,
+            proposals::NAME,
+            proposals::ANSWER,
+            forward.to_port
+        );
+    }
 }

@@ -27,6 +27,8 @@ pub(super) enum Kind {
     Modules,
     /// iproute2's `rt_tables`.
     Tables,
+    /// `wg show all listen-port`.
+    Wireguard,
     /// A file for people: what host-dump did.
     Note,
     /// Nothing.
@@ -84,6 +86,13 @@ pub(super) fn of_text(name: &str, text: &str) -> Option<Kind> {
     }
     if lines().any(|line| line.split_once('=').is_some_and(|(key, _)| key.trim().contains('.'))) {
         return Some(Kind::Sysctl);
+    }
+    let port = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words.as_slice(), [_, port] if *port == "off" || port.parse::<u16>().is_ok())
+    };
+    if ["wireguard", "wg"].iter().any(|part| name.contains(part)) && lines().all(port) {
+        return Some(Kind::Wireguard);
     }
     if lines().all(is_table_name) {
         return Some(Kind::Tables);

@@ -86,6 +86,11 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
     let early = read_early(&table, node.as_deref(), nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let name = table.get("name").and_then(|item| item.parsed(words::line));
+    if let Some(item) = table.get("counted")
+        && item.truth() == Some(true)
+    {
+        item.wrong("only `false` says something: that no check needs to count these rules");
+    }
     let keys = ["nft", "iptables-restore", "ip6tables-restore", "ip-batch", "run"];
     let action = table.exactly_one(&keys).and_then(|(key, item)| {
         let file = |assets| AssetRef::read(&item, assets);

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::places::Places;
-use super::{NodeKernel, Problem, Ready, Scenario};
+use super::{Action, NodeKernel, Problem, Ready, Scenario, Step};
+use crate::rules::{Rule, read_iptables, read_nft, uncounted};
+
+/// Rules that are named one by one.
+const RULES_TOLD: usize = 3;
 
 /// Warnings about a valid scenario, in the order of the file.
 pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
@@ -39,27 +43,105 @@ pub(super) fn warnings(scenario: &Scenario, places: &Places) -> Vec<Problem> {
             warn(&key, message.to_owned());
         }
     }
-    let known: BTreeSet<IpAddr> = scenario.addresses().map(|(_, address)| address).collect();
     for (index, check) in scenario.checks.iter().enumerate() {
         if let Some((key, message)) = check.probe.lint(&scenario.image.packages) {
             warn(&format!("checks[{index}].{key}"), message);
         }
-        let Some(server) = check.probe.server() else { continue };
-        let (host, key) = (server.at.ip(), server.key);
-        if !known.contains(&host) && !host.is_loopback() {
-            let key = format!("checks[{index}].{key}");
-            warn(&key, format!("no interface of the scenario has the address {host}"));
-        }
-    }
-    for (index, service) in scenario.services.iter().enumerate() {
-        let Ready::Http(http) = &service.ready else { continue };
-        if !known.contains(&http.host) && !http.host.is_loopback() {
-            let key = format!("services[{index}].ready.http.url");
-            warn(&key, format!("no interface of the scenario has the address {}", http.host));
-        }
     }
     found.sort_by_key(|problem| (problem.line, problem.column));
     found
+}
+
+/// Addresses that are asked and that nobody has: no interface, and none of the scenario's files either, such as
+/// the configuration of a program that moves an address.
+pub(super) fn unknown_addresses(scenario: &Scenario, places: &Places) -> Vec<Problem> {
+    let known: BTreeSet<IpAddr> = scenario.addresses().map(|(_, address)| address).collect();
+    let named = |address: IpAddr| {
+        let text = address.to_string();
+        scenario.assets.values().any(|content| {
+            let content = String::from_utf8_lossy(content);
+            let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':');
+            content.split(|c| !part(c)).any(|word| word == text)
+        })
+    };
+    let asked = scenario.checks.iter().enumerate().filter_map(|(index, check)| {
+        let server = check.probe.server()?;
+        Some((server.at.ip(), format!("checks[{index}].{}", server.key)))
+    });
+    let ready = scenario.services.iter().enumerate().filter_map(|(index, service)| {
+        let Ready::Http(http) = &service.ready else { return None };
+        Some((http.host, format!("services[{index}].ready.http.url")))
+    });
+    let unknown = asked.chain(ready).filter(|(address, _)| {
+        !known.contains(address) && !address.is_loopback() && !named(*address)
+    });
+    let told = unknown.map(|(address, key)| {
+        places.problem(&key, format!("no interface of the scenario has the address {address}"))
+    });
+    told.collect()
+}
+
+/// Rules under test that no check counts, one warning for each file: whether they were met at all is not
+/// told by a payload that arrived. A step with `counted = false` says that this is meant.
+pub(super) fn uncounted_rules(scenario: &Scenario, places: &Places) -> Vec<Problem> {
+    let mut done = BTreeSet::new();
+    let mut found = Vec::new();
+    let lists = [("setup", &scenario.setup), ("replay", &scenario.replay)];
+    let steps = lists.iter().flat_map(|(list, steps)| {
+        steps.iter().enumerate().map(move |(index, step)| (format!("{list}[{index}]"), step))
+    });
+    for (key, step) in steps {
+        let under_test = scenario.nodes[&step.node].kernel == NodeKernel::Candidate;
+        let file = step.action.asset().filter(|_| under_test && step.action.loads_rules());
+        let Some(file) = file.filter(|file| done.insert((step.node.clone(), file.to_owned())))
+        else {
+            continue;
+        };
+        if places.has(&format!("{key}.counted")) {
+            continue;
+        }
+        let text =
+            String::from_utf8_lossy(scenario.assets.get(file).map_or(&[][..], Vec::as_slice));
+        let rules = rules_of(step, &text);
+        let counts = |rule: &Rule| {
+            scenario.checks.iter().any(|check| check.node == step.node && check.probe.counts(rule))
+        };
+        let rules = uncounted(&rules, counts);
+        if !rules.is_empty() {
+            found.push(places.problem(&key, told(file, &step.action, &rules)));
+        }
+    }
+    found
+}
+
+fn rules_of(step: &Step, text: &str) -> Vec<Rule> {
+    match step.action {
+        Action::Nft(_) => read_nft(text).rules,
+        Action::IptablesRestore(_) => read_iptables(text, false).rules,
+        Action::Ip6tablesRestore(_) => read_iptables(text, true).rules,
+        _ => Vec::new(),
+    }
+}
+
+fn told(file: &str, action: &Action, rules: &[&Rule]) -> String {
+    let named = rules
+        .iter()
+        .take(RULES_TOLD)
+        .filter_map(|rule| Some(format!("{} in line {}", rule.deed?, rule.line)));
+    let named: Vec<String> = named.collect();
+    let more = rules.len().saturating_sub(RULES_TOLD);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let (rule, key) = match action {
+        Action::Nft(_) => ("a `counter` and a comment", "nft_comment"),
+        _ => ("a comment", "iptables_comment"),
+    };
+    let are = if rules.len() == 1 { "1 rule is" } else { &format!("{} rules are", rules.len()) };
+    format!(
+        "{are} counted by no check, so nothing shows that {file} was met: {}{more} (give such a rule {rule}, and \
+         add a check with `counter = {{ {key} = \"...\" }}`, `none = true` for what must not happen; or say \
+         `counted = false` at the step)",
+        named.join(", ")
+    )
 }
 
 /// Candidates that no judged check can say anything about.

@@ -63,6 +63,10 @@ impl Parsed {
         let unused: Vec<Problem> = unused.collect();
         self.warnings.extend(unused);
         self.scenario.assets = files;
+        self.warnings.extend(super::lint::unknown_addresses(&self.scenario, &self.places));
+        self.warnings.extend(super::lint::uncounted_rules(&self.scenario, &self.places));
+        // Those about the folder as a whole come last.
+        self.warnings.sort_by_key(|warning| (warning.key.is_empty(), warning.line, warning.column));
         Ok((self.scenario, self.warnings))
     }
 

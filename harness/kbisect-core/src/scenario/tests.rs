@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod broken;
+mod counted;
 mod faults;
 mod flavours;
 mod probes;

@@ -62,23 +62,23 @@ fn dumps_of_all_families_can_overlap() {
 fn an_interface_that_cannot_be_rebuilt_is_named() {
     let addr = ADDR.replace(
         "[{\"ifname\":\"lo\"",
-        r#"[{"ifname":"wg0","link_type":"none","linkinfo":{"info_kind":"wireguard"},
+        r#"[{"ifname":"tun0","link_type":"none","linkinfo":{"info_kind":"tun"},
             "addr_info":[{"local":"10.8.0.1","prefixlen":24}]},{"ifname":"lo""#,
     );
-    let route = ROUTE.replace('[', r#"[{"dst":"10.20.0.0/16","dev":"wg0"},"#);
+    let route = ROUTE.replace('[', r#"[{"dst":"10.20.0.0/16","dev":"tun0"},"#);
     let dumps = small(&addr, &route);
     let (message, hint) = fails(&dumps);
     assert_eq!(
         message,
-        "addr.json: [0] wg0: interfaces of kind `wireguard` cannot be rebuilt (known are network \
-         cards, VLANs, VRFs, bridges, bonds, dummies, veth pairs, loopback)"
+        "addr.json: [0] tun0: interfaces of kind `tun` cannot be rebuilt (known are network cards, \
+         VLANs, VRFs, bridges, bonds, dummies, veth pairs, WireGuard, loopback)"
     );
-    assert!(hint.ends_with("--ignore-interface wg0"), "{hint}");
-    let made = import(&dumps, &["wg0"]).unwrap();
+    assert!(hint.ends_with("--ignore-interface tun0"), "{hint}");
+    let made = import(&dumps, &["tun0"]).unwrap();
     scenario(&made);
-    assert!(!text(&made, "scenario.toml").contains("dev wg0"));
+    assert!(!text(&made, "scenario.toml").contains("dev tun0"));
     let told = warnings(&made);
-    let part = "route to 10.20.0.0/16: left out: it goes over `wg0`, which is not there";
+    let part = "route to 10.20.0.0/16: left out: it goes over `tun0`, which is not there";
     assert!(told.contains(part), "{told}");
 }
 

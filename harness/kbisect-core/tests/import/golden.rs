@@ -5,7 +5,7 @@
 
 use kbisect_core::import::Imported;
 
-use super::{folder, import, scenario, text};
+use super::{folder, import, scenario, text, warnings};
 
 fn golden(name: &str, text: &str) {
     let path = format!("{}/tests/import/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -39,6 +39,61 @@ fn a_gateway_with_vlans_in_a_vrf() {
         "rule add pref 1200 fwmark 0x10 table 10\nrule add pref 32765 table 255\nrule del pref 0\n"
     );
     assert!(!made.files.contains_key("rules.v4"), "an empty dump is nothing to load");
+}
+
+/// As a stranger has it: sets of bogons that hold all networks for documentation, a block list with the first
+/// address beyond them, ports that are passed on, three kinds of other sources, a tunnel.
+#[test]
+fn a_gateway_with_iptables_sets_and_ports_that_are_passed_on() {
+    let made = check("edge");
+    let text = text(&made, "scenario.toml");
+    for part in [
+        "http = { url = \"http://203.0.113.10:8443/small\"",
+        "dns = { server = \"203.0.113.10\", port = 5353",
+        "body = { equals = \"203.0.113.10\" }",
+        "body = { equals = \"203.0.113.11\" }",
+        "203.0.113.10/32 dev eth0 src 185.15.56.10",
+        "counter = { iptables_comment = \"web shop\" }",
+        "wg0 type wireguard",
+    ] {
+        assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
+    assert!(!text.contains("45.80.80.80") && !text.contains("198.51.100."), "{text}");
+    let told = warnings(&made);
+    for part in [
+        "iptables.rules:34: what it passes on has no check: the rule says more than is understood here",
+        "wg0: WireGuard with keys of the scenario's own",
+    ] {
+        assert!(told.contains(part), "no `{part}` in:\n{told}");
+    }
+    let nginx = self::text(&made, "nginx.conf");
+    for port in [22, 25, 80, 443] {
+        assert!(nginx.contains(&format!("listen {port};")), "{nginx}");
+    }
+}
+
+#[test]
+fn a_gateway_with_nft_sets_maps_and_a_flowtable() {
+    let made = check("sets");
+    let text = text(&made, "scenario.toml");
+    for part in [
+        "http = { url = \"http://192.0.2.34:443/small\"",
+        "http = { url = \"http://192.0.2.34:8080/small\"",
+        "http = { url = \"http://192.0.2.65/small\"",
+        "dns = { server = \"192.0.2.34\", port = 1194",
+        "http = { url = \"http://[2001:db8:1::2]:8080/small\"",
+        "body = { equals = \"192.0.2.34\" }",
+        "body = { equals = \"192.0.2.65\" }",
+        "counter = { nft = \"masq\", at_least = 90413 }",
+        "counter = { nft_comment = \"vpn\", at_least = 4 }",
+    ] {
+        assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
+    let told = warnings(&made);
+    for part in ["`flags offload` of a flowtable is left out", "has no check"] {
+        assert!(told.contains(part), "no `{part}` in:\n{told}");
+    }
+    assert!(!self::text(&made, "rules.nft").contains("offload"));
 }
 
 #[test]

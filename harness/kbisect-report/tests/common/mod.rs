@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use kbisect_core::evidence::{CrashFacts, Decoded, Evidence, EvidenceFile, Vmcore};
 use kbisect_core::kernel::{Kernel, KernelId};
 use kbisect_core::mark::mark;
+use kbisect_core::rules::RuleCount;
 use kbisect_core::run::{
     Aim, BisectResult, Environment, JournalLine, Plan, PlanOptions, PlannedKernel, RunEvent,
     RunResult, Tried,
@@ -333,6 +334,13 @@ fn evidence() -> Evidence {
                   RIP: 0010:nft_do_chain+0x1a2/0x700 [nf_tables]\nCR2: ffffb0c000000ff8\n\
                   Modules linked in: nft_synproxy nf_tables";
     Evidence {
+        rules: vec![RuleCount {
+            node: "client".to_owned(),
+            place: "ip filter INPUT".to_owned(),
+            rule: "tcp dport 80 counter | `drop` <b>".to_owned(),
+            before: 0,
+            after: 12,
+        }],
         crash: CrashFacts::read(report),
         vmcore: Some(Vmcore {
             path: "candidate/vmcore".to_owned(),

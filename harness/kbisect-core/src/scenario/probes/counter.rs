@@ -11,6 +11,7 @@ use super::super::words;
 use super::count::{Count, printed};
 use super::kind::{Kind, Reading};
 use crate::command::Ran;
+use crate::rules::{Counter as Counts, Rule, saved_words};
 use crate::wrong::{CheckFailure, Wrong};
 
 /// Longest name or comment in bytes: the kernel takes no longer one (`NFT_OBJ_MAXNAMELEN`,
@@ -256,28 +257,6 @@ impl CounterProbe {
     }
 }
 
-/// The words of a saved rule: in double quotes where they have blanks, with a backslash before quotes and
-/// backslashes (`xtables_save_string`).
-fn saved_words(rule: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quoted = false;
-    let mut chars = rule.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            '\\' if quoted => word.get_or_insert_default().extend(chars.next()),
-            c if c.is_whitespace() && !quoted => words.extend(word.take()),
-            c => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    words
-}
-
 fn name(text: &str) -> Result<String, String> {
     if text.len() > MOST_NAME {
         return Err(format!("must have at most {MOST_NAME} bytes, not {}", text.len()));
@@ -301,6 +280,19 @@ impl Kind for CounterProbe {
         let place =
             if place.is_empty() { String::new() } else { format!(" in {}", place.join(" ")) };
         format!("packets counted by {}{place}, {}", self.of, self.packets.expected())
+    }
+
+    fn counts(&self, rule: &Rule) -> bool {
+        let family = FAMILIES.iter().find(|(word, _)| *word == rule.family);
+        let here = self.family.is_none_or(|own| family.is_some_and(|(_, other)| own == *other))
+            && self.table.as_deref().is_none_or(|own| own == rule.table);
+        let by_comment = |comment: &String| rule.comment.as_ref() == Some(comment);
+        here && match &self.of {
+            Counter::Nft(name) => rule.counter == Counts::Named(name.clone()),
+            Counter::NftComment(comment) | Counter::IptablesComment(comment) => {
+                rule.counter != Counts::None && by_comment(comment)
+            }
+        }
     }
 
     fn check_kept(&self, check: &KeptCheck<'_>) -> Checked {

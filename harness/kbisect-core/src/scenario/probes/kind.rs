@@ -8,6 +8,7 @@ use super::super::kept_rules::{Checked, KeptCheck};
 use super::super::model::Step;
 use super::super::topology::{Links, Node};
 use crate::flow::Transport;
+use crate::rules::Rule;
 
 /// What a kind of check is asked by the rest.
 pub trait Kind {
@@ -54,6 +55,12 @@ pub trait Kind {
     fn lint(&self, packages: &[String]) -> Option<(&'static str, String)> {
         let _ = packages;
         None
+    }
+
+    /// Whether it looks at what this rule counted.
+    fn counts(&self, rule: &Rule) -> bool {
+        let _ = rule;
+        false
     }
 
     /// Whether a file of the scenario cannot be used: the key that names it, and why.

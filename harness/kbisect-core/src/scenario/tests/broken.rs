@@ -201,7 +201,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "nft = \"rules.nft\"",
         "ntf = \"rules.nft\"",
-        "50:1: setup[0].ntf: unknown key (known here: `early`, `fault`, `ip-batch`, `ip6tables-restore`, `iptables-restore`, `name`, `nft`, `node`, `refusal`, `repeat`, `run`, `timeout_s`; did you mean `nft`?)",
+        "50:1: setup[0].ntf: unknown key (known here: `counted`, `early`, `fault`, `ip-batch`, `ip6tables-restore`, `iptables-restore`, `name`, `nft`, `node`, `refusal`, `repeat`, `run`, `timeout_s`; did you mean `nft`?)",
     ),
     (
         "refusal = \"accept\"",

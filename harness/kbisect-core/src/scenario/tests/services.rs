@@ -97,3 +97,16 @@ fn an_address_that_nobody_has_is_warned_of() {
         )]
     );
 }
+
+/// An address that a program moves is on no interface of the file; its configuration names it.
+#[test]
+fn an_address_that_a_file_of_the_scenario_names_is_somebodys() {
+    let text = changed("127.0.0.1:8080", "192.0.2.9:8080");
+    let with = |content: &str| {
+        let files = [("app.conf".to_owned(), content.as_bytes().to_vec())];
+        let told = warnings(&text, files.into());
+        told.iter().filter(|told| told.contains("192.0.2.9")).count()
+    };
+    assert_eq!(with("virtual_ipaddress { 192.0.2.9/24 }"), 0);
+    assert_eq!(with("192.0.2.90 192.0.2.9.example"), 1, "as a word of its own");
+}
