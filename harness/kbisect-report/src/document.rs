@@ -17,6 +17,8 @@ pub(crate) enum Block {
     Paragraph(Line),
     List(Vec<Line>),
     Table(Vec<Line>, Vec<Vec<Line>>),
+    /// Parts that are folded away behind a line where the form can do that.
+    Folded(Line, Vec<Block>),
     /// Lines of a console, a trace or a state, of which so many are shown.
     Console(String, usize),
     /// A command to paste.

@@ -24,6 +24,9 @@ pub fn markdown_run(result: &RunResult) -> String {
     if trial.symptom.is_some() || shows {
         to.push(heading("What was seen"));
         sections::seen(to, trial);
+    } else if !trial.evidence.rules.is_empty() {
+        to.push(heading("What was seen"));
+        sections::rules_counted(to, trial);
     }
     if !trial.checks.is_empty() {
         to.push(heading("Checks"));

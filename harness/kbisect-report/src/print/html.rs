@@ -61,6 +61,7 @@ pub(crate) fn put(blocks: &[Block]) -> Markup {
                     ul.plain { @for item in items { li { (line(item)) } } }
                 }
                 Block::Table(head, rows) => (table(head, rows))
+                Block::Folded(name, inner) => details { summary { (line(name)) } (put(inner)) }
                 Block::Console(lines, max) => pre { (text::lines(lines, *max)) }
                 Block::Command(command) => pre { (text::lines(command, 20)) }
                 Block::Drawing(drawing) => (PreEscaped(drawing))

@@ -3,7 +3,7 @@
 mod seen;
 mod shared;
 
-pub(crate) use seen::{counted, crash, notes, seen, telling, unrelated};
+pub(crate) use seen::{counted, crash, notes, rules_counted, seen, telling, unrelated};
 pub(crate) use shared::{
     LIKELY, changes, check, commands, confidence, environment, files, kernels, side_by_side, tone,
     trials,

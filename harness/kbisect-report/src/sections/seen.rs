@@ -60,6 +60,26 @@ pub(crate) fn counted(to: &mut Vec<Block>, trial: &TrialRecord) {
     let rules =
         "Rules that counted packets, and what connection tracking knows of the failed connections:";
     state(to, rules, &trial.state);
+    rules_counted(to, trial);
+}
+
+/// Adds the rules that counted packets, folded away: in good trials they say what was met.
+pub(crate) fn rules_counted(to: &mut Vec<Block>, trial: &TrialRecord) {
+    let rules = &trial.evidence.rules;
+    if rules.is_empty() {
+        return;
+    }
+    let rows = rules.iter().map(|one| {
+        vec![
+            text(&one.node, CELL),
+            text(&one.place, CELL),
+            code(&one.rule),
+            own(one.before),
+            own(one.after),
+        ]
+    });
+    let head = ["node", "chain", "rule", "packets after the set-up", "at the end"];
+    to.push(Block::Folded(own(words::rules_counted(rules.len())), vec![table(head, rows)]));
 }
 
 /// Gaps and notes of a trial.

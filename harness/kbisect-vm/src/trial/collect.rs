@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use kbisect_core::counters::{Counters, FILES};
 use kbisect_core::judge::MachineEnd;
+use kbisect_core::rules::counted;
 use kbisect_core::state;
 use kbisect_core::trial::{Phase, Verdict};
 use kbisect_proto::{Command, Event, Request, RequestId};
@@ -57,6 +58,11 @@ const NETWORK: &str = "addr show\nrule show\nroute show table all\n";
 /// Title of the same in the text that [`COLLECT`] gives.
 const NETWORK_SECTION: &str = "addresses, rules, neighbours, routes of all tables";
 
+/// What rules counted. Elements of sets can be many.
+const RULESET: [&str; 4] = ["nft", "--terse", "list", "ruleset"];
+/// Title of the rules in collected texts.
+const RULES_SECTION: &str = "nft list ruleset";
+
 /// A node's counters, and the files that they were read from.
 struct Snapshot {
     node: String,
@@ -70,6 +76,8 @@ pub(super) struct Before {
     counters: Counters,
     /// What [`NETWORK`] gave.
     network: String,
+    /// What [`RULESET`] gave, where counts are not 0 by then.
+    rules: String,
 }
 
 /// Asks a machine, whether it counts as down or not.
@@ -152,8 +160,56 @@ impl Trial<'_> {
                 _ => String::new(),
             };
             let Snapshot { node, counters, .. } = snapshot;
-            self.before.push(Before { node, counters, network });
+            let rules = match self.loads_counts(&node) {
+                true => self.ruleset(&node).await.unwrap_or_default(),
+                false => String::new(),
+            };
+            self.before.push(Before { node, counters, network, rules });
         }
+    }
+
+    /// The steps of a node that load rules, with their files.
+    fn rule_files(&self, node: &str) -> impl Iterator<Item = &[u8]> {
+        let scenario = self.lab.scenario();
+        let steps = scenario.setup.iter().chain(&scenario.replay);
+        let own = steps.filter(move |step| step.node == node && step.action.loads_rules());
+        own.filter_map(|step| scenario.assets.get(step.action.asset()?).map(Vec::as_slice))
+    }
+
+    /// Whether rules of a node have counts from the start: a dump has those of the host that it is of.
+    fn loads_counts(&self, node: &str) -> bool {
+        self.rule_files(node).any(|text| {
+            let words =
+                || text.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+            words().zip(words().skip(1)).any(|(word, count)| {
+                word == b"packets"
+                    && count.first().is_some_and(|digit| (b'1'..=b'9').contains(digit))
+            })
+        })
+    }
+
+    /// The rules of a node with their counts; none when it does not answer, which is no symptom.
+    async fn ruleset(&self, node: &str) -> Option<String> {
+        let candidate = self.candidate.as_ref()?;
+        let id = candidate.next_id();
+        let argv = RULESET.map(str::to_owned).to_vec();
+        let command = Command { argv, stdin: Vec::new(), keep: 256 << 10 };
+        let timeout = self.lab.patience(Duration::from_secs(3));
+        let timeout_ms = timeout.as_millis() as u64;
+        let request = Request::Exec { id, node: node.to_owned(), command, timeout_ms };
+        let patience = timeout + self.lab.settings().timing.answer;
+        match ask(candidate, id, &request, patience).await {
+            Ok(Event::Exited { stdout, .. }) => Some(String::from_utf8_lossy(&stdout).into_owned()),
+            _ => None,
+        }
+    }
+
+    /// Notes what rules counted.
+    fn note_rules(&mut self, node: &str, after: &str) {
+        let before = self.before.iter().find(|before| before.node == node);
+        let before = before.map_or("", |before| before.rules.as_str());
+        let found = counted(node, before, after);
+        self.evidence.rules.extend(found);
     }
 
     /// Makes sure that a candidate which no longer answers is known to hang: evidence that cannot be
@@ -178,7 +234,7 @@ impl Trial<'_> {
         if self.failed.is_empty() {
             return;
         }
-        let rules = state::rule_counters(state::section(text, "nft list ruleset"));
+        let rules = state::rule_counters(state::section(text, RULES_SECTION));
         let entries = state::connections(state::section(text, "conntrack -L"), &self.failed);
         let rules = rules.into_iter().map(|rule| format!("{node}: rule {rule}"));
         let entries = entries.into_iter().map(|entry| format!("{node}: conntrack {entry}"));
@@ -202,6 +258,13 @@ impl Trial<'_> {
                 self.counters.extend(moved.into_iter().map(|line| format!("{node}: {line}")));
             }
             if nothing_failed {
+                let mut files = files;
+                if self.rule_files(&node).next().is_some()
+                    && let Some(rules) = self.ruleset(&node).await
+                {
+                    self.note_rules(&node, &rules);
+                    files += &format!("### {RULES_SECTION}\n{rules}\n");
+                }
                 if let Err(error) = write(&directory, &node, files.as_bytes()) {
                     self.notes.push(error);
                     return;
@@ -227,6 +290,7 @@ impl Trial<'_> {
             };
             let text = String::from_utf8_lossy(&stdout);
             self.note_state(&node, &text);
+            self.note_rules(&node, state::section(&text, RULES_SECTION));
             if !network.is_empty() {
                 let changed =
                     state::changed_network(&network, state::section(&text, NETWORK_SECTION));

@@ -1,0 +1,9 @@
+//! What rules of the packet filter counted.
+
+/// The line behind which the rules stand.
+pub(crate) fn rules_counted(count: usize) -> String {
+    match count {
+        1 => "1 rule of the kernel under test counted packets from set-up to end".to_owned(),
+        _ => format!("{count} rules of the kernel under test counted packets from set-up to end"),
+    }
+}
