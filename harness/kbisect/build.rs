@@ -1,5 +1,5 @@
-//! Embeds the scenarios that kbisect is shipped with, so that the installed binary works from
-//! anywhere.
+//! Embeds the scenarios and templates that kbisect is shipped with, so that the installed binary works
+//! from anywhere.
 
 use std::env;
 use std::fmt::Write as _;
@@ -11,8 +11,14 @@ fn main() {
     let scenarios = manifest_dir.join("../../scenarios");
     println!("cargo::rerun-if-changed={}", scenarios.display());
     println!("cargo::rerun-if-changed=build.rs");
+    embed(&scenarios, "scenarios.rs");
+    embed(&scenarios.join("templates"), "templates.rs");
+}
+
+/// Writes code for all scenarios of a folder: name, and files with their content.
+fn embed(scenarios: &Path, to: &str) {
     let mut code = String::from("&[\n");
-    for folder in entries(&scenarios) {
+    for folder in entries(scenarios) {
         if !folder.join("scenario.toml").is_file() {
             continue;
         }
@@ -29,7 +35,7 @@ fn main() {
     }
     code.push_str("]\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    fs::write(out.join("scenarios.rs"), code).expect("cargo made the output directory");
+    fs::write(out.join(to), code).expect("cargo made the output directory");
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, PathBuf)>) {

@@ -11,8 +11,8 @@ const ADDR: &str = r#"[{"ifname":"lo","link_type":"loopback"},
     {"ifname":"wan","link_type":"ether","addr_info":[{"local":"192.0.2.2","prefixlen":24}]},
     {"ifname":"lan","link_type":"ether","addr_info":[{"local":"10.0.0.1","prefixlen":24}]}]"#;
 const ROUTE: &str = r#"[{"dst":"default","gateway":"192.0.2.1","dev":"wan"}]"#;
-const WIREGUARD: &str = r#"[{"ifname":"wg0","link_type":"none","flags":["UP"],
-    "linkinfo":{"info_kind":"wireguard"}}]"#;
+const TUNNEL: &str = r#"[{"ifname":"tun0","link_type":"none","flags":["UP"],
+    "linkinfo":{"info_kind":"tun"}}]"#;
 
 fn dumps(place: &Path, files: &[(&str, &str)]) {
     fs::create_dir(place.join("gw1")).unwrap();
@@ -82,13 +82,13 @@ fn nothing_is_overwritten() {
 #[test]
 fn an_interface_that_cannot_be_rebuilt_stops_it_and_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
-    dumps(place.path(), &[("addr", ADDR), ("wg", WIREGUARD), ("route", ROUTE)]);
+    dumps(place.path(), &[("addr", ADDR), ("tun", TUNNEL), ("route", ROUTE)]);
     let (code, stdout, stderr) = kbisect(place.path(), "scenario new --from-host gw1");
     assert_eq!((code, stdout.as_str()), (2, ""));
-    assert!(stderr.contains("error: wg: [0] wg0: interfaces of kind `wireguard`"), "{stderr}");
-    assert!(stderr.contains("hint: ") && stderr.contains("--ignore-interface wg0"), "{stderr}");
+    assert!(stderr.contains("error: tun: [0] tun0: interfaces of kind `tun`"), "{stderr}");
+    assert!(stderr.contains("hint: ") && stderr.contains("--ignore-interface tun0"), "{stderr}");
     assert_eq!(names(place.path()), ["gw1"], "nothing is left behind");
-    let line = "scenario new --from-host gw1 --ignore-interface wg0 --json";
+    let line = "scenario new --from-host gw1 --ignore-interface tun0 --json";
     let (code, stdout, stderr) = kbisect(place.path(), line);
     assert_eq!(code, 0, "{stderr}");
     let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
@@ -106,7 +106,10 @@ fn folders_that_cannot_be_are_refused() {
         ("scenario new --from-host nowhere --output x", "`nowhere` is no folder with dumps"),
         ("scenario new --from-host nowhere", "`nowhere` is no folder with dumps"),
         ("scenario new --from-host gw1 --output Upper_Case", "cannot be a scenario's folder"),
-        ("scenario new", "--from-host"),
+        ("scenario new", "hint: give --from-host DIR, or --template with one of bridge, client"),
+        ("scenario new --template nothing", "[possible values: bridge, client, failover"),
+        ("scenario new --template gateway --from-host gw1", "cannot be used with"),
+        ("scenario new --template gateway --output Upper_Case", "cannot be a scenario's folder"),
     ] {
         let (code, _, stderr) = kbisect(place.path(), line);
         assert_eq!(code, 2, "{line}: {stderr}");
@@ -115,6 +118,90 @@ fn folders_that_cannot_be_are_refused() {
     let (code, _, stderr) = kbisect(place.path(), "scenario new --from-host gw1");
     assert_eq!(code, 0);
     assert!(stderr.contains("warning: link: not looked at: no plain file"), "{stderr}");
+}
+
+#[test]
+fn a_template_is_a_scenario_without_a_warning() {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["bridge", "client", "failover", "gateway", "ipvs", "server"] {
+        let (code, stdout, stderr) =
+            kbisect(place.path(), &format!("scenario new --template {name}"));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{name}");
+        assert!(stdout.starts_with(&format!("./scenarios/{name}: nodes ")), "{stdout}");
+        let (code, stdout, stderr) = kbisect(place.path(), &format!("scenario check {name}"));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{name}");
+        assert_eq!(stdout, format!("{name}: good (scenarios/{name})\n"));
+    }
+}
+
+#[test]
+fn a_template_overwrites_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir_all(place.path().join("scenarios/gateway")).unwrap();
+    let (code, stdout, stderr) = kbisect(place.path(), "scenario new --template gateway");
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("error: `scenarios/gateway` is there already"), "{stderr}");
+    assert_eq!(names(&place.path().join("scenarios/gateway")), [""; 0], "nothing was written");
+    let line = "scenario new --template gateway --output mine --json";
+    let (code, stdout, stderr) = kbisect(place.path(), line);
+    assert_eq!(code, 0, "{stderr}");
+    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(document["scenarios"][0]["name"], "mine");
+}
+
+/// A host with nothing but iproute2 has a set-up worth testing too.
+#[test]
+fn a_host_without_nft_and_without_iptables_is_dumped() {
+    let there = |program: &&str| {
+        ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+            .iter()
+            .any(|dir| Path::new(dir).join(program).exists())
+    };
+    if let Some(program) = ["nft", "iptables-save"].iter().find(|program| there(program)) {
+        eprintln!("NOT TESTED: this machine has {program} where host-dump always looks");
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let bin = programs(place.path());
+    for (gone, left) in
+        [(&["nft", "ipset"][..], "iptables"), (&["iptables-save", "ip6tables-save"], "none")]
+    {
+        for program in gone {
+            fs::remove_file(bin.join(program)).unwrap();
+        }
+        // Only what stands in for the host's programs, and what the script itself needs.
+        let path = only(place.path(), &bin);
+        let mut command = Command::new("/bin/sh");
+        command.arg(script()).arg(left).current_dir(place.path()).env("PATH", &path);
+        let (code, _, stderr) = ended(&command.output().unwrap());
+        let refused = stderr.contains("iptables.rules is missing");
+        assert_eq!(code, if refused { 3 } else { 0 }, "{stderr}");
+        let told = fs::read_to_string(place.path().join(left).join("host.txt")).unwrap();
+        assert!(told.contains("nft.rules: left out: nft is not installed\n"), "{told}");
+        assert!(!told.contains("\nnft: "), "{told}");
+        let (code, _, stderr) = kbisect(place.path(), &format!("scenario new --from-host {left}"));
+        assert_eq!(code, 0, "{stderr}");
+    }
+}
+
+/// A folder for PATH with the programs of `bin` and the tools of a shell script.
+fn only(place: &Path, bin: &Path) -> PathBuf {
+    let folder = place.join("only");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir(&folder).unwrap();
+    let tools = [
+        "sh", "cat", "grep", "sed", "head", "date", "uname", "id", "mkdir", "rm", "cut", "find",
+        "sort", "tr",
+    ];
+    for tool in tools {
+        let real = ["/usr/bin", "/bin"].iter().map(|dir| Path::new(dir).join(tool));
+        let real = real.into_iter().find(|path| path.exists()).unwrap();
+        std::os::unix::fs::symlink(real, folder.join(tool)).unwrap();
+    }
+    for program in names(bin) {
+        fs::copy(bin.join(&program), folder.join(&program)).unwrap();
+    }
+    folder
 }
 
 fn script() -> PathBuf {

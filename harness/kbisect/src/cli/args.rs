@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbisect_core::run::SymptomName;
 use kbisect_core::workers::Workers;
@@ -14,6 +15,7 @@ use super::{
     ChangesArgs, ChangesOptions, CheckArgs, DecodeArgs, DoubtArgs, EvidenceArgs, ImportArgs,
     KernelsArgs, ScoreArgs, Series, SourceArgs, WatchArgs, words,
 };
+use crate::settings::templates;
 
 /// Find which kernel version broke a network service.
 #[derive(Parser, Debug)]
@@ -369,7 +371,7 @@ pub enum ScenarioCommand {
     /// Prove that its checks can fail, and say which ingredients its failure needs
     #[command(long_about = words::SELFTEST, after_help = words::SELFTEST_AFTER)]
     Selftest(SelftestArgs),
-    /// Make a scenario to edit from dumps of a production host
+    /// Make a scenario to edit: from dumps of a production host, or from a template
     #[command(after_help = words::NEW_AFTER)]
     New(NewScenarioArgs),
     /// Take over existing checks: command lists, monitoring plugins, KTAP programs, goss files
@@ -404,16 +406,19 @@ pub struct SelftestArgs {
 #[derive(Args, Debug)]
 pub struct NewScenarioArgs {
     /// Folder with the dumps, as scripts/host-dump writes it
-    #[arg(long, value_name = "DIR", required = true)]
-    pub from_host: PathBuf,
-    /// Name of the node that stands for the host
-    #[arg(long, value_name = "NAME", default_value = "gateway")]
+    #[arg(long, value_name = "DIR", conflicts_with = "template")]
+    pub from_host: Option<PathBuf>,
+    /// Kind of scenario to begin with; it runs as it is
+    #[arg(long, value_name = "TEMPLATE", value_parser = PossibleValuesParser::new(templates::names()))]
+    pub template: Option<String>,
+    /// Name of the node that stands for the host of the dumps
+    #[arg(long, value_name = "NAME", default_value = "gateway", conflicts_with = "template")]
     pub node: String,
-    /// Folder to write; its name is the scenario's [default: scenarios/ and the name of DIR]
+    /// Folder to write; its name is the scenario's [default: scenarios/ and the name of DIR or TEMPLATE]
     #[arg(short, long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
-    /// Leave an interface out, with all that hangs on it; may be repeated
-    #[arg(long, value_name = "NAME")]
+    /// Leave an interface of the dumps out, with all that hangs on it; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "template")]
     pub ignore_interface: Vec<String>,
 }
 

@@ -253,12 +253,16 @@ Exit codes: 0 as expected, 1 a blind check, a fault that is not noticed or an un
 
 pub const NEW_AFTER: &str = "\
 Examples:
+  kbisect scenario new --template gateway                      writes scenarios/gateway, which runs as it is
+  kbisect scenario new                                         asks, on a terminal
   scripts/host-dump gw1                                        on the gateway, as root
   kbisect scenario new --from-host gw1                         writes scenarios/gw1
   kbisect scenario new --from-host gw1 --ignore-interface wg0 --output ./without-wg
 
-The host's interfaces, addresses, routes, rules and packet filters are taken over as they are; who is
-around it, and what they run, is guessed and to be edited. Nothing is overwritten.";
+Of dumps, the host's interfaces, addresses, routes, rules and packet filters are taken over as they are;
+who is around it, and what they run, is guessed and to be edited. Ports that are passed on and addresses
+that are translated get a check each; what has none is listed at the top of the file. Nothing is
+overwritten.";
 
 pub const IMPORT: &str = "\
 Take over existing checks unchanged, as checks of a scenario

@@ -1,8 +1,7 @@
-//! `kbisect scenario new`: a scenario's folder from dumps of a host.
+//! `kbisect scenario new`: a scenario's folder from dumps of a host, or from a template.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
-use std::io::Read;
+use std::io::{IsTerminal as _, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,8 @@ use kbisect_report::ScenariosDocument;
 
 use crate::cli::{Global, NewScenarioArgs};
 use crate::settings::scenario;
+use crate::settings::templates::{self, Files};
+use crate::ui::interview;
 use crate::{errors, output};
 
 /// A dump is not larger than this (bytes).
@@ -19,24 +20,65 @@ const DUMP_MAX: u64 = 16 << 20;
 /// Nor are all of them together (bytes).
 const TOTAL_MAX: u64 = 64 << 20;
 
-/// Contents by name.
-type Files = BTreeMap<String, Vec<u8>>;
-
 /// Makes a scenario.
 ///
 /// # Errors
 /// For a folder that is there already or cannot be a scenario's, dumps that cannot be read, and
 /// [`import::ImportError`] for those that no scenario can be made of. Nothing is written then.
 pub fn new(args: &NewScenarioArgs, global: &Global) -> anyhow::Result<()> {
-    let (dumps, mut warnings) = read(&args.from_host)?;
-    let folder = folder(args)?;
-    let name = name_of(&folder)?;
-    if folder.symlink_metadata().is_ok() {
-        return Err(errors::usage(
-            format!("`{}` is there already", folder.display()),
-            "name another folder with --output, or remove it: nothing is overwritten",
-        ));
+    match (&args.from_host, &args.template) {
+        (Some(from), _) => from_host(from, args, global),
+        (None, Some(template)) => {
+            let folder = args.output.clone();
+            let folder = folder.unwrap_or_else(|| Path::new("scenarios").join(template));
+            from_template(template, &folder, &[], global)
+        }
+        (None, None) if may_ask(global) => {
+            let folder = args.output.as_deref();
+            let answers = interview(&mut std::io::stdin().lock(), folder);
+            let Some(answers) = answers else {
+                return Err(errors::usage("no answer: nothing was written", nothing_named()));
+            };
+            from_template(answers.template, &answers.folder, &answers.networks, global)
+        }
+        (None, None) => {
+            Err(errors::usage("nothing says what the scenario is to be", nothing_named()))
+        }
     }
+}
+
+/// Whether there is somebody to ask.
+fn may_ask(global: &Global) -> bool {
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    terminal && !global.json && !global.quiet
+}
+
+fn nothing_named() -> String {
+    let names: Vec<&str> = templates::names().collect();
+    format!("give --from-host DIR, or --template with one of {}", names.join(", "))
+}
+
+fn from_template(
+    template: &str,
+    folder: &Path,
+    networks: &[([u8; 3], [u8; 3])],
+    global: &Global,
+) -> anyhow::Result<()> {
+    let folder: PathBuf = folder.components().collect();
+    name_of(&folder)?;
+    is_free(&folder)?;
+    let mut files = templates::files(template)
+        .ok_or_else(|| errors::usage(format!("no template `{template}`"), nothing_named()))?;
+    templates::renumber(&mut files, networks);
+    write(&folder, &files)?;
+    tell(&folder, "It runs as it is. Put your own rules, sysctls and application in, then:", global)
+}
+
+fn from_host(from: &Path, args: &NewScenarioArgs, global: &Global) -> anyhow::Result<()> {
+    let (dumps, mut warnings) = read(from)?;
+    let folder = folder(from, args)?;
+    let name = name_of(&folder)?;
+    is_free(&folder)?;
     let ignored = args.ignore_interface.iter().cloned().collect();
     let options = Options { node: args.node.clone(), ignored };
     let Imported { files, warnings: found } = import::from_dumps(&name, &dumps, &options)?;
@@ -47,8 +89,26 @@ pub fn new(args: &NewScenarioArgs, global: &Global) -> anyhow::Result<()> {
             output::say(&format!("warning: {warning}"));
         }
     }
+    tell(&folder, "Look for EDIT in its scenario.toml, then:", global)
+}
+
+fn is_free(folder: &Path) -> anyhow::Result<()> {
+    if folder.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(errors::usage(
+        format!("`{}` is there already", folder.display()),
+        "name another folder with --output, or remove it: nothing is overwritten",
+    ))
+}
+
+/// Says what was made, and what comes next.
+fn tell(folder: &Path, next: &str, global: &Global) -> anyhow::Result<()> {
     // As `scenario check` reads it: `./x` is a path where `x` would be a name.
-    let path = if folder.is_absolute() { folder } else { Path::new(".").join(folder) };
+    let path = match folder.is_absolute() || folder.starts_with(".") {
+        true => folder.to_owned(),
+        false => Path::new(".").join(folder),
+    };
     let path = path.display().to_string();
     let loaded = scenario::load(&path)?;
     if global.json {
@@ -56,21 +116,20 @@ pub fn new(args: &NewScenarioArgs, global: &Global) -> anyhow::Result<()> {
     }
     output::print(&format!(
         "{path}: nodes {}, links {}, checks {}\n\
-         Look for EDIT in {path}/scenario.toml, then:\n  \
-         kbisect scenario check {path}\n  kbisect run KERNEL --scenario {path}\n",
+         {next}\n  kbisect scenario check {path}\n  kbisect run KERNEL --scenario {path}\n",
         loaded.scenario.nodes.len(),
         loaded.scenario.links.len(),
         loaded.scenario.checks.len(),
     ))
 }
 
-fn folder(args: &NewScenarioArgs) -> anyhow::Result<PathBuf> {
+fn folder(from: &Path, args: &NewScenarioArgs) -> anyhow::Result<PathBuf> {
     if let Some(folder) = &args.output {
         // Without a trailing slash, so that its parent is what it looks like.
         return Ok(folder.components().collect());
     }
-    let real = args.from_host.canonicalize();
-    let real = real.with_context(|| format!("cannot read `{}`", args.from_host.display()))?;
+    let real = from.canonicalize();
+    let real = real.with_context(|| format!("cannot read `{}`", from.display()))?;
     let name = real.file_name().unwrap_or_default();
     Ok(Path::new("scenarios").join(name))
 }
@@ -97,7 +156,7 @@ fn read(folder: &Path) -> anyhow::Result<(Files, Vec<Finding>)> {
             "take them on the host with scripts/host-dump DIR, and name that folder",
         ));
     }
-    let mut dumps = BTreeMap::new();
+    let mut dumps = Files::new();
     let mut warnings = Vec::new();
     let mut left = TOTAL_MAX;
     for item in fs::read_dir(folder).with_context(reading)? {

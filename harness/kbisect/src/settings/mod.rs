@@ -3,3 +3,4 @@
 pub mod global;
 pub mod scenario;
 mod shipped;
+pub mod templates;

@@ -1,6 +1,7 @@
 //! What people see while something runs. Everything goes to standard error.
 
 mod beliefs;
+mod interview;
 mod lines;
 pub mod paint;
 mod progress;
@@ -10,6 +11,7 @@ mod terminal;
 mod time;
 mod view;
 
+pub use interview::interview;
 pub use screen::Ui;
 #[cfg(test)]
 pub use view::tests;
