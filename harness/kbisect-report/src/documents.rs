@@ -7,6 +7,7 @@ use kbisect_core::changes::WhatChanged;
 use kbisect_core::console::{Report, ReportKind};
 use kbisect_core::evidence::Decoded;
 use kbisect_core::kernel::Kernel;
+use kbisect_core::scenario::{Node, NodeKernel, Scenario};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -311,4 +312,80 @@ pub struct ListedScenario {
     pub nodes: Vec<String>,
     /// Names of its checks, in order.
     pub checks: Vec<String>,
+    /// What is built of each node; `scenario show` alone says it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub built: Vec<BuiltNode>,
+}
+
+/// What is built of one node before its steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BuiltNode {
+    /// Name.
+    pub node: String,
+    /// `candidate` or `reference`.
+    pub kernel: String,
+    /// What it stands for; empty where the scenario does not say.
+    pub role: String,
+    /// Interfaces on links.
+    pub interfaces: Vec<BuiltInterface>,
+    /// Arguments of `ip link add`, in order.
+    pub devices: Vec<String>,
+    /// Addresses of devices by their names, with prefix lengths.
+    pub addresses: BTreeMap<String, Vec<String>>,
+    /// Arguments of `ip route add`, in order.
+    pub routes: Vec<String>,
+    /// sysctls with their values.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// An interface on a link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BuiltInterface {
+    /// Link.
+    pub link: String,
+    /// Name in the node.
+    pub name: String,
+    /// Addresses with prefix lengths.
+    pub addresses: Vec<String>,
+    /// VRF or bridge that it is put under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<String>,
+    /// In bytes; the kernel's own without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+}
+
+impl BuiltNode {
+    /// The nodes of a scenario, in the order of their names.
+    #[must_use]
+    pub fn all(scenario: &Scenario) -> Vec<Self> {
+        let of = |(name, node): (&String, &Node)| {
+            let interfaces = scenario.links.iter().filter_map(|(link, ends)| {
+                let interface = ends.get(name)?;
+                Some(BuiltInterface {
+                    link: link.clone(),
+                    name: interface.name.clone(),
+                    addresses: interface.addresses.clone(),
+                    master: interface.master.clone(),
+                    mtu: interface.mtu,
+                })
+            });
+            let kernel = match node.kernel {
+                NodeKernel::Candidate => "candidate",
+                NodeKernel::Reference => "reference",
+            };
+            let sysctls = node.sysctl.iter().map(|(key, value)| (key.clone(), value.to_string()));
+            Self {
+                node: name.clone(),
+                kernel: kernel.to_owned(),
+                role: node.role.clone(),
+                interfaces: interfaces.collect(),
+                devices: node.devices.clone(),
+                addresses: node.addresses.clone(),
+                routes: node.routes.clone(),
+                sysctls: sysctls.collect(),
+            }
+        };
+        scenario.nodes.iter().map(of).collect()
+    }
 }

@@ -18,12 +18,32 @@ use kbisect_core::selftest::{
     CheckSight, Control, Effect, SelftestResult, Sight, Traffic, Variation,
 };
 use kbisect_report::{
-    DetectDocument, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus, ErrorDocument,
-    ImportDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument,
+    BuiltNode, DetectDocument, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus,
+    ErrorDocument, ImportDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument,
     journal_line, schema,
 };
 use serde_json::{Value, json};
 use validate::problems;
+
+const SCENARIO: &str = r#"
+schema = "kbisect.scenario/1"
+summary = "one node"
+[nodes.client]
+kernel = "candidate"
+devices = ["dummy7 type dummy"]
+addresses = { dummy7 = ["198.51.100.7/32"] }
+routes = ["default via 192.0.2.1"]
+sysctl = { "net.ipv4.ip_forward" = 1 }
+[nodes.server]
+kernel = "reference"
+[links.lan]
+client = { name = "eth0", addresses = ["192.0.2.10/24"], mtu = 1400 }
+server = { name = "eth0", addresses = ["192.0.2.1/24"] }
+[[checks]]
+name = "up"
+node = "client"
+command = { run = "true" }
+"#;
 
 fn schema_of(name: &str) -> Value {
     serde_json::from_str(schema(name).unwrap()).unwrap()
@@ -148,7 +168,14 @@ fn lists_and_reports_fit() {
         path: None,
         nodes: vec!["client".to_owned()],
         checks: vec!["payload".to_owned()],
+        built: BuiltNode::all(
+            &kbisect_core::scenario::Scenario::parse("smoke", "x", SCENARIO)
+                .unwrap()
+                .scenario()
+                .clone(),
+        ),
     };
+    assert_eq!(scenario.built[0].interfaces[0].addresses, ["192.0.2.10/24"]);
     fits("scenarios", &ScenariosDocument::new(vec![scenario]));
     let list = "- name: t\n  tests:\n    - cmd: ssh gw x\n      retcode: 0\n\
                 - name: u\n  tests:\n    - cmd: $X\n      retcode: 0\n";

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use kbisect_core::inject::Declared;
 use kbisect_core::scenario::{
-    Action, Check, NodeKernel, Ready, Refusal, Restart, Scenario, Service, Step,
+    Action, Check, Node, NodeKernel, Ready, Refusal, Restart, Scenario, Service, Step,
+    WarningPolicy,
 };
 
 /// A scenario: what it builds, runs and checks. `origin` says where it comes from.
@@ -16,16 +18,7 @@ pub fn scenario_text(scenario: &Scenario, origin: &str, sha256: &str) -> String 
         let _ = write!(text, "\n{description}\n");
     }
     let _ = write!(text, "\nfrom {origin}, SHA-256 {sha256}\n");
-    let requires: Vec<&str> = scenario
-        .requires
-        .modules
-        .iter()
-        .chain(&scenario.requires.config)
-        .map(String::as_str)
-        .collect();
-    if !requires.is_empty() {
-        let _ = writeln!(text, "a kernel needs {}", requires.join(", "));
-    }
+    needs(scenario, &mut text);
     nodes(scenario, &mut text);
     let mut section = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
@@ -39,8 +32,60 @@ pub fn scenario_text(scenario: &Scenario, origin: &str, sha256: &str) -> String 
     section("services", scenario.services.iter().map(service).collect());
     section("replay", scenario.replay.iter().map(step).collect());
     section("checks", scenario.checks.iter().map(check_line).collect());
+    let flavours = scenario.flavours.iter();
+    let flavours =
+        flavours.map(|(name, what)| format!("{}:{name}: {}", scenario.name, what.summary));
+    section("flavours", flavours.collect());
+    section("faults of its self-test", scenario.faults.iter().map(fault).collect());
     section("files", scenario.assets.keys().cloned().collect());
     text
+}
+
+/// What a kernel and the root image must offer, and what is made of the kernel's own reports.
+fn needs(scenario: &Scenario, text: &mut String) {
+    let requires = &scenario.requires;
+    let needed: Vec<&str> =
+        requires.modules.iter().chain(&requires.config).map(String::as_str).collect();
+    if !needed.is_empty() {
+        let _ = writeln!(text, "a kernel needs {}", needed.join(", "));
+    }
+    if !requires.optional_modules.is_empty() {
+        let _ = writeln!(text, "loaded where it exists: {}", requires.optional_modules.join(", "));
+    }
+    if !scenario.image.packages.is_empty() {
+        let _ =
+            writeln!(text, "packages in the root image: {}", scenario.image.packages.join(", "));
+    }
+    if scenario.warnings == WarningPolicy::Record {
+        text.push_str("warnings of the kernel are recorded only\n");
+    }
+    if let Some(expect) = scenario.expect {
+        let _ = writeln!(text, "expected on a healthy kernel: {expect}");
+    }
+}
+
+fn fault(declared: &Declared) -> String {
+    let noticed = match declared.noticed_by.as_slice() {
+        [] => String::new(),
+        checks => format!(", to be noticed by {}", checks.join(", ")),
+    };
+    format!("{}: {}{noticed}", declared.name, declared.fault)
+}
+
+/// What is built in a node beside its interfaces on links.
+fn built(node: &Node, text: &mut String) {
+    for device in &node.devices {
+        let _ = writeln!(text, "    device  {device}");
+    }
+    for (device, addresses) in &node.addresses {
+        let _ = writeln!(text, "    {device}  {}", addresses.join(" "));
+    }
+    for route in &node.routes {
+        let _ = writeln!(text, "    route  {route}");
+    }
+    for (key, value) in &node.sysctl {
+        let _ = writeln!(text, "    sysctl  {key} = {value}");
+    }
 }
 
 fn nodes(scenario: &Scenario, text: &mut String) {
@@ -52,22 +97,30 @@ fn nodes(scenario: &Scenario, text: &mut String) {
         if nodes.peek().is_none() {
             continue;
         }
-        let _ = write!(text, "\n{title} ({} MiB, {} CPU)\n", machine.memory_mib, machine.cpus);
+        let cmdline = match machine.cmdline.as_slice() {
+            [] => String::new(),
+            words => format!(", command line {}", words.join(" ")),
+        };
+        let (memory, cpus) = (machine.memory_mib, machine.cpus);
+        let _ = write!(text, "\n{title} ({memory} MiB, {cpus} CPU{cmdline})\n");
         for name in nodes {
-            let role = scenario.nodes.get(name).map(|node| node.role.as_str()).unwrap_or_default();
+            let Some(node) = scenario.nodes.get(name) else { continue };
+            let role = node.role.as_str();
             let separator = if role.is_empty() { "" } else { ": " };
             let _ = writeln!(text, "  {name}{separator}{role}");
             for (link, ends) in &scenario.links {
                 let Some(interface) = ends.get(name) else { continue };
                 let addresses = interface.addresses.join(" ");
                 let under = interface.master.as_ref().map(|master| format!(" under {master}"));
-                let _ = writeln!(
-                    text,
-                    "    {} on {link}{}  {addresses}",
+                let mtu = interface.mtu.map(|mtu| format!(", MTU {mtu}")).unwrap_or_default();
+                let line = format!(
+                    "    {} on {link}{}{mtu}  {addresses}",
                     interface.name,
                     under.unwrap_or_default()
                 );
+                let _ = writeln!(text, "{}", line.trim_end());
             }
+            built(node, text);
         }
     }
 }

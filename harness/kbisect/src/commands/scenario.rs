@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use kbisect_report::ScenariosDocument;
 use kbisect_report::words::scenario_text;
+use kbisect_report::{BuiltNode, ListedScenario, ScenariosDocument};
 
 use crate::cli::{Global, ScenarioArgs, ScenarioCommand};
 use crate::settings::scenario::{self, LoadedScenario};
@@ -95,7 +95,9 @@ fn check(names: &[String], global: &Global) -> anyhow::Result<()> {
 
 fn show(loaded: &LoadedScenario, global: &Global) -> anyhow::Result<()> {
     if global.json {
-        return output::json(&ScenariosDocument::new(vec![loaded.listed()]));
+        let built = BuiltNode::all(&loaded.scenario);
+        let shown = ListedScenario { built, ..loaded.listed() };
+        return output::json(&ScenariosDocument::new(vec![shown]));
     }
     let text = scenario_text(&loaded.scenario, &loaded.origin, &loaded.sha256);
     let clean: Vec<String> = text.lines().map(output::clean).collect();
@@ -119,6 +121,30 @@ mod tests {
             "5 connections, payload read",
         ] {
             assert!(text.contains(part), "no `{part}` in:\n{text}");
+        }
+    }
+
+    /// Everything that is built is drawn: a device, an address or a sysctl that is not shown is looked for in
+    /// vain by whoever reads it.
+    #[test]
+    fn everything_that_a_shipped_scenario_builds_is_shown() {
+        for (name, _) in crate::settings::scenario::shipped() {
+            let loaded = scenario::load(name).unwrap();
+            let text = scenario_text(&loaded.scenario, &loaded.origin, &loaded.sha256);
+            let has = |part: &str| assert!(text.contains(part), "{name}: no `{part}` in:\n{text}");
+            for node in BuiltNode::all(&loaded.scenario) {
+                node.devices.iter().chain(&node.routes).for_each(|line| has(line));
+                for (device, addresses) in &node.addresses {
+                    has(&format!("{device}  {}", addresses.join(" ")));
+                }
+                for (key, value) in &node.sysctls {
+                    has(&format!("{key} = {value}"));
+                }
+                for interface in &node.interfaces {
+                    has(&format!("{} on {}", interface.name, interface.link));
+                }
+            }
+            loaded.scenario.flavours.keys().for_each(|flavour| has(&format!("{name}:{flavour}")));
         }
     }
 }

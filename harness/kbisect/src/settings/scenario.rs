@@ -22,9 +22,9 @@ const FILE: &str = kbisect_core::scenario::FILE_NAME;
 /// The file in its place in the copy that a run keeps: the scenario as it was run.
 const KEPT: &str = "scenario.json";
 /// A file of a scenario is not larger than this.
-const FILE_MAX: u64 = 16 << 20;
-/// All files of a scenario together: they travel to every guest.
-const TOTAL_MAX: u64 = 64 << 20;
+const FILE_MAX: u64 = 128 << 20;
+/// All files of a scenario together: they travel to every guest, and are in its memory.
+const TOTAL_MAX: u64 = 256 << 20;
 
 /// A scenario with its files.
 #[derive(Clone, Debug)]
@@ -79,6 +79,7 @@ impl LoadedScenario {
             path: (self.origin != "built in").then(|| self.origin.clone()),
             nodes: scenario.nodes.keys().cloned().collect(),
             checks: scenario.checks.iter().map(|check| check.name.clone()).collect(),
+            built: Vec::new(),
         }
     }
 }
@@ -164,6 +165,12 @@ pub fn list() -> Vec<Named> {
         found.entry(name.clone()).or_insert(Named { name, folder: None });
     }
     found.into_values().collect()
+}
+
+/// Names and files of the built-in ones.
+#[cfg(test)]
+pub fn shipped() -> impl Iterator<Item = (&'static str, &'static [(&'static str, &'static [u8])])> {
+    SCENARIOS.iter().copied()
 }
 
 /// `$XDG_CONFIG_HOME/kbisect/scenarios`.
