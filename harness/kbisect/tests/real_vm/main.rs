@@ -14,6 +14,9 @@ mod faults;
 mod host;
 mod interruptions;
 mod layouts;
+mod made;
+#[path = "../pages/mod.rs"]
+mod pages;
 mod probes;
 mod scenario_errors;
 mod sources;
