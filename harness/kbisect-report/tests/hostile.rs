@@ -43,6 +43,11 @@ fn poison_trial(trial: &mut TrialRecord, text: &str) {
         set(&mut wire.wire);
         set(&mut wire.from);
     }
+    for rule in &mut trial.evidence.rules {
+        set(&mut rule.node);
+        set(&mut rule.place);
+        set(&mut rule.rule);
+    }
 }
 
 fn poison(result: &mut BisectResult, text: &str) {

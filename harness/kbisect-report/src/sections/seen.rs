@@ -17,6 +17,8 @@ const CONSOLE_REPORTS: usize = 2;
 const STATE_LINES: usize = 40;
 /// Most lines of a decoded trace.
 const TRACE_LINES: usize = 120;
+/// Most rules that counted packets.
+const RULES: usize = 24;
 /// Most registers that are shown.
 const REGISTERS: usize = 64;
 
@@ -69,7 +71,7 @@ pub(crate) fn rules_counted(to: &mut Vec<Block>, trial: &TrialRecord) {
     if rules.is_empty() {
         return;
     }
-    let rows = rules.iter().map(|one| {
+    let rows = rules.iter().take(RULES).map(|one| {
         vec![
             text(&one.node, CELL),
             text(&one.place, CELL),
@@ -79,7 +81,9 @@ pub(crate) fn rules_counted(to: &mut Vec<Block>, trial: &TrialRecord) {
         ]
     });
     let head = ["node", "chain", "rule", "packets after the set-up", "at the end"];
-    to.push(Block::Folded(own(words::rules_counted(rules.len())), vec![table(head, rows)]));
+    let mut inner = vec![table(head, rows)];
+    inner.extend(words::more_rules(rules.len(), RULES).map(|more| Block::Paragraph(own(more))));
+    to.push(Block::Folded(own(words::rules_counted(rules.len())), inner));
 }
 
 /// Gaps and notes of a trial.

@@ -19,6 +19,6 @@ pub use by_hand::{all_planned, by_hand, planned, planned_file};
 pub use import::{import_head, import_next, import_note, import_text};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text};
-pub(crate) use rules::rules_counted;
+pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;
 pub use search::{matching, undecided, why};
