@@ -19,8 +19,8 @@ use kbisect_core::selftest::{
 };
 use kbisect_report::{
     BuiltNode, DetectDocument, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus,
-    ErrorDocument, ImportDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState, ScenariosDocument,
-    journal_line, schema,
+    ErrorDocument, ImportDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState,
+    ScenariosDocument, journal_line, schema,
 };
 use serde_json::{Value, json};
 use validate::problems;

@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn what_json_escapes_ends_a_word() {
-        let text = r#"["true\n2620:0:861::1\tdb.corp.example\r\ngw1\n52:54:00:12:34:56\\n2620:0:861::2"]"#;
+        let text =
+            r#"["true\n2620:0:861::1\tdb.corp.example\r\ngw1\n52:54:00:12:34:56\\n2620:0:861::2"]"#;
         let new = redacted(text, &[], &["gw1"]);
         assert_eq!(
             new,

@@ -416,7 +416,8 @@ impl Trial<'_> {
             release = release.or_else(|| state.hello.map(|hello| hello.release));
         }
         // The archives that they booted from are those of their kernels.
-        for folder in std::fs::read_dir(self.directory.join("own")).into_iter().flatten().flatten() {
+        for folder in std::fs::read_dir(self.directory.join("own")).into_iter().flatten().flatten()
+        {
             let _ = std::fs::remove_file(folder.path().join("initramfs"));
         }
         for machine in std::mem::take(&mut self.own).into_values() {
