@@ -25,7 +25,8 @@ pub(super) fn read(filter: &Filter) -> Vec<Translation> {
             rule.words.last().is_some_and(|word| matches!(word.as_str(), "accept" | "return"))
                 || rule.comment.is_some() && (rule.has("accept") || rule.has("return"))
         };
-        if !translates(rule) && !(stays() && sources()) {
+        let counts = translates(rule) || (stays() && sources());
+        if !counts {
             continue;
         }
         let here: Vec<&Rule> = rules.iter().filter(|other| same_table(other)).collect();
@@ -190,7 +191,7 @@ fn conditions(rule: &Rule, maps: &[Map]) -> Conditions {
             ("ip" | "ip6", "saddr" | "daddr") => {
                 when.v6 = Some(word == "ip6");
                 let side = if next == "saddr" { &mut when.from } else { &mut when.to };
-                values(side, &words[2..], rule, maps, |text| network(text)).map(|n| n + 2)
+                values(side, &words[2..], rule, maps, network).map(|n| n + 2)
             }
             ("tcp" | "udp", "dport") => {
                 when.protocol = Some(word.clone());

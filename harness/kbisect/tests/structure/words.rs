@@ -133,6 +133,7 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "trial::probes::alive",
             "trial::probes::capture",
             "trial::probes::guest",
+            "trial::probes::idempotent",
             "trial::services",
             "trial::steps",
             "wire",
