@@ -131,6 +131,23 @@ pub enum Fault {
         /// Node.
         node: String,
     },
+    /// The kernel of a node stays in one place until its lock-up detector ends it.
+    Lockup {
+        /// Node.
+        node: String,
+    },
+    /// A service is started again with another certificate, which is its own issuer.
+    Certificate {
+        /// Service.
+        service: String,
+        /// File of the certificate in the service's node.
+        file: String,
+        /// File of its private key; the certificate's own without.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// What is wrong with it beside its issuer.
+        wrong: WrongCertificate,
+    },
     /// The power of a node's own machine fails.
     PowerOff {
         /// Node.
@@ -153,6 +170,54 @@ pub enum Fault {
         /// Shell script text.
         command: String,
     },
+}
+
+/// What can be wrong with a certificate.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum WrongCertificate {
+    /// Nothing but its issuer.
+    Issuer,
+    /// It is for another name.
+    Name,
+    /// It has been out of date since yesterday.
+    Expired,
+}
+
+impl WrongCertificate {
+    /// All of them, with their words.
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("issuer", Self::Issuer), ("name", Self::Name), ("expired", Self::Expired)];
+
+    fn word(self) -> &'static str {
+        let found = Self::WORDS.into_iter().find(|(_, it)| *it == self);
+        found.map_or("", |(word, _)| word)
+    }
+
+    /// The script that puts it in the place of the one in `$1`, with the key in `$2`.
+    fn script(self, file: &str, key: &str) -> String {
+        let made = match self {
+            Self::Issuer => r#"openssl x509 -in "$1" -signkey "$2" -days 30"#,
+            Self::Expired => r#"openssl x509 -in "$1" -signkey "$2" -days -1"#,
+            Self::Name => {
+                r#"openssl req -x509 -key "$2" -subj /CN=wrong.invalid -addext subjectAltName=DNS:wrong.invalid -days 30"#
+            }
+        };
+        // What holds the key as well still does.
+        format!(
+            "set -- {} {}\nnew=$({made} 2> /dev/null)\nkey=\nif [ \"$1\" = \"$2\" ]; then \
+             key=$(openssl pkey -in \"$2\"); fi\nprintf '%s\\n' \"$new\" ${{key:+\"$key\"}} > \"$1\"",
+            quoted(file),
+            quoted(key)
+        )
+    }
+}
+
+/// A text as one word of a guest's shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// What a fault is done to.
@@ -189,13 +254,15 @@ impl Fault {
             | Self::Pause { service }
             | Self::Continue { service }
             | Self::Start { service }
-            | Self::PortTaken { service } => Target::Service(service),
+            | Self::PortTaken { service }
+            | Self::Certificate { service, .. } => Target::Service(service),
             Self::Filter { node }
             | Self::NoNames { node }
             | Self::ConntrackFull { node }
             | Self::Clock { node, .. }
             | Self::DiskFull { node }
             | Self::Panic { node }
+            | Self::Lockup { node }
             | Self::PowerOff { node }
             | Self::PowerOn { node }
             | Self::Reboot { node }
@@ -229,6 +296,25 @@ impl Fault {
             if grep -q ' /tmp tmpfs ' /proc/mounts; then\n\
             used=$(df -k /tmp | awk 'END { print $3 }')\n\
             busybox mount -o remount,size=$((used + 256))k /tmp; full /tmp; fi; full /";
+        // Filters that each lead to all of the next level, 32 to the power of 7 in the end: a packet on the loopback
+        // is looked up in them for hours, in a softirq. Linux follows 8 levels (TC_U32_MAXDEPTH).
+        const LOCKUP: &str = "\
+            echo 5 > /proc/sys/kernel/watchdog_thresh\n\
+            echo 1 > /proc/sys/kernel/softlockup_panic\n\
+            tc qdisc add dev lo clsact\n\
+            {\n\
+            f='filter add dev lo ingress protocol all prio 1'\n\
+            for level in 1 2 3 4 5 6 7 8; do echo \"$f handle $level: u32 divisor 1\"; done\n\
+            for level in 1 2 3 4 5 6 7; do for i in $(seq 32); do\n\
+            echo \"$f u32 ht $level: match u32 0 0 at 0 link $((level + 1)):\"; done; done\n\
+            echo \"$f u32 ht 8: match u32 0 0xffffffff at 0 flowid 1:1\"\n\
+            echo \"$f u32 ht 800: match u32 0 0 at 0 link 1:\"\n\
+            } > /tmp/kbisect-lockup\n\
+            tc -batch /tmp/kbisect-lockup\n\
+            ip link set lo up\n\
+            sync\n\
+            ping -c 1 -W 1 127.0.0.1 > /dev/null || true\n\
+            sleep 3";
         const NO_NAMES: &str = "nft -f - <<'RULES'\n\
             table inet kbisect_names {\n\
             chain kbisect_out { type filter hook output priority -400; policy accept; udp dport 53 drop; tcp dport 53 drop; }\n\
@@ -242,6 +328,10 @@ impl Fault {
             }
             Self::DiskFull { .. } => DISK_FULL.to_owned(),
             Self::Panic { .. } => "echo c > /proc/sysrq-trigger".to_owned(),
+            Self::Lockup { .. } => LOCKUP.to_owned(),
+            Self::Certificate { file, key, wrong, .. } => {
+                wrong.script(file, key.as_ref().unwrap_or(file))
+            }
             Self::Run { command, .. } => command.clone(),
             _ => return None,
         })
@@ -283,6 +373,10 @@ impl fmt::Display for Fault {
             Self::Clock { node, seconds } => write!(f, "clock {node} {seconds:+} s"),
             Self::DiskFull { node } => write!(f, "disk-full {node}"),
             Self::Panic { node } => write!(f, "panic {node}"),
+            Self::Lockup { node } => write!(f, "lockup {node}"),
+            Self::Certificate { service, wrong, .. } => {
+                write!(f, "certificate {service} {}", wrong.word())
+            }
             Self::PowerOff { node } => write!(f, "power-off {node}"),
             Self::PowerOn { node } => write!(f, "power-on {node}"),
             Self::Reboot { node } => write!(f, "reboot {node}"),

@@ -35,6 +35,7 @@ pub mod kernel;
 pub mod mark;
 pub mod method;
 pub mod minimize;
+pub mod node_state;
 pub mod oom;
 pub mod options;
 pub mod pcapng;

@@ -220,6 +220,10 @@ pub struct TrialRecord {
     /// Rules that counted packets and connection tracking entries of failed connections, per node.
     #[serde(default)]
     pub state: Vec<String>,
+    /// SHA-256 of the state that each node under test was in after its set-up and replay, of a scenario that has
+    /// several ways to it. The states are files of the trial's folder, `states/NODE.txt`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<String, String>,
     /// Beside all this: the state of a machine that crashed, its memory, files.
     #[serde(default, skip_serializing_if = "Evidence::is_empty")]
     pub evidence: Evidence,
@@ -253,8 +257,20 @@ pub struct TrialRecord {
     /// `uname -r` as the guest said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
+    /// The trial of an earlier run that this one is, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Reused>,
     /// Exact command to repeat it.
     pub repeat: String,
+}
+
+/// A trial of an earlier run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reused {
+    /// Name of that run's folder.
+    pub run: String,
+    /// Its number there.
+    pub number: u32,
 }
 
 impl TrialRecord {

@@ -8,6 +8,7 @@ mod faults;
 mod map;
 mod plan;
 mod result;
+mod ways;
 
 pub use boots::still_to_try;
 pub use earlier::{GateEvent, GateLine};
@@ -17,3 +18,4 @@ pub use plan::{GateOptions, GatePlan, GateScenario, LeftOutKernel};
 pub use result::{
     ALL_BROKEN, Cell, Counts, GateEnd, GateOutcome, GateResult, GateTrial, Grounds, Standing,
 };
+pub use ways::{Follows, Shown, StateDifference, StatesCompared, WayRow, WaysAnswer, WaysPlan};

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::WaysPlan;
 use crate::kernel::Kernel;
 use crate::options::MachineChoices;
 
@@ -42,6 +43,9 @@ pub struct GatePlan {
     /// It begins with one trial, widens as trials pass, and ends with the first that does not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub canary: bool,
+    /// Scenarios whose ways are compared, which all are among the scenarios.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways: Vec<WaysPlan>,
 }
 
 /// A scenario of the plan.

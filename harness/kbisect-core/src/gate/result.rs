@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::boots::{boots_that_passed, deciding};
-use super::{GatePlan, GateScenario, Map};
+use super::{GatePlan, GateScenario, Map, WaysAnswer, WaysPlan};
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::run::{Environment, RunEvent, Tried};
@@ -223,6 +223,9 @@ pub struct GateResult {
     /// The history of each scenario over the kernels, series by series, where a range was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maps: Vec<Map>,
+    /// What failures follow, for scenarios whose ways are compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "followed")]
+    pub ways: Vec<WaysAnswer>,
     /// All trials in their order, those that failed for our own reasons included.
     pub trials: Vec<GateTrial>,
     /// Where it ran.
@@ -269,6 +272,7 @@ impl GateResult {
             None => GateOutcome::Passed,
         };
         let maps = if plan.ranges.is_empty() { Vec::new() } else { Map::all(&plan, &trials) };
+        let ways = WaysAnswer::all(&plan, &trials);
         Self {
             schema: "kbisect.check/1".to_owned(),
             outcome,
@@ -277,6 +281,7 @@ impl GateResult {
             plan,
             cells,
             maps,
+            ways,
             trials,
             environment: end.environment,
             wall_s: end.wall_s,
@@ -350,7 +355,7 @@ fn cells(plan: &GatePlan, trials: &[GateTrial]) -> Vec<Cell> {
             cells.push(Cell {
                 scenario: name.clone(),
                 kernel: kernel.clone(),
-                under_test,
+                under_test: under_test && !WaysPlan::is_control(&plan.ways, name),
                 allowed: standing == Standing::AlreadyBroken
                     && record.is_some_and(|record| is_allowed(plan, record)),
                 standing,

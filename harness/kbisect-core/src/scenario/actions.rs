@@ -56,6 +56,7 @@ fn read_fault_step(table: Table<'_>, item: &Item<'_>, known: Known<'_>) -> Optio
     let name = table.get("name").and_then(|item| item.parsed(words::line));
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let fault = read_fault(item, known);
+    let way = read_way(&table);
     table.finish();
     let fault = fault?;
     let node = match fault.target() {
@@ -74,8 +75,13 @@ fn read_fault_step(table: Table<'_>, item: &Item<'_>, known: Known<'_>) -> Optio
         early: false,
         refusal: Refusal::default(),
         timeout_s: timeout_s.unwrap_or(STEP_S),
+        way,
         line,
     })
+}
+
+fn read_way(table: &Table<'_>) -> Option<String> {
+    table.get("way").and_then(|item| item.parsed(words::name))
 }
 
 fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Option<Step> {
@@ -102,6 +108,7 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
             _ => Action::Run(AssetRef::script(&item, assets)?),
         })
     });
+    let way = read_way(&table);
     table.finish();
     let action = action?;
     Some(Step {
@@ -112,6 +119,7 @@ fn read_step(table: Table<'_>, nodes: &Nodes, assets: &mut Vec<AssetRef>) -> Opt
         early,
         refusal: refusal.unwrap_or_default(),
         timeout_s: timeout_s.unwrap_or(STEP_S),
+        way,
         line,
     })
 }
@@ -281,7 +289,12 @@ fn read_check(
     let [_, replay] = steps;
     let after = table.get("after").and_then(|item| {
         let name = item.text()?;
-        let count = replay.iter().filter(|step| step.name == name).count();
+        let mut found: Vec<&Step> = replay.iter().filter(|step| step.name == name).collect();
+        // Those of different ways are never there together.
+        found.dedup_by(|one, other| {
+            one.way.is_some() && other.way.is_some() && one.way != other.way
+        });
+        let count = found.len();
         if count != 1 {
             let known = choices(name, replay.iter().map(|step| step.name.as_str()));
             let shown = words::shown(name);

@@ -9,7 +9,7 @@ use super::model::{Action, Ready, Service, Step};
 use super::suggest::choices;
 use super::topology::{Links, Node, NodeKernel, check_node};
 use super::words;
-use crate::inject::{Declared, Fault, Target};
+use crate::inject::{Declared, Fault, Target, WrongCertificate};
 
 /// Milliseconds that a frame can be late.
 const DELAY_MS: RangeInclusive<u32> = 1..=60_000;
@@ -19,7 +19,7 @@ const PERCENT: RangeInclusive<u8> = 1..=100;
 const CLOCK_S: RangeInclusive<i64> = -3_200_000_000..=3_200_000_000;
 
 /// The keys of a fault; exactly one is set.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     "cut",
     "drop",
     "source_port",
@@ -40,6 +40,8 @@ const KEYS: [&str; 24] = [
     "clock",
     "disk_full",
     "panic",
+    "lockup",
+    "certificate",
     "power_off",
     "power_on",
     "reboot",
@@ -119,7 +121,7 @@ fn read_keys(table: &Table<'_>, known: Known<'_>) -> Option<Fault> {
         "no_names" => Fault::NoNames { node: node()? },
         "conntrack_full" => Fault::ConntrackFull { node: node()? },
         "disk_full" => Fault::DiskFull { node: node()? },
-        "panic" => {
+        "panic" | "lockup" => {
             let node = node()?;
             let about = known.nodes.get(&node);
             if about.is_some_and(|it| it.kernel == NodeKernel::Reference && it.machine.is_shared())
@@ -129,7 +131,7 @@ fn read_keys(table: &Table<'_>, known: Known<'_>) -> Option<Fault> {
                      `{node}` a `machine = \"own\"`"
                 ));
             }
-            Fault::Panic { node }
+            if key == "panic" { Fault::Panic { node } } else { Fault::Lockup { node } }
         }
         "power_off" => Fault::PowerOff { node: read_own(&item, known)? },
         "power_on" => Fault::PowerOn { node: read_own(&item, known)? },
@@ -178,6 +180,16 @@ fn read_table(key: &str, item: &Item<'_>, known: Known<'_>) -> Option<Fault> {
                     "carrier_off" => Fault::CarrierOff { link, node },
                     _ => Fault::CarrierOn { link, node },
                 }
+            }
+            "certificate" => {
+                let item = table.require("service", "the service that uses it")?;
+                let service = read_name(&item, "service", known.services.iter().map(|it| &it.name));
+                let file = table.require("file", "the certificate's file, in the service's node");
+                let file = file.and_then(|item| item.parsed(words::guest_path));
+                let key = table.get("key").and_then(|item| item.parsed(words::guest_path));
+                let wrong = table.require("wrong", "`issuer`, `name` or `expired`");
+                let wrong = wrong.and_then(|item| item.one_of(&WrongCertificate::WORDS));
+                Fault::Certificate { service: service?, file: file?, key, wrong: wrong? }
             }
             "clock" => {
                 let item = table.require("seconds", "how many seconds the clock is ahead")?;
@@ -238,7 +250,7 @@ pub(super) fn check_power(
             Action::Fault(Fault::PowerOff { node }) => {
                 off.insert(node);
             }
-            Action::Fault(Fault::Panic { node })
+            Action::Fault(Fault::Panic { node } | Fault::Lockup { node })
                 if nodes.get(node).is_some_and(|node| !node.machine.is_shared()) =>
             {
                 off.insert(node);

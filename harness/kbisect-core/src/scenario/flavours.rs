@@ -6,7 +6,7 @@ use super::assets::AssetRef;
 use super::cursor::{Item, Table};
 use super::suggest::choices;
 use super::topology::{Node, NodeKernel, check_node};
-use super::{Check, Expect, Flavour, Service, Step, words};
+use super::{Check, Expect, Flavour, Scenario, Service, Step, words};
 use crate::trial::SymptomKind;
 
 /// What a flavour can leave out, repeat or change.
@@ -45,6 +45,7 @@ pub(super) fn read_flavours(
             without: without.map(|item| read_without(&item, parts)).unwrap_or_default(),
             repeat: repeat.map(|item| read_repeat(&item, parts)).unwrap_or_default(),
             kernels: kernels.map(|item| read_kernels(&item, parts)).unwrap_or_default(),
+            way: None,
             expect: table.get("expect").and_then(|item| read_expect(&item)),
         };
         table.finish();
@@ -125,6 +126,63 @@ fn read_kernels(item: &Item<'_>, parts: &Parts<'_>) -> BTreeMap<String, NodeKern
         item.wrong("no node is left that runs the kernel under test");
     }
     kernels
+}
+
+/// The flavour of every scenario that has its application stopped: without the services under test.
+pub const APPLICATION_STOPPED: &str = "application-stopped";
+
+impl Scenario {
+    /// The scenario in one of its flavours, or by one of its ways; `None` when it has no such flavour.
+    #[must_use]
+    pub fn flavoured(mut self, flavour: &str) -> Option<Self> {
+        let chosen = match self.flavours.get(flavour) {
+            Some(chosen) => chosen.clone(),
+            None if flavour == APPLICATION_STOPPED => self.application_stopped()?,
+            None => return None,
+        };
+        for (name, other) in &chosen.replace {
+            let content = self.assets.get(other)?.clone();
+            self.assets.insert(name.clone(), content);
+        }
+        if let Some(way) = chosen.way {
+            self.go(flavour, way);
+        }
+        let stays = |name: &String| !chosen.without.contains(name);
+        for steps in [&mut self.setup, &mut self.replay] {
+            steps.retain(|step| stays(&step.name));
+            for step in steps {
+                step.repeat = chosen.repeat.get(&step.name).copied().unwrap_or(step.repeat);
+            }
+        }
+        self.services.retain(|service| stays(&service.name));
+        self.checks.retain(|check| stays(&check.name));
+        for (name, kernel) in &chosen.kernels {
+            self.nodes.get_mut(name)?.kernel = *kernel;
+        }
+        self.name = format!("{}:{flavour}", self.name);
+        self.summary = chosen.summary;
+        self.expect = chosen.expect;
+        Some(self)
+    }
+
+    /// Nothing without a service under test.
+    fn application_stopped(&self) -> Option<Flavour> {
+        let under_test = |service: &&Service| {
+            self.nodes.get(&service.node).is_some_and(|node| node.kernel == NodeKernel::Candidate)
+        };
+        let without: Vec<String> =
+            self.services.iter().filter(under_test).map(|service| service.name.clone()).collect();
+        let names = without.join(", ");
+        (!without.is_empty()).then(|| Flavour {
+            summary: format!("the application is stopped: {names}"),
+            replace: BTreeMap::new(),
+            without,
+            repeat: BTreeMap::new(),
+            kernels: BTreeMap::new(),
+            way: None,
+            expect: None,
+        })
+    }
 }
 
 fn step_names<'a>(parts: &Parts<'a>) -> impl Iterator<Item = &'a str> {

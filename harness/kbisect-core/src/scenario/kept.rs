@@ -32,6 +32,9 @@ impl Scenario {
         let (name, flavour) = self.name.split_once(':').unwrap_or((&self.name, "x"));
         rule("name", words::name(name).and_then(|_| words::name(flavour)))?;
         rule("description", words::prose(&self.description))?;
+        if let Some(way) = &self.way {
+            rule("way", words::name(way))?;
+        }
         texts("requires.modules", &self.requires.modules, words::module)?;
         texts("requires.optional_modules", &self.requires.optional_modules, words::module)?;
         texts("requires.config", &self.requires.config, words::config_symbol)?;
@@ -81,6 +84,10 @@ impl Scenario {
             for repeat in flavour.repeat.values() {
                 within(&key, *repeat, actions::REPEAT)?;
             }
+            let steps = flavour.way.iter().flat_map(|way| way.setup.iter().chain(&way.replay));
+            steps.into_iter().try_for_each(|step| self.check_step(&key, step))?;
+            let checks = flavour.way.iter().flat_map(|way| &way.checks);
+            checks.into_iter().try_for_each(|check| self.check_check(&key, check))?;
         }
         Ok(())
     }
@@ -125,8 +132,14 @@ impl Scenario {
     }
 
     fn check_fault(&self, key: &str, fault: &Fault) -> Checked {
-        if let Fault::Run { command, .. } = fault {
-            rule(key, words::script(command))?;
+        match fault {
+            Fault::Run { command, .. } => rule(key, words::script(command))?,
+            Fault::Certificate { file, key: of_key, .. } => {
+                for path in [file].into_iter().chain(of_key) {
+                    rule(key, words::guest_path(path))?;
+                }
+            }
+            _ => {}
         }
         match fault.target() {
             Target::Wires => Ok(()),

@@ -20,11 +20,13 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod topology;
+mod ways;
 pub(crate) mod words;
 
 pub use assets::AssetRef;
 pub use check::Check;
 pub use faults::port_of;
+pub use flavours::APPLICATION_STOPPED;
 pub use kept_rules::KeptError;
 pub use model::*;
 pub use parse::{FILE_NAME, SCHEMA};
@@ -33,3 +35,4 @@ pub use probes::*;
 pub use problem::{Problem, ScenarioError};
 pub use suggest::nearest;
 pub use topology::{Interface, Links, Node, NodeKernel, NodeMachine, SysctlValue};
+pub use ways::Way;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, is_zero};
 use super::probes::HttpProbe;
 use super::topology::{Links, Node, NodeKernel};
+use super::ways::Way;
 use crate::inject::{Declared, Fault};
 use crate::trial::{SymptomKind, Verdict};
 
@@ -61,6 +62,9 @@ pub struct Scenario {
     /// The verdict on a healthy kernel, where it is known; `scenario selftest` compares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+    /// The way that the steps go, where the scenario has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<String>,
     /// Variations by name: `kbisect ... --scenario cloudgw:stateful`.
     #[serde(default)]
     pub flavours: BTreeMap<String, Flavour>,
@@ -90,6 +94,9 @@ pub struct Flavour {
     /// Nodes that run the other kernel.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kernels: BTreeMap<String, NodeKernel>,
+    /// The steps of another way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
     /// The verdict on a healthy kernel, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
@@ -192,6 +199,9 @@ pub struct Step {
     pub refusal: Refusal,
     /// Deadline in seconds for one repetition, before scaling for the accelerator.
     pub timeout_s: f64,
+    /// The way that it is a step of; of all ways without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<String>,
     /// Line of `scenario.toml`, from 1; 0 where it is not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub line: u32,
@@ -330,32 +340,6 @@ pub enum WarningPolicy {
 }
 
 impl Scenario {
-    /// The scenario in one of its flavours; `None` when it has no such flavour.
-    #[must_use]
-    pub fn flavoured(mut self, flavour: &str) -> Option<Self> {
-        let chosen = self.flavours.get(flavour)?.clone();
-        for (name, other) in &chosen.replace {
-            let content = self.assets.get(other)?.clone();
-            self.assets.insert(name.clone(), content);
-        }
-        let stays = |name: &String| !chosen.without.contains(name);
-        for steps in [&mut self.setup, &mut self.replay] {
-            steps.retain(|step| stays(&step.name));
-            for step in steps {
-                step.repeat = chosen.repeat.get(&step.name).copied().unwrap_or(step.repeat);
-            }
-        }
-        self.services.retain(|service| stays(&service.name));
-        self.checks.retain(|check| stays(&check.name));
-        for (name, kernel) in &chosen.kernels {
-            self.nodes.get_mut(name)?.kernel = *kernel;
-        }
-        self.name = format!("{}:{flavour}", self.name);
-        self.summary = chosen.summary;
-        self.expect = chosen.expect;
-        Some(self)
-    }
-
     /// Every address of the scenario with its node: those of interfaces and those of devices.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, IpAddr)> {
         let on_links = self

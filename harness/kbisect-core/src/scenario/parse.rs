@@ -14,6 +14,7 @@ use super::flavours::{Parts, read_expect, read_flavours};
 use super::places::{Places, join};
 use super::suggest::{choices, quoted};
 use super::topology::{Interface, Links, Node, NodeKernel, NodeMachine, SysctlValue, check_node};
+use super::ways::add_ways;
 use super::{
     ImageNeeds, MachineOptions, Parsed, Requires, Scenario, ScenarioError, WarningPolicy, lint,
     words,
@@ -104,17 +105,18 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
         .map(|item| read_checks(&item, &nodes, &links, [&setup, &replay], &mut assets))
         .unwrap_or_default();
     check_power(top.findings, &nodes, &replay, &checks);
-    let names: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
-    let faults = top.get("faults").map(|item| read_faults(&item, known, &names));
+    let of_checks: Vec<String> = checks.iter().map(|check| check.name.clone()).collect();
+    let faults = top.get("faults").map(|item| read_faults(&item, known, &of_checks));
     let flavours = top.get("flavours").and_then(|item| item.table());
     let parts =
         Parts { nodes: &nodes, steps: [&setup, &replay], services: &services, checks: &checks };
-    let flavours =
+    let mut flavours =
         flavours.map(|table| read_flavours(&table, &parts, &mut assets)).unwrap_or_default();
     let warnings = top.get("warnings").and_then(|item| {
         item.one_of(&[("bad", WarningPolicy::Bad), ("record", WarningPolicy::Record)])
     });
     let expect = top.get("expect").and_then(|item| read_expect(&item));
+    let usual = add_ways(&top, [&setup, &replay], &checks, expect, &mut flavours);
     let machine = |key| top.get(key).and_then(|item| item.table()).map(read_machine);
     let scenario = Scenario {
         schema: SCHEMA.to_owned(),
@@ -133,6 +135,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
         checks,
         warnings: warnings.unwrap_or_default(),
         expect,
+        way: usual,
         flavours,
         faults: faults.unwrap_or_default(),
         assets: BTreeMap::new(),

@@ -67,6 +67,7 @@ impl Parsed {
         self.warnings.extend(super::lint::uncounted_rules(&self.scenario, &self.places));
         // Those about the folder as a whole come last.
         self.warnings.sort_by_key(|warning| (warning.key.is_empty(), warning.line, warning.column));
+        self.scenario.go_the_usual_way();
         Ok((self.scenario, self.warnings))
     }
 

@@ -13,6 +13,7 @@ mod flavours;
 mod probes;
 mod programs;
 mod services;
+mod ways;
 
 const FILE: &str = "scenarios/x/scenario.toml";
 

@@ -73,7 +73,8 @@ impl<'a> Made<'a> {
         let names = scenario
             .flavours
             .keys()
-            .filter(|name| !alone && scenario.clone().flavoured(name).is_some());
+            .filter(|name| !alone && scenario.way.as_ref() != Some(name))
+            .filter(|name| scenario.clone().flavoured(name).is_some());
         let flavours = std::iter::once(None).chain(names.map(|name| Some(name.as_str()))).collect();
         Self { scenario, flavours, trials, with_faults: true }
     }

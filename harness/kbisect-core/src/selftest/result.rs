@@ -222,7 +222,9 @@ pub fn ingredients(scenario: &Scenario, flavour: &Flavour) -> Vec<String> {
         format!("`{name}` {times} {plural} in place of {before}")
     });
     let replace = flavour.replace.iter().map(|(old, new)| format!("{new} in place of {old}"));
-    without.chain(repeat).chain(replace).collect()
+    let usual = scenario.way.iter().filter(|_| flavour.way.is_some());
+    let way = usual.map(|usual| format!("another way than `{usual}`"));
+    way.chain(without).chain(repeat).chain(replace).collect()
 }
 
 /// What a check of the scenario says of cut wires. `whole` and `cut` are its results without and with

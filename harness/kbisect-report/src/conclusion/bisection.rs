@@ -70,6 +70,8 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
     };
     let method = Method::replay(&plan, &events).ok();
     result.warnings.extend(accepted(&result.trials));
+    let reused = result.trials.iter().filter(|trial| trial.reused.is_some()).count();
+    result.warnings.extend(words::trials_reused(reused));
     if method.as_ref().is_some_and(Method::boots_disagree) {
         result.warnings.push(words::BOOTS_DISAGREE.to_owned());
     }

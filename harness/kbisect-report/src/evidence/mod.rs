@@ -176,7 +176,7 @@ fn reason(error: &KeptError) -> String {
 }
 
 /// Reads a file of bounded size; a longer one is read to the bound.
-fn bounded(path: &FilePath) -> Option<Vec<u8>> {
+pub(crate) fn bounded(path: &FilePath) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     // A pipe would not even be opened before somebody writes to it.
     let plain = path.symlink_metadata().is_ok_and(|found| found.is_file());

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use kbisect_core::gate::{Answer, GateEnd, GateResult, GateTrial, settle};
+use kbisect_core::gate::{Answer, GateEnd, GateResult, GateTrial, WaysAnswer, settle};
+use kbisect_core::node_state::Difference;
 use kbisect_core::run::{JournalLine, RunEvent, RunKind, wall_seconds};
 
 use super::words;
 use crate::dossier::DossierError;
+use crate::evidence::bounded;
 use crate::journal::{EARLIER_CHECK_JOURNAL, JOURNAL_NAME, JournalWarning, read_journal_of};
 
 /// Makes the result of a check from its journal; `None` when it has no plan of one. A check without an
@@ -58,7 +60,30 @@ pub fn check_result(lines: &[JournalLine], run_dir: &str) -> Option<GateResult> 
             kernel.reason = Some(words::NOT_TRIED.to_owned());
         }
     }
+    for answer in &mut result.ways {
+        compare_states(answer, Path::new(&result.run_dir));
+    }
     Some(result)
+}
+
+/// Adds what differs between the states that ways end in, from the files of their trials.
+fn compare_states(answer: &mut WaysAnswer, run_dir: &Path) {
+    let Some(states) = &mut answer.states else { return };
+    for node in &mut states.nodes {
+        // The journal may be somebody else's.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if !node.node.chars().all(plain) {
+            continue;
+        }
+        let read = |directory: &String| {
+            let path = run_dir.join(directory).join("states").join(format!("{}.txt", node.node));
+            Some(String::from_utf8_lossy(&bounded(&path)?).into_owned())
+        };
+        let [Some(first), Some(other)] = states.directories.each_ref().map(read) else { continue };
+        let difference = Difference::between(&first, &other);
+        node.sections = difference.sections().into_iter().map(str::to_owned).collect();
+        (node.lines, node.more) = difference.told();
+    }
 }
 
 /// Reads the folder of a check: its journal; for one that was written before there was one, its

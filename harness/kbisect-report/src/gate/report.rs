@@ -1,6 +1,8 @@
 //! The report of a check, for every form that is a document.
 
-use kbisect_core::gate::{Answer, Cell, GateOutcome, GateResult, Map, MapKernel, Standing};
+use kbisect_core::gate::{
+    Answer, Cell, GateOutcome, GateResult, Map, MapKernel, Standing, WaysAnswer,
+};
 use kbisect_core::trial::Match;
 
 use super::{svg_map, words};
@@ -9,6 +11,7 @@ use crate::print;
 use crate::sections::seen;
 use crate::story::duration;
 use crate::text::{as_kbisect, command_line};
+use crate::words::{follows, grounds, states_differ, trials_reused, ways_table};
 
 /// Most characters of a cell.
 const CELL: usize = 400;
@@ -44,6 +47,9 @@ fn report(result: &GateResult) -> Document {
     }
     if result.maps.is_empty() {
         matrix(&mut blocks, result);
+    }
+    for answer in &result.ways {
+        ways(&mut blocks, answer);
     }
     failures(&mut blocks, result);
     blocks.push(heading("When and with what"));
@@ -134,6 +140,18 @@ fn matrix(to: &mut Vec<Block>, result: &GateResult) {
     to.push(table(["kernel", "scenario", "standing", "seconds", "why"], rows));
 }
 
+/// What a failure follows.
+fn ways(to: &mut Vec<Block>, answer: &WaysAnswer) {
+    to.push(Block::Heading(2, own("Ways of ").text(&answer.scenario, CELL)));
+    to.push(Block::Paragraph(text(&follows(answer), 2000)));
+    let (head, rows) = ways_table(answer);
+    let cells = |row: Vec<String>| row.iter().map(|cell| text(cell, CELL)).collect::<Vec<_>>();
+    to.push(Block::Table(cells(head), rows.into_iter().map(cells).collect()));
+    let states = answer.states.iter().flat_map(states_differ);
+    let why = grounds(answer).into_iter().chain(states);
+    to.push(Block::List(why.map(|line| text(&line, 4000)).collect()));
+}
+
 /// What regressed, each with its evidence; of a map only the first kernel of each failure.
 fn failures(to: &mut Vec<Block>, result: &GateResult) {
     let regressed: Vec<&Cell> =
@@ -184,6 +202,8 @@ fn facts(result: &GateResult) -> Vec<(&'static str, String)> {
         ("took", format!("{}, {} trials", duration(result.wall_s), result.trials.len())),
         ("kbisect", plan.tool_version.clone()),
     ];
+    let reused = result.trials.iter().filter(|trial| trial.record.reused.is_some()).count();
+    facts.extend(trials_reused(reused).map(|told| ("reused", told)));
     if let Some(baseline) = &plan.baseline {
         facts.push(("baseline", format!("{} ({})", baseline.package_version, baseline.source)));
     }

@@ -1,10 +1,11 @@
 //! The answer of a check for the terminal.
 
-use kbisect_core::gate::{Cell, GateOutcome, GateResult, Standing};
+use kbisect_core::gate::{Cell, GateOutcome, GateResult, Standing, WaysAnswer};
 use kbisect_core::kernel::Kernel;
 
 use super::words::map_lines;
 use crate::plain::{clean, table};
+use crate::words::{follows, grounds, states_differ, trials_reused, ways_table};
 
 /// The answer of a check for the terminal: a table, what is to be looked at, one line of summary.
 #[must_use]
@@ -33,6 +34,10 @@ pub fn terminal_summary_check(result: &GateResult) -> String {
         text.push('\n');
         text.extend(map_lines(map).iter().map(|line| clean(line) + "\n"));
     }
+    for answer in &result.ways {
+        text.push('\n');
+        text += &ways(answer);
+    }
     let details: Vec<String> = result
         .cells
         .iter()
@@ -59,7 +64,21 @@ pub fn terminal_summary_check(result: &GateResult) -> String {
         text += &clean(&line);
         text.push('\n');
     }
+    let reused = result.trials.iter().filter(|trial| trial.record.reused.is_some()).count();
+    text.extend(trials_reused(reused).map(|told| told + "\n"));
     text + "\n" + &summary(result) + "\n"
+}
+
+/// What a failure follows: the answer, the table, and why.
+fn ways(answer: &WaysAnswer) -> String {
+    let (head, rows) = ways_table(answer);
+    let cells = std::iter::once(head).chain(rows);
+    let cells: Vec<Vec<String>> =
+        cells.map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+    let states = answer.states.iter().flat_map(states_differ);
+    let lines = std::iter::once(follows(answer)).chain(grounds(answer)).chain(states);
+    let lines: Vec<String> = lines.map(|line| clean(&line) + "\n").collect();
+    format!("{}{}", table(&cells), lines.concat())
 }
 
 /// Kernels that were left out, by the reason.

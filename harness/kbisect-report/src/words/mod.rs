@@ -8,6 +8,7 @@ mod plan;
 mod rules;
 mod scenario;
 mod search;
+mod ways;
 
 pub use answer::{BOOTS_DISAGREE, repeats_disagree, symptom_choice};
 pub(crate) use answer::{
@@ -18,7 +19,9 @@ pub(crate) use answer::{
 pub use by_hand::{all_planned, by_hand, planned, planned_file};
 pub use import::{import_head, import_next, import_note, import_text};
 pub use notices::{not_counted, notice_text, notice_texts};
-pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text};
+pub(crate) use plan::trials_reused;
+pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text, reused};
 pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;
 pub use search::{matching, undecided, why};
+pub(crate) use ways::{follows, grounds, states_differ, ways_table};

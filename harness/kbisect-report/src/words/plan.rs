@@ -3,7 +3,7 @@
 use kbisect_core::kernel::Kernel;
 use kbisect_core::mark::untestable;
 use kbisect_core::run::Plan;
-use kbisect_core::trial::Untestable;
+use kbisect_core::trial::{Reused, Untestable};
 
 use crate::plain::{bytes, table};
 
@@ -102,4 +102,24 @@ pub fn plan_text(plan: &Plan, is_estimate: &dyn Fn(&Kernel) -> bool) -> String {
         text += &format!("to download for all: {}; only what is tried is fetched\n", bytes(all));
     }
     text
+}
+
+/// Where a trial comes from that was not made.
+#[must_use]
+pub fn reused(reused: &Reused) -> String {
+    format!("not made again: it is trial {} of {}, as --reuse asks", reused.number, reused.run)
+}
+
+/// That trials were not made.
+#[must_use]
+pub(crate) fn trials_reused(count: usize) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(
+            "1 trial was not made in this run: it is one of an earlier run (--reuse)".to_owned(),
+        ),
+        _ => Some(format!(
+            "{count} trials were not made in this run: they are those of earlier runs (--reuse)"
+        )),
+    }
 }

@@ -32,10 +32,11 @@ pub fn scenario_text(scenario: &Scenario, origin: &str, sha256: &str) -> String 
     section("services", scenario.services.iter().map(service).collect());
     section("replay", scenario.replay.iter().map(step).collect());
     section("checks", scenario.checks.iter().map(check_line).collect());
-    let flavours = scenario.flavours.iter();
+    let flavours = scenario.flavours.iter().filter(|(_, flavour)| flavour.way.is_none());
     let flavours =
         flavours.map(|(name, what)| format!("{}:{name}: {}", scenario.name, what.summary));
     section("flavours", flavours.collect());
+    section("ways, the first one without being told", ways(scenario));
     section("faults of its self-test", scenario.faults.iter().map(fault).collect());
     section("files", scenario.assets.keys().cloned().collect());
     text
@@ -62,6 +63,22 @@ fn needs(scenario: &Scenario, text: &mut String) {
     if let Some(expect) = scenario.expect {
         let _ = writeln!(text, "expected on a healthy kernel: {expect}");
     }
+}
+
+fn ways(scenario: &Scenario) -> Vec<String> {
+    let steps = |name: &str| {
+        let way = scenario.flavours.get(name)?.way.as_ref()?;
+        let own = way.setup.iter().chain(&way.replay).filter(|step| step.way.is_some());
+        Some(own.map(|step| step.name.as_str()).collect::<Vec<_>>().join(", "))
+    };
+    let ways = scenario.ways().into_iter();
+    ways.map(|name| {
+        let summary = scenario.flavours.get(name).map_or("", |flavour| flavour.summary.as_str());
+        let steps = steps(name).filter(|steps| !steps.is_empty());
+        let steps = steps.map(|steps| format!(" ({steps})")).unwrap_or_default();
+        format!("{}:{name}: {summary}{steps}", scenario.name)
+    })
+    .collect()
 }
 
 fn fault(declared: &Declared) -> String {

@@ -14,6 +14,8 @@ use crate::wire::WireFault;
 
 /// Longest that a fault may take to be put in.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest until a lock-up is reported: twice the threshold of the fault's script, with leave to spare.
+const LOCKUP: Duration = Duration::from_secs(30);
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGCONT: i32 = 18;
@@ -33,7 +35,7 @@ impl Trial<'_> {
         self.injected.push(Injected { fault: fault.clone(), failed });
         match done {
             // Nothing that is asked of a machine that is gone tells more.
-            Ok(()) if matches!(fault, Fault::Panic { node } if !self.off.contains(node)) => {
+            Ok(()) if matches!(fault, Fault::Panic { node } | Fault::Lockup { node } if !self.off.contains(node)) => {
                 Err(Stop)
             }
             Ok(()) => Ok(()),
@@ -56,7 +58,9 @@ impl Trial<'_> {
                 self.break_link(link, WireFault::Restore);
                 return Ok(self.carriers_back(Some(link)).await);
             }
-            Fault::Panic { .. } => return self.panic_node(fault, expected).await,
+            Fault::Panic { .. } => return self.crash(fault, expected, PATIENCE).await,
+            Fault::Lockup { .. } => return self.crash(fault, expected, LOCKUP).await,
+            Fault::Certificate { .. } => return self.other_certificate(fault).await,
             Fault::PowerOff { node } => return Ok(self.power_off(node).await),
             Fault::PowerOn { node } => return Box::pin(self.power_on(node)).await,
             Fault::Reboot { node } => match self.power_off(node).await {
@@ -223,11 +227,32 @@ impl Trial<'_> {
         })
     }
 
+    /// Gives a service another certificate, and starts it again.
+    async fn other_certificate(&mut self, fault: &Fault) -> Result<Result<(), String>, Stop> {
+        let (Target::Service(service), Some(script)) = (fault.target(), fault.script()) else {
+            return Ok(Err(String::new()));
+        };
+        let scenario = self.lab.scenario().clone();
+        let Some(about) = scenario.services.iter().find(|it| it.name == service) else {
+            return Ok(Err("there is no such service".to_owned()));
+        };
+        let deadline = self.lab.patience(PATIENCE);
+        let ran = self.exec(&about.node, shell(&script), deadline).await?;
+        if ran.end != CommandEnd::Status(0) {
+            return Ok(Err(ran.describe()));
+        }
+        match self.signal(service, SIGKILL, true).await? {
+            Ok(()) => self.start_again(service).await,
+            Err(why) => Ok(Err(why)),
+        }
+    }
+
     /// The machine does not answer any more, which is what was wanted.
-    async fn panic_node(
+    async fn crash(
         &mut self,
         fault: &Fault,
         expected: bool,
+        patience: Duration,
     ) -> Result<Result<(), String>, Stop> {
         let (Target::Node(node), Some(script)) = (fault.target(), fault.script()) else {
             return Ok(Err(String::new()));
@@ -238,9 +263,9 @@ impl Trial<'_> {
         if ours {
             self.let_go(node);
         }
-        let deadline = self.lab.patience(PATIENCE);
+        let deadline = self.lab.patience(patience);
         match self.ask(node, shell(&script), deadline).await {
-            Ok(Event::Exited { .. }) => Ok(Err("the kernel did not panic".to_owned())),
+            Ok(Event::Exited { .. }) => Ok(Err("the kernel lives on".to_owned())),
             Ok(Event::Failed { error, .. }) => Ok(Err(error)),
             Ok(_) | Err(_) => {
                 // What it prints on its way is the evidence.

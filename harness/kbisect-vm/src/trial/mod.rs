@@ -10,6 +10,7 @@ mod own;
 mod peer;
 mod probes;
 mod services;
+mod states;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +89,8 @@ pub struct TrialResult {
     pub counters: Vec<String>,
     /// Rule counters and connection tracking entries of failed connections.
     pub state: Vec<String>,
+    /// SHA-256 of the states that nodes under test were in, where they were kept.
+    pub states: BTreeMap<String, String>,
     /// What a crash left behind.
     pub evidence: Evidence,
     /// What speaks against KVM, if something does.
@@ -179,6 +182,7 @@ pub struct Trial<'a> {
     /// Ends of connections that failed.
     failed: Vec<(SocketAddr, SocketAddr)>,
     state: Vec<String>,
+    states: BTreeMap<String, String>,
     evidence: Evidence,
     /// The state that counts, once a crashed machine is asked for evidence: what comes of that is
     /// our doing.
@@ -247,6 +251,7 @@ impl<'a> Trial<'a> {
             before: Vec::new(),
             failed: Vec::new(),
             state: Vec::new(),
+            states: BTreeMap::new(),
             evidence: Evidence::default(),
             frozen: None,
             services: BTreeMap::new(),
@@ -385,6 +390,7 @@ impl<'a> Trial<'a> {
             hops: self.hops,
             counters: self.counters,
             state: self.state,
+            states: self.states,
             evidence: self.evidence,
             kvm_suspect: self.kvm_suspect,
             boot: self.boot,
@@ -418,6 +424,7 @@ impl<'a> Trial<'a> {
                 self.step(step).await?;
             }
         }
+        self.keep_states(&scenario.setup).await?;
         self.count_before().await;
         self.begin(Phase::Workload);
         for (at, service) in scenario.services.iter().enumerate() {
@@ -436,6 +443,7 @@ impl<'a> Trial<'a> {
             self.checks(&now).await?;
             left = later;
         }
+        self.keep_states(&scenario.replay).await?;
         self.begin(Phase::Checks);
         self.checks(&left).await?;
         self.answers_at_end().await

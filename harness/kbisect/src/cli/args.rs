@@ -255,6 +255,10 @@ pub struct SettingArgs {
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+    /// Take trials of earlier runs in that folder in place of new ones where kernel, scenario, image, reference
+    /// kernel, QEMU and host are the same; the reports say which
+    #[arg(long)]
+    pub reuse: bool,
     /// Print what would be tried and downloaded, and stop
     #[arg(long)]
     pub dry_run: bool,

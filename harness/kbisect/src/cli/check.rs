@@ -43,6 +43,10 @@ pub struct CheckArgs {
     /// is not tested
     #[arg(long)]
     pub canary: bool,
+    /// Try every way of the scenarios, the first one also with the application stopped, and tell what a
+    /// failure follows: the way, the state that it ends in, the application, or the kernel
+    #[arg(long)]
+    pub ways: bool,
     /// Write JUnit XML too: a test case for each kernel and scenario
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

@@ -56,7 +56,8 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let name = args.trial.scenario.clone();
     let (placement, needs) = (args.trial.setting.placement, (&loaded.scenario.image, &*name));
     let context = Context::new(base, &args.machine, needs, reference, placement)?
-        .keeping(&args.trial.evidence.choices());
+        .keeping(&args.trial.evidence.choices())
+        .reusing(&args.trial.setting);
     if args.trial.setting.dry_run {
         let plan = plan(args, &context, &loaded, "(not begun)", &series);
         context.base.ui.finish();

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use kbisect_core::gate::{GateOptions, GatePlan, GateScenario};
+use kbisect_core::gate::{GateOptions, GatePlan, GateScenario, WaysPlan};
 use kbisect_core::job::Subject;
 use kbisect_core::run::{RunEvent, is_over};
+use kbisect_core::scenario::APPLICATION_STOPPED;
 use kbisect_core::workers::Workers;
 use kbisect_kernels::Candidate;
 
@@ -15,7 +16,7 @@ use super::context::{Base, Context};
 use super::dry_run;
 use super::ending::{conclude, finish};
 use super::executor::{Site, execute};
-use super::files::{keep_scenario, new_run, plain};
+use super::files::{folders, keep_scenario, new_run};
 use super::journal::Journal;
 use super::kept::{Kept, quoted, resume_command};
 use super::kernels;
@@ -33,7 +34,8 @@ use crate::settings::scenario::{LoadedScenario, load};
 /// Bad arguments, the host's failures, an interruption; what was found by then is written first.
 pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     // Before the archive is asked: a typing error is to show at once.
-    let scenarios = scenarios(&args.scenarios)?;
+    let (names, ways) = if args.ways { of_ways(&args.scenarios)? } else { Default::default() };
+    let scenarios = scenarios(if args.ways { &names } else { &args.scenarios })?;
     if let Some(file) = &args.junit {
         check_junit(file)?;
     }
@@ -57,14 +59,15 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let reference = kernels::reference(&base, args.setting.reference.as_deref())?;
     let (all, placement) = (with_all_packages(&scenarios), args.setting.placement);
     let needs = (&all.scenario.image, &*all.name);
-    let context = Context::new(base, &args.machine, needs, reference, placement)?;
+    let context =
+        Context::new(base, &args.machine, needs, reference, placement)?.reusing(&args.setting);
     context.base.begin_run();
     let (run_id, folder) = new_run(&args.setting.results, &what(args))?;
     for tested in &scenarios {
         let folder = folder.join("scenarios").join(&tested.folder);
         keep_scenario(&folder, &tested.loaded.scenario)?;
     }
-    let plan = plan(args, &context, run_id, &scenarios, &chosen);
+    let plan = GatePlan { ways, ..plan(args, &context, run_id, &scenarios, &chosen) };
     let wish = args.workers.wish();
     let options = GateOptions {
         workers: match wish {
@@ -260,8 +263,29 @@ fn plan(
         allow_broken: args.allow_broken.clone(),
         ranges: args.kernels.iter().filter_map(range).collect(),
         canary: args.canary,
+        ways: Vec::new(),
         newest_of: args.newest.clone().map(Option::unwrap_or_default),
     }
+}
+
+/// The ways of scenarios, by the names that load them, and how they are compared.
+fn of_ways(names: &[String]) -> anyhow::Result<(Vec<String>, Vec<WaysPlan>)> {
+    let (mut all, mut plans): (Vec<String>, Vec<WaysPlan>) = (Vec::new(), Vec::new());
+    for (name, _) in folders(names) {
+        let scenario = load(&name)?.scenario;
+        let ways: Vec<String> = scenario.ways().iter().map(|way| format!("{name}:{way}")).collect();
+        if ways.is_empty() || scenario.name.contains(':') {
+            return Err(errors::usage(
+                format!("scenario `{name}` has no ways to compare"),
+                "give steps of its [[setup]] or [[replay]] a `way = \"NAME\"`; see scenarios/README.md",
+            ));
+        }
+        let stopped = scenario.flavoured(APPLICATION_STOPPED);
+        let stopped = stopped.map(|_| format!("{name}:{APPLICATION_STOPPED}"));
+        all.extend(ways.iter().chain(&stopped).cloned());
+        plans.push(WaysPlan { scenario: name, ways, stopped });
+    }
+    Ok((all, plans))
 }
 
 /// Loads the scenarios, each once.
@@ -292,26 +316,6 @@ fn kept(plan: &GatePlan, folder: &Path) -> anyhow::Result<Vec<Tested>> {
     folders(&names).into_iter().zip(&plan.scenarios).map(again).collect()
 }
 
-/// Names of scenarios, each once, with names of folders that differ: `mine` and `./mine` are two.
-fn folders(names: &[String]) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    for name in names {
-        if found.iter().any(|(known, _)| known == name) {
-            continue;
-        }
-        let plain = plain(name);
-        let mut folder = plain.clone();
-        for round in 2.. {
-            if !found.iter().any(|(_, known)| *known == folder) {
-                break;
-            }
-            folder = format!("{plain}-{round}");
-        }
-        found.push((name.clone(), folder));
-    }
-    found
-}
-
 /// Refuses a file that could not be written after all the work.
 fn check_junit(file: &Path) -> anyhow::Result<()> {
     let parent = std::path::absolute(file)?.parent().map(Path::to_owned);
@@ -334,16 +338,4 @@ fn what(args: &CheckArgs) -> String {
     };
     let more = if args.kernels.len() > 1 { "+" } else { "" };
     format!("check-{first}{more}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scenarios_that_look_alike_keep_folders_of_their_own() {
-        let names = ["mine", "./mine", "mine", "../mine/"].map(str::to_owned);
-        let found: Vec<String> = folders(&names).into_iter().map(|(_, folder)| folder).collect();
-        assert_eq!(found, ["mine", "mine-2", "mine-3"]);
-    }
 }

@@ -18,7 +18,8 @@ use kbisect_vm::session::Interrupt;
 use kbisect_vm::states::{self, States};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::cli::{self, AccelChoice, Global, MachineArgs};
+use super::reuse::{Earlier, Inputs};
+use crate::cli::{self, AccelChoice, Global, MachineArgs, SettingArgs};
 use crate::settings::global::{image_sources, run_folder};
 use crate::ui::Ui;
 use crate::{errors, exit};
@@ -63,6 +64,8 @@ pub struct Context {
     pub choices: MachineChoices,
     /// Whether saved states are to have the scenario's modules loaded.
     pub preload: bool,
+    /// Trials of earlier runs that may stand for new ones.
+    pub earlier: Option<Earlier>,
 }
 
 impl Base {
@@ -299,6 +302,7 @@ impl Context {
             states,
             choices,
             preload: true,
+            earlier: None,
         })
     }
 
@@ -306,6 +310,25 @@ impl Context {
     #[must_use]
     pub fn keeping(self, evidence: &EvidenceChoices) -> Self {
         Self { evidence: evidence.clone(), ..self }
+    }
+
+    /// Looks for trials of earlier runs that may stand for new ones, if that was asked for.
+    #[must_use]
+    pub fn reusing(self, setting: &SettingArgs) -> Self {
+        if !setting.reuse {
+            return self;
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        let inputs =
+            Inputs::new(&self.environment(), version, &self.reference.kernel, self.choices);
+        let earlier = Earlier::find(&setting.results, &inputs, self.evidence.vmcore);
+        let count = earlier.count();
+        let are = if count == 1 { "trial has" } else { "trials have" };
+        let folder = setting.results.display();
+        self.base.ui.note(&format!(
+            "{count} {are} this host, image and reference kernel below {folder} (--reuse)"
+        ));
+        Self { earlier: Some(earlier), ..self }
     }
 
     /// Where and with what trials run, for the record.

@@ -100,6 +100,27 @@ pub fn plain(name: &str) -> String {
         .collect()
 }
 
+/// Names of scenarios, each once, with names of folders that differ: `mine` and `./mine` are two.
+#[must_use]
+pub fn folders(names: &[String]) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for name in names {
+        if found.iter().any(|(known, _)| known == name) {
+            continue;
+        }
+        let plain = plain(name);
+        let mut folder = plain.clone();
+        for round in 2.. {
+            if !found.iter().any(|(_, known)| *known == folder) {
+                break;
+            }
+            folder = format!("{plain}-{round}");
+        }
+        found.push((name.clone(), folder));
+    }
+    found
+}
+
 /// Reads the copy again.
 pub fn kept_scenario(folder: &Path) -> anyhow::Result<Scenario> {
     Ok(load_kept(&folder.join("scenario"))?.scenario)
@@ -116,6 +137,13 @@ mod tests {
         let second = new_run(results.path(), "connlimit 6.12..6.13/x").unwrap();
         assert_ne!(first.1, second.1);
         assert!(first.0.ends_with("connlimit-6.12..6.13-x"), "{}", first.0);
+    }
+
+    #[test]
+    fn scenarios_that_look_alike_keep_folders_of_their_own() {
+        let names = ["mine", "./mine", "mine", "../mine/"].map(str::to_owned);
+        let found: Vec<String> = folders(&names).into_iter().map(|(_, folder)| folder).collect();
+        assert_eq!(found, ["mine", "mine-2", "mine-3"]);
     }
 
     #[test]

@@ -91,7 +91,8 @@ impl Lone {
         let (needs, placement) =
             ((&loaded.scenario.image, wanted.scenario), wanted.setting.placement);
         let context = Context::new(base, wanted.machine, needs, reference, placement)?
-            .keeping(&wanted.evidence);
+            .keeping(&wanted.evidence)
+            .reusing(wanted.setting);
         context.base.begin_run();
         let name = &loaded.scenario.name;
         let what = format!("{what}{name}-{}", candidate.kernel.label());

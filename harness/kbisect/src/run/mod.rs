@@ -32,6 +32,7 @@ mod pool;
 mod prefetch;
 mod preflight;
 mod resume;
+mod reuse;
 mod search;
 mod selftest;
 mod single;

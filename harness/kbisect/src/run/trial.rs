@@ -111,6 +111,11 @@ impl<'a> Trials<'a> {
         let folder = self.run_folder.join(&relative);
         // An earlier try at this number was cut off; half of its files would mislead.
         forget(&self.run_folder, &job.subject, job.number);
+        if let Some(earlier) = &self.context.earlier
+            && let Some(record) = earlier.take(job, &folder, &relative)?
+        {
+            return Ok(Some(record));
+        }
         std::fs::create_dir_all(&folder)?;
         let began_ms = now_ms();
         let ready = kernel.map_err(Clone::clone).and_then(|kernel| {
@@ -317,6 +322,7 @@ impl<'a> Trials<'a> {
             hops: result.hops,
             counters: result.counters,
             state: result.state,
+            states: result.states,
             evidence: result.evidence,
             began_ms: Some(began_ms),
             directory,
@@ -328,6 +334,7 @@ impl<'a> Trials<'a> {
             booted: booted.clone(),
             disturbed: result.disturbed,
             release: result.release,
+            reused: None,
             repeat: self.repeat(job, booted.as_ref()),
         }
     }
@@ -475,6 +482,7 @@ fn untested(verdict: Verdict) -> TrialResult {
         hops: Vec::new(),
         counters: Vec::new(),
         state: Vec::new(),
+        states: std::collections::BTreeMap::new(),
         evidence: Evidence::default(),
         kvm_suspect: None,
         boot: None,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use kbisect_core::gate::GateScenario;
 use kbisect_core::job::Subject;
-use kbisect_core::scenario::{Problem, Scenario, nearest};
+use kbisect_core::scenario::{APPLICATION_STOPPED, Problem, Scenario, nearest};
 use kbisect_report::ListedScenario;
 use sha2::{Digest, Sha256};
 
@@ -117,6 +117,10 @@ pub fn load(name_or_path: &str) -> anyhow::Result<LoadedScenario> {
     let known: Vec<String> = loaded.scenario.flavours.keys().cloned().collect();
     match loaded.scenario.flavoured(flavour) {
         Some(scenario) => Ok(LoadedScenario { scenario, ..loaded }),
+        None if flavour == APPLICATION_STOPPED => Err(errors::usage(
+            format!("scenario `{plain}` has no service on a node under test that could be stopped"),
+            "leave the colon out",
+        )),
         None if known.is_empty() => {
             Err(errors::usage(format!("scenario `{plain}` has no flavours"), "leave the colon out"))
         }
@@ -268,7 +272,9 @@ fn kept(
     let mut scenario =
         Scenario::from_kept(text).map_err(|error| broken(errors::message(&error.into())))?;
     scenario.assets = files;
-    let steps = scenario.setup.iter().chain(&scenario.replay);
+    let ways = scenario.flavours.values().filter_map(|flavour| flavour.way.as_ref());
+    let others = ways.flat_map(|way| way.setup.iter().chain(&way.replay));
+    let steps = scenario.setup.iter().chain(&scenario.replay).chain(others);
     for asset in steps.filter_map(|step| step.action.asset()) {
         if !scenario.assets.contains_key(asset) {
             return Err(broken(format!("there is no file `{asset}`")));

@@ -1,6 +1,5 @@
 //! `idempotent`: a step that is done again changes nothing.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
@@ -12,41 +11,13 @@ use super::super::words;
 use super::count::printed;
 use super::kind::{Kind, Reading};
 use crate::command::Ran;
+use crate::node_state::{Difference, KEPT};
 use crate::wrong::{CheckFailure, Wrong};
 
 /// How often a step can be done again.
 const TIMES: RangeInclusive<u32> = 1..=100;
 /// Without being told: a second and a third time.
 const AGAIN: u32 = 2;
-/// Most lines of a difference that are told.
-const MOST: usize = 6;
-
-/// What a node's state is: rules without counters and handles, addresses, routes, and who listens. What only time
-/// changes is left out.
-const STATE: &str = r#"
-set +e
-section() { printf '### %s\n' "$1"; }
-still() { sed -E 's/ # handle [0-9]+$//; s/ expires [0-9a-z]+//g; s/ (valid|preferred)_lft [0-9a-z]+//g; s/ metric 256 expires.*//'; }
-section rules
-nft -s list ruleset 2>&1 | still
-for family in ip ip6; do
-    if [ -s /proc/net/${family}_tables_names ]; then
-        ${family}tables-legacy-save | sed -E 's/^#.*//; s/ \[[0-9]+:[0-9]+\]$//'
-    fi
-done
-section sets
-ipset save 2>/dev/null | sed -E 's/ timeout [0-9]+//'
-# What the kernel gives itself comes when it likes: link-local addresses, and their routes.
-section addresses
-ip -o addr show | grep -v ' fe80:' | sed 's/ tentative//' | still
-section 'policy rules'
-ip rule; ip -6 rule
-section routes
-ip route show table all | still; ip -6 route show table all | grep -Ev '(^| )(fe80|ff00):' | still
-section services
-ss -Hlntu | sed -E 's/ +/ /g' | cut -d ' ' -f 1,2,5
-true
-"#;
 
 /// A step that leaves everything as it is when it is done again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,9 +40,6 @@ fn is_again(times: &u32) -> bool {
 }
 
 impl IdempotentProbe {
-    /// How many bytes of a node's state are kept: a longer one cannot be compared.
-    pub const KEPT: u32 = 768 << 10;
-
     pub(super) fn read(item: &Item<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         let table = item.table()?;
         let step = table.require("step", "the step that is done again").and_then(|item| {
@@ -89,41 +57,19 @@ impl IdempotentProbe {
         Some(Self { step: step?, times: times.unwrap_or(AGAIN) })
     }
 
-    /// What prints the node's state. Nothing of the scenario is in it.
-    #[must_use]
-    pub fn argv() -> Vec<String> {
-        ["sh", "-c", STATE].map(str::to_owned).into()
-    }
-
     /// Compares the node's state before with that after the step was done again; `round` counts from 1.
     ///
     /// # Errors
     /// What is different.
     pub fn judge(&self, round: u32, before: &Ran, after: &Ran) -> Result<(), CheckFailure> {
         let what = "what the node's programs say of its state is";
-        let (before, after) =
-            (printed(before, Self::KEPT, what)?, printed(after, Self::KEPT, what)?);
-        let (before, after) = (lines(&before), lines(&after));
-        let mut changed: Vec<&str> = Vec::new();
-        let mut told: Vec<String> = Vec::new();
-        let all: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
-        for key @ (section, line) in all {
-            let (was, is) =
-                [&before, &after].map(|lines| lines.get(key).copied().unwrap_or(0)).into();
-            if was == is {
-                continue;
-            }
-            if changed.last() != Some(section) {
-                changed.push(section);
-            }
-            let sign = if is > was { '+' } else { '-' };
-            told.push(format!("{sign} {line}"));
-        }
-        if changed.is_empty() {
+        let (before, after) = (printed(before, KEPT, what)?, printed(after, KEPT, what)?);
+        let difference = Difference::between(&before, &after);
+        if difference.is_empty() {
             return Ok(());
         }
-        let more = told.len().saturating_sub(MOST);
-        told.truncate(MOST);
+        let (told, more) = difference.told();
+        let changed = difference.sections();
         let more = if more > 0 { format!("; {more} more") } else { String::new() };
         let detail = format!("done for the {} time: {}{more}", ordinal(round + 1), told.join("; "));
         let wrong = format!("`{}` done again changes {}", self.step, changed.join(", "));
@@ -145,19 +91,6 @@ fn ordinal(number: u32) -> String {
         3 => "third".to_owned(),
         number => format!("{number}th"),
     }
-}
-
-/// How often each line is there, by its section.
-fn lines(text: &str) -> BTreeMap<(&str, &str), usize> {
-    let (mut section, mut found) = ("", BTreeMap::new());
-    for line in text.lines() {
-        match line.strip_prefix("### ") {
-            Some(title) => section = title,
-            None if line.trim().is_empty() => {}
-            None => *found.entry((section, line.trim())).or_default() += 1,
-        }
-    }
-    found
 }
 
 impl Kind for IdempotentProbe {
@@ -212,7 +145,7 @@ mod tests {
         let mut none = ran("### rules\n");
         none.end = CommandEnd::Status(127);
         assert!(probe().judge(1, &ran("### rules\n"), &none).is_err());
-        let long = ran(&"x\n".repeat(IdempotentProbe::KEPT as usize / 2));
+        let long = ran(&"x\n".repeat(KEPT as usize / 2));
         let failure = probe().judge(2, &long, &long).unwrap_err();
         assert_eq!(failure.wrong, Some(Wrong::Unclear));
         let many: String = (0..20).map(|at| format!("rule {at}\n")).collect();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kbisect_core::command::{CommandEnd, Ran};
 use kbisect_core::scenario::{Check, IdempotentProbe};
-use kbisect_proto::Command;
 
+use super::super::states::state_command;
 use super::super::steps::step_command;
 use super::super::{Stop, Trial};
 use super::Outcome;
@@ -39,8 +39,6 @@ impl Trial<'_> {
     }
 
     async fn state(&mut self, check: &Check) -> Result<Ran, Stop> {
-        let argv = IdempotentProbe::argv();
-        let command = Command { argv, stdin: Vec::new(), keep: IdempotentProbe::KEPT };
-        self.exec(&check.node, command, self.timeout(check)).await
+        self.exec(&check.node, state_command(), self.timeout(check)).await
     }
 }
