@@ -187,6 +187,10 @@ pub struct BisectArgs {
     /// Take this end for granted instead of trying it first; may be repeated
     #[arg(long, value_enum, value_name = "END")]
     pub skip_endpoint: Vec<Endpoint>,
+    /// Afterwards find the smallest part of the scenario that still fails, as `kbisect minimize` does;
+    /// with --json its document follows that of the bisection
+    #[arg(long)]
+    pub minimize: bool,
     /// How sure the answer has to be.
     #[command(flatten)]
     pub doubt: DoubtArgs,

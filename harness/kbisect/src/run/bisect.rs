@@ -21,12 +21,13 @@ use super::files::{keep_image, keep_scenario, new_run};
 use super::journal::Journal;
 use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
+use super::minimize::minimize;
 use super::plan::{check_symptom, check_testable, check_work, plan, show};
 use super::prefetch::Prefetch;
 use super::search::Search;
 use super::symptom;
 use super::workers::workers;
-use crate::cli::{BisectArgs, Global, MachineArgs, Range, ResumeArgs, Series};
+use crate::cli::{BisectArgs, Global, MachineArgs, MinimizeArgs, Range, ResumeArgs, Series};
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, settings};
 
@@ -74,8 +75,23 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (machine, workers) = (&args.machine, plan.options.workers);
     let folder = &*folder;
     let subject = loaded.subject(&name);
-    Bisection { context: &context, subject, plan, series, folder, journal, machine, workers }
-        .finish(global)
+    let code =
+        Bisection { context: &context, subject, plan, series, folder, journal, machine, workers }
+            .finish(global)?;
+    if !args.minimize || Dossier::read(folder)?.bad().is_none() {
+        return Ok(code);
+    }
+    // Its machines are those of the reduction now.
+    let folder = folder.to_owned();
+    drop(context);
+    let smaller = MinimizeArgs {
+        run: folder,
+        setting: args.trial.setting.clone(),
+        workers: args.workers.clone(),
+        machine: args.machine.clone(),
+    };
+    minimize(&smaller, global)?;
+    Ok(code)
 }
 
 /// Goes on with a bisection that was interrupted.
