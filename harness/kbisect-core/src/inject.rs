@@ -205,10 +205,11 @@ impl WrongCertificate {
                 r#"openssl req -x509 -key "$2" -subj /CN=wrong.invalid -addext subjectAltName=DNS:wrong.invalid -days 30"#
             }
         };
-        // What holds the key as well still does.
+        // What holds a key as well still does.
         format!(
-            "set -- {} {}\nnew=$({made} 2> /dev/null)\nkey=\nif [ \"$1\" = \"$2\" ]; then \
-             key=$(openssl pkey -in \"$2\"); fi\nprintf '%s\\n' \"$new\" ${{key:+\"$key\"}} > \"$1\"",
+            "set -- {} {}\nnew=$({made} 2> /dev/null)\n\
+             key=$(openssl pkey -in \"$1\" 2> /dev/null || true)\n\
+             printf '%s\\n' \"$new\" ${{key:+\"$key\"}} > \"$1\"",
             quoted(file),
             quoted(key)
         )

@@ -16,7 +16,7 @@ still() { sed -E 's/ # handle [0-9]+$//; s/ expires [0-9a-z]+//g; s/ (valid|pref
 section rules
 nft -s list ruleset 2>&1 | still
 for family in ip ip6; do
-    if [ -s /proc/net/${family}_tables_names ]; then
+    if grep -q . /proc/net/${family}_tables_names 2>/dev/null; then
         ${family}tables-legacy-save | sed -E 's/^#.*//; s/ \[[0-9]+:[0-9]+\]$//'
     fi
 done
@@ -28,7 +28,7 @@ ip -o addr show | grep -v ' fe80:' | sed 's/ tentative//' | still
 section 'policy rules'
 ip rule; ip -6 rule
 section routes
-ip route show table all | still; ip -6 route show table all | grep -Ev '(^| )(fe80|ff00):' | still
+ip -4 route show table all | still; ip -6 route show table all | grep -Ev '(^| )(fe80|ff00):' | still
 section services
 ss -Hlntu | sed -E 's/ +/ /g' | cut -d ' ' -f 1,2,5
 true

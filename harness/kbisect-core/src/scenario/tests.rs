@@ -310,7 +310,14 @@ const SHIPPED: &[Shipped] = &[
     shipped!("smoke", "nginx.conf"),
     shipped!("connlimit", "nginx.conf", "rules.v4"),
     shipped!("synproxy", "nginx.conf", "synproxy.nft"),
-    shipped!("duplicate-rules", "nginx.conf", "by-hand.v4", "automation.sh", "application.sh"),
+    shipped!(
+        "duplicate-rules",
+        "nginx.conf",
+        "by-hand.v4",
+        "automation.sh",
+        "looks-first.sh",
+        "application.sh"
+    ),
     shipped!(
         "cloudgw",
         "nginx.conf",

@@ -118,17 +118,20 @@ fn matrix(to: &mut Vec<Block>, result: &GateResult) {
     let rows = result.cells.iter().map(|cell| {
         let tone = match cell.standing {
             Standing::Good | Standing::Fixed => Tone::Good,
-            Standing::Regressed => Tone::Bad,
-            Standing::AlreadyBroken
+            Standing::Regressed if cell.under_test => Tone::Bad,
+            Standing::Regressed
+            | Standing::AlreadyBroken
             | Standing::NotTested
             | Standing::NoAnswer
             | Standing::ScenarioError => Tone::Other,
         };
         let word = match cell.standing {
-            Standing::AlreadyBroken if !cell.under_test => "fails",
+            Standing::AlreadyBroken | Standing::Regressed if !cell.under_test => "fails",
             standing => standing.word(),
         };
-        let note = if cell.under_test { "" } else { " (baseline)" };
+        let baseline = result.plan.baseline.as_ref();
+        let is_baseline = baseline.is_some_and(|baseline| baseline.id == cell.kernel.id);
+        let note = if is_baseline && !cell.under_test { " (baseline)" } else { "" };
         vec![
             text(cell.kernel.package_version.as_str(), CELL).own(note),
             text(&cell.scenario, CELL),
@@ -154,8 +157,9 @@ fn ways(to: &mut Vec<Block>, answer: &WaysAnswer) {
 
 /// What regressed, each with its evidence; of a map only the first kernel of each failure.
 fn failures(to: &mut Vec<Block>, result: &GateResult) {
-    let regressed: Vec<&Cell> =
-        result.cells.iter().filter(|cell| cell.standing == Standing::Regressed).collect();
+    let regressed =
+        result.cells.iter().filter(|cell| cell.under_test && cell.standing == Standing::Regressed);
+    let regressed: Vec<&Cell> = regressed.collect();
     let shown = shown(&regressed);
     if shown.is_empty() {
         return;

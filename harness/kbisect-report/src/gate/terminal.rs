@@ -45,7 +45,8 @@ pub fn terminal_summary_check(result: &GateResult) -> String {
             let reason = cell.reason.as_ref()?;
             let (name, scenario) = (label(&cell.kernel), &cell.scenario);
             let mut line = format!("{name}, {scenario}: {}: {reason}", word(cell));
-            let trial = result.trial(cell).filter(|_| cell.standing == Standing::Regressed);
+            let regressed = cell.under_test && cell.standing == Standing::Regressed;
+            let trial = result.trial(cell).filter(|_| regressed);
             if let Some(trial) = trial {
                 line += &format!("\n  repeat: {}", trial.repeat);
             }
@@ -97,7 +98,7 @@ fn left_out(result: &GateResult) -> Vec<(&str, Vec<&str>)> {
 /// The word of a cell; a baseline that fails is just that.
 fn word(cell: &Cell) -> &'static str {
     match cell.standing {
-        Standing::AlreadyBroken if !cell.under_test => "fails",
+        Standing::AlreadyBroken | Standing::Regressed if !cell.under_test => "fails",
         standing => standing.word(),
     }
 }

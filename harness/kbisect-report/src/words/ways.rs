@@ -84,7 +84,7 @@ pub(crate) fn states_differ(states: &StatesCompared) -> Vec<String> {
         } else {
             format!(": {}{more}", node.lines.join("; "))
         };
-        format!("{first} and {other} differ at {} by {what}{lines}", node.node)
+        format!("{first} (-) and {other} (+) differ at {} by {what}{lines}", node.node)
     });
     told.collect()
 }

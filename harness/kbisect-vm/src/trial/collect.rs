@@ -44,7 +44,7 @@ printf 'addr show\nrule show\nneigh show\nroute show table all\n' | ip -s -batch
 section 'nft list ruleset'; nft list ruleset 2>&1
 # Tables of the older interface, if it is in use: asking would make it so.
 for family in ip ip6; do
-    if [ -s /proc/net/${family}_tables_names ]; then
+    if grep -q . /proc/net/${family}_tables_names 2>/dev/null; then
         section "${family}tables-legacy-save -c"; ${family}tables-legacy-save -c 2>&1
     fi
 done

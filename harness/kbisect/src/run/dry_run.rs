@@ -48,7 +48,8 @@ pub fn of_selftest(
     name: &str,
     no_faults: bool,
 ) -> Vec<PlannedTrial> {
-    let flavours = scenario.flavours.keys().map(|flavour| format!("{name}:{flavour}"));
+    let others = scenario.flavours.keys().filter(|flavour| scenario.way.as_ref() != Some(flavour));
+    let flavours = others.map(|flavour| format!("{name}:{flavour}"));
     let mut trials: Vec<PlannedTrial> = std::iter::once(name.to_owned())
         .chain(flavours)
         .map(|it| trial(candidate, &it, None))

@@ -18,6 +18,7 @@ mod newest;
 mod outcomes;
 mod place;
 mod probes;
+mod reuse;
 mod scenario_errors;
 mod selftest;
 mod series;

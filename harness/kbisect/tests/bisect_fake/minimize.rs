@@ -144,3 +144,14 @@ fn the_failure_of_a_bisection_is_reduced_and_resumed() {
         (&result["needs"], &result["not_needed"])
     );
 }
+
+#[test]
+fn a_bisection_can_go_on_with_it() {
+    let place = place();
+    let ended = place.run("6.12.1..6.12.2 --find-fix --scenario ./mine --minimize").code(0);
+    assert!(ended.stdout.contains("6.12.2"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("application"), "{}", ended.stdout);
+    let runs = std::fs::read_dir(place.path("results")).unwrap().map(|entry| entry.unwrap().path());
+    let smaller = runs.filter(|run| run.join("minimal/scenario/scenario.json").is_file()).count();
+    assert_eq!(smaller, 1, "{}", ended.stdout);
+}

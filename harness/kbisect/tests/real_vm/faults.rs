@@ -27,9 +27,13 @@ fn every_kind_of_fault_is_put_in_and_noticed() {
     let result = host.run(&command).document(0);
     assert_eq!((&result["passed"], &result["problems"]), (&true.into(), &serde_json::json!([])));
     let found = faults(&result);
-    assert_eq!(found.len(), 11 + 10, "those of the scenario and the usual ones: {found:?}");
+    assert_eq!(found.len(), 14 + 12, "those of the scenario and the usual ones: {found:?}");
     let unnoticed: Vec<_> = found.iter().filter(|(_, noticed)| !noticed).collect();
-    assert_eq!(unnoticed, [&("panic app", false)], "a panic is noticed by kbisect itself");
+    let by_itself = [&("lock-up", false), &("panic app", false)];
+    assert_eq!(unnoticed, by_itself, "what ends the kernel is noticed by kbisect itself");
+    let faults = result["faults"].as_array().unwrap();
+    let lockup = faults.iter().find(|fault| fault["name"] == "lock-up").unwrap();
+    assert_eq!(lockup["symptom"]["kind"], "hang", "{lockup}");
     host.assert_no_machine_left();
 }
 

@@ -75,6 +75,30 @@ fn duplicate_rules_lock_the_kernel_up_only_while_the_application_runs() {
     host.assert_no_machine_left();
 }
 
+/// "Is it the automation or the OS?": neither, it is the state that both lead to.
+#[test]
+fn duplicate_rules_follow_the_state_and_the_application_not_the_way() {
+    let host = Host::hold();
+    let result = host.run("check 6.12.57 --scenario duplicate-rules --ways").document(1);
+    let answer = &result["followed"][0];
+    assert_eq!(answer["symptom"]["title"], "BUG: soft lockup in ipt_do_table");
+    let told = |what: &str| answer[what].as_str().unwrap();
+    assert_eq!(
+        ["way", "state", "application", "kernel"].map(told),
+        ["no", "yes", "yes", "unknown"],
+        "{answer}"
+    );
+    let rows: Vec<_> = answer["rows"].as_array().unwrap().iter().collect();
+    let row = |name: &str| rows.iter().find(|row| row["scenario"] == name).unwrap();
+    let state = |name: &str| row(&format!("duplicate-rules:{name}"))["state"].as_u64().unwrap();
+    assert_eq!(state("automation"), state("at-once"));
+    assert_ne!(state("automation"), state("looks-first"));
+    let differs = &answer["states"]["nodes"][0];
+    assert_eq!((&differs["node"], &differs["sections"][0]), (&"app".into(), &"rules".into()));
+    assert!(differs["lines"].to_string().contains("- -A policy-"), "{differs}");
+    host.assert_no_machine_left();
+}
+
 #[test]
 fn cloudgw_is_good_on_stock_kernels_from_5_10_to_7_2() {
     let host = Host::hold();

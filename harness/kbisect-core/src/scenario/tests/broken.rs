@@ -26,7 +26,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "summary = \"a gateway in a VRF\"",
         "sumary = \"a gateway in a VRF\"",
-        "2:1: sumary: unknown key (known here: `candidate`, `checks`, `description`, `expect`, `faults`, `flavours`, `image`, `links`, `nodes`, `peer`, `replay`, `requires`, `schema`, `services`, `setup`, `summary`, `warnings`; did you mean `summary`?)",
+        "2:1: sumary: unknown key (known here: `candidate`, `checks`, `description`, `expect`, `faults`, `flavours`, `image`, `links`, `nodes`, `peer`, `replay`, `requires`, `schema`, `services`, `setup`, `summary`, `warnings`, `ways`; did you mean `summary`?)",
     ),
     (
         "warnings = \"record\"",
@@ -201,7 +201,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "nft = \"rules.nft\"",
         "ntf = \"rules.nft\"",
-        "50:1: setup[0].ntf: unknown key (known here: `counted`, `early`, `fault`, `ip-batch`, `ip6tables-restore`, `iptables-restore`, `name`, `nft`, `node`, `refusal`, `repeat`, `run`, `timeout_s`; did you mean `nft`?)",
+        "50:1: setup[0].ntf: unknown key (known here: `counted`, `early`, `fault`, `ip-batch`, `ip6tables-restore`, `iptables-restore`, `name`, `nft`, `node`, `refusal`, `repeat`, `run`, `timeout_s`, `way`; did you mean `nft`?)",
     ),
     (
         "refusal = \"accept\"",

@@ -61,6 +61,11 @@ fn every_kind_is_read_and_kept() {
         ("clock = { node = \"gw\", seconds = -3600 }", "clock gw -3600 s"),
         ("disk_full = \"gw\"", "disk-full gw"),
         ("panic = \"gw\"", "panic gw"),
+        ("lockup = \"gw\"", "lockup gw"),
+        (
+            "certificate = { service = \"web\", file = \"/tmp/it's.pem\", wrong = \"expired\" }",
+            "certificate web expired",
+        ),
         ("run = { node = \"gw\", command = \"ip link del eth0\" }", "run gw ip link del eth0"),
     ];
     for (key, name) in kinds {
@@ -85,6 +90,12 @@ fn what_is_not_there_is_named() {
         ("drop = { link = \"lan\", from = \"client\" }", "there is no node on that link `client`"),
         ("port_taken = \"worker\"", "the service has no port"),
         ("panic = \"server\"", "is that of all reference nodes"),
+        ("lockup = \"server\"", "is that of all reference nodes"),
+        (
+            "certificate = { service = \"web\", file = \"a.pem\", wrong = \"name\" }",
+            "no absolute path",
+        ),
+        ("certificate = { service = \"web\", file = \"/a.pem\", wrong = \"old\" }", "old"),
         ("reboot = \"gw\"", "`gw` shares its machine with others"),
         ("lose = { link = \"lan\", percent = 0 }", "percent"),
         ("cut = \"lan\"\nkill = \"web\"", "only one of"),
