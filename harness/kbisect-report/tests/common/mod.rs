@@ -199,6 +199,8 @@ impl Play {
             hops: Vec::new(),
             counters: Vec::new(),
             state: Vec::new(),
+            states: BTreeMap::new(),
+            reused: None,
             evidence: Default::default(),
             disturbed: Default::default(),
             began_ms: None,

@@ -249,6 +249,8 @@ fn slim(record: &TrialRecord) -> TrialRecord {
         hops: Vec::new(),
         counters: Vec::new(),
         state: Vec::new(),
+        states: Default::default(),
+        reused: None,
         evidence: Default::default(),
         ..record.clone()
     }

@@ -403,6 +403,8 @@ pub mod tests {
                 hops: Vec::new(),
                 counters: Vec::new(),
                 state: Vec::new(),
+                states: Default::default(),
+                reused: None,
                 evidence: Default::default(),
                 disturbed: Default::default(),
                 began_ms: None,
