@@ -140,13 +140,9 @@ pub enum Fault {
     Certificate {
         /// Service.
         service: String,
-        /// File of the certificate in the service's node.
-        file: String,
-        /// File of its private key; the certificate's own without.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        key: Option<String>,
-        /// What is wrong with it beside its issuer.
-        wrong: WrongCertificate,
+        /// The certificate.
+        #[serde(flatten)]
+        other: Box<OtherCertificate>,
     },
     /// The power of a node's own machine fails.
     PowerOff {
@@ -170,6 +166,18 @@ pub enum Fault {
         /// Shell script text.
         command: String,
     },
+}
+
+/// A certificate that takes the place of another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct OtherCertificate {
+    /// File of the certificate in the service's node.
+    pub file: String,
+    /// File of its private key; the certificate's own without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What is wrong with it beside its issuer.
+    pub wrong: WrongCertificate,
 }
 
 /// What can be wrong with a certificate.
@@ -330,7 +338,8 @@ impl Fault {
             Self::DiskFull { .. } => DISK_FULL.to_owned(),
             Self::Panic { .. } => "echo c > /proc/sysrq-trigger".to_owned(),
             Self::Lockup { .. } => LOCKUP.to_owned(),
-            Self::Certificate { file, key, wrong, .. } => {
+            Self::Certificate { other, .. } => {
+                let OtherCertificate { file, key, wrong } = other.as_ref();
                 wrong.script(file, key.as_ref().unwrap_or(file))
             }
             Self::Run { command, .. } => command.clone(),
@@ -375,8 +384,8 @@ impl fmt::Display for Fault {
             Self::DiskFull { node } => write!(f, "disk-full {node}"),
             Self::Panic { node } => write!(f, "panic {node}"),
             Self::Lockup { node } => write!(f, "lockup {node}"),
-            Self::Certificate { service, wrong, .. } => {
-                write!(f, "certificate {service} {}", wrong.word())
+            Self::Certificate { service, other } => {
+                write!(f, "certificate {service} {}", other.wrong.word())
             }
             Self::PowerOff { node } => write!(f, "power-off {node}"),
             Self::PowerOn { node } => write!(f, "power-on {node}"),

@@ -9,7 +9,7 @@ use super::model::{Action, Ready, Service, Step};
 use super::suggest::choices;
 use super::topology::{Links, Node, NodeKernel, check_node};
 use super::words;
-use crate::inject::{Declared, Fault, Target, WrongCertificate};
+use crate::inject::{Declared, Fault, OtherCertificate, Target, WrongCertificate};
 
 /// Milliseconds that a frame can be late.
 const DELAY_MS: RangeInclusive<u32> = 1..=60_000;
@@ -189,7 +189,8 @@ fn read_table(key: &str, item: &Item<'_>, known: Known<'_>) -> Option<Fault> {
                 let key = table.get("key").and_then(|item| item.parsed(words::guest_path));
                 let wrong = table.require("wrong", "`issuer`, `name` or `expired`");
                 let wrong = wrong.and_then(|item| item.one_of(&WrongCertificate::WORDS));
-                Fault::Certificate { service: service?, file: file?, key, wrong: wrong? }
+                let other = OtherCertificate { file: file?, key, wrong: wrong? };
+                Fault::Certificate { service: service?, other: Box::new(other) }
             }
             "clock" => {
                 let item = table.require("seconds", "how many seconds the clock is ahead")?;

@@ -134,8 +134,8 @@ impl Scenario {
     fn check_fault(&self, key: &str, fault: &Fault) -> Checked {
         match fault {
             Fault::Run { command, .. } => rule(key, words::script(command))?,
-            Fault::Certificate { file, key: of_key, .. } => {
-                for path in [file].into_iter().chain(of_key) {
+            Fault::Certificate { other, .. } => {
+                for path in [&other.file].into_iter().chain(&other.key) {
                     rule(key, words::guest_path(path))?;
                 }
             }

@@ -35,4 +35,3 @@ pub use probes::*;
 pub use problem::{Problem, ScenarioError};
 pub use suggest::nearest;
 pub use topology::{Interface, Links, Node, NodeKernel, NodeMachine, SysctlValue};
-pub use ways::Way;

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::check::{Check, is_zero};
 use super::probes::HttpProbe;
 use super::topology::{Links, Node, NodeKernel};
-use super::ways::Way;
 use crate::inject::{Declared, Fault};
 use crate::trial::{SymptomKind, Verdict};
 
@@ -100,6 +99,21 @@ pub struct Flavour {
     /// The verdict on a healthy kernel, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+}
+
+/// All steps of a way, those included that every way has, and the checks that can be made by it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// Steps of the set-up.
+    #[serde(default)]
+    pub setup: Vec<Step>,
+    /// Steps of the replay.
+    #[serde(default)]
+    pub replay: Vec<Step>,
+    /// Checks.
+    #[serde(default)]
+    pub checks: Vec<Check>,
 }
 
 /// The verdict that a scenario is made for. Some are bad on every kernel: their rules are at fault.

@@ -2,29 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::check::Check;
 use super::cursor::Table;
 use super::flavours::read_expect;
-use super::model::{Expect, Flavour, Scenario, Step};
-use super::probes::Probe;
+use super::model::{Expect, Flavour, Scenario, Step, Way};
 use super::words;
-
-/// All steps of a way, those included that every way has, and the checks that can be made by it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Way {
-    /// Steps of the set-up.
-    #[serde(default)]
-    pub setup: Vec<Step>,
-    /// Steps of the replay.
-    #[serde(default)]
-    pub replay: Vec<Step>,
-    /// Checks.
-    #[serde(default)]
-    pub checks: Vec<Check>,
-}
 
 impl Way {
     fn of(name: &str, [setup, replay]: [&[Step]; 2], checks: &[Check]) -> Self {
@@ -39,13 +21,9 @@ impl Way {
 
     /// Whether a check can be made: what it waits for, or does again, is a step of the way.
     fn has_steps_of(&self, check: &Check) -> bool {
-        let again = match &check.probe {
-            Probe::Idempotent(probe) => Some(&probe.step),
-            _ => None,
-        };
         let is_there =
-            |name: &String| self.setup.iter().chain(&self.replay).any(|it| it.name == *name);
-        check.after.iter().chain(again).all(is_there)
+            |name: &str| self.setup.iter().chain(&self.replay).any(|it| it.name == *name);
+        check.after.as_deref().into_iter().chain(check.probe.does_again()).all(is_there)
     }
 }
 

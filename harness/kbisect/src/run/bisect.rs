@@ -87,7 +87,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let smaller = MinimizeArgs {
         run: folder,
         setting: args.trial.setting.clone(),
-        workers: args.workers.clone(),
+        workers: args.workers,
         machine: args.machine.clone(),
     };
     minimize(&smaller, global)?;

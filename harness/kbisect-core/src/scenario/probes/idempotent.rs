@@ -102,6 +102,10 @@ impl Kind for IdempotentProbe {
         false
     }
 
+    fn does_again(&self) -> Option<&str> {
+        Some(&self.step)
+    }
+
     fn summary(&self) -> String {
         format!("`{}` is done {} more times, and changes nothing", self.step, self.times)
     }

@@ -41,6 +41,11 @@ pub trait Kind {
         server.into_iter().map(|server| server.transport.word()).collect()
     }
 
+    /// Name of a step that it does again.
+    fn does_again(&self) -> Option<&str> {
+        None
+    }
+
     /// What it does, for `kbisect scenario show`.
     fn summary(&self) -> String;
 
