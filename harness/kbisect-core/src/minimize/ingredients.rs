@@ -139,7 +139,7 @@ impl<'a> Ingredients<'a> {
             }
         }
         for (name, node) in &scenario.nodes {
-            for (key, value) in &node.sysctl {
+            for (key, value) in node.sysctl.iter().filter(|(key, _)| !is_about_reports(key)) {
                 let place = Place::Sysctl { node: name.clone(), key: key.clone() };
                 add(Kind::Sysctl, &format!("{key} = {value} of {name}"), 1, place);
             }
@@ -256,6 +256,17 @@ impl<'a> Ingredients<'a> {
     }
 }
 
+/// Whether a sysctl only says when and how the kernel reports what went wrong
+/// (Documentation/admin-guide/sysctl/kernel.rst). Without it a failure is the same, and told later.
+fn is_about_reports(key: &str) -> bool {
+    let Some(name) = key.strip_prefix("kernel.") else { return false };
+    let begins =
+        ["watchdog", "softlockup_", "hardlockup_", "hung_task_", "panic", "printk", "oops_"];
+    begins.iter().any(|begin| name.starts_with(begin))
+        || name.ends_with("nmi_panic")
+        || name == "nmi_watchdog"
+}
+
 fn keep(list: &[String], stays: impl Fn(usize) -> bool) -> Vec<String> {
     let kept = list.iter().enumerate().filter(|(at, _)| stays(*at));
     kept.map(|(_, text)| text.clone()).collect()
@@ -332,6 +343,7 @@ fn rule_files(scenario: &Scenario) -> BTreeMap<String, Vec<Part>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::SysctlValue;
 
     fn synproxy() -> Scenario {
         let text = include_str!("../../../../scenarios/synproxy/scenario.toml");
@@ -355,6 +367,21 @@ mod tests {
         }
         let all: BTreeSet<usize> = (0..found.all.len()).collect();
         assert_eq!(found.without(&all), None, "no node under test is left");
+    }
+
+    #[test]
+    fn what_makes_a_lock_up_be_told_early_stays() {
+        let text = include_str!("../../../../scenarios/duplicate-rules/scenario.toml");
+        let mut scenario = Scenario::parse("x", "x", text).unwrap().scenario().clone();
+        let sysctls = |scenario: &Scenario| {
+            let found = Ingredients::of(scenario).all;
+            found.iter().filter(|it| it.kind == IngredientKind::Sysctl).count()
+        };
+        assert_eq!(sysctls(&scenario), 0);
+        let node = scenario.nodes.get_mut("app").unwrap();
+        node.sysctl.insert("net.ipv4.ip_forward".to_owned(), SysctlValue::Number(1));
+        node.sysctl.insert("kernel.pid_max".to_owned(), SysctlValue::Number(4096));
+        assert_eq!(sysctls(&scenario), 2);
     }
 
     #[test]

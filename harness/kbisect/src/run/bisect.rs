@@ -22,7 +22,7 @@ use super::journal::Journal;
 use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
 use super::minimize::minimize;
-use super::plan::{check_symptom, check_testable, check_work, plan, show};
+use super::plan::{check_placement, check_symptom, check_testable, check_work, plan, show};
 use super::prefetch::Prefetch;
 use super::search::Search;
 use super::symptom;
@@ -35,6 +35,7 @@ use crate::{errors, exit, settings};
 pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     check_symptom(args)?;
     let loaded = settings::scenario::load(&args.trial.scenario)?;
+    check_placement(args.trial.setting.placement, &loaded.scenario)?;
     // Before the archive is asked: a typing error is to show at once.
     let wanted = match &args.series {
         Series::Range(range) => Wanted::Between(range),

@@ -21,7 +21,7 @@ use super::journal::Journal;
 use super::kept::{Kept, quoted, resume_command};
 use super::kernels;
 use super::matrix::Matrix;
-use super::plan::INFRA_RETRIES;
+use super::plan::{INFRA_RETRIES, check_placement};
 use super::prefetch::Prefetch;
 use super::workers::workers;
 use crate::cli::{CheckArgs, Global, Kernels, MachineArgs, ResumeArgs};
@@ -36,6 +36,9 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     // Before the archive is asked: a typing error is to show at once.
     let (names, ways) = if args.ways { of_ways(&args.scenarios)? } else { Default::default() };
     let scenarios = scenarios(if args.ways { &names } else { &args.scenarios })?;
+    for tested in &scenarios {
+        check_placement(args.setting.placement, &tested.loaded.scenario)?;
+    }
     if let Some(file) = &args.junit {
         check_junit(file)?;
     }

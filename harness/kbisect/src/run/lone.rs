@@ -68,6 +68,7 @@ impl Lone {
         base: Base,
         what: &str,
     ) -> anyhow::Result<Self> {
+        plan::check_placement(wanted.setting.placement, &loaded.scenario)?;
         for warning in &loaded.warnings {
             base.ui.note(&format!("warning: {warning}"));
         }

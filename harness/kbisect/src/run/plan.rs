@@ -4,6 +4,7 @@ use std::path::Path;
 
 use kbisect_core::method::with_ends;
 use kbisect_core::run::{Plan, PlanOptions, PlannedKernel, SymptomName};
+use kbisect_core::scenario::Scenario;
 use kbisect_core::search::Direction;
 use kbisect_core::trial::Untestable;
 use kbisect_kernels::{Candidate, CandidateState, Source};
@@ -12,7 +13,7 @@ use kbisect_report::words;
 use super::context::Context;
 use super::preflight;
 use super::workers::workers;
-use crate::cli::{BisectArgs, Endpoint, Global, Range, Series};
+use crate::cli::{BisectArgs, Endpoint, Global, Placement, Range, Series};
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, output};
 
@@ -144,6 +145,25 @@ pub fn check_testable(candidate: &Candidate) -> anyhow::Result<()> {
         )),
         CandidateState::Stored | CandidateState::Downloadable { .. } => Ok(()),
     }
+}
+
+/// Refuses to put nodes on one machine that are to have machines of their own.
+///
+/// # Errors
+/// Names them.
+pub fn check_placement(placement: Placement, scenario: &Scenario) -> anyhow::Result<()> {
+    let own = scenario.nodes.iter().filter(|(_, node)| !node.machine.is_shared());
+    let own: Vec<&str> = own.map(|(name, _)| name.as_str()).collect();
+    if placement == Placement::Split || own.is_empty() {
+        return Ok(());
+    }
+    let (name, own) = (&scenario.name, own.join(", "));
+    Err(errors::usage(
+        format!(
+            "scenario `{name}` gives nodes machines of their own, which is not one machine: {own}"
+        ),
+        "leave out --placement single",
+    ))
 }
 
 /// Refuses a bisection that would name a culprit without a single trial.

@@ -137,3 +137,17 @@ fn a_self_test_is_resumed_and_its_trials_run_side_by_side() {
     assert_eq!(again.stdout, resumed.stdout);
     assert_eq!(place.as_printed(&format!("watch {name} --json")).code(0).stdout, resumed.stdout);
 }
+
+#[test]
+fn machines_of_their_own_are_not_put_on_one() {
+    let place = Place::new();
+    place.kernel("6.12.1", "");
+    for command in
+        ["check 6.12.1", "6.12.1..6.12.1", "scenario selftest failover-tls --kernel 6.12.1"]
+    {
+        let scenario = if command.contains("selftest") { "" } else { " --scenario failover-tls" };
+        let ended = place.run(&format!("{command}{scenario} --placement single")).code(2);
+        assert!(ended.stderr.contains("machines of their own"), "{command}: {}", ended.stderr);
+        assert!(!place.path("results").exists(), "{command} left a folder");
+    }
+}
