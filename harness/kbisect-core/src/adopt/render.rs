@@ -22,6 +22,17 @@ pub fn fragment(made: &Adopted, wanted: &Wanted) -> String {
             Made::Ktap(run) => {
                 let _ = writeln!(text, "ktap = {{ run = {} }}", array(run));
             }
+            Made::SelfTest { run, case, rest, record_only } => {
+                if *record_only {
+                    text.push_str("record_only = true\n");
+                }
+                let case = case.iter().map(|case| format!(", case = {}", quoted(case)));
+                let case: String = case.collect();
+                let rest = if *rest { ", rest = true" } else { "" };
+                let run = array(run);
+                let _ =
+                    writeln!(text, "ktap = {{ run = {run}, format = \"kselftest\"{case}{rest} }}");
+            }
             Made::Commands(commands) => {
                 for command in commands {
                     let _ = writeln!(text, "\n[[checks.commands]]\nrun = {}", quoted(&command.run));
@@ -59,6 +70,10 @@ pub fn scenario(made: &Adopted, wanted: &Wanted) -> String {
         quoted(SCHEMA),
         quoted(&format!("checks of {}", clean(&wanted.file)))
     );
+    if !made.packages.is_empty() {
+        let packages: Vec<String> = made.packages.iter().cloned().collect();
+        let _ = writeln!(text, "image = {{ packages = {} }}", array(&packages));
+    }
     for node in &nodes {
         let kernel = if *node == wanted.node { "candidate" } else { "reference" };
         let _ = writeln!(text, "\n[nodes.{node}]\nkernel = {}", quoted(kernel));

@@ -35,6 +35,8 @@ use kbisect_core::trial::{
 
 use tokio::task::JoinHandle;
 
+use self::probes::SharedRun;
+
 pub use self::by_hand::{Choice, Hands};
 
 use crate::commands::CommandLog;
@@ -186,6 +188,8 @@ pub struct Trial<'a> {
     /// Services that were started, with their number on their machine.
     services: BTreeMap<String, u32>,
     counters: Vec<String>,
+    /// The program that the check before ran, while the next one may look at the same run.
+    shared: Option<SharedRun>,
     timings: BTreeMap<String, f64>,
     started: Instant,
     /// When a guest was last asked for something.
@@ -251,6 +255,7 @@ impl<'a> Trial<'a> {
             frozen: None,
             services: BTreeMap::new(),
             counters: Vec::new(),
+            shared: None,
             timings: BTreeMap::new(),
             started: now,
             asked: now,
@@ -444,6 +449,7 @@ impl<'a> Trial<'a> {
     /// Makes checks. What is to be broken is broken before the first of all.
     async fn checks(&mut self, checks: &[(usize, &Check)]) -> Result<(), Stop> {
         let Some(_) = checks.first() else { return Ok(()) };
+        self.shared = None;
         if let Some(fault) = self.fault.take() {
             self.notes.push(match fault {
                 Fault::WiresCut => CUT.to_owned(),

@@ -21,12 +21,16 @@ use kbisect_core::wrong::CheckFailure;
 use super::{Stop, Trial};
 
 pub(super) use http::request;
+pub(super) use ktap::SharedRun;
 
 /// What a check found: what was seen, or what was wrong.
 type Outcome = Result<String, CheckFailure>;
 
 impl Trial<'_> {
     pub(super) async fn probe(&mut self, check: &Check) -> Result<Outcome, Stop> {
+        if !matches!(check.probe, Probe::Ktap(_)) {
+            self.shared = None;
+        }
         match &check.probe {
             Probe::Http(probe) => self.http(check, probe).await,
             Probe::Dns(probe) => self.dns(check, probe).await,

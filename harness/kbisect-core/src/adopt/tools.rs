@@ -1,0 +1,47 @@
+//! Programs that self-tests of the kernel call, and the packages that have them.
+
+/// A program, and the package of the root image's archive; nothing where no package has it.
+const PACKAGES: [(&str, Option<&str>); 22] = [
+    ("bc", Some("bc")),
+    ("dig", Some("bind9-dnsutils")),
+    ("file", Some("file")),
+    ("hping3", Some("hping3")),
+    ("jq", Some("jq")),
+    ("lldptool", Some("lldpad")),
+    ("mausezahn", Some("netsniff-ng")),
+    ("mtools", None),
+    ("nc", Some("netcat-openbsd")),
+    ("ncat", Some("ncat")),
+    ("ndisc6", Some("ndisc6")),
+    ("netperf", None),
+    ("ovs-vsctl", Some("openvswitch-switch")),
+    ("packetdrill", None),
+    ("perl", Some("perl")),
+    ("rdisc6", Some("ndisc6")),
+    ("smcroutectl", Some("smcroute")),
+    ("teamd", Some("libteam-utils")),
+    ("traceroute", Some("traceroute")),
+    ("traceroute6", Some("traceroute")),
+    ("tshark", Some("tshark")),
+    ("xxd", Some("xxd")),
+];
+
+/// The package of a program that the root image does not have by itself.
+pub(super) fn package_of(program: &str) -> Option<Option<&'static str>> {
+    PACKAGES.iter().find(|(known, _)| *known == program).map(|(_, package)| *package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_in_order_and_packages_have_names() {
+        assert!(PACKAGES.is_sorted_by_key(|(program, _)| program));
+        for package in PACKAGES.iter().filter_map(|(_, package)| *package) {
+            assert!(crate::scenario::words::package(package).is_ok(), "{package}");
+        }
+        assert_eq!(package_of("jq"), Some(Some("jq")));
+        assert_eq!((package_of("netperf"), package_of("ip")), (Some(None), None));
+    }
+}
