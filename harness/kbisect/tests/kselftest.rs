@@ -63,8 +63,8 @@ fn scripts_come_with_what_they_need() {
     assert!(fs::read(files.join("net/sender")).unwrap().starts_with(b"\x7fELF"));
     assert!(!files.join("net/sender.c").exists());
     let text = fs::read_to_string(place.join("new/scenario.toml")).unwrap();
-    assert!(text.contains("image = { packages = [\"jq\"] }"), "{text}");
-    assert!(text.contains("\"{assets}/selftests/start\", \"net\", \"two.sh\""), "{text}");
+    assert!(text.contains("image = { packages = [\"bc\", \"jq\", "), "{text}");
+    assert!(text.contains("\"{assets}/selftests\", \"net/two.sh\""), "{text}");
     let (code, _, stderr) = kbisect(place, None, "scenario check ./new");
     assert_eq!(code, 0, "{stderr}");
     // One check alone.

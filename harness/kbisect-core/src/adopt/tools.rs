@@ -1,15 +1,15 @@
 //! Programs that self-tests of the kernel call, and the packages that have them.
 
+use std::collections::BTreeSet;
+
 /// A program, and the package of the root image's archive; nothing where no package has it.
-const PACKAGES: [(&str, Option<&str>); 22] = [
+const PACKAGES: [(&str, Option<&str>); 20] = [
     ("bc", Some("bc")),
     ("dig", Some("bind9-dnsutils")),
-    ("file", Some("file")),
     ("hping3", Some("hping3")),
     ("jq", Some("jq")),
     ("lldptool", Some("lldpad")),
     ("mausezahn", Some("netsniff-ng")),
-    ("mtools", None),
     ("nc", Some("netcat-openbsd")),
     ("ncat", Some("ncat")),
     ("ndisc6", Some("ndisc6")),
@@ -25,6 +25,17 @@ const PACKAGES: [(&str, Option<&str>); 22] = [
     ("tshark", Some("tshark")),
     ("xxd", Some("xxd")),
 ];
+
+/// Small packages of which self-tests use one or the other: whoever needs one gets all, so that one root image
+/// serves nearly all scripts.
+const TOGETHER: [&str; 6] = ["bc", "jq", "ndisc6", "netcat-openbsd", "netsniff-ng", "traceroute"];
+
+/// The packages of an image for scripts that need these.
+pub(super) fn together(packages: &mut BTreeSet<String>) {
+    if TOGETHER.iter().any(|package| packages.contains(*package)) {
+        packages.extend(TOGETHER.map(str::to_owned));
+    }
+}
 
 /// The package of a program that the root image does not have by itself.
 pub(super) fn package_of(program: &str) -> Option<Option<&'static str>> {
@@ -42,6 +53,12 @@ mod tests {
             assert!(crate::scenario::words::package(package).is_ok(), "{package}");
         }
         assert_eq!(package_of("jq"), Some(Some("jq")));
+        let mut packages = BTreeSet::from(["tshark".to_owned()]);
+        together(&mut packages);
+        assert_eq!(packages.len(), 1);
+        packages.insert("jq".to_owned());
+        together(&mut packages);
+        assert_eq!(packages.len(), 1 + TOGETHER.len());
         assert_eq!((package_of("netperf"), package_of("ip")), (Some(None), None));
     }
 }

@@ -46,9 +46,9 @@ pub struct ImportArgs {
     /// version), a source tree or its archive [default: the newest package of the root image's release]
     #[arg(long, value_name = "PACKAGE|PATH")]
     pub tree: Option<String>,
-    /// Kernel on which self-tests are run once, to learn their cases; `none` makes one check of each script
-    /// [default: that of reference nodes]
-    #[arg(long, value_name = "KERNEL|none")]
+    /// Kernel on which self-tests are run once, to learn their cases, or the folder of such a run; `none` makes
+    /// one check of each script [default: the kernel of reference nodes]
+    #[arg(long, value_name = "KERNEL|RUN|none")]
     pub learn: Option<String>,
     /// Folder that this run is written to
     #[arg(long, value_name = "DIR", default_value = "results")]

@@ -133,7 +133,7 @@ fn the_rate_of_each_check_is_measured() {
     let text = fs::read_to_string(host.path("own/scenario.toml")).unwrap();
     let whole = "format = \"kselftest\"";
     let text = format!(
-        "{}\n[[checks]]\nname = \"always\"\nnode = \"host\"\nktap = {{ run = [\"{{assets}}/selftests/start\", \"net\", \"coin.sh\"], {whole}, case = \"always\" }}\n",
+        "{}\n[[checks]]\nname = \"always\"\nnode = \"host\"\nktap = {{ run = [\"{{assets}}/selftests/start\", \"{{assets}}/selftests\", \"net/coin.sh\"], {whole}, case = \"always\" }}\n",
         text.replace("name = \"coin\"", "name = \"coin\"\nrecord_only = true")
             .replace(whole, &format!("{whole}, case = \"coin\""))
     );

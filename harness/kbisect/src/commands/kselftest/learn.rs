@@ -15,6 +15,7 @@ use super::super::scenario_new;
 use crate::cli::Global;
 use crate::errors;
 use crate::run::reference_id;
+use crate::settings::global::run_folder;
 
 /// Name of the scenario that they are run as.
 const NAME: &str = "selftests";
@@ -30,12 +31,17 @@ pub fn learn(
     results: &Path,
     global: &Global,
 ) -> anyhow::Result<(Learnt, String)> {
-    let work = tempfile::tempdir().context("cannot make a folder for the run")?;
-    let folder = work.path().join(NAME);
-    let mut files = whole.files.clone();
-    files.insert(FILE_NAME.to_owned(), scenario(whole, wanted).into_bytes());
-    scenario_new::write(&folder, &files)?;
-    let result = run(&folder, kernel, results, global)?;
+    let result = match kernel.map(Path::new).filter(|folder| folder.is_dir()) {
+        Some(folder) => made(folder)?,
+        None => {
+            let work = tempfile::tempdir().context("cannot make a folder for the run")?;
+            let folder = work.path().join(NAME);
+            let mut files = whole.files.clone();
+            files.insert(FILE_NAME.to_owned(), scenario(whole, wanted).into_bytes());
+            scenario_new::write(&folder, &files)?;
+            run(&folder, kernel, results, global)?
+        }
+    };
     let outputs = PathBuf::from(&result.run_dir).join(&result.trial.directory).join("output");
     let mut learnt = Learnt { cases: BTreeMap::new(), ended: BTreeMap::new() };
     for check in &whole.checks {
@@ -68,6 +74,20 @@ pub fn learn(
     Ok((learnt, result.trial.kernel.package_version.to_string()))
 }
 
+/// A run that was made already.
+fn made(folder: &Path) -> anyhow::Result<RunResult> {
+    let folder = run_folder(folder, Path::new(""))?;
+    let read = std::fs::read(folder.join("result.json")).ok();
+    let result: Option<RunResult> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let result = result.ok_or_else(|| {
+        errors::usage(
+            format!("`{}` holds no result of `kbisect run`", folder.display()),
+            "name the folder of a run of the same scripts that came to its end",
+        )
+    })?;
+    Ok(RunResult { run_dir: folder.display().to_string(), ..result })
+}
+
 /// A run of kbisect's own, as anybody would begin it: its display, its folder, its way to end.
 fn run(
     folder: &Path,
@@ -93,7 +113,8 @@ fn run(
                 "the run that was to learn the cases of the self-tests failed: {}",
                 output.status
             ),
-            "it said why above; --learn none makes one check of each script",
+            "it said why above; --learn none runs nothing, and `kbisect image build --scenario FOLDER` then makes \
+             the root image that the scripts need",
         )
     })
 }
