@@ -39,7 +39,9 @@ fn kbisect(place: &Path, path: Option<&str>, line: &str) -> (i32, String, String
         .env("HOME", place)
         .env("XDG_CACHE_HOME", place.join("cache"))
         .env("XDG_CONFIG_HOME", place.join("config"));
-    path.into_iter().for_each(|path| drop(command.env("PATH", path)));
+    if let Some(path) = path {
+        command.env("PATH", path);
+    }
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let stderr = text(&output.stderr);

@@ -26,12 +26,11 @@ pub fn fragment(made: &Adopted, wanted: &Wanted) -> String {
                 if *record_only {
                     text.push_str("record_only = true\n");
                 }
-                let case = case.iter().map(|case| format!(", case = {}", quoted(case)));
-                let case: String = case.collect();
-                let rest = if *rest { ", rest = true" } else { "" };
-                let run = array(run);
-                let _ =
-                    writeln!(text, "ktap = {{ run = {run}, format = \"kselftest\"{case}{rest} }}");
+                let mut keys =
+                    vec![format!("run = {}", array(run)), "format = \"kselftest\"".to_owned()];
+                keys.extend(case.iter().map(|case| format!("case = {}", quoted(case))));
+                keys.extend(rest.then(|| "rest = true".to_owned()));
+                let _ = writeln!(text, "ktap = {{ {} }}", keys.join(", "));
             }
             Made::Commands(commands) => {
                 for command in commands {

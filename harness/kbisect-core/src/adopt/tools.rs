@@ -50,7 +50,7 @@ mod tests {
     fn programs_are_in_order_and_packages_have_names() {
         assert!(PACKAGES.is_sorted_by_key(|(program, _)| program));
         for package in PACKAGES.iter().filter_map(|(_, package)| *package) {
-            assert!(crate::scenario::words::package(package).is_ok(), "{package}");
+            assert!(package.bytes().all(|b| b.is_ascii_lowercase() || b"-0123456789".contains(&b)));
         }
         assert_eq!(package_of("jq"), Some(Some("jq")));
         let mut packages = BTreeSet::from(["tshark".to_owned()]);

@@ -10,6 +10,7 @@ mod own;
 mod peer;
 mod probes;
 mod services;
+mod shared;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,7 @@ use kbisect_core::trial::{
 
 use tokio::task::JoinHandle;
 
-use self::probes::SharedRun;
+use self::shared::SharedRun;
 
 pub use self::by_hand::{Choice, Hands};
 

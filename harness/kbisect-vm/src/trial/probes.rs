@@ -21,7 +21,6 @@ use kbisect_core::wrong::CheckFailure;
 use super::{Stop, Trial};
 
 pub(super) use http::request;
-pub(super) use ktap::SharedRun;
 
 /// What a check found: what was seen, or what was wrong.
 type Outcome = Result<String, CheckFailure>;

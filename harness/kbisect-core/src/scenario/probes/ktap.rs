@@ -353,7 +353,11 @@ mod tests {
                 Err(("1 of 2 failed: b", other("not ok: b"))),
             ),
             (status(4), "not ok 1 b\n", Err(("1 of 1 failed: b", other("not ok: b")))),
-            (CommandEnd::TimedOut, "not ok 1 b\n", Err(("1 of 1 failed: b", other("not ok: b")))),
+            (
+                CommandEnd::TimedOut,
+                "not ok 1 b\n",
+                Err(("1 of 1 failed: b; it did not end in time", other("not ok: b"))),
+            ),
             (
                 CommandEnd::TimedOut,
                 "ok 1 b\n",

@@ -7,19 +7,12 @@ use kbisect_core::command::{CommandEnd, Ran};
 use kbisect_core::scenario::{Check, KtapProbe};
 use kbisect_proto::{ASSETS_DIR, Command};
 
+use super::super::shared::SharedRun;
 use super::super::{Stop, Trial};
 use super::Outcome;
 
 /// Folder, below a trial's, of what such programs printed.
 const FOLDER: &str = "output";
-
-/// A run of a program that several checks look at.
-pub(in super::super) struct SharedRun {
-    node: String,
-    argv: Vec<String>,
-    began: Instant,
-    ran: Ran,
-}
 
 impl Trial<'_> {
     pub(super) async fn ktap(&mut self, check: &Check, probe: &KtapProbe) -> Result<Outcome, Stop> {
