@@ -124,15 +124,16 @@ impl SelfTest {
     fn read(&mut self, files: &TestFiles, path: &str, text: &str) -> Vec<String> {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let text: String = lines.map(|line| without_variables(line) + "\n").collect();
         let plain = |c: char| c.is_ascii_alphanumeric() || "_./+-".contains(c);
-        let words: BTreeSet<&str> =
-            lines.flat_map(|line| line.split(move |c: char| !plain(c))).collect();
+        let words: BTreeSet<&str> = text.split(|c: char| !plain(c)).collect();
         let holds = |word: &str| {
             let begin = format!("{folder}/{word}/");
             files.range(begin.clone()..).next().is_some_and(|(file, _)| file.starts_with(&begin))
         };
-        let below: Vec<&str> =
-            words.iter().copied().filter(|word| is_name(word) && holds(word)).collect();
+        // `$(dirname $0)/sub` names it as well.
+        let names = words.iter().map(|word| word.trim_start_matches(['.', '/']));
+        let below: BTreeSet<&str> = names.filter(|word| is_name(word) && holds(word)).collect();
         let mut found = Vec::new();
         for word in &words {
             // What a variable leads to stands in the script's own folder, or in one that it names.
@@ -187,6 +188,18 @@ impl SelfTest {
         let [starter, folder] = [STARTER, FOLDER].map(|path| format!("{{assets}}/{path}"));
         vec![starter, folder, self.path.clone()]
     }
+}
+
+/// A line without the names of variables: what stands behind one is a path from where it leads.
+fn without_variables(line: &str) -> String {
+    let mut parts = line.split('$');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        plain.push(' ');
+        plain.push_str(part.trim_start_matches('{').trim_start_matches(name));
+    }
+    plain
 }
 
 fn is_name(word: &str) -> bool {
@@ -290,7 +303,7 @@ mod tests {
             ),
             (
                 "net/two.sh",
-                b"#!/bin/sh\n. $(dirname $0)/sub/lib.sh\n./tun; netperf; x load prog.bpf.o\n",
+                b"#!/bin/sh\nlib=$(dirname $0)/sub\n. $lib/lib.sh\n./tun; netperf; x load prog.bpf.o\n",
             ),
             ("net/lib.sh", b"check ../kselftest/helper.sh ../../../etc/x\n"),
             ("net/other.sh", b"#!/bin/sh\n"),

@@ -36,7 +36,9 @@ static ALONE: LazyLock<Regex> =
     LazyLock::new(|| expression(r"^(?<word>ok|OK|PASS|FAIL|SKIP|fail|failed|skipped)(?: - .*)?$"));
 static KTAP: LazyLock<Regex> = LazyLock::new(|| expression(r"^(?:not ok\b|ok [0-9])"));
 
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| expression(r"[0-9]+(?:\.[0-9]+)*"));
+/// Fractions, and numbers with a unit of time.
+static NUMBER: LazyLock<Regex> =
+    LazyLock::new(|| expression(r"[0-9]+(?:\.[0-9]+)*(?<unit> ?(?:ms|us|ns|s|sec|seconds)\b)?"));
 /// The names of name spaces end in what `mktemp -u XXXXXX` makes, another each time.
 static RANDOM: LazyLock<Regex> = LazyLock::new(|| expression(r"-[A-Za-z0-9]{6}\b"));
 
@@ -63,11 +65,21 @@ pub(super) fn read(line: &str, before: &mut String) -> Option<OwnLine> {
     };
     let name = match named(&name) {
         // What was said before may be of another program, with times and counts in it.
-        name if name.is_empty() => NUMBER.replace_all(&named(before), "N").into_owned(),
+        name if name.is_empty() => without_times(&named(before)),
         name => name,
     };
     before.clear();
     (!name.is_empty()).then_some(OwnLine { name, outcome })
+}
+
+/// A text without what is measured; addresses and sizes stay.
+fn without_times(text: &str) -> String {
+    let stable = NUMBER.replace_all(text, |found: &Captures<'_>| {
+        let unit = found.name("unit").map_or("", |unit| unit.as_str());
+        let is_fraction = found[0].matches('.').count() == 1;
+        if is_fraction || !unit.is_empty() { format!("N{unit}") } else { found[0].to_owned() }
+    });
+    stable.into_owned()
 }
 
 fn outcome(word: &str) -> Option<Outcome> {
@@ -133,8 +145,9 @@ mod tests {
             assert_eq!(read, expected.map(|(name, outcome)| (name.to_owned(), outcome)), "{line}");
         }
         assert_eq!(read("[ OK ]", &mut String::new()), None);
-        let mut before = "rtt 0.374/12 ms".to_owned();
-        assert_eq!(read("ok", &mut before).map(|own| own.name), Some("rtt N/N ms".to_owned()));
+        let mut before = "rtt 0.374/12 ms of 192.0.2.1 port 80".to_owned();
+        let name = "rtt N/N ms of 192.0.2.1 port 80".to_owned();
+        assert_eq!(read("ok", &mut before).map(|own| own.name), Some(name));
     }
 
     proptest::proptest! {
