@@ -27,6 +27,8 @@ pub mod readers;
 mod ready;
 mod series_file;
 mod settings;
+mod source_tree;
+mod source_tree_error;
 mod sources;
 mod store;
 mod tools;
@@ -44,6 +46,8 @@ pub use proxy::Proxies;
 pub use ready::ReadyKernel;
 pub use series_file::{SeriesFile, SeriesFileError};
 pub use settings::{Mirrors, Service, Settings, SuiteChoice};
+pub use source_tree::{SourceTree, WantedSource, source_tree};
+pub use source_tree_error::SourceTreeError;
 pub use sources::{CatalogError, FetchError, Source};
 pub use store::{
     AddError, AddRequest, AddedVariant, PruneReport, PruneRule, Store, StoreError, VariantError,

@@ -5,10 +5,12 @@ use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::archive::packages::{self, is_changelog_package, is_debug_package, is_kernel_package};
+use crate::archive::packages::{
+    self, is_changelog_package, is_debug_package, is_kernel_package, is_source_package,
+};
 use crate::archive::release::Release;
 use crate::http_proxy;
-use crate::import::bzimage;
+use crate::import::{bzimage, selftests};
 use crate::modules::image::ModuleImage;
 use crate::modules::lookup::Lookup;
 use crate::sources::{mainline, snapshot};
@@ -21,10 +23,13 @@ pub fn release(text: &[u8]) -> Option<String> {
     release.packages_file("amd64").map(|file| file.path.clone())
 }
 
-/// A Packages index: the paths of kernel, debug and changelog packages.
+/// A Packages index: the paths of kernel, debug, changelog and source packages.
 pub fn packages(index: &[u8]) -> Vec<String> {
     let keep = |name: &str| {
-        is_kernel_package(name) || is_debug_package(name) || is_changelog_package(name)
+        is_kernel_package(name)
+            || is_debug_package(name)
+            || is_changelog_package(name)
+            || is_source_package(name)
     };
     let entries = packages::read(Cursor::new(index), keep).unwrap_or_default();
     entries.into_iter().map(|entry| entry.filename).collect()
@@ -56,6 +61,12 @@ pub fn proxy(answer: Vec<u8>, most: u64) -> io::Result<(u16, Vec<u8>)> {
     let mut body = Vec::new();
     answer.body.take(most).read_to_end(&mut body)?;
     Ok((answer.status, body))
+}
+
+/// An archive of a kernel's source, not compressed by much: its self-tests go into `folder`. Whether there are
+/// any.
+pub fn source_archive(archive: &[u8], format: &str, folder: &Path) -> Option<bool> {
+    selftests::of_archive(&mut &*archive, format, "fuzzed", folder).ok()
 }
 
 /// A kernel image, packed or not: the release, which becomes a part of paths.

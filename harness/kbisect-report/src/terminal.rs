@@ -2,13 +2,13 @@
 
 use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, OutcomeWord, RunResult};
+use kbisect_core::run::{BisectResult, OutcomeWord, Rates, RunResult};
 use kbisect_core::trial::{CheckStatus, Symptom, Verdict};
 
 use crate::disturbed::disturbed;
 use crate::story::{Story, came_up, count, duration};
 use crate::text::line;
-use crate::{changed, doubt};
+use crate::{changed, doubt, words};
 
 /// Widest text of a line, in characters: long enough for commands and sentences, short enough that
 /// a hostile text cannot fill the screen.
@@ -17,6 +17,9 @@ const WIDTH: usize = 400;
 const CULPRITS: usize = 8;
 /// Most notices that are told; the report has all.
 const NOTICES: usize = 2;
+
+/// Most checks whose rate is shown, unless more of them failed.
+const RATES: usize = 12;
 
 /// Most changes that are named.
 const CHANGES: usize = 5;
@@ -114,7 +117,7 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
     lines.text
 }
 
-/// Sums up one trial in at most 12 lines, each ended by a line break.
+/// Sums up one trial in at most 12 lines, and how often its checks failed where it was repeated, each ended by a line break.
 ///
 /// Text from guests has its control characters spelled out, with `color` or without.
 #[must_use]
@@ -145,6 +148,9 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
         lines.push("what to do", &fault.hint());
     }
     lines.push("checks", &checks(trial));
+    if let Some(rates) = &result.rates {
+        rates_of(&mut lines, rates);
+    }
     let accelerator = trial.accelerator.to_uppercase();
     let boot = trial.timings_s.get("boot").map(|boot| format!(", {} of it boot", duration(*boot)));
     let boot = boot.unwrap_or_default() + came_up(trial);
@@ -158,6 +164,22 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
     lines.push("report", &format!("{}/report.md", result.run_dir));
     lines.push("repeat", &trial.repeat);
     lines.text
+}
+
+/// How often checks failed: those that did first, and as many others as there is room for.
+fn rates_of(lines: &mut Lines, rates: &Rates) {
+    lines.push("rates", &words::rates_of(rates));
+    let (failed, passed): (Vec<_>, Vec<_>) =
+        rates.checks.iter().partition(|check| check.failed > 0);
+    let shown = failed.len().max(RATES);
+    for check in failed.iter().chain(&passed).take(shown) {
+        let told = format!("{}: {}, {}", check.name, words::failed_of(check), words::rate(check));
+        lines.push("  failed", &told);
+    }
+    let more = rates.checks.len().saturating_sub(shown);
+    if more > 0 {
+        lines.push("  ...", &format!("{more} more in report.md"));
+    }
 }
 
 /// The most suspect changes.

@@ -107,10 +107,61 @@ impl AdoptError {
     }
 }
 
+/// Most scripts of one import of self-tests.
+pub(super) const MOST_SCRIPTS: usize = 200;
+
+/// Why no self-test is taken over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelfTestError {
+    /// There is no such script.
+    #[error("there is no self-test `{}` in it", words::shown(.name))]
+    NoScript {
+        /// As it was named.
+        name: String,
+        /// What is like it.
+        near: Vec<String>,
+    },
+    /// It is no path below the folder of self-tests.
+    #[error("`{}` leads out of the folder of self-tests", words::shown(.0))]
+    Outside(String),
+    /// It is no script.
+    #[error("`{}` is no script: it does not begin with `#!`", words::shown(.0))]
+    NoText(String),
+    /// The folder names none.
+    #[error("the Makefile in `{}` names no script", words::shown(.0))]
+    NoScripts(String),
+    /// There are more than anybody waits for.
+    #[error("{0} scripts are more than {MOST_SCRIPTS}")]
+    TooMany(usize),
+}
+
+impl SelfTestError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NoScript { near, .. } if !near.is_empty() => {
+                format!(
+                    "did you mean {}? Another version of the kernel may have it: --tree",
+                    near.join(" or ")
+                )
+            }
+            Self::NoScript { .. } | Self::Outside(_) => {
+                "name it as in the kernel's tools/testing/selftests: net/fib_tests.sh".to_owned()
+            }
+            Self::NoText(_) => {
+                "name a shell script; helpers in C come along by themselves".to_owned()
+            }
+            Self::NoScripts(_) => "name scripts one by one".to_owned(),
+            Self::TooMany(_) => "name fewer, or make several scenarios".to_owned(),
+        }
+    }
+}
+
 /// Something that was left out, or should be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Line of the file, from 1.
+    /// Line of the file, from 1; 0 for what is about no line.
     pub line: usize,
     /// What it is about, as the file calls it.
     pub title: String,
@@ -120,7 +171,9 @@ pub struct Note {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: ", self.line)?;
+        if self.line > 0 {
+            write!(f, "line {}: ", self.line)?;
+        }
         if !self.title.is_empty() {
             write!(f, "`{}`: ", words::shown(&self.title))?;
         }
@@ -226,6 +279,48 @@ pub enum Reason {
         /// The user.
         user: String,
     },
+    /// A self-test's helper could not be built.
+    #[error("its helper `{helper}` is not built, so what needs it fails or is skipped: {}", words::shown(.why))]
+    Unbuilt {
+        /// Path of the helper.
+        helper: String,
+        /// The compiler's first complaint, or that there is none.
+        why: String,
+    },
+    /// A self-test loads BPF objects.
+    #[error("it loads BPF objects, which are not built: {objects}")]
+    Objects {
+        /// Their paths.
+        objects: String,
+    },
+    /// A self-test calls what no package has.
+    #[error("it calls programs that the root image's release has no package of: {programs}")]
+    NoPackage {
+        /// Their names.
+        programs: String,
+    },
+    /// A self-test did not report when its cases were learnt.
+    #[error("its cases are not known: it reported none on {kernel}; it is one check")]
+    NoCases {
+        /// The kernel.
+        kernel: String,
+    },
+    /// Cases of a self-test were left out when they were learnt.
+    #[error("left out by itself on {kernel}, so no check is made: {cases}")]
+    Skips {
+        /// The kernel.
+        kernel: String,
+        /// Their names.
+        cases: String,
+    },
+    /// Cases of a self-test failed when they were learnt.
+    #[error("failed on {kernel}, so it is recorded and not judged: {cases}")]
+    Fails {
+        /// The kernel.
+        kernel: String,
+        /// Their names.
+        cases: String,
+    },
     /// goss reads other files.
     #[error("it names other files (`gossfile`)")]
     OtherFiles,
@@ -257,7 +352,17 @@ impl Reason {
                 "take it off, or add `image = { packages = [\"sudo\"] }` to the scenario".to_owned()
             }
             Self::OtherFiles => "put them into the scenario's folder".to_owned(),
+            Self::Unbuilt { .. } => {
+                "install `gcc` and `libc6-dev`, or see what the compiler says, and import it again".to_owned()
+            }
+            Self::Fails { .. } => {
+                "--scenario FOLDER:CHECK judges it alone; a kernel on which it passes tells the two apart".to_owned()
+            }
             Self::Broken { .. }
+            | Self::Objects { .. }
+            | Self::NoPackage { .. }
+            | Self::NoCases { .. }
+            | Self::Skips { .. }
             | Self::Retcode
             | Self::NoText { .. }
             | Self::NoShellText

@@ -2,22 +2,30 @@
 
 use std::collections::BTreeSet;
 
-/// Most bytes of a name.
+use crate::scenario::words;
+
+/// Most bytes of a name that is made of a title.
 const MOST: usize = 32;
 
 /// Gives names that nobody has yet.
 pub(super) struct Names {
     taken: BTreeSet<String>,
+    most: usize,
 }
 
 impl Names {
     pub(super) fn new(taken: &BTreeSet<String>) -> Self {
-        Self { taken: taken.clone() }
+        Self { taken: taken.clone(), most: MOST }
+    }
+
+    /// Names that are as long as those of checks can be.
+    pub(super) fn of_checks(taken: &BTreeSet<String>) -> Self {
+        Self { taken: taken.clone(), most: words::CHECK_NAME }
     }
 
     /// A name for a title.
     pub(super) fn of(&mut self, title: &str) -> String {
-        let plain = plain(title, MOST);
+        let plain = plain(title, self.most);
         let plain = if plain.is_empty() { "check".to_owned() } else { plain };
         let mut name = plain.clone();
         for number in 2.. {
@@ -25,7 +33,7 @@ impl Names {
                 break;
             }
             let suffix = format!("-{number}");
-            let begin = plain.get(..plain.len().min(MOST - suffix.len())).unwrap_or_default();
+            let begin = plain.get(..plain.len().min(self.most - suffix.len())).unwrap_or_default();
             name = format!("{}{suffix}", begin.trim_end_matches('-'));
         }
         name

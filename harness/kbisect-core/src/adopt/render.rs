@@ -22,6 +22,16 @@ pub fn fragment(made: &Adopted, wanted: &Wanted) -> String {
             Made::Ktap(run) => {
                 let _ = writeln!(text, "ktap = {{ run = {} }}", array(run));
             }
+            Made::SelfTest { run, case, rest, record_only } => {
+                if *record_only {
+                    text.push_str("record_only = true\n");
+                }
+                let mut keys =
+                    vec![format!("run = {}", array(run)), "format = \"kselftest\"".to_owned()];
+                keys.extend(case.iter().map(|case| format!("case = {}", quoted(case))));
+                keys.extend(rest.then(|| "rest = true".to_owned()));
+                let _ = writeln!(text, "ktap = {{ {} }}", keys.join(", "));
+            }
             Made::Commands(commands) => {
                 for command in commands {
                     let _ = writeln!(text, "\n[[checks.commands]]\nrun = {}", quoted(&command.run));
@@ -59,6 +69,10 @@ pub fn scenario(made: &Adopted, wanted: &Wanted) -> String {
         quoted(SCHEMA),
         quoted(&format!("checks of {}", clean(&wanted.file)))
     );
+    if !made.packages.is_empty() {
+        let packages: Vec<String> = made.packages.iter().cloned().collect();
+        let _ = writeln!(text, "image = {{ packages = {} }}", array(&packages));
+    }
     for node in &nodes {
         let kernel = if *node == wanted.node { "candidate" } else { "reference" };
         let _ = writeln!(text, "\n[nodes.{node}]\nkernel = {}", quoted(kernel));

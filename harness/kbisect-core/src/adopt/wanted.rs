@@ -29,6 +29,8 @@ pub struct Adopted {
     pub checks: Vec<NewCheck>,
     /// Files that go with them, by path in the scenario's folder.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Packages that the root image needs for them.
+    pub packages: BTreeSet<String>,
     /// What could not be taken over.
     pub left_out: Vec<Note>,
     /// What was taken over and should be looked at.
@@ -59,4 +61,28 @@ pub enum Made {
     Plugin(Vec<String>),
     /// `ktap`, with its words.
     Ktap(Vec<String>),
+    /// `ktap` of a self-test of the kernel.
+    SelfTest {
+        /// Its words.
+        run: Vec<String>,
+        /// The one case that counts.
+        case: Option<String>,
+        /// Whether the other cases and its end count.
+        rest: bool,
+        /// Whether its failure is only recorded.
+        record_only: bool,
+    },
+}
+
+impl Made {
+    pub(super) fn is_record_only(&self) -> bool {
+        matches!(self, Self::SelfTest { record_only: true, .. })
+    }
+
+    /// Makes its failure count.
+    pub(super) fn count(&mut self) {
+        if let Self::SelfTest { record_only, .. } = self {
+            *record_only = false;
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 mod events;
 mod plan;
+mod rates;
 mod result;
 mod score;
 mod single;
@@ -14,6 +15,7 @@ pub use events::{
     Aim, JournalLine, RunEvent, RunKind, Tried, end_of_search, is_over, wall_seconds,
 };
 pub use plan::{Environment, EvidenceChoices, Plan, PlanOptions, PlannedKernel};
+pub use rates::{CheckRate, Rates};
 pub use result::{
     Aborted, BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry, SeriesVerdict,
 };

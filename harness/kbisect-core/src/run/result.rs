@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, SymptomChoice};
+use super::{Environment, Rates, SymptomChoice};
 use crate::answer::Trial;
 use crate::bayes;
 use crate::changes::WhatChanged;
@@ -254,6 +254,9 @@ pub struct RunResult {
     /// The trial: its verdict, symptom, checks and timings are members of this document.
     #[serde(flatten)]
     pub trial: Trial,
+    /// How often each check failed, where the trial was repeated: then it is the first that is bad, else the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     /// The kernel of the reference nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Kernel>,

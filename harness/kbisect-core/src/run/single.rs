@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, EvidenceChoices, JournalLine, RunEvent, RunResult, is_over};
+use super::{Environment, EvidenceChoices, JournalLine, Rates, RunEvent, RunResult, is_over};
 use crate::answer::Trial;
 use crate::gate::GateScenario;
 use crate::kernel::Kernel;
-use crate::trial::Symptom;
+use crate::trial::{Symptom, VerdictKind};
 use crate::whose::{Whose, whose};
 
 /// What is to be done with one kernel.
@@ -28,7 +28,7 @@ pub struct KernelPlan {
     /// The failure that a failure is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub like: Option<Box<Symptom>>,
-    /// How often a failure must be missing before that is believed.
+    /// How often a failure must be missing before that is believed; of a single trial, how often it is made.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub repeats: u32,
     /// A self-test without faults, but for the cut of all wires.
@@ -56,14 +56,14 @@ impl RunResult {
     #[must_use]
     pub fn from_journal(lines: &[JournalLine], run_dir: &str) -> Option<Self> {
         let mut begun: Option<(&KernelPlan, &Environment)> = None;
-        let (mut ended, mut reference, mut decoded) = (None, None, None);
+        let (mut ended, mut reference, mut decoded) = (Vec::new(), None, None);
         for line in lines {
             match &line.event {
                 RunEvent::RunBegan { plan, environment, .. } => begun = Some((plan, environment)),
                 RunEvent::EnvironmentChanged { environment } => {
                     begun = begun.map(|(plan, _)| (plan, environment.as_ref()));
                 }
-                RunEvent::TrialEnded { record, taken, .. } => ended = Some((record, taken)),
+                RunEvent::TrialEnded { record, taken, .. } => ended.push((record, taken)),
                 RunEvent::ReferenceTried { record, .. } => reference = Some(record.as_ref()),
                 RunEvent::Decoded { decoded: found, .. } => decoded = Some(found.clone()),
                 _ => {}
@@ -72,7 +72,11 @@ impl RunResult {
         if !is_over(lines.iter().map(|line| &line.event)) {
             return None;
         }
-        let ((plan, environment), (record, taken)) = (begun?, ended?);
+        let bad = ended.iter().position(|(record, _)| record.verdict == VerdictKind::Bad);
+        let told = ended.get(bad.unwrap_or(ended.len().saturating_sub(1)));
+        let ((plan, environment), (record, taken)) = (begun?, *told?);
+        let rates =
+            (plan.repeats > 1).then(|| Rates::of(ended.iter().map(|(record, _)| record.as_ref())));
         // A kernel that is the reference kernel has told already.
         let is_it = plan.kernel.id == plan.reference.id;
         let reference = reference.or_else(|| is_it.then_some(record.as_ref()));
@@ -85,6 +89,7 @@ impl RunResult {
             schema: "kbisect.run/1".to_owned(),
             scenario: plan.scenario.name.clone(),
             trial,
+            rates,
             reference: Some(plan.reference.clone()),
             environment: environment.clone(),
             run_dir: run_dir.to_owned(),

@@ -178,7 +178,7 @@ fn read_service(
     assets: &mut Vec<AssetRef>,
 ) -> Option<Service> {
     let line = table.line();
-    let name = read_unique_name(&table, "service", names);
+    let name = read_unique_name(&table, "service", words::name, names);
     let node = read_node_name(&table, nodes);
     let words = table.require("command", "program and arguments, such as [\"nginx\"]");
     let command = words.map(|item| {
@@ -282,7 +282,7 @@ fn read_check(
     assets: &mut Vec<AssetRef>,
 ) -> Option<Check> {
     let line = table.line();
-    let name = read_unique_name(&table, "check", names);
+    let name = read_unique_name(&table, "check", words::check_name, names);
     let node = read_node_name(&table, nodes);
     let timeout_s = table.get("timeout_s").and_then(|item| item.seconds(SECONDS));
     let record_only = table.get("record_only").and_then(|item| item.truth());
@@ -341,9 +341,14 @@ fn read_node_name(table: &Table<'_>, nodes: &Nodes) -> Option<String> {
     Some(node.to_owned())
 }
 
-fn read_unique_name(table: &Table<'_>, what: &str, names: &mut BTreeSet<String>) -> Option<String> {
+fn read_unique_name(
+    table: &Table<'_>,
+    what: &str,
+    rule: fn(&str) -> Result<String, String>,
+    names: &mut BTreeSet<String>,
+) -> Option<String> {
     let item = table.require("name", &format!("a name of its own for the {what}"))?;
-    let name = item.parsed(words::name)?;
+    let name = item.parsed(rule)?;
     if !names.insert(name.clone()) {
         item.wrong(format!("another {what} is named `{name}` already"));
     }

@@ -30,7 +30,7 @@ impl Scenario {
             ));
         }
         let (name, flavour) = self.name.split_once(':').unwrap_or((&self.name, "x"));
-        rule("name", words::name(name).and_then(|_| words::name(flavour)))?;
+        rule("name", words::name(name).and_then(|_| words::check_name(flavour)))?;
         rule("description", words::prose(&self.description))?;
         if let Some(way) = &self.way {
             rule("way", words::name(way))?;
@@ -183,7 +183,7 @@ impl Scenario {
     }
 
     fn check_check(&self, key: &str, check: &Check) -> Checked {
-        rule(key, words::name(&check.name))?;
+        rule(key, words::check_name(&check.name))?;
         known(key, &check.node, &self.nodes)?;
         let Self { nodes, links, .. } = self;
         check.probe.check_kept(&KeptCheck { key, node: &check.node, nodes, links })?;

@@ -354,6 +354,20 @@ pub enum WarningPolicy {
 }
 
 impl Scenario {
+    /// The scenario with one of its checks alone, which counts then; nothing when there is no such check.
+    #[must_use]
+    pub fn with_check(mut self, name: &str) -> Option<Self> {
+        self.checks.retain(|check| check.name == name);
+        let check = self.checks.first_mut()?;
+        check.record_only = false;
+        self.name = format!("{}:{name}", self.name);
+        // What is expected of the whole, and what its faults are noticed by, is not this check's.
+        self.expect = None;
+        self.flavours.clear();
+        self.faults.clear();
+        Some(self)
+    }
+
     /// Every address of the scenario with its node: those of interfaces and those of devices.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, IpAddr)> {
         let on_links = self

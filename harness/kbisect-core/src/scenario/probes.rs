@@ -16,6 +16,8 @@ mod https;
 mod idempotent;
 mod kind;
 mod ktap;
+mod outcome;
+mod own_lines;
 mod plugin;
 mod program;
 mod tap;
@@ -41,7 +43,8 @@ pub use http::{HttpProbe, HttpSeen};
 pub use https::HttpsProbe;
 pub use idempotent::IdempotentProbe;
 pub use kind::{Kind, Server};
-pub use ktap::KtapProbe;
+pub use ktap::{KtapFormat, KtapProbe, cases_of};
+pub use outcome::Outcome;
 pub use plugin::{PluginProbe, PluginWarning};
 pub use tcp::{Expected, TcpProbe, TcpSeen};
 

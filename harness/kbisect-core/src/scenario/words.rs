@@ -4,14 +4,26 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Name of a node, link, service, check or scenario.
+/// Name of a node, link, service or scenario.
 pub(crate) fn name(text: &str) -> Result<String, String> {
-    let fits = (1..=32).contains(&text.len())
+    name_of(text, 32)
+}
+
+/// Most bytes of the name of a check: cases of test programs have long ones.
+pub(crate) const CHECK_NAME: usize = 64;
+
+/// Name of a check.
+pub(crate) fn check_name(text: &str) -> Result<String, String> {
+    name_of(text, CHECK_NAME)
+}
+
+fn name_of(text: &str, most: usize) -> Result<String, String> {
+    let fits = (1..=most).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if fits {
         return Ok(text.to_owned());
     }
-    Err(format!("`{}` is no name: 1 to 32 of `a-z`, `0-9` and `-`", shown(text)))
+    Err(format!("`{}` is no name: 1 to {most} of `a-z`, `0-9` and `-`", shown(text)))
 }
 
 /// A text of one line for people.

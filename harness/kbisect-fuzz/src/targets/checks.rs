@@ -4,7 +4,7 @@ use kbisect_core::adopt::{
     Adopted, Wanted, fragment, from_checklist, from_goss, from_plugins, from_program, scenario,
 };
 use kbisect_core::command::{CommandEnd, Ran};
-use kbisect_core::scenario::{KtapProbe, Scenario};
+use kbisect_core::scenario::{KtapFormat, KtapProbe, Scenario};
 
 pub(super) fn target(input: &[u8]) {
     let Some((kind, content)) = input.split_first() else { return };
@@ -57,15 +57,18 @@ fn valid(made: &Adopted, wanted: &Wanted) {
 
 /// What a program printed.
 fn reported(stdout: &[u8]) {
-    let probe = |case: Option<&str>| KtapProbe {
+    let probe = |case: Option<&str>, format| KtapProbe {
         run: vec!["t".to_owned()],
+        format,
         case: case.map(str::to_owned),
+        rest: false,
         fail_text: None,
         payload: false,
     };
     let ran = Ran { end: CommandEnd::Status(0), stdout: stdout.to_vec(), stderr: Vec::new() };
-    for case in [None, Some("a/b")] {
-        let detail = probe(case).judge(&ran).unwrap_or_else(|failure| failure.detail);
+    let formats = [KtapFormat::Ktap, KtapFormat::Kselftest];
+    for (case, format) in [None, Some("a/b")].into_iter().zip(formats).chain([(None, formats[1])]) {
+        let detail = probe(case, format).judge(&ran, &[]).unwrap_or_else(|failure| failure.detail);
         assert!(
             detail.chars().count() < 30_000 && !detail.contains(char::is_control),
             "{detail:?}"

@@ -79,6 +79,7 @@ enum Which {
     Kernels,
     Debug,
     Changelogs,
+    Sources,
 }
 
 struct Verified {
@@ -160,6 +161,15 @@ impl<'a> Loader<'a> {
         suite: &str,
     ) -> Result<Vec<IndexEntry>, SuiteError> {
         self.fresh(base_url, suite, Which::Changelogs)
+    }
+
+    /// Loads the packages of one suite that hold the kernel's source, from `base_url`.
+    pub fn source_packages(
+        &self,
+        base_url: &str,
+        suite: &str,
+    ) -> Result<Vec<IndexEntry>, SuiteError> {
+        self.fresh(base_url, suite, Which::Sources)
     }
 
     fn fresh(
@@ -301,6 +311,7 @@ impl<'a> Loader<'a> {
             Which::Kernels => "json",
             Which::Debug => "dbg.json",
             Which::Changelogs => "log.json",
+            Which::Sources => "src.json",
         };
         self.dir.join("index").join(format!("{sha256}.{suffix}"))
     }
@@ -317,6 +328,7 @@ fn read_packages(file: &Path, name: &str, which: Which) -> io::Result<Vec<IndexE
         Which::Kernels => packages::is_kernel_package,
         Which::Debug => packages::is_debug_package,
         Which::Changelogs => packages::is_changelog_package,
+        Which::Sources => packages::is_source_package,
     };
     packages::read(BufReader::with_capacity(1 << 16, reader.take(PACKAGES_LIMIT)), keep)
 }

@@ -63,6 +63,15 @@ pub fn is_changelog_package(name: &str) -> bool {
     name == CHANGELOG_PACKAGE
 }
 
+/// How packages with the kernel's source begin.
+pub const SOURCE_PREFIX: &str = "linux-source-";
+
+/// Whether a package holds the kernel's source; the one without a version holds nothing.
+pub fn is_source_package(name: &str) -> bool {
+    name.strip_prefix(SOURCE_PREFIX)
+        .is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 #[derive(Default)]
 struct Stanza {
     skip: bool,
@@ -154,6 +163,15 @@ mod tests {
         let text = names.map(|name| stanza(name, "")).join("\n");
         let found = read(text.as_bytes(), is_debug_package).unwrap();
         assert_eq!(found.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), names[1..]);
+    }
+
+    #[test]
+    fn source_packages_have_a_version() {
+        let names = ["linux-source", "linux-source-6.12", "linux-source-x"];
+        let found =
+            read(names.map(|name| stanza(name, "")).join("\n").as_bytes(), is_source_package);
+        let found = found.unwrap();
+        assert_eq!(found.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), names[1..2]);
     }
 
     #[test]

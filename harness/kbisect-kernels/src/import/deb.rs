@@ -69,6 +69,25 @@ pub fn extract(deb: &Path, choose: &dyn Fn(&Path) -> Option<PathBuf>) -> Result<
     })
 }
 
+/// Gives the content of the first file that `is_it` knows by its clean relative path to `take`; says whether
+/// there was one.
+pub fn with_file(
+    deb: &Path,
+    is_it: &dyn Fn(&Path) -> bool,
+    take: &mut dyn FnMut(&mut dyn Read) -> Result<(), ImportError>,
+) -> Result<bool, ImportError> {
+    let mut found = false;
+    each_entry(deb, "data.tar", &mut |mut entry| {
+        if !entry.is_file() || !is_it(&entry.clean()?) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        found = true;
+        take(&mut entry.tar)?;
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
+}
+
 /// Reads one file of a package, of at most `max` bytes; `None` when it is not there, or a link.
 pub fn read_file(deb: &Path, wanted: &Path, max: u64) -> Result<Option<Vec<u8>>, ImportError> {
     let mut found = None;
@@ -96,8 +115,8 @@ pub fn control_field(deb: &Path, field: &str) -> Result<Option<String>, ImportEr
     Ok(value.map(|value| value.trim().to_owned()))
 }
 
-/// One entry of a package under its whole name, which may be longer than the archive's header holds.
-struct Entry<'a, 'r> {
+/// One entry of an archive under its whole name, which may be longer than the archive's header holds.
+pub(super) struct Entry<'a, 'r> {
     package: &'a str,
     path: PathBuf,
     link: PathBuf,
@@ -105,17 +124,17 @@ struct Entry<'a, 'r> {
 }
 
 impl Entry<'_, '_> {
-    fn is_file(&self) -> bool {
+    pub(super) fn is_file(&self) -> bool {
         self.tar.header().entry_type().is_file()
     }
 
     /// Its path, relative and plain.
-    fn clean(&self) -> Result<PathBuf, ImportError> {
+    pub(super) fn clean(&self) -> Result<PathBuf, ImportError> {
         clean(&self.path).map_err(|reason| self.refused(reason))
     }
 
     /// Its content, of at most `max` bytes.
-    fn read(&mut self, max: u64) -> Result<Vec<u8>, ImportError> {
+    pub(super) fn read(&mut self, max: u64) -> Result<Vec<u8>, ImportError> {
         let size = self.tar.size();
         if size > max {
             return Err(self.too_large());
@@ -126,7 +145,7 @@ impl Entry<'_, '_> {
         if data.len() as u64 == size { Ok(data) } else { Err(self.cut_short()) }
     }
 
-    fn refused(&self, reason: &'static str) -> ImportError {
+    pub(super) fn refused(&self, reason: &'static str) -> ImportError {
         let entry = self.path.to_string_lossy().into_owned();
         ImportError::Unsafe { file: self.package.to_owned(), entry, reason }
     }
@@ -150,29 +169,35 @@ fn each_entry(
     member: &str,
     take: &mut dyn FnMut(Entry<'_, '_>) -> Result<ControlFlow<()>, ImportError>,
 ) -> Result<(), ImportError> {
-    let package = &file_name(deb);
-    let broken = |error: std::io::Error| broken(package, &error);
-    each_member(deb, member, &mut |mut reader| {
-        let mut archive = tar::Archive::new(&mut reader as &mut dyn Read);
-        let mut names = LongNames::default();
-        for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
-            let mut tar = entry.map_err(broken)?;
-            if names.take(&mut tar).map_err(broken)? {
-                continue;
-            }
-            let entry = Entry { package, path: names.path(&tar), link: names.link(&tar), tar };
-            if n > MAX_ENTRIES {
-                return Err(entry.too_many());
-            }
-            if take(entry)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
-    })
+    each_member(deb, member, &mut |reader| each_of_tar(reader, &file_name(deb), take))
 }
 
-fn broken(package: &str, error: &std::io::Error) -> ImportError {
+/// Goes through the entries of a tar archive, until one is enough. `package` is what it came from.
+pub(super) fn each_of_tar(
+    mut reader: &mut dyn Read,
+    package: &str,
+    take: &mut dyn FnMut(Entry<'_, '_>) -> Result<ControlFlow<()>, ImportError>,
+) -> Result<(), ImportError> {
+    let broken = |error: std::io::Error| broken(package, &error);
+    let mut archive = tar::Archive::new(&mut reader as &mut dyn Read);
+    let mut names = LongNames::default();
+    for (n, entry) in archive.entries().map_err(broken)?.raw(true).enumerate() {
+        let mut tar = entry.map_err(broken)?;
+        if names.take(&mut tar).map_err(broken)? {
+            continue;
+        }
+        let entry = Entry { package, path: names.path(&tar), link: names.link(&tar), tar };
+        if n > MAX_ENTRIES {
+            return Err(entry.too_many());
+        }
+        if take(entry)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn broken(package: &str, error: &std::io::Error) -> ImportError {
     package_error(package, format!("its contents are broken: {error}"))
 }
 

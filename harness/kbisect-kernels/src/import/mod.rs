@@ -10,6 +10,7 @@ pub mod package;
 pub mod payload;
 pub mod prepare;
 pub mod rpm;
+pub mod selftests;
 pub mod sink;
 pub mod tree;
 pub mod vmlinux;

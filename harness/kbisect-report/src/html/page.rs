@@ -20,6 +20,7 @@ pub fn html(dossier: &Dossier) -> String {
         (series(dossier))
         (seen::section(dossier))
         (details::checks(dossier))
+        (rates(dossier))
         (details::section(dossier, sections::changes))
         (timeline::section(dossier))
         (details::section(dossier, sections::trials))
@@ -30,6 +31,17 @@ pub fn html(dossier: &Dossier) -> String {
         (details::files(dossier))
     };
     page(&title, dossier.tool_version(), &content)
+}
+
+/// How often each check failed, where one kernel was tried several times.
+fn rates(dossier: &Dossier) -> Markup {
+    let mut blocks = Vec::new();
+    if let Subject::Trial(result) = &dossier.subject
+        && let Some(rates) = &result.rates
+    {
+        sections::rates(&mut blocks, rates);
+    }
+    put(&blocks)
 }
 
 fn verdict(dossier: &Dossier) -> Markup {

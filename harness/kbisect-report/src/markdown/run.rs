@@ -36,6 +36,9 @@ pub fn markdown_run(result: &RunResult) -> String {
         });
         to.push(table(["check", "result", "seconds"], rows));
     }
+    if let Some(rates) = &result.rates {
+        sections::rates(to, rates);
+    }
     if !trial.wires.is_empty() {
         to.push(heading("Frames"));
         let rows = trial.wires.iter().map(|count| {

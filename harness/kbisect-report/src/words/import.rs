@@ -52,5 +52,6 @@ pub fn import_next(folder: &str) -> String {
 pub fn import_note(file: &str, note: &ImportNote) -> String {
     let title = if note.title.is_empty() { String::new() } else { format!("`{}`: ", note.title) };
     let hint = note.hint.iter().map(|hint| format!(" ({hint})")).collect::<String>();
-    format!("warning: {file}:{}: {title}{}{hint}", note.line, note.reason)
+    let line = if note.line > 0 { format!("{}: ", note.line) } else { " ".to_owned() };
+    format!("warning: {file}:{line}{title}{}{hint}", note.reason)
 }

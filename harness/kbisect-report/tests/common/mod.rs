@@ -294,6 +294,7 @@ pub fn run_result(does: Does) -> RunResult {
         schema: "kbisect.run/1".to_owned(),
         scenario: "connlimit".to_owned(),
         trial: Play::new(&[("6.12.69-1", does)]).trial(1, 0).into(),
+        rates: None,
         reference: None,
         environment: environment(),
         run_dir: "results/sample".to_owned(),

@@ -10,6 +10,7 @@ mod own;
 mod peer;
 mod probes;
 mod services;
+mod shared;
 mod states;
 mod steps;
 
@@ -35,6 +36,8 @@ use kbisect_core::trial::{
 };
 
 use tokio::task::JoinHandle;
+
+use self::shared::SharedRun;
 
 pub use self::by_hand::{Choice, Hands};
 
@@ -190,6 +193,8 @@ pub struct Trial<'a> {
     /// Services that were started, with their number on their machine.
     services: BTreeMap<String, u32>,
     counters: Vec<String>,
+    /// The program that the check before ran, while the next one may look at the same run.
+    shared: Option<SharedRun>,
     timings: BTreeMap<String, f64>,
     started: Instant,
     /// When a guest was last asked for something.
@@ -256,6 +261,7 @@ impl<'a> Trial<'a> {
             frozen: None,
             services: BTreeMap::new(),
             counters: Vec::new(),
+            shared: None,
             timings: BTreeMap::new(),
             started: now,
             asked: now,
@@ -452,6 +458,7 @@ impl<'a> Trial<'a> {
     /// Makes checks. What is to be broken is broken before the first of all.
     async fn checks(&mut self, checks: &[(usize, &Check)]) -> Result<(), Stop> {
         let Some(_) = checks.first() else { return Ok(()) };
+        self.shared = None;
         if let Some(fault) = self.fault.take() {
             self.notes.push(match fault {
                 Fault::WiresCut => CUT.to_owned(),

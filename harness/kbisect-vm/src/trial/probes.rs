@@ -27,6 +27,9 @@ type Outcome = Result<String, CheckFailure>;
 
 impl Trial<'_> {
     pub(super) async fn probe(&mut self, check: &Check) -> Result<Outcome, Stop> {
+        if !matches!(check.probe, Probe::Ktap(_)) {
+            self.shared = None;
+        }
         match &check.probe {
             Probe::Http(probe) => self.http(check, probe).await,
             Probe::Dns(probe) => self.dns(check, probe).await,

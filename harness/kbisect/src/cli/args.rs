@@ -217,6 +217,14 @@ pub struct RunArgs {
     /// Compare a failure with that of an earlier trial, as a search does: its trial.json
     #[arg(long, value_name = "FILE")]
     pub like: Option<PathBuf>,
+    /// Make the trial so often, and say how often each check failed: the rate of its flakes on this kernel
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(2..=1000),
+        conflicts_with_all = ["step", "shell"]
+    )]
+    pub repeat: Option<u32>,
     /// Show each thing that is about to be done, and ask: yes, skip, shell, abort. What was done is
     /// written out as a scenario
     #[arg(long)]
@@ -382,7 +390,8 @@ pub enum ScenarioCommand {
     /// Make a scenario to edit: from dumps of a production host, or from a template
     #[command(after_help = words::NEW_AFTER)]
     New(NewScenarioArgs),
-    /// Take over existing checks: command lists, monitoring plugins, KTAP programs, goss files
+    /// Take over existing checks: command lists, monitoring plugins, KTAP programs, goss files, self-tests of the
+    /// kernel
     #[command(long_about = words::IMPORT, after_help = words::IMPORT_AFTER)]
     Import(ImportArgs),
 }

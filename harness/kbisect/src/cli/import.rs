@@ -1,6 +1,6 @@
 //! Arguments of `kbisect scenario import`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -15,6 +15,8 @@ pub enum ImportFormat {
     Ktap,
     /// What goss is to validate
     Goss,
+    /// Scripts of the kernel's own self-tests, such as net/fib_tests.sh; a folder (net) is all that it has
+    Kselftest,
 }
 
 impl ImportFormat {
@@ -26,6 +28,7 @@ impl ImportFormat {
             Self::Plugins => "plugins",
             Self::Ktap => "ktap",
             Self::Goss => "goss",
+            Self::Kselftest => "kselftest",
         }
     }
 }
@@ -36,9 +39,20 @@ pub struct ImportArgs {
     /// What the file is
     #[arg(value_name = "FORMAT")]
     pub format: ImportFormat,
-    /// The file; nothing in it is run here
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// The file; nothing in it is run here. Scripts of self-tests are named as in the kernel's source
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The kernel's source that self-tests are taken from: a package (linux-source-6.12, with =VERSION that
+    /// version), a source tree or its archive [default: the newest package of the root image's release]
+    #[arg(long, value_name = "PACKAGE|PATH")]
+    pub tree: Option<String>,
+    /// Kernel on which self-tests are run once, to learn their cases, or the folder of such a run; `none` makes
+    /// one check of each script [default: the kernel of reference nodes]
+    #[arg(long, value_name = "KERNEL|RUN|none")]
+    pub learn: Option<String>,
+    /// Folder that this run is written to
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
     /// Scenario that the checks are added to, by its folder [default: print them]
     #[arg(long, value_name = "FOLDER")]
     pub into: Option<String>,
@@ -57,12 +71,20 @@ pub struct ImportArgs {
     /// goss itself, which is copied into the scenario
     #[arg(long, value_name = "FILE")]
     pub binary: Option<PathBuf>,
-    /// Deadline of each check in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = seconds)]
-    pub timeout: f64,
+    /// Deadline of each check in seconds [default: 10; 300 for self-tests]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<f64>,
     /// Print what would be written, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl ImportArgs {
+    /// The file, where there is one.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        self.files.first().map_or(Path::new(""), PathBuf::as_path)
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

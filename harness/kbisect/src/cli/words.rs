@@ -278,5 +278,12 @@ Examples:
   kbisect scenario import plugins nrpe.cfg --output ./monitored --env ARG1=5
   kbisect scenario import ktap net_test.sh --into ./our-gateway --node gateway
   kbisect scenario import goss goss.yaml --binary ./goss --into ./our-gateway --node gateway
+  kbisect scenario import kselftest net/fib_tests.sh net/pmtu.sh --output ./net
+  kbisect scenario import kselftest net --tree linux-source-6.1 --learn 6.1.170 --output ./net
+
+Self-tests of the kernel come from a `linux-source` package, verified as kernels are. Their scripts are read
+here and run in guests; helpers in C are compiled here. They run once, so that each of their cases becomes a
+check: `--scenario ./net:CHECK` tries one alone, `kbisect run KERNEL --scenario ./net --repeat 20` shows how
+often each fails.
 
 Variables of this shell are not used: what a list takes from its environment is given with --env.";

@@ -6,6 +6,7 @@ mod detect;
 mod doctor;
 mod image;
 mod kernels;
+mod kselftest;
 mod report;
 mod scenario;
 mod scenario_import;

@@ -12,7 +12,7 @@ use kbisect_core::scenario::{FILE_NAME, Scenario};
 use kbisect_report::ImportDocument;
 use kbisect_report::words::{import_head, import_next, import_note, import_text};
 
-use super::scenario_new;
+use super::{kselftest, scenario_new};
 use crate::cli::{Global, ImportArgs, ImportFormat};
 use crate::run::write_whole;
 use crate::settings::scenario::{self, LoadedScenario};
@@ -20,6 +20,9 @@ use crate::{errors, output};
 
 /// No file is larger (bytes): it becomes one of a scenario's.
 const FILE_MAX: u64 = 16 << 20;
+/// Deadline of a check in seconds; a self-test of the kernel makes networks, and waits for them.
+const TIMEOUT_S: f64 = 10.0;
+const SELF_TEST_S: f64 = 300.0;
 /// The node that runs checks where nobody says another, and a scenario has several.
 const MONITOR: &str = "monitor";
 
@@ -41,8 +44,16 @@ struct Target {
 /// for scenarios that would not be valid with them. Nothing is written then.
 pub fn import(args: &ImportArgs, global: &Global) -> anyhow::Result<()> {
     let target = args.into.as_deref().map(Target::load).transpose()?;
-    let wanted = wanted(args, target.as_ref())?;
-    let made = made(args, &wanted, target.as_ref())?;
+    check_args(args)?;
+    let mut wanted = wanted(args, target.as_ref())?;
+    let made = match args.format {
+        ImportFormat::Kselftest => {
+            let (made, source) = kselftest::made(args, global, &wanted)?;
+            wanted.file = source;
+            made
+        }
+        _ => made(args, &wanted, target.as_ref())?,
+    };
     if made.checks.is_empty() {
         let notes: Vec<String> = made.left_out.iter().map(ToString::to_string).collect();
         let hint = made.left_out.iter().find_map(|note| note.reason.hint());
@@ -142,6 +153,10 @@ impl Target {
         let new = made.files.iter().filter(|(path, _)| !there.contains_key(*path));
         let result = new.map(|(path, content)| (self.folder.join(path), content)).try_for_each(
             |(path, content)| {
+                if let Some(folder) = path.parent() {
+                    fs::create_dir_all(folder)
+                        .with_context(|| format!("cannot make `{}`", folder.display()))?;
+                }
                 write_new(&path, content)?;
                 written.push(path);
                 Ok(())
@@ -176,6 +191,7 @@ fn wanted(args: &ImportArgs, target: Option<&Target>) -> anyhow::Result<Wanted> 
     let node = match (&args.node, nodes.len()) {
         (Some(node), _) => node.clone(),
         (None, 1) => nodes.iter().next().cloned().unwrap_or_default(),
+        (None, _) if args.format == ImportFormat::Kselftest => kselftest::NODE.to_owned(),
         (None, _) => MONITOR.to_owned(),
     };
     if !known(&node) {
@@ -190,7 +206,7 @@ fn wanted(args: &ImportArgs, target: Option<&Target>) -> anyhow::Result<Wanted> 
             ),
         });
     }
-    let file = args.file.file_name().unwrap_or_default().to_string_lossy();
+    let file = args.file().file_name().unwrap_or_default().to_string_lossy();
     let checks = target.map(|target| target.loaded.scenario.checks.as_slice()).unwrap_or_default();
     Ok(Wanted {
         file: file.chars().filter(|c| !c.is_control()).collect(),
@@ -198,13 +214,37 @@ fn wanted(args: &ImportArgs, target: Option<&Target>) -> anyhow::Result<Wanted> 
         hosts,
         env: args.env.iter().cloned().collect(),
         taken: checks.iter().map(|check| check.name.clone()).collect(),
-        timeout_s: args.timeout,
+        timeout_s: args.timeout.unwrap_or(match args.format {
+            ImportFormat::Kselftest => SELF_TEST_S,
+            _ => TIMEOUT_S,
+        }),
     })
 }
 
+/// Refuses options that mean nothing for a format.
+fn check_args(args: &ImportArgs) -> anyhow::Result<()> {
+    if args.format == ImportFormat::Kselftest {
+        return Ok(());
+    }
+    if let Some(file) = args.files.get(1) {
+        return Err(errors::usage(
+            format!("`{}`: one file at a time is taken over", file.display()),
+            "add the others with --into",
+        ));
+    }
+    let given = [("--tree", args.tree.is_some()), ("--learn", args.learn.is_some())];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => Err(errors::usage(
+            format!("{option} is about self-tests of the kernel alone"),
+            format!("leave {option} out"),
+        )),
+    }
+}
+
 fn made(args: &ImportArgs, wanted: &Wanted, target: Option<&Target>) -> anyhow::Result<Adopted> {
-    let content = read(&args.file)?;
-    let shown = args.file.display();
+    let content = read(args.file())?;
+    let shown = args.file().display();
     let text = || {
         String::from_utf8(content.clone()).map_err(|_| {
             errors::usage(format!("`{shown}` is no text"), "name a text file in UTF-8")
@@ -233,6 +273,7 @@ fn made(args: &ImportArgs, wanted: &Wanted, target: Option<&Target>) -> anyhow::
             }
             adopt::from_goss(&text()?, binary.as_deref(), wanted)
         }
+        ImportFormat::Kselftest => adopt::from_program(&content, wanted),
     };
     made.map_err(|error| errors::usage(format!("{shown}: {error}"), error.hint()))
 }

@@ -210,6 +210,9 @@ pub(super) fn write(folder: &Path, files: &Files) -> anyhow::Result<()> {
         .tempdir_in(parent)
         .with_context(writing)?;
     for (name, content) in files {
+        if let Some(folder) = made.path().join(name).parent() {
+            fs::create_dir_all(folder).with_context(writing)?;
+        }
         fs::write(made.path().join(name), content).with_context(writing)?;
     }
     fs::rename(made.path(), folder).with_context(writing)?;

@@ -141,39 +141,14 @@ pub fn new_budget(
 /// The command that goes on with a run, with the options that find the same things again.
 pub fn resume_command(folder: &Path, global: &Global, machine: &MachineArgs) -> String {
     let mut words = vec!["kbisect".to_owned(), "resume".to_owned(), shown(folder)];
-    let paths =
-        [("--cache", &global.cache_dir), ("--qemu", &machine.qemu), ("--image", &machine.image)];
-    for (option, path) in paths {
+    let mut options = global.words();
+    let others = options.split_off(if global.cache_dir.is_some() { 2 } else { 0 });
+    for (option, path) in [("--qemu", &machine.qemu), ("--image", &machine.image)] {
         if let Some(path) = path {
-            words.extend([option.to_owned(), quoted(&path.display().to_string())]);
+            options.extend([option.to_owned(), path.display().to_string()]);
         }
     }
-    let texts = [
-        ("--mirror", &global.mirror),
-        ("--security-mirror", &global.security_mirror),
-        ("--flavour", &global.flavour),
-    ];
-    for (option, text) in texts {
-        if let Some(text) = text {
-            words.extend([option.to_owned(), quoted(text)]);
-        }
-    }
-    for (source, url) in &global.sources.urls {
-        let option = source.address.map(|address| format!("--{}", address.option));
-        words.extend(option.into_iter().chain([quoted(url)]));
-    }
-    for source in &global.sources.named {
-        words.extend(["--source".to_owned(), source.to_string()]);
-    }
-    for suite in &global.suites {
-        words.extend(["--suite".to_owned(), quoted(suite)]);
-    }
-    for keyring in &global.keyrings {
-        words.extend(["--keyring".to_owned(), quoted(&keyring.display().to_string())]);
-    }
-    let switches =
-        [("--offline", global.offline), ("--allow-expired-index", global.allow_expired_index)];
-    words.extend(switches.iter().filter(|(_, on)| *on).map(|(option, _)| (*option).to_owned()));
+    words.extend(options.iter().chain(&others).map(|word| quoted(word)));
     words.join(" ")
 }
 

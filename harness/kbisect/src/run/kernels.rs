@@ -11,6 +11,7 @@ use kbisect_vm::lab::BootFiles;
 use kbisect_vm::session::Interrupt;
 
 use super::context::Base;
+use crate::cli::Global;
 use crate::errors;
 
 /// The stable series that the reference kernel is taken from: that of the Debian release which the
@@ -106,6 +107,14 @@ pub fn planned_reference(base: &Base, named: Option<&str>) -> anyhow::Result<Ker
         Reference::Ready(kernel) => kernel.kernel,
         Reference::Found(candidate) => candidate.kernel,
     })
+}
+
+/// The id of the kernel that reference nodes have.
+///
+/// # Errors
+/// Those of [`Base::new`]; that there is none.
+pub fn reference_id(global: &Global) -> anyhow::Result<String> {
+    Ok(planned_reference(&Base::new(global)?, None)?.id.0)
 }
 
 /// A kernel for the reference nodes.

@@ -49,6 +49,7 @@ pub use decode::decode;
 pub use ending::Answers;
 pub use files::write_whole;
 pub use kept::quoted;
+pub use kernels::reference_id;
 pub use matrix::Matrix;
 pub use minimize::{Smallest, minimize};
 pub use one::run_one;

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kbisect_core::answer::Taken;
+use kbisect_core::bayes::Answer;
 use kbisect_core::boot::Coming;
+use kbisect_core::boots::Boots;
 use kbisect_core::gate::GateOptions;
 use kbisect_core::job::{ShellRequest, Subject};
 use kbisect_core::run::{Aim, KernelPlan, RunEvent, Tried};
 use kbisect_core::scenario::Scenario;
-use kbisect_core::trial::TrialRecord;
+use kbisect_core::trial::{TrialRecord, VerdictKind};
 use kbisect_core::whose::{Whose, whose};
 use kbisect_kernels::Candidate;
 use kbisect_report::words::all_planned;
@@ -51,6 +53,7 @@ pub fn run_one(args: &RunArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let mut lone = Lone::prepare(&wanted, loaded, base, "")?;
     lone.plan.like = like.and_then(|record| record.symptom).map(Box::new);
     lone.plan.by_hand = args.step;
+    lone.plan.repeats = args.repeat.unwrap_or(1);
     lone.journal.append(RunEvent::RunBegan {
         plan: Box::new(lone.plan.clone()),
         options: Box::new(lone.options.clone()),
@@ -77,12 +80,13 @@ pub(super) fn resume_one(
 fn try_it(lone: &mut Lone, shell: Option<ShellRequest>) -> anyhow::Result<()> {
     let Lone { context, candidate, loaded, plan, journal, folder, .. } = lone;
     let subject = loaded.subject(&plan.scenario.name);
-    let answer = journal.events().find_map(|event| match event {
-        RunEvent::TrialEnded { record, .. } => Some(record.clone()),
-        _ => None,
-    });
-    let begun = answer.is_some();
-    let mut work = Once { candidate, subject, shell, plan, begun, answer };
+    let mut work =
+        Once { candidate, subject, shell, plan, boots: Boots::default(), answer: None, made: 0 };
+    for event in journal.events() {
+        if let RunEvent::TrialEnded { record, .. } = event {
+            work.count(record);
+        }
+    }
     make(context, folder, journal, (1, 0), &mut work)?;
     let base = &context.base;
     if let (Some(record), Some(sources)) = (work.answer, Sources::of(&context.evidence)) {
@@ -96,30 +100,51 @@ fn try_it(lone: &mut Lone, shell: Option<ShellRequest>) -> anyhow::Result<()> {
     journal.append(RunEvent::Completed)
 }
 
-/// One trial, and one of the reference kernel where that tells whose fault a failure is.
+/// One trial, as often as it is wanted, and one of the reference kernel where that tells whose fault a failure is.
 struct Once<'a> {
     candidate: &'a Candidate,
     subject: Subject,
     shell: Option<ShellRequest>,
     plan: &'a KernelPlan,
-    begun: bool,
+    /// A few trials go on from one boot, then another takes its place.
+    boots: Boots,
+    /// The first that is bad, else the last.
     answer: Option<Box<TrialRecord>>,
+    made: u32,
+}
+
+impl Once<'_> {
+    fn count(&mut self, record: &TrialRecord) {
+        self.made += 1;
+        let answer = match record.verdict {
+            VerdictKind::Good => Answer::Pass,
+            VerdictKind::Bad => Answer::Fail,
+            VerdictKind::Skip => Answer::Skip,
+            VerdictKind::Infra | VerdictKind::ScenarioError => Answer::Infra,
+        };
+        self.boots.record(0, record, answer);
+        if self.answer.as_ref().is_none_or(|known| known.verdict != VerdictKind::Bad) {
+            self.answer = Some(Box::new(record.clone()));
+        }
+    }
 }
 
 impl Work for Once<'_> {
     fn hand_out(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
-        let Some(worker) = crew.idle().filter(|_| !self.begun) else { return Ok(()) };
-        self.begun = true;
+        let left = self.plan.repeats.saturating_sub(self.made);
+        let Some(worker) = crew.idle().filter(|_| left > 0) else { return Ok(()) };
         let aim = Aim::Cell {
             scenario: self.subject.name.clone(),
             kernel: Box::new(self.candidate.kernel.clone()),
             injected: None,
             without: Vec::new(),
-            estimated_left: 1,
+            estimated_left: left as usize,
         };
         let (shell, by_hand) = (self.shell.take(), self.plan.by_hand);
         let with = With { shell, by_hand, ..With::only(self.subject.clone()) };
-        crew.start(worker, aim, self.candidate.clone(), Coming::Any, with);
+        let coming = if self.made == 0 { Coming::Any } else { self.boots.come_up(0) };
+        self.boots.begin(0);
+        crew.start(worker, aim, self.candidate.clone(), coming, with);
         Ok(())
     }
 
@@ -135,7 +160,7 @@ impl Work for Once<'_> {
             _ => None,
         };
         let taken = Taken { matching, ..Taken::default() };
-        self.answer = Some(record.clone());
+        self.count(&record);
         let tried = Tried::Scenario {
             scenario: self.subject.name.clone(),
             injected: None,

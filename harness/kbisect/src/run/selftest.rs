@@ -200,6 +200,7 @@ impl Variations<'_> {
             schema: "kbisect.run/1".to_owned(),
             scenario: task.with.subject.name.clone(),
             trial: Trial::from(record),
+            rates: None,
             reference: Some(self.plan.reference.clone()),
             environment: crew.context.environment(),
             run_dir: folder.display().to_string(),

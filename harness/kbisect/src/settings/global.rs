@@ -29,6 +29,35 @@ impl Global {
         Ok(Settings::discover(&options)?)
     }
 
+    /// The options that say where to look, as they are typed; the cache first.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut add = |option: &str, value: String| words.extend([format!("--{option}"), value]);
+        if let Some(path) = &self.cache_dir {
+            add("cache", path.display().to_string());
+        }
+        let texts = [
+            ("mirror", &self.mirror),
+            ("security-mirror", &self.security_mirror),
+            ("flavour", &self.flavour),
+        ];
+        for (option, text) in texts {
+            text.iter().for_each(|text| add(option, text.clone()));
+        }
+        for (source, url) in &self.sources.urls {
+            if let Some(address) = source.address {
+                add(address.option, url.clone());
+            }
+        }
+        self.sources.named.iter().for_each(|source| add("source", source.to_string()));
+        self.suites.iter().for_each(|suite| add("suite", suite.clone()));
+        self.keyrings.iter().for_each(|keyring| add("keyring", keyring.display().to_string()));
+        let switches =
+            [("--offline", self.offline), ("--allow-expired-index", self.allow_expired_index)];
+        words.extend(switches.iter().filter(|(_, on)| *on).map(|(option, _)| (*option).to_owned()));
+        words
+    }
+
     /// Opens the kernel store in the cache directory of `settings`.
     pub fn store(&self, settings: &Settings) -> anyhow::Result<Store> {
         Ok(Store::open(&settings.cache_dir)?)

@@ -101,7 +101,7 @@ impl Named {
     }
 }
 
-/// Loads a scenario; `NAME:FLAVOUR` is one of its variations. A text with a slash (or that ends in `.toml`) is a path to a folder or to its
+/// Loads a scenario; `NAME:FLAVOUR` is one of its variations, `NAME:CHECK` one of its checks alone. A text with a slash (or that ends in `.toml`) is a path to a folder or to its
 /// `scenario.toml`; any other is a name.
 ///
 /// # Errors
@@ -115,20 +115,40 @@ pub fn load(name_or_path: &str) -> anyhow::Result<LoadedScenario> {
     };
     let loaded = load_plain(plain)?;
     let known: Vec<String> = loaded.scenario.flavours.keys().cloned().collect();
-    match loaded.scenario.flavoured(flavour) {
+    let checks: Vec<String> =
+        loaded.scenario.checks.iter().map(|check| check.name.clone()).collect();
+    let is_flavour = flavour == APPLICATION_STOPPED || known.iter().any(|known| known == flavour);
+    let chosen = match is_flavour {
+        true => loaded.scenario.flavoured(flavour),
+        false => loaded.scenario.with_check(flavour),
+    };
+    match chosen {
         Some(scenario) => Ok(LoadedScenario { scenario, ..loaded }),
         None if flavour == APPLICATION_STOPPED => Err(errors::usage(
             format!("scenario `{plain}` has no service on a node under test that could be stopped"),
             "leave the colon out",
         )),
-        None if known.is_empty() => {
-            Err(errors::usage(format!("scenario `{plain}` has no flavours"), "leave the colon out"))
-        }
         None => Err(errors::usage(
-            format!("scenario `{plain}` has no flavour `{flavour}`"),
-            format!("its flavours are: {}", known.join(", ")),
+            format!("scenario `{plain}` has no flavour and no check `{flavour}`"),
+            no_part(flavour, &known, &checks),
         )),
     }
+}
+
+/// What can stand behind the colon.
+fn no_part(part: &str, flavours: &[String], checks: &[String]) -> String {
+    /// Lists that are longer say less.
+    const MOST: usize = 12;
+    let names: Vec<&str> = flavours.iter().chain(checks).map(String::as_str).collect();
+    let near = nearest(part, &names);
+    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    let flavours = match flavours {
+        [] => "it has no flavours".to_owned(),
+        some => format!("its flavours are: {}", some.join(", ")),
+    };
+    let more = if checks.len() > MOST { ", ..." } else { "" };
+    let checks = checks.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    format!("{near}{flavours}; its checks are: {checks}{more}")
 }
 
 fn load_plain(name_or_path: &str) -> anyhow::Result<LoadedScenario> {

@@ -19,6 +19,7 @@ mod made;
 mod pages;
 mod probes;
 mod scenario_errors;
+mod selftests;
 mod sources;
 mod states;
 mod trials;

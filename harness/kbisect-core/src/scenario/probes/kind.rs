@@ -68,6 +68,12 @@ pub trait Kind {
         false
     }
 
+    /// The case that it names of a program, where it looks at one alone.
+    fn case_of(&self, program: &[String]) -> Option<&str> {
+        let _ = program;
+        None
+    }
+
     /// Whether a file of the scenario cannot be used: the key that names it, and why.
     fn wrong_asset(&self, files: &BTreeMap<String, Vec<u8>>) -> Option<(&'static str, String)> {
         let _ = files;

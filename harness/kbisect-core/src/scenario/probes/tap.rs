@@ -2,8 +2,10 @@
 //!
 //! What a program prints is hostile: every line is either understood or passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::outcome::Outcome;
+use super::own_lines::{self, OwnLine};
 use super::program::clean;
 
 /// Most characters of a name that are kept.
@@ -32,15 +34,6 @@ struct Case {
     outcome: Outcome,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Passed,
-    Failed,
-    Skipped,
-    /// It failed, as it was known to.
-    ExpectedToFail,
-}
-
 /// Cases of one level that belong together.
 struct Block {
     indent: usize,
@@ -66,6 +59,26 @@ struct Told<'a> {
 
 /// Reads what a program printed.
 pub(super) fn read(text: &str) -> Report {
+    read_lines(text, &mut |_| None)
+}
+
+/// Reads what a self-test of the kernel printed: TAP, KTAP, and results in the words that its scripts have
+/// for themselves. A name that comes again has its number behind it.
+pub(super) fn read_self_test(text: &str) -> Report {
+    let mut before = String::new();
+    let mut report = read_lines(text, &mut |line| own_lines::read(line, &mut before));
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for case in report.cases.iter_mut().filter(|case| case.within.is_none()) {
+        let number = count.entry(case.name.clone()).or_default();
+        *number += 1;
+        if *number > 1 {
+            case.name = format!("{} ({number})", case.name);
+        }
+    }
+    report
+}
+
+fn read_lines(text: &str, own: &mut dyn FnMut(&str) -> Option<OwnLine>) -> Report {
     let mut report = Report::default();
     let mut blocks: Vec<Block> = Vec::new();
     // Cases that belong to no other yet, with their indent.
@@ -74,6 +87,11 @@ pub(super) fn read(text: &str) -> Report {
         let (indent, in_comment, rest) = indented(line);
         if let Some(why) = rest.strip_prefix("Bail out!").filter(|_| !in_comment) {
             report.bailed.get_or_insert(clean(why, MOST_NAME));
+            continue;
+        }
+        if let Some(OwnLine { name, outcome }) = own(line) {
+            let name = clean(&name, MOST_NAME);
+            report.cases.push(Case { name, within: None, outcome });
             continue;
         }
         let Some(line) = meaning(rest) else { continue };
@@ -172,6 +190,13 @@ impl Report {
             return Some(Outcome::Failed);
         }
         Some(self.cases[whole].outcome)
+    }
+
+    /// Every case that has no parts, or is told apart from them, and how it ended.
+    pub(super) fn outcomes(&self) -> Vec<(String, Outcome)> {
+        let wholes: BTreeSet<usize> = self.cases.iter().filter_map(|case| case.within).collect();
+        let cases = (0..self.cases.len()).filter(|index| !wholes.contains(index));
+        cases.map(|index| (self.path(index), self.cases[index].outcome)).collect()
     }
 
     /// Paths of the first cases.

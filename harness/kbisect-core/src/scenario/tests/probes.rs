@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::{
     Body, CommandsProbe, ConntrackProbe, Count, Counter, CounterProbe, Expected, Family,
-    HttpsProbe, KtapProbe, ListedCommand, PluginProbe, PluginWarning, Probe, Scenario, State,
-    TcpProbe, Tracked,
+    HttpsProbe, KtapFormat, KtapProbe, ListedCommand, PluginProbe, PluginWarning, Probe, Scenario,
+    State, TcpProbe, Tracked,
 };
 use super::{FILE, errors, warnings};
 use crate::selftest::{Sight, sight};
@@ -122,7 +122,9 @@ fn every_key_reaches_the_model() {
     let plain = ListedCommand { run: "true".into(), ..Default::default() };
     let ktap = |case: Option<&str>, fail_text: Option<&str>| KtapProbe {
         run: ["{assets}/test.sh", "-v"].map(str::to_owned).into(),
+        format: KtapFormat::Ktap,
         case: case.map(str::to_owned),
+        rest: false,
         fail_text: fail_text.map(str::to_owned),
         payload: true,
     };
@@ -136,9 +138,15 @@ fn every_key_reaches_the_model() {
         Probe::Commands(CommandsProbe { list: vec![listed, plain] }),
         Probe::Ktap(ktap(Some("outer/inner"), None)),
         Probe::Ktap(KtapProbe { payload: false, ..ktap(None, Some("FAIL:")) }),
+        Probe::Ktap(KtapProbe {
+            format: KtapFormat::Kselftest,
+            rest: true,
+            payload: false,
+            ..ktap(None, None)
+        }),
     ];
     assert_eq!(checks.collect::<Vec<_>>(), expected);
-    assert_eq!(parsed.required_assets().len(), 4, "{:?}", parsed.required_assets());
+    assert_eq!(parsed.required_assets().len(), 5, "{:?}", parsed.required_assets());
 }
 
 const TCP: &str = r#"tcp = { to = "192.0.2.1:25", send = "QUIT", expect = { contains = "220" } }"#;

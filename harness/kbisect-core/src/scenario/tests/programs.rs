@@ -36,7 +36,7 @@ fn what_makes_no_sense_of_a_ktap_check_is_told_with_its_place() {
         (
             "case",
             "cases",
-            "14:36: checks[0].ktap.cases: unknown key (known here: `case`, `fail_text`, `payload`, `run`; did you mean `case`?)",
+            "14:36: checks[0].ktap.cases: unknown key (known here: `case`, `fail_text`, `format`, `payload`, `rest`, `run`; did you mean `case`?)",
         ),
     ] {
         assert_eq!(KTAP.matches(from).count(), 1, "{from}");
