@@ -132,9 +132,10 @@ fn is_of(value: &Value, name: &str) -> bool {
 /// The patterns that the schemas have.
 fn pattern(pattern: &str, text: &str, wrong: &mut impl FnMut(String)) {
     let fits = match pattern {
-        "^[a-z0-9-]{1,32}$" => {
+        "^[a-z0-9-]{1,32}$" | "^[a-z0-9-]{1,64}$" => {
+            let most = if pattern.contains("64") { 64 } else { 32 };
             let sign = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            (1..=32).contains(&text.len()) && text.chars().all(sign)
+            (1..=most).contains(&text.len()) && text.chars().all(sign)
         }
         "^CONFIG_" => text.starts_with("CONFIG_"),
         "^http://" => text.starts_with("http://"),
