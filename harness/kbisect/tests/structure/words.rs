@@ -137,6 +137,7 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "trial::probes::guest",
             "trial::probes::idempotent",
             "trial::services",
+            "trial::states",
             "trial::steps",
             "wire",
             "wire::captures",
