@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// A program, and the package of the root image's archive; nothing where no package has it.
-const PACKAGES: [(&str, Option<&str>); 20] = [
+const PACKAGES: [(&str, Option<&str>); 21] = [
     ("bc", Some("bc")),
     ("dig", Some("bind9-dnsutils")),
     ("hping3", Some("hping3")),
@@ -23,6 +23,7 @@ const PACKAGES: [(&str, Option<&str>); 20] = [
     ("traceroute", Some("traceroute")),
     ("traceroute6", Some("traceroute")),
     ("tshark", Some("tshark")),
+    ("uuidgen", Some("uuid-runtime")),
     ("xxd", Some("xxd")),
 ];
 
