@@ -174,7 +174,7 @@ fn rates_of(lines: &mut Lines, rates: &Rates) {
     let shown = failed.len().max(RATES);
     for check in failed.iter().chain(&passed).take(shown) {
         let told = format!("{}: {}, {}", check.name, words::failed_of(check), words::rate(check));
-        lines.push("  failed", &told);
+        lines.push("", &told);
     }
     let more = rates.checks.len().saturating_sub(shown);
     if more > 0 {
