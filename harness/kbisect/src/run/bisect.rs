@@ -12,7 +12,7 @@ use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::Dossier;
 
 use super::changes::{Origin, Ranker};
-use super::context::{Base, Context};
+use super::context::{Base, Context, Ground, machines, placement_of};
 use super::culprit::Culprit;
 use super::decode::{Decoder, Sources};
 use super::ending::{conclude, finish};
@@ -54,21 +54,19 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     }
     base.note_missing(&series);
     check_work(args, &series)?;
-    let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let name = args.trial.scenario.clone();
+    if args.trial.setting.dry_run {
+        return dry_run(args, base, &loaded, &series, global);
+    }
+    let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let (placement, needs) = (args.trial.setting.placement, (&loaded.scenario.image, &*name));
     let context = Context::new(base, &args.machine, needs, reference, placement)?
         .keeping(&args.trial.evidence.choices())
         .reusing(&args.trial.setting);
-    if args.trial.setting.dry_run {
-        let plan = plan(args, &context, &loaded, "(not begun)", &series);
-        context.base.ui.finish();
-        return show(&plan, global).map(|()| exit::code(exit::OK));
-    }
     let what = format!("{}-{}", loaded.scenario.name, args.series);
     context.base.begin_run();
     let (run_id, folder) = new_run(&args.trial.setting.results, &what)?;
-    let plan = plan(args, &context, &loaded, &run_id, &series);
+    let plan = plan(args, context.ground(), &loaded, &run_id, &series);
     keep_scenario(&folder, &loaded.scenario)?;
     keep_image(&folder, context.image_folder.as_deref())?;
     let mut journal = Journal::create(&folder, &context.base.ui)?;
@@ -93,6 +91,32 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     };
     minimize(&smaller, global)?;
     Ok(code)
+}
+
+/// Prints the plan. Nothing is fetched or built for it.
+fn dry_run(
+    args: &BisectArgs,
+    base: Base,
+    loaded: &LoadedScenario,
+    series: &[Candidate],
+    global: &Global,
+) -> anyhow::Result<ExitCode> {
+    let setting = &args.trial.setting;
+    let reference = kernels::planned_reference(&base, setting.reference.as_deref())?;
+    let (qemu, probe) = machines(&base, &args.machine)?;
+    let image = args.machine.image_definition()?.with_packages(&loaded.scenario.image.packages)?;
+    let ground = Ground {
+        base: &base,
+        qemu: &qemu,
+        probe: &probe,
+        image: &image.key(),
+        reference: &reference,
+        placement: placement_of(setting.placement),
+        choices: args.machine.choices(&base.settings),
+    };
+    let plan = plan(args, ground, loaded, "(not begun)", series);
+    base.ui.finish();
+    show(&plan, global).map(|()| exit::code(exit::OK))
 }
 
 /// Goes on with a bisection that was interrupted.
@@ -145,7 +169,7 @@ pub(super) fn resume_bisection(
         journal.append(event)?;
     }
     let wish = args.workers.unwrap_or(Workers::Count(plan.options.workers));
-    let workers = workers(wish, &context, &subject.scenario);
+    let workers = workers(wish, context.ground(), &subject.scenario);
     let machine = &machine;
     Bisection { context: &context, subject, plan, series, folder, journal, machine, workers }
         .finish(global)

@@ -220,7 +220,8 @@ impl Check<'_> {
             let site = Site {
                 context: &context,
                 folder: self.folder,
-                workers: (workers(self.wish, &context, &subject.scenario).get() as usize).min(open),
+                workers: (workers(self.wish, context.ground(), &subject.scenario).get() as usize)
+                    .min(open),
                 prefetch: &prefetch,
                 retries: INFRA_RETRIES,
             };

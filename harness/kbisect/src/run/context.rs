@@ -293,10 +293,7 @@ impl Context {
             probe,
             image,
             reference,
-            placement: match placement {
-                cli::Placement::Split => Placement::Split,
-                cli::Placement::Single => Placement::Single,
-            },
+            placement: placement_of(placement),
             image_folder: args.image.clone(),
             evidence: EvidenceChoices::default(),
             states,
@@ -331,6 +328,47 @@ impl Context {
         Self { earlier: Some(earlier), ..self }
     }
 
+    /// What a plan is made from.
+    #[must_use]
+    pub fn ground(&self) -> Ground<'_> {
+        Ground {
+            base: &self.base,
+            qemu: &self.qemu,
+            probe: &self.probe,
+            image: &self.image.key,
+            reference: &self.reference.kernel,
+            placement: self.placement,
+            choices: self.choices,
+        }
+    }
+
+    /// Where and with what trials run, for the record.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.ground().environment()
+    }
+}
+
+/// What a plan is made from: nothing has to be built or fetched for it.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// The base.
+    pub base: &'a Base,
+    /// QEMU.
+    pub qemu: &'a Qemu,
+    /// Accelerator.
+    pub probe: &'a Probe,
+    /// Key of the root image.
+    pub image: &'a str,
+    /// The kernel of the reference nodes.
+    pub reference: &'a Kernel,
+    /// Where nodes are put.
+    pub placement: Placement,
+    /// What was chosen of how machines run.
+    pub choices: MachineChoices,
+}
+
+impl Ground<'_> {
     /// Where and with what trials run, for the record.
     #[must_use]
     pub fn environment(&self) -> Environment {
@@ -339,7 +377,7 @@ impl Context {
             qemu: self.qemu.version.clone(),
             accelerator: self.probe.accelerator.to_string(),
             accelerator_reason: self.probe.no_kvm.as_ref().map(ToString::to_string),
-            image: self.image.key.clone(),
+            image: self.image.to_owned(),
             host: format!(
                 "{} {}",
                 host.sysname().to_string_lossy(),
@@ -351,6 +389,15 @@ impl Context {
                 Placement::Single => "single".to_owned(),
             },
         }
+    }
+}
+
+/// Where nodes are put, as it was asked for.
+#[must_use]
+pub fn placement_of(asked: cli::Placement) -> Placement {
+    match asked {
+        cli::Placement::Split => Placement::Split,
+        cli::Placement::Single => Placement::Single,
     }
 }
 

@@ -167,7 +167,7 @@ impl Lone {
     /// How many trials run side by side.
     pub fn workers(&self) -> usize {
         let wish = self.options.workers.map_or(Workers::Auto, Workers::Count);
-        workers(wish, &self.context, &self.loaded.scenario).get() as usize
+        workers(wish, self.context.ground(), &self.loaded.scenario).get() as usize
     }
 
     /// Makes the trials, and tells how the run ended.

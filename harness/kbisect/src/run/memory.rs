@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 
 use kbisect_core::scenario::Scenario;
 
-use super::context::Context;
+use super::context::Ground;
 
 /// Scenarios that are remembered at most.
 const MOST: usize = 1000;
 
 /// MiB that trials of a scenario took at most, when one was made with machines of this size.
-pub fn recall(context: &Context, scenario: &Scenario) -> Option<u64> {
-    read(&file(context)).get(&key(context, scenario)).copied()
+pub fn recall(ground: Ground<'_>, scenario: &Scenario) -> Option<u64> {
+    read(&file(ground)).get(&key(ground, scenario)).copied()
 }
 
 /// Remembers what a trial took. Failing to costs nothing but workers.
-pub fn remember(context: &Context, scenario: &Scenario, mib: u64) {
-    let path = file(context);
+pub fn remember(ground: Ground<'_>, scenario: &Scenario, mib: u64) {
+    let path = file(ground);
     let mut known = read(&path);
-    let key = key(context, scenario);
+    let key = key(ground, scenario);
     if known.get(&key).is_some_and(|most| *most >= mib) {
         return;
     }
@@ -31,16 +31,16 @@ pub fn remember(context: &Context, scenario: &Scenario, mib: u64) {
     write(&path, &known);
 }
 
-fn file(context: &Context) -> PathBuf {
-    context.base.settings.cache_dir.join("memory.json")
+fn file(ground: Ground<'_>) -> PathBuf {
+    ground.base.settings.cache_dir.join("memory.json")
 }
 
-fn key(context: &Context, scenario: &Scenario) -> String {
-    let accelerator = context.probe.accelerator;
+fn key(ground: Ground<'_>, scenario: &Scenario) -> String {
+    let accelerator = ground.probe.accelerator;
     let Scenario { candidate, peer, name, .. } = scenario;
     let own = scenario.nodes.values().filter(|node| !node.machine.is_shared()).count();
     let sizes = (candidate.memory_mib, candidate.cpus, peer.memory_mib, peer.cpus, own);
-    format!("{name} {accelerator} {:?} {sizes:?}", context.placement)
+    format!("{name} {accelerator} {:?} {sizes:?}", ground.placement)
 }
 
 fn read(path: &Path) -> BTreeMap<String, u64> {

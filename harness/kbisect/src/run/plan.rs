@@ -10,7 +10,7 @@ use kbisect_core::trial::Untestable;
 use kbisect_kernels::{Candidate, CandidateState, Source};
 use kbisect_report::words;
 
-use super::context::Context;
+use super::context::{Base, Ground};
 use super::preflight;
 use super::workers::workers;
 use crate::cli::{BisectArgs, Endpoint, Global, Placement, Range, Series};
@@ -24,7 +24,7 @@ pub const INFRA_RETRIES: u32 = 2;
 #[must_use]
 pub fn plan(
     args: &BisectArgs,
-    context: &Context,
+    ground: Ground<'_>,
     loaded: &LoadedScenario,
     run_id: &str,
     series: &[Candidate],
@@ -36,7 +36,7 @@ pub fn plan(
         Direction::Fix => (Endpoint::Bad, Endpoint::Good),
     };
     let planned: Vec<PlannedKernel> =
-        series.iter().map(|candidate| planned(candidate, context, loaded)).collect();
+        series.iter().map(|candidate| planned(candidate, ground.base, loaded)).collect();
     let bad_end = if args.find_fix { planned.first() } else { planned.last() };
     let lack = bad_end.and_then(|end| end.untestable.clone()).filter(|why| why.lacks().is_some());
     let mut warnings = warnings(series);
@@ -53,8 +53,8 @@ pub fn plan(
         old_end: end(&args.series, series.first(), |range| &range.old),
         new_end: end(&args.series, series.last(), |range| &range.new),
         series: planned,
-        reference: context.reference.kernel.clone(),
-        environment: context.environment(),
+        reference: ground.reference.clone(),
+        environment: ground.environment(),
         options: PlanOptions {
             assume_old: skips(old),
             assume_new: skips(new),
@@ -65,10 +65,10 @@ pub fn plan(
                 .map(|settings| with_ends(settings, direction, skips(old), skips(new))),
             budget_s: args.doubt.budget_s(),
             symptom: args.symptom.clone(),
-            workers: workers(args.workers.wish(), context, &loaded.scenario),
+            workers: workers(args.workers.wish(), ground, &loaded.scenario),
             quick: args.doubt.quick,
             cold: args.machine.cold,
-            machine: context.choices,
+            machine: ground.choices,
             evidence: args.trial.evidence.choices(),
             no_changes: args.changes.no_changes,
             git: absolute(args.changes.git.as_deref()),
@@ -94,14 +94,13 @@ fn end(typed: &Series, kernel: Option<&Candidate>, of: impl Fn(&Range) -> &Strin
     }
 }
 
-fn planned(candidate: &Candidate, context: &Context, loaded: &LoadedScenario) -> PlannedKernel {
+fn planned(candidate: &Candidate, base: &Base, loaded: &LoadedScenario) -> PlannedKernel {
     let untestable = match &candidate.state {
         CandidateState::Untestable { reason } => {
             Some(Untestable::NoPackages { said: reason.clone() })
         }
         // What is in the store can be looked at now; the rest is when it is there.
-        CandidateState::Stored => context
-            .base
+        CandidateState::Stored => base
             .store
             .get(&candidate.kernel.id)
             .and_then(|ready| preflight::missing(&ready, &loaded.scenario.requires)),

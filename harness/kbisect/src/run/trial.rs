@@ -134,7 +134,7 @@ impl<'a> Trials<'a> {
                     keep_confirmed(&self.run_folder, &job.subject, &mut result)?;
                 }
                 if let Some(mib) = result.memory_mib {
-                    memory::remember(self.context, &job.subject.scenario, mib);
+                    memory::remember(self.context.ground(), &job.subject.scenario, mib);
                 }
                 result
             }

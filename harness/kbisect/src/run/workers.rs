@@ -8,26 +8,26 @@ use kbisect_core::workers::{Host, Need, Workers, decide};
 use kbisect_vm::accel::Accelerator;
 use kbisect_vm::network::NetworkPlan;
 
-use super::context::Context;
+use super::context::Ground;
 use super::memory;
 
 /// Decides it for a scenario, and tells the user what there is to tell.
 #[must_use]
-pub fn workers(wish: Workers, context: &Context, scenario: &Scenario) -> NonZeroU32 {
-    let emulated = context.probe.accelerator == Accelerator::Tcg;
-    let decided = decide(wish, host(emulated), need(context, scenario));
+pub fn workers(wish: Workers, ground: Ground<'_>, scenario: &Scenario) -> NonZeroU32 {
+    let emulated = ground.probe.accelerator == Accelerator::Tcg;
+    let decided = decide(wish, host(emulated), need(ground, scenario));
     if let Some(note) = &decided.note {
-        context.base.ui.note(&format!("note: {note}"));
+        ground.base.ui.note(&format!("note: {note}"));
     }
     NonZeroU32::new(decided.count).unwrap_or(NonZeroU32::MIN)
 }
 
-fn need(context: &Context, scenario: &Scenario) -> Need {
-    let plan = NetworkPlan::new(scenario, context.placement);
+fn need(ground: Ground<'_>, scenario: &Scenario) -> Need {
+    let plan = NetworkPlan::new(scenario, ground.placement);
     let peer = plan.peer.as_ref().map(|_| &scenario.peer);
     let own = plan.own.iter().map(|own| own.options(scenario));
     Need {
-        measured_mib: memory::recall(context, scenario),
+        measured_mib: memory::recall(ground, scenario),
         ..Need::of(std::iter::once(&scenario.candidate).chain(peer).chain(own))
     }
 }

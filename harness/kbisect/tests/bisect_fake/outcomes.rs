@@ -199,6 +199,11 @@ fn a_dry_run_starts_nothing() {
     let plan = place.bisect("6.12.1..6.12.3", "--dry-run").code(0).json();
     assert_eq!(plan["schema"], "kbisect.plan/2");
     assert!(!place.path("results").exists() && !place.path("peer").exists());
+    // A root image that is not there is not built for it.
+    std::fs::remove_dir_all(place.path("cache/images")).unwrap();
+    let without = place.bisect("6.12.1..6.12.3", "--dry-run").code(0).json();
+    assert_eq!(without["environment"]["image"], plan["environment"]["image"]);
+    assert!(!place.path("cache/images").exists());
 }
 
 /// Guards against blaming kernels for a rule set that no kernel takes.
