@@ -19,10 +19,11 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::version::PackageVersion;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::fetch::fetch_package;
 use crate::archive::index::{Loader, SuiteError};
 use crate::archive::packages::{CHANGELOG_PACKAGE, IndexEntry};
 use crate::files::{FileError, at};
-use crate::http::{Checksum, Client, HttpError, Size, Wanted};
+use crate::http::HttpError;
 use crate::import::{ImportError, deb};
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -236,17 +237,7 @@ fn fetch(
         return Err(unreadable());
     }
     fs::create_dir_all(dir).map_err(at(dir))?;
-    let temp = tempfile::Builder::new().prefix(".package-").tempfile_in(dir).map_err(at(dir))?;
-    let url = format!("{base_url}/{}", entry.filename);
-    let mut item = progress.begin(&title, Some(entry.size));
-    let checksum = Checksum::Sha256(&entry.sha256);
-    let wanted = Wanted { url: &url, size: Size::Exactly(entry.size), checksum };
-    Client::new(&[&url], &settings.proxies).download(
-        &wanted,
-        temp.path(),
-        item.as_mut(),
-        progress,
-    )?;
+    let temp = fetch_package::<ChangelogError>(dir, base_url, entry, settings, progress)?;
     let packed = deb::read_file(temp.path(), Path::new(PLACE), MAX_PACKED)
         .map_err(ChangelogError::Package)?
         .ok_or_else(unreadable)?;

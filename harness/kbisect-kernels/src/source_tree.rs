@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use kbisect_core::version::PackageVersion;
 
+use crate::archive::fetch::fetch_package;
 use crate::archive::index::{Loader, SuiteError};
 use crate::archive::packages::{IndexEntry, SOURCE_PREFIX};
 use crate::files::{at, free_space};
 use crate::hash;
-use crate::http::{Checksum, Client, HttpError, Size, Wanted};
+use crate::http::HttpError;
 use crate::import::selftests;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -181,19 +182,7 @@ fn fetched(
         if let Some(free) = free_space(root).filter(|free| *free < needed) {
             return Err(SourceTreeError::Room { dir: root.to_owned(), free, needed });
         }
-        let temp = tempfile::Builder::new().prefix(".package-").tempfile_in(root);
-        let temp = temp.map_err(at(root))?;
-        let url = format!("{base_url}/{}", entry.filename);
-        let mut item = progress.begin(&title, Some(entry.size));
-        let checksum = Checksum::Sha256(&entry.sha256);
-        let wanted = Wanted { url: &url, size: Size::Exactly(entry.size), checksum };
-        Client::new(&[&url], &settings.proxies).download(
-            &wanted,
-            temp.path(),
-            item.as_mut(),
-            progress,
-        )?;
-        drop(item);
+        let temp = fetch_package::<SourceTreeError>(root, base_url, entry, settings, progress)?;
         let _item = progress.begin(&format!("unpacking {title}"), None);
         Ok(selftests::of_package(temp.path(), target)?)
     })

@@ -6,7 +6,8 @@ use super::assets::AssetRef;
 use super::cursor::{Item, Table};
 use super::suggest::choices;
 use super::topology::{Node, NodeKernel, check_node};
-use super::{Check, Expect, Flavour, Scenario, Service, Step, words};
+use super::{Action, Check, Expect, Flavour, Scenario, Service, Step, words};
+use crate::inject::Target;
 use crate::trial::SymptomKind;
 
 /// What a flavour can leave out, repeat or change.
@@ -170,9 +171,20 @@ impl Scenario {
         let under_test = |service: &&Service| {
             self.nodes.get(&service.node).is_some_and(|node| node.kernel == NodeKernel::Candidate)
         };
-        let without: Vec<String> =
+        let mut without: Vec<String> =
             self.services.iter().filter(under_test).map(|service| service.name.clone()).collect();
         let names = without.join(", ");
+        // What the replay does to them cannot be done.
+        let done_to_them = |step: &&Step| match &step.action {
+            Action::Fault(fault) => match fault.target() {
+                Target::Service(name) => without.iter().any(|gone| gone == name),
+                Target::Wires | Target::Link(..) | Target::Node(_) => false,
+            },
+            _ => false,
+        };
+        let steps = self.replay.iter().filter(done_to_them);
+        let steps: Vec<String> = steps.map(|step| step.name.clone()).collect();
+        without.extend(steps);
         (!without.is_empty()).then(|| Flavour {
             summary: format!("the application is stopped: {names}"),
             replace: BTreeMap::new(),

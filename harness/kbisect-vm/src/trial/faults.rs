@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use kbisect_core::command::CommandEnd;
+use kbisect_core::command::{CommandEnd, Ran};
 use kbisect_core::inject::{Fault, Injected, Target};
 use kbisect_core::scenario::port_of;
 use kbisect_proto::{Event, Request};
 
 use super::steps::shell;
 use super::{Stop, Trial};
+use crate::exit::end_of;
 use crate::network::Place;
 use crate::wire::WireFault;
 
@@ -265,7 +266,11 @@ impl Trial<'_> {
         }
         let deadline = self.lab.patience(patience);
         match self.ask(node, shell(&script), deadline).await {
-            Ok(Event::Exited { .. }) => Ok(Err("the kernel lives on".to_owned())),
+            Ok(Event::Exited { exit, stdout, stderr, .. }) => {
+                // Most likely it lacks what the fault is made with.
+                let ran = Ran { end: end_of(&exit), stdout, stderr };
+                Ok(Err(format!("the kernel lives on: the fault's command {}", ran.describe())))
+            }
             Ok(Event::Failed { error, .. }) => Ok(Err(error)),
             Ok(_) | Err(_) => {
                 // What it prints on its way is the evidence.

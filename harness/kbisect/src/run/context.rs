@@ -320,10 +320,14 @@ impl Context {
             Inputs::new(&self.environment(), version, &self.reference.kernel, self.choices);
         let earlier = Earlier::find(&setting.results, &inputs, self.evidence.vmcore);
         let count = earlier.count();
-        let are = if count == 1 { "trial has" } else { "trials have" };
+        let trials = if count == 1 {
+            "1 earlier trial".to_owned()
+        } else {
+            format!("{count} earlier trials")
+        };
         let folder = setting.results.display();
         self.base.ui.note(&format!(
-            "{count} {are} this host, image and reference kernel below {folder} (--reuse)"
+            "--reuse: {trials} below {folder} had the same host, image, QEMU and reference kernel"
         ));
         Self { earlier: Some(earlier), ..self }
     }

@@ -87,6 +87,13 @@ fn an_application_is_what_runs_under_test() {
     let stopped = read(TEXT).flavoured(APPLICATION_STOPPED).expect("it has one");
     assert!(stopped.services.is_empty());
     assert_eq!(names(&stopped).0, ["all ways", "automation"]);
+    // Nor can the replay do anything to it.
+    let kill =
+        "[[replay]]\nname = \"it dies\"\nfault = { kill = \"web\" }\n[[checks]]\nname = \"works\"";
+    let dies = read(&TEXT.replace("[[checks]]\nname = \"works\"", kill));
+    assert!(names(&dies).0.contains(&"it dies"));
+    let stopped = dies.flavoured(APPLICATION_STOPPED).expect("it has one");
+    assert_eq!(names(&stopped).0, ["all ways", "automation"]);
     let without =
         TEXT.replace("[[services]]\nname = \"web\"\nnode = \"app\"\ncommand = [\"worker\"]\n", "");
     assert!(read(&without).flavoured(APPLICATION_STOPPED).is_none());
