@@ -410,6 +410,15 @@ pub struct Declared {
     pub noticed_by: Vec<String>,
 }
 
+impl Declared {
+    /// Whether its name, or what it is, has one of the texts in it; of no texts, it is.
+    #[must_use]
+    pub fn is_one_of(&self, texts: &[String]) -> bool {
+        let fault = self.fault.to_string();
+        texts.is_empty() || texts.iter().any(|text| self.name.contains(text) || fault.contains(text))
+    }
+}
+
 /// A fault that was put into a trial, or could not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Injected {

@@ -46,7 +46,7 @@ pub use proxy::Proxies;
 pub use ready::ReadyKernel;
 pub use series_file::{SeriesFile, SeriesFileError};
 pub use settings::{Mirrors, Service, Settings, SuiteChoice};
-pub use source_tree::{SourceTree, WantedSource, source_tree};
+pub use source_tree::{SourceTree, WantedSource, prune_sources, source_tree};
 pub use source_tree_error::SourceTreeError;
 pub use sources::{CatalogError, FetchError, Source};
 pub use store::{

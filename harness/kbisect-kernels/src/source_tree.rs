@@ -13,7 +13,7 @@ use kbisect_core::version::PackageVersion;
 use crate::archive::fetch::fetch_package;
 use crate::archive::index::{Loader, SuiteError};
 use crate::archive::packages::{IndexEntry, SOURCE_PREFIX};
-use crate::files::{at, free_space};
+use crate::files::{at, free_space, tree_size};
 use crate::hash;
 use crate::http::HttpError;
 use crate::import::selftests;
@@ -269,9 +269,43 @@ fn of_path(
     Ok(SourceTree { folder, name })
 }
 
+/// Removes unpacked sources, and the helpers of self-tests that were built of them. Gives bytes; a dry run only counts.
+///
+/// # Errors
+/// A folder that cannot be removed.
+pub fn prune_sources(cache: &Path, dry_run: bool) -> Result<u64, SourceTreeError> {
+    let mut freed = 0;
+    for name in ["source", "selftests"] {
+        let folder = cache.join(name);
+        freed += tree_size(&folder);
+        if !dry_run && folder.is_dir() {
+            fs::remove_dir_all(&folder).map_err(at(&folder))?;
+        }
+    }
+    Ok(freed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_and_what_was_built_of_them_go_and_nothing_else() {
+        let cache = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = cache.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "12345").unwrap();
+            path
+        };
+        let (source, built) = (file("source/v1/x/a.c"), file("selftests/v1/a"));
+        let kernel = file("kernels/v1/k");
+        assert_eq!(prune_sources(cache.path(), true).unwrap(), 10);
+        assert!(source.exists() && built.exists());
+        assert_eq!(prune_sources(cache.path(), false).unwrap(), 10);
+        assert!(!source.exists() && !built.exists() && kernel.exists());
+        assert_eq!(prune_sources(cache.path(), false).unwrap(), 0);
+    }
 
     #[test]
     fn what_was_typed_is_a_package_or_a_path() {

@@ -25,7 +25,11 @@ pub fn terminal_summary_selftest(result: &SelftestResult) -> String {
     text += &faults(result);
     text.push('\n');
     if result.passed {
-        text += "passed\n";
+        text += "passed";
+        if result.faults_left_out > 0 {
+            let _ = write!(text, ", but {} other faults were not tried", result.faults_left_out);
+        }
+        text.push('\n');
     }
     for problem in &result.problems {
         let _ = writeln!(text, "failed: {problem}");

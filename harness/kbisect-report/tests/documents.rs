@@ -124,6 +124,7 @@ fn self_tests_fit() {
     };
     let result = SelftestResult {
         faults: Vec::new(),
+        faults_left_out: 0,
         schema: "kbisect.selftest/1".to_owned(),
         scenario: "duplicate-rules".to_owned(),
         kernel: run.trial.kernel.clone(),

@@ -34,6 +34,9 @@ pub struct KernelPlan {
     /// A self-test without faults, but for the cut of all wires.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_faults: bool,
+    /// Texts of which a fault's name has one, or it is left out of a self-test; so are flavours then. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_faults: Vec<String>,
     /// Somebody decides of each thing that is done.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_hand: bool,

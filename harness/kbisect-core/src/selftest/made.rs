@@ -41,6 +41,7 @@ pub struct Made<'a> {
     flavours: Vec<Option<&'a str>>,
     trials: Vec<(Asked, &'a TrialRecord)>,
     with_faults: bool,
+    only: &'a [String],
 }
 
 impl<'a> Made<'a> {
@@ -76,13 +77,15 @@ impl<'a> Made<'a> {
             .filter(|name| !alone && scenario.way.as_ref() != Some(name))
             .filter(|name| scenario.clone().flavoured(name).is_some());
         let flavours = std::iter::once(None).chain(names.map(|name| Some(name.as_str()))).collect();
-        Self { scenario, flavours, trials, with_faults: true }
+        Self { scenario, flavours, trials, with_faults: true, only: &[] }
     }
 
-    /// Leaves all faults out but the cut of all wires.
+    /// Leaves out what a plan leaves out: all faults but the cut of all wires, or all but some, and the flavours.
     #[must_use]
-    pub fn without_faults(self, without: bool) -> Self {
-        Self { with_faults: !without, ..self }
+    pub fn limited(self, plan: &'a KernelPlan) -> Self {
+        let only = plan.only_faults.as_slice();
+        let flavours = if only.is_empty() { self.flavours } else { vec![None] };
+        Self { with_faults: !plan.no_faults, only, flavours, ..self }
     }
 
     /// Seconds that the longest check took without a fault.
@@ -137,6 +140,11 @@ impl<'a> Made<'a> {
 
     /// What is broken in a variation, and whether the scenario declares it.
     fn faults_of(&self, flavour: Option<&str>) -> Vec<(Declared, bool)> {
+        let all = self.all_faults_of(flavour).into_iter();
+        all.filter(|(declared, _)| declared.is_one_of(self.only)).collect()
+    }
+
+    fn all_faults_of(&self, flavour: Option<&str>) -> Vec<(Declared, bool)> {
         let Some(scenario) = self.flavoured(flavour).filter(|_| self.with_faults) else {
             return Vec::new();
         };
@@ -147,6 +155,12 @@ impl<'a> Made<'a> {
         let own = scenario.faults.iter().cloned().map(|declared| (declared, true));
         let usual = usual(&scenario).into_iter().map(|declared| (declared, false));
         own.chain(usual).filter(|(declared, _)| runs(&declared.fault)).collect()
+    }
+
+    /// How many faults were not to be tried since others were chosen.
+    fn left_out(&self) -> usize {
+        let Some(flavour) = self.control_of() else { return 0 };
+        self.all_faults_of(flavour).len() - self.faults_of(flavour).len()
     }
 
     fn faults(&self, run_dir: &str) -> Vec<FaultSight> {
@@ -295,7 +309,7 @@ impl SelftestResult {
         let (plan, environment) = begun?;
         let given = &plan.scenario.name;
         let made = Made::of(scenario, given, lines.iter().map(|line| &line.event))
-            .without_faults(plan.no_faults);
+            .limited(plan);
         if !made.open().is_empty() {
             return None;
         }
@@ -305,7 +319,7 @@ impl SelftestResult {
         let faults = made.faults(run_dir);
         let mut problems = problems(&variations, &control);
         problems.extend(problems_of_faults(&faults));
-        if !plan.no_faults && control.variation.is_some() {
+        if !plan.no_faults && plan.only_faults.is_empty() && control.variation.is_some() {
             problems.extend(unproved(scenario, &control, &faults));
         }
         Some(Self {
@@ -317,6 +331,7 @@ impl SelftestResult {
             variations,
             traffic,
             control,
+            faults_left_out: made.left_out(),
             faults,
             environment: environment.clone(),
             run_dir: run_dir.to_owned(),

@@ -37,12 +37,20 @@ pub struct SelftestResult {
     /// What was broken, one thing at a time, in the variation of the negative control.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSight>,
+    /// How many faults were not tried since others were chosen (`--fault`).
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub faults_left_out: usize,
     /// Where it ran.
     pub environment: Environment,
     /// Folder that holds a run for each trial.
     pub run_dir: String,
     /// kbisect's version.
     pub tool_version: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The scenario, or a flavour of it, in one trial.

@@ -408,6 +408,9 @@ pub struct SelftestArgs {
     /// Only cut all wires; put in none of the other faults, one at a time
     #[arg(long)]
     pub no_faults: bool,
+    /// Put in only the faults that have this in their names, in the scenario as it is; may be repeated
+    #[arg(long, value_name = "TEXT", conflicts_with = "no_faults")]
+    pub fault: Vec<String>,
     /// How trials are made.
     #[command(flatten)]
     pub setting: SettingArgs,

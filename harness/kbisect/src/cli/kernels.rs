@@ -111,7 +111,7 @@ pub struct PruneArgs {
     /// Keep at most so much, such as 500M or 2G
     #[arg(long, value_name = "SIZE", group = "rule", value_parser = size)]
     pub max_size: Option<u64>,
-    /// Remove all kernels
+    /// Remove all kernels, saved states and sources
     #[arg(long, group = "rule")]
     pub all: bool,
     /// Only say what would go

@@ -6,7 +6,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::version::PackageVersion;
 use kbisect_kernels::{
     AddRequest, Candidate, CandidateState, Catalog, PruneRule, ReadyKernel, ResolveError, Settings,
-    Source, Store, VariantRequest,
+    Source, Store, VariantRequest, prune_sources,
 };
 use kbisect_report::{DebugDocument, KernelsDocument, ListedKernel, ListedState};
 use kbisect_vm::states::{self, States};
@@ -205,6 +205,10 @@ impl Work<'_> {
         let states = States::new(&self.settings.cache_dir, states::DEFAULT_LIMIT);
         let limit = if args.all { 0 } else { states::DEFAULT_LIMIT };
         let states_freed_bytes = if args.dry_run { 0 } else { states.prune(limit) };
+        let sources = match args.all {
+            true => prune_sources(&self.settings.cache_dir, args.dry_run)?,
+            false => 0,
+        };
         if self.global.json {
             return output::json(&PrunedDocument {
                 schema: "kbisect.pruned/1",
@@ -214,6 +218,7 @@ impl Work<'_> {
                 left_bytes: report.left_bytes,
                 debug_removed: report.debug_removed,
                 states_freed_bytes,
+                sources_freed_bytes: sources,
                 dry_run: args.dry_run,
             });
         }
@@ -230,6 +235,10 @@ impl Work<'_> {
                 "removed saved states, {}\n",
                 output::bytes(states_freed_bytes)
             ));
+        }
+        if sources > 0 {
+            let bytes = output::bytes(sources);
+            text.push_str(&format!("{word} source files and what was built of them, {bytes}\n"));
         }
         for kernel in &report.in_use {
             text.push_str(&format!("kept {}: it is in use\n", identity(kernel)));
@@ -289,6 +298,7 @@ struct PrunedDocument {
     left_bytes: u64,
     debug_removed: Vec<String>,
     states_freed_bytes: u64,
+    sources_freed_bytes: u64,
     dry_run: bool,
 }
 

@@ -8,7 +8,7 @@ use kbisect_report::{DryRunDocument, PlannedTrial};
 
 use super::context::Base;
 use super::kernels::planned_reference;
-use crate::cli::{Global, SettingArgs};
+use crate::cli::{Global, SelftestArgs, SettingArgs};
 use crate::{exit, output};
 
 /// A trial that would be made.
@@ -45,19 +45,23 @@ pub fn kernel(
 pub fn of_selftest(
     candidate: &Candidate,
     scenario: &Scenario,
-    name: &str,
-    no_faults: bool,
+    args: &SelftestArgs,
 ) -> Vec<PlannedTrial> {
-    let others = scenario.flavours.keys().filter(|flavour| scenario.way.as_ref() != Some(flavour));
+    let (name, chosen) = (args.scenario.as_str(), !args.fault.is_empty());
+    let others = scenario
+        .flavours
+        .keys()
+        .filter(|flavour| !chosen && scenario.way.as_ref() != Some(flavour));
     let flavours = others.map(|flavour| format!("{name}:{flavour}"));
     let mut trials: Vec<PlannedTrial> = std::iter::once(name.to_owned())
         .chain(flavours)
         .map(|it| trial(candidate, &it, None))
         .collect();
     trials.push(trial(candidate, name, Some("wires-cut".to_owned())));
-    if !no_faults {
+    if !args.no_faults {
         let usual = kbisect_core::selftest::usual(scenario);
         let faults = usual.iter().chain(&scenario.faults);
+        let faults = faults.filter(|it| it.is_one_of(&args.fault));
         trials.extend(faults.map(|it| trial(candidate, name, Some(it.fault.to_string()))));
     }
     trials

@@ -110,6 +110,7 @@ impl Lone {
             like: None,
             repeats: 1,
             no_faults: false,
+            only_faults: Vec::new(),
             by_hand: false,
             evidence: wanted.evidence.clone(),
         };

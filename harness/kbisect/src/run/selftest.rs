@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use kbisect_core::answer::{Taken, Trial};
 use kbisect_core::boot::Coming;
 use kbisect_core::gate::GateOptions;
+use kbisect_core::inject::Declared;
 use kbisect_core::job::{Limits, Subject};
 use kbisect_core::run::{
     Aim, EvidenceChoices, JournalLine, KernelPlan, RunEvent, RunResult, Tried,
 };
-use kbisect_core::selftest::{Asked, Made, SelftestResult};
+use kbisect_core::scenario::Scenario;
+use kbisect_core::selftest::{Asked, Made, SelftestResult, usual};
 use kbisect_core::trial::{TrialRecord, Verdict};
 
 use super::dry_run;
@@ -36,11 +38,12 @@ const SLACK: f64 = 3.0;
 /// # Errors
 /// Bad arguments, the host's failures, a wrong scenario, an interruption.
 pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let (loaded, base) = load_first(&args.scenario, global, |_| Ok(()))?;
+    let (loaded, base) =
+        load_first(&args.scenario, global, |it| known_faults(&it.scenario, &args.fault))?;
     if args.setting.dry_run {
         let kernel = dry_run::kernel(&base, args.kernel.as_deref(), &args.setting)?;
         let scenario = &loaded.scenario;
-        let trials = dry_run::of_selftest(&kernel, scenario, &args.scenario, args.no_faults);
+        let trials = dry_run::of_selftest(&kernel, scenario, args);
         let command = "scenario selftest";
         return dry_run::show(command, &base, &args.setting, (trials, Vec::new()), global);
     }
@@ -54,12 +57,25 @@ pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode
     };
     let mut lone = Lone::prepare(&wanted, loaded, base, "selftest-")?;
     lone.plan.no_faults = args.no_faults;
+    lone.plan.only_faults.clone_from(&args.fault);
     lone.journal.append(RunEvent::SelftestBegan {
         plan: Box::new(lone.plan.clone()),
         options: Box::new(lone.options.clone()),
         environment: Box::new(lone.context.environment()),
     })?;
     lone.finish(&Proof, global, try_all)
+}
+
+/// Refuses a text that is in the name of no fault.
+fn known_faults(scenario: &Scenario, texts: &[String]) -> anyhow::Result<()> {
+    let faults: Vec<Declared> = usual(scenario).into_iter().chain(scenario.faults.clone()).collect();
+    let unknown = |text: &&String| {
+        !faults.iter().any(|fault| fault.is_one_of(std::slice::from_ref(text)))
+    };
+    let Some(text) = texts.iter().find(unknown) else { return Ok(()) };
+    let names: Vec<String> = faults.iter().map(|fault| format!("`{}`", fault.name)).collect();
+    let message = format!("no fault of the self-test has `{text}` in its name");
+    Err(errors::usage(message, format!("there are {}", names.join(", "))))
 }
 
 /// Goes on with a self-test that was interrupted.
@@ -91,7 +107,7 @@ struct Variations<'a> {
 impl Variations<'_> {
     fn made<'a>(&'a self, journal: &'a Journal) -> Made<'a> {
         Made::of(&self.loaded.scenario, &self.plan.scenario.name, journal.events())
-            .without_faults(self.plan.no_faults)
+            .limited(self.plan)
     }
 
     fn is_answered(&self, journal: &Journal, task: &Task) -> bool {

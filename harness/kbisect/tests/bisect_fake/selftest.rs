@@ -213,4 +213,20 @@ fn faults_are_put_in_one_at_a_time_and_who_notices_is_told() {
         assert!(problems.contains(said), "no `{said}`: {problems}");
     }
     assert!(!problems.contains("nothing makes check local fail"), "{problems}");
+    let all = result["faults"].as_array().unwrap().len();
+
+    let chosen = "./mine:once --kernel 6.12.1 --fault gone --fault panic";
+    let result = selftest(&place, chosen).code(0).json();
+    let faults = result["faults"].as_array().unwrap();
+    let names: Vec<&str> = faults.iter().map(|fault| fault["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["the rules are gone", "panic app"]);
+    assert_eq!(result["faults_left_out"], all - 2);
+    let text = place.run(&format!("scenario selftest {chosen}")).code(0).stdout;
+    assert!(text.contains(&format!("passed, but {} other faults were not tried", all - 2)), "{text}");
+    let dry = place.run(&format!("scenario selftest {chosen} --dry-run --json")).code(0).json();
+    assert_eq!(dry["trials"].as_array().unwrap().len(), 4, "{dry}");
+    let ended = place.run("scenario selftest ./mine:once --kernel 6.12.1 --fault gon3").code(2);
+    for said in ["no fault of the self-test has `gon3` in its name", "`the rules are gone`"] {
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
 }
