@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::Taken;
 use crate::bayes::{
-    Answer, Ending, History, NoisySearch, NoisySearchError, NoisyStep, Purpose, RangeReason,
+    Answer, Costs, Ending, NoisySearch, NoisySearchError, NoisyStep, Purpose, RangeReason,
     Settings, Why,
 };
 use crate::boot::Coming;
@@ -15,6 +15,9 @@ use crate::mark::{remark, untestable};
 use crate::run::{Aim, Plan, RunEvent, Tried, target_symptom};
 use crate::search::{self, Direction, Mark, Outcome, RecordError, Role, Search, SearchError};
 use crate::trial::TrialRecord;
+
+/// What trials of commits cost: a build takes as long as several trials.
+const BUILDS: Costs = Costs { run: 1.0, prepare: 10.0 };
 
 /// A search under way.
 #[derive(Clone, Debug)]
@@ -117,11 +120,17 @@ impl Method {
         });
         let budget = events.into_iter().filter_map(budget_runs).last();
         let settings = Settings { budget: budget.unwrap_or(settings.budget), ..settings };
-        let history = History::list(plan.series.len()).map_err(NoisySearchError::from)?;
+        let costs = if plan.options.commits.is_some() { BUILDS } else { settings.costs };
+        let settings = Settings { costs, ..settings };
+        let history = plan.history().map_err(NoisySearchError::from)?;
+        let is_list = history.is_list();
         let doubt = NoisySearch::new(history, settings, &untestable)?;
         let model = doubt.clone().maybe_deterministic();
         let kind = if asked.is_some() || disagreed.is_some() {
             Kind::Doubt(Box::new(doubt))
+        } else if !is_list {
+            // Halving knows lists only; the other search needs as few trials where nothing is flaky.
+            Kind::Doubt(Box::new(model.clone()))
         } else {
             let mut search = Search::new(plan.series.len(), plan.direction, &untestable)?;
             if assume_old {

@@ -4,6 +4,8 @@ use kbisect_core::kernel::{Kernel, KernelId};
 use kbisect_core::version::PackageVersion;
 use serde::{Deserialize, Serialize};
 
+use crate::commits::BuildOrder;
+
 /// One package of an archive kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageRef {
@@ -38,6 +40,8 @@ pub enum CandidateState {
         /// yet ([`crate::Source::is_estimate`]).
         bytes: u64,
     },
+    /// A commit that is to be built.
+    Buildable,
     /// Known, but it cannot be tested.
     Untestable {
         /// Why, as a lower-case fragment.
@@ -72,11 +76,14 @@ pub struct Candidate {
     pub other_builds: Vec<Build>,
     /// What the user should know about the choice, one line each.
     pub notes: Vec<String>,
+    /// How it is built, where it is a commit of a git tree.
+    #[serde(skip)]
+    pub build: Option<BuildOrder>,
 }
 
 impl Candidate {
     /// A kernel of which nothing else is known.
-    pub(crate) fn new(kernel: Kernel, state: CandidateState) -> Self {
+    pub fn new(kernel: Kernel, state: CandidateState) -> Self {
         Self {
             kernel,
             packages: Vec::new(),
@@ -84,6 +91,7 @@ impl Candidate {
             also_in: Vec::new(),
             other_builds: Vec::new(),
             notes: Vec::new(),
+            build: None,
         }
     }
 
@@ -91,7 +99,9 @@ impl Candidate {
     pub fn download_bytes(&self) -> u64 {
         match self.state {
             CandidateState::Downloadable { bytes } => bytes,
-            CandidateState::Stored | CandidateState::Untestable { .. } => 0,
+            CandidateState::Stored
+            | CandidateState::Buildable
+            | CandidateState::Untestable { .. } => 0,
         }
     }
 }

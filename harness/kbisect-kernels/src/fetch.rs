@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use crate::candidate::{Candidate, CandidateState, PackageRef};
+use crate::commits::{BuildOrder, build};
 use crate::files::free_space;
 use crate::import::prepare::{self, Modules};
 use crate::import::sink::Sink;
@@ -39,6 +40,9 @@ impl Store {
         if let CandidateState::Untestable { reason } = &candidate.state {
             return Err(FetchError::Untestable { kernel: version, reason: reason.clone() });
         }
+        if let Some(order) = &candidate.build {
+            return self.build(order, candidate, progress);
+        }
         // One that was added by hand was only ever in the store.
         let source = Source::of(&candidate.kernel).unwrap_or(Source::STORE);
         let asked = implementation(source);
@@ -70,6 +74,25 @@ impl Store {
             drop(queue);
             make(self, candidate, brought, progress, work, out)
         })
+    }
+}
+
+impl Store {
+    fn build(
+        &self,
+        order: &BuildOrder,
+        candidate: &Candidate,
+        progress: &dyn Progress,
+    ) -> Result<ReadyKernel, FetchError> {
+        let kernel = &candidate.kernel;
+        let path = self.lock_of(&kernel.id);
+        let what = format!("waiting for {}: it is being built already", kernel.label());
+        let _lock = Lock::wait(&path, progress, &what).map_err(StoreError::at(&path))?;
+        if let Some(ready) = self.get(&kernel.id) {
+            return Ok(ready);
+        }
+        let failed = |source| FetchError::Build { kernel: kernel.label().to_owned(), source };
+        self.put(&kernel.id, |work, out| build(order, kernel, progress, work, out).map_err(failed))
     }
 }
 

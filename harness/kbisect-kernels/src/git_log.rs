@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use kbisect_core::changes::{GIT_FORMAT, Segment, read_git_log};
 use kbisect_core::kernel::Kernel;
 use kbisect_process::run_within;
+
+use crate::git::git;
 
 /// How long git may take: the log of a whole release off a slow disk takes a minute.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -97,20 +98,4 @@ fn commit(repository: &Path, tag: &str) -> Result<String, GitLogError> {
         return Ok(id);
     }
     Err(GitLogError::NoTag { repository: repository.to_owned(), tag: tag.to_owned() })
-}
-
-/// git in a repository, with what its configuration could start switched off.
-fn git(repository: &Path) -> Command {
-    let mut command = Command::new("git");
-    command
-        .arg("-C")
-        .arg(repository)
-        .args(["--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotePath=true"])
-        .env("LC_ALL", "C")
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        // A partial clone would fetch what it lacks; git before 2.44 knows only the second.
-        .env("GIT_NO_LAZY_FETCH", "1")
-        .env("GIT_ALLOW_PROTOCOL", "");
-    command
 }

@@ -10,10 +10,12 @@ mod candidate;
 mod catalog;
 mod chain;
 mod changelog;
+mod commits;
 mod debug;
 mod discovery;
 mod fetch;
 mod files;
+mod git;
 mod git_log;
 mod hash;
 mod http;
@@ -36,6 +38,10 @@ mod tools;
 pub use candidate::{Candidate, CandidateState, PackageRef};
 pub use catalog::{Catalog, Newest, NewestError, ResolveError};
 pub use changelog::{ChangelogError, PackageChangelog, changelog, changelog_file};
+pub use commits::{
+    BuildError, BuildOrder, Built, COMMITS, Commit, CommitRange, Commits, Configuration,
+    HistoryError, Recipe,
+};
 pub use debug::{DebugInfo, DebugInfoError};
 pub use discovery::{Options, SettingsError};
 pub use git_log::{GitLogError, git_log};

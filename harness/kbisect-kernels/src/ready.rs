@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kbisect_core::kernel::Kernel;
 
+use crate::commits::Built;
 use crate::import::boot;
 use crate::modules::{ModuleTree, Provided};
 
@@ -26,6 +27,8 @@ pub struct ReadyKernel {
     pub modules: Option<ModuleTree>,
     /// Bytes that it takes in the store.
     pub size: u64,
+    /// How it was built, where it is a commit of a git tree.
+    pub built: Option<Built>,
     /// Keeps the kernel from being pruned: an open file with a shared lock.
     #[expect(dead_code, reason = "held for its lock alone")]
     pub(crate) lease: Option<Arc<File>>,

@@ -65,15 +65,20 @@ pub struct Ended {
 /// `deadline`, [`io::ErrorKind::Interrupted`] when [`stop_flag`] is set. It and what it started are gone
 /// then.
 pub fn run_within(command: Command, deadline: Duration, most: u64) -> io::Result<Ended> {
-    run_unless(command, deadline, most, &stop_flag())
+    run_unless(command, deadline, most, &|| false)
 }
 
-fn run_unless(
+/// As [`run_within`], and ended as by [`stop_flag`] once `is_moot` says so.
+///
+/// # Errors
+/// As [`run_within`].
+pub fn run_unless(
     mut command: Command,
     deadline: Duration,
     most: u64,
-    stop: &AtomicBool,
+    is_moot: &dyn Fn() -> bool,
 ) -> io::Result<Ended> {
+    let stop = stop_flag();
     const MOST_STDERR: u64 = 1 << 20;
     let until = Instant::now() + deadline;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -88,7 +93,7 @@ fn run_unless(
         let ended = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break Ok(status),
-                Ok(None) if stop.load(Ordering::SeqCst) => {
+                Ok(None) if stop.load(Ordering::SeqCst) || is_moot() => {
                     break Err(io::ErrorKind::Interrupted.into());
                 }
                 Ok(None) if Instant::now() < until => std::thread::sleep(LOOK),
@@ -171,8 +176,9 @@ mod tests {
     #[test]
     fn a_program_is_ended_when_nobody_needs_it_any_more() {
         let stop = AtomicBool::new(false);
+        let stopped = || stop.load(Ordering::SeqCst);
         let error = std::thread::scope(|scope| {
-            let run = scope.spawn(|| run_unless(shell("sleep 1000"), LONG, 100, &stop));
+            let run = scope.spawn(|| run_unless(shell("sleep 1000"), LONG, 100, &stopped));
             std::thread::sleep(Duration::from_millis(100));
             stop.store(true, Ordering::SeqCst);
             run.join().unwrap().unwrap_err()

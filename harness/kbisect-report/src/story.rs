@@ -6,7 +6,9 @@ use kbisect_core::answer::Trial;
 use kbisect_core::bayes::Notice;
 use kbisect_core::boot::{BootWay, SpeedSource};
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{Aborted, BisectResult, OutcomeWord, SeriesEntry, SeriesVerdict};
+use kbisect_core::run::{
+    Aborted, BisectResult, OutcomeWord, PlannedCommit, SeriesEntry, SeriesVerdict,
+};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::{BootKind, VerdictKind};
 
@@ -101,6 +103,12 @@ impl<'a> Story<'a> {
             ],
         };
         sides.into_iter().flatten().collect()
+    }
+
+    /// The commit that a kernel was built from.
+    pub(crate) fn commit(&self, kernel: &Kernel) -> Option<&'a PlannedCommit> {
+        let entry = self.result.series.iter().find(|entry| entry.kernel.id == kernel.id)?;
+        entry.commit.as_ref()
     }
 
     /// The trial of a kernel that led to its verdict: the last one with an answer. A repeat in vain takes

@@ -76,6 +76,9 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
     let mut lines = Lines::new(color, &story.verdict(), colour);
     for side in story.sides() {
         lines.push(side.label, &identity(side.kernel, &story.label(side.kernel)));
+        if let Some(commit) = story.commit(side.kernel) {
+            lines.push("", &line(&commit.subject, 120));
+        }
     }
     if result.outcome == OutcomeWord::Range {
         let labels: Vec<String> =

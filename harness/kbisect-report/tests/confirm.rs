@@ -40,8 +40,12 @@ fn kernel(index: usize) -> Kernel {
 }
 
 fn plan(len: usize, direction: Direction, options: PlanOptions) -> Plan {
-    let planned =
-        |index| PlannedKernel { kernel: kernel(index), untestable: None, download_bytes: 0 };
+    let planned = |index| PlannedKernel {
+        kernel: kernel(index),
+        untestable: None,
+        download_bytes: 0,
+        commit: None,
+    };
     Plan {
         schema: "kbisect.plan/2".to_owned(),
         run_id: "run".to_owned(),

@@ -14,7 +14,10 @@ mod target;
 pub use events::{
     Aim, JournalLine, RunEvent, RunKind, Tried, end_of_search, is_over, wall_seconds,
 };
-pub use plan::{Environment, EvidenceChoices, Plan, PlanOptions, PlannedKernel};
+pub use plan::{
+    CommitsPlan, ConfigurationKind, Environment, EvidenceChoices, Plan, PlanOptions, PlannedCommit,
+    PlannedKernel,
+};
 pub use rates::{CheckRate, Rates};
 pub use result::{
     Aborted, BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry, SeriesVerdict,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SymptomName;
-use crate::bayes;
+use crate::bayes::{self, History, HistoryError};
 use crate::kernel::Kernel;
 use crate::options::MachineChoices;
 use crate::search::Direction;
@@ -48,6 +48,25 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+impl Plan {
+    /// How the candidates descend from each other: a list, unless they are commits with merges among them.
+    ///
+    /// # Errors
+    /// [`HistoryError`] of a plan that this program did not make.
+    pub fn history(&self) -> Result<History, HistoryError> {
+        let parents =
+            |planned: &PlannedKernel| planned.commit.as_ref().map(|commit| commit.parents.clone());
+        let all: Option<Vec<Vec<usize>>> = self.series.iter().map(parents).collect();
+        let is_line = |parents: &[Vec<usize>]| {
+            parents.iter().enumerate().skip(1).all(|(index, of)| *of == [index - 1])
+        };
+        match all.filter(|parents| !is_line(parents)) {
+            Some(parents) => History::graph(parents),
+            None => History::list(self.series.len()),
+        }
+    }
+}
+
 /// A candidate of the plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedKernel {
@@ -59,6 +78,45 @@ pub struct PlannedKernel {
     /// Bytes to download; an estimate where the source tells none.
     #[serde(default)]
     pub download_bytes: u64,
+    /// The commit, where the series is one of commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<PlannedCommit>,
+}
+
+/// A commit of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlannedCommit {
+    /// Its id.
+    pub id: String,
+    /// Positions of its parents in the series; none for the older end.
+    pub parents: Vec<usize>,
+    /// First line of its message.
+    pub subject: String,
+}
+
+/// Where the commits of a plan come from, and how they are built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitsPlan {
+    /// Folder of the git tree.
+    pub repository: String,
+    /// Whether merges are followed to their first parents only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_parent: bool,
+    /// Only commits that change something below these; all without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// How the configuration comes about; its text is in the run's folder.
+    pub configuration: ConfigurationKind,
+}
+
+/// How a configuration comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigurationKind {
+    /// What kbisect's machines and the scenario need, and nothing else.
+    Derived,
+    /// A whole one that the user gave, brought up to date for each commit.
+    Given,
 }
 
 /// Where a run takes place.
@@ -122,6 +180,9 @@ pub struct PlanOptions {
     /// Git repository whose log is ranked in place of the distribution's changelog.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<String>,
+    /// The series is one of commits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commits: Option<CommitsPlan>,
 }
 
 /// What is kept of failures, beside what always is.
@@ -151,7 +212,8 @@ impl EvidenceChoices {
 impl PlanOptions {
     /// Files and folders of the machine that the run's evidence is made with.
     pub fn named_paths(&self) -> impl Iterator<Item = &str> {
-        self.evidence.named_paths().chain(self.git.as_deref())
+        let commits = self.commits.as_ref().map(|commits| commits.repository.as_str());
+        self.evidence.named_paths().chain(self.git.as_deref()).chain(commits)
     }
 }
 
@@ -171,6 +233,7 @@ impl Default for PlanOptions {
             evidence: EvidenceChoices::default(),
             no_changes: false,
             git: None,
+            commits: None,
         }
     }
 }

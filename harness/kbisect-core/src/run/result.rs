@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, Rates, SymptomChoice};
+use super::{Environment, PlannedCommit, Rates, SymptomChoice};
 use crate::answer::Trial;
 use crate::bayes;
 use crate::changes::WhatChanged;
@@ -128,6 +128,9 @@ pub struct SeriesEntry {
     /// Why, for skips.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The commit, where the series is one of commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<PlannedCommit>,
     /// Under doubt: its runs, counted, and what is believed of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub belief: Option<bayes::VersionBelief>,

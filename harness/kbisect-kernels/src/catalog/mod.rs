@@ -14,6 +14,7 @@ pub use resolve_errors::{NewestError, ResolveError};
 
 use kbisect_core::version::PackageVersion;
 
+use crate::COMMITS;
 use crate::candidate::{Build, Candidate, CandidateState};
 use crate::sources::{DEBIAN, Source, Trust, implementation};
 
@@ -95,7 +96,8 @@ impl Catalog {
             }
             None => kernel.flavour == self.flavour || kernel.flavour.is_empty(),
         };
-        ours && !item.is_variant()
+        // Commits are in order by their history alone.
+        ours && !item.is_variant() && kernel.source != COMMITS
     }
 
     /// Sources that were left out.

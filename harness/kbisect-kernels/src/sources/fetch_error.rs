@@ -6,6 +6,7 @@ use kbisect_core::kernel::Kernel;
 
 use super::about::Source;
 use crate::archive::keyring::SignatureError;
+use crate::commits::BuildError;
 use crate::http::HttpError;
 use crate::import::ImportError;
 use crate::import::error::is_disk_full;
@@ -55,6 +56,14 @@ pub enum FetchError {
         /// Names the file, and what was expected.
         source: HttpError,
     },
+    /// It is a commit that was not built.
+    #[error("commit {kernel} cannot be tested")]
+    Build {
+        /// What it is called.
+        kernel: String,
+        /// Why.
+        source: BuildError,
+    },
     /// The packages, though verified, are no kernel that can be used.
     #[error("cannot import kernel {kernel}")]
     Import {
@@ -92,6 +101,7 @@ impl FetchError {
             Self::Download { source, .. } => matches!(source, HttpError::NotFound { .. }),
             // The packages are whole, by their checksums: next time there is no image in them either.
             Self::Import { source, .. } => matches!(source, ImportError::NoImage(..)),
+            Self::Build { source, .. } => source.is_final(),
             Self::Store(_) | Self::Offline { .. } | Self::Lookup { .. } => false,
         }
     }
@@ -136,6 +146,7 @@ impl FetchError {
                 }
                 HttpError::Write { .. } | HttpError::Cancelled(..) => None,
             },
+            Self::Build { source, .. } => source.hint(),
             Self::Import { source, .. } => source.hint(),
         }
     }

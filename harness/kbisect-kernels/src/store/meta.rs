@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::candidate::PackageRef;
+use crate::commits::Built;
 use crate::files;
 use crate::import::boot::BootModules;
 use crate::import::prepare::{BOOT, CONFIG, MODULES, SYSTEM_MAP, VMLINUZ};
@@ -25,6 +26,9 @@ pub struct Meta {
     /// Where it was fetched from.
     #[serde(default)]
     pub packages: Vec<PackageRef>,
+    /// How it was built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built: Option<Built>,
     /// Release of the image; that of the module tree is the same.
     pub release: String,
     /// Boot modules, when there is a module tree.
@@ -55,7 +59,12 @@ impl Meta {
         modules: Option<BootModules>,
     ) -> Self {
         let modules = modules.map(MetaModules::from);
-        Self { schema: SCHEMA.to_owned(), kernel, packages, release, modules, size: 0 }
+        Self { schema: SCHEMA.to_owned(), kernel, packages, built: None, release, modules, size: 0 }
+    }
+
+    /// Says how it was built.
+    pub fn built(self, built: Built) -> Self {
+        Self { built: Some(built), ..self }
     }
 
     /// Reads the metadata of a directory; `None` when it holds no whole kernel.
@@ -94,6 +103,7 @@ impl Meta {
             }),
             size: self.size,
             lease: None,
+            built: self.built,
             kernel: self.kernel,
             dir,
         }

@@ -278,7 +278,8 @@ fn series_of(plan: &Plan, trials: &[(usize, Trial)]) -> Vec<SeriesEntry> {
                 (None, Some(why)) => (SeriesVerdict::Untestable, Some(why.to_string())),
                 (None, None) => (SeriesVerdict::Untested, None),
             };
-            SeriesEntry { kernel: planned.kernel.clone(), verdict, reason, belief: None }
+            let (kernel, commit) = (planned.kernel.clone(), planned.commit.clone());
+            SeriesEntry { kernel, verdict, reason, commit, belief: None }
         })
         .collect()
 }

@@ -152,6 +152,7 @@ impl Play {
                     kernel: self.kernel(index),
                     untestable: self.untestable.contains(&index).then(no_packages),
                     download_bytes: 100_000_000,
+                    commit: None,
                 })
                 .collect(),
             reference: kernel("6.1.170-1", "debian:bookworm", 99),

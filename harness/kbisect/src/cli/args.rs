@@ -12,8 +12,8 @@ use super::command::ARCHIVES;
 use super::doubt::{Budget, budget};
 use super::machine::{MachineArgs, WorkersArgs, workers};
 use super::{
-    ChangesArgs, ChangesOptions, CheckArgs, DecodeArgs, DoubtArgs, EvidenceArgs, ImportArgs,
-    KernelsArgs, ScoreArgs, Series, SourceArgs, WatchArgs, words,
+    ChangesArgs, ChangesOptions, CheckArgs, CommitArgs, DecodeArgs, DoubtArgs, EvidenceArgs,
+    ImportArgs, KernelsArgs, ScoreArgs, Series, SourceArgs, WatchArgs, words,
 };
 use crate::settings::templates;
 
@@ -200,6 +200,9 @@ pub struct BisectArgs {
     /// What is made of the answer.
     #[command(flatten)]
     pub changes: ChangesOptions,
+    /// Which commits, and how they are built.
+    #[command(flatten)]
+    pub commits: CommitArgs,
     /// Where it runs.
     #[command(flatten)]
     pub machine: MachineArgs,

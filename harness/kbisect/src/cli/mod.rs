@@ -4,6 +4,7 @@ mod args;
 mod changes;
 mod check;
 mod command;
+mod commits;
 mod doubt;
 mod evidence;
 mod form;
@@ -24,6 +25,7 @@ pub use args::{
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
 pub use command::command;
+pub use commits::CommitArgs;
 pub use doubt::{Budget, DoubtArgs};
 pub use evidence::{DecodeArgs, EvidenceArgs};
 pub use form::{Form, parse};

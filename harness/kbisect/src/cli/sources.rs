@@ -1,6 +1,9 @@
 //! The options that name sources of kernels, and give services another address. They follow from the
 //! sources themselves.
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use kbisect_kernels::Source;
@@ -14,17 +17,57 @@ pub struct SourceArgs {
     pub named: Vec<Source>,
     /// Other addresses of services.
     pub urls: Vec<(Source, String)>,
+    /// The git tree whose commits are built.
+    pub git: Option<PathBuf>,
+}
+
+/// How a git tree is named.
+const GIT: &str = "git:";
+
+/// A source as it is typed.
+#[derive(Clone, Debug)]
+enum Typed {
+    Known(Source),
+    Git(PathBuf),
+}
+
+/// Reads the name of a source, or `git:PATH`.
+#[derive(Clone)]
+struct Names;
+
+impl TypedValueParser for Names {
+    type Value = Typed;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Typed, clap::Error> {
+        if let Some(path) = value.to_str().and_then(|text| text.strip_prefix(GIT)) {
+            return Ok(Typed::Git(PathBuf::from(path)));
+        }
+        let known = PossibleValuesParser::new(known()).try_map(|name| name.parse::<Source>());
+        known.parse_ref(command, arg, value).map(Typed::Known)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let git = PossibleValue::new("git:PATH").help("The commits of a git tree, which are built");
+        Some(Box::new(known().chain([git])))
+    }
+}
+
+fn known() -> impl Iterator<Item = PossibleValue> {
+    Source::all().map(|source| PossibleValue::new(source.name).help(source.help))
 }
 
 impl Args for SourceArgs {
     fn augment_args(command: Command) -> Command {
-        let values = Source::all().map(|source| PossibleValue::new(source.name).help(source.help));
-        let parser = PossibleValuesParser::new(values).try_map(|name| name.parse::<Source>());
         let named = Arg::new("sources")
             .long("source")
             .value_name("NAME[,NAME]")
             .value_delimiter(',')
-            .value_parser(parser)
+            .value_parser(Names)
             .action(clap::ArgAction::Append)
             .help(format!(
                 "Where to look for kernels, beside the local store; separated by commas, or repeated \
@@ -48,12 +91,21 @@ impl Args for SourceArgs {
 
 impl FromArgMatches for SourceArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let named = matches.get_many("sources").into_iter().flatten().copied().collect();
+        let typed = || matches.get_many::<Typed>("sources").into_iter().flatten();
+        let named = typed().filter_map(|typed| match typed {
+            Typed::Known(source) => Some(*source),
+            Typed::Git(_) => None,
+        });
+        let trees = typed().filter_map(|typed| match typed {
+            Typed::Git(path) => Some(path.clone()),
+            Typed::Known(_) => None,
+        });
         let url = |source: Source| {
             let url = matches.get_one::<String>(source.address?.option)?;
             Some((source, url.clone()))
         };
-        Ok(Self { named, urls: Source::all().filter_map(url).collect() })
+        let urls = Source::all().filter_map(url).collect();
+        Ok(Self { named: named.collect(), urls, git: trees.last() })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

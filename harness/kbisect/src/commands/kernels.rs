@@ -340,7 +340,9 @@ fn of_series(catalog: &Catalog, spec: &str) -> anyhow::Result<Vec<Candidate>> {
 fn of_candidate(candidate: &Candidate) -> ListedKernel {
     let (state, reason) = match &candidate.state {
         CandidateState::Stored => (ListedState::Stored, None),
-        CandidateState::Downloadable { .. } => (ListedState::Downloadable, None),
+        CandidateState::Downloadable { .. } | CandidateState::Buildable => {
+            (ListedState::Downloadable, None)
+        }
         CandidateState::Untestable { reason } => (ListedState::Untestable, Some(reason.clone())),
     };
     let own = candidate.kernel.source.strip_prefix("debian:").map(str::to_owned);

@@ -12,6 +12,7 @@ use kbisect_kernels::{Candidate, SeriesFile};
 use kbisect_report::Dossier;
 
 use super::changes::{Origin, Ranker};
+use super::commits::{self, ChosenCommits};
 use super::context::{Base, Context, Ground, machines, placement_of};
 use super::culprit::Culprit;
 use super::decode::{Decoder, Sources};
@@ -41,13 +42,36 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
         Series::Range(range) => Wanted::Between(range),
         Series::File(path) => Wanted::Listed(series_file(path)?),
     };
+    let commits = match (&global.sources.git, &wanted) {
+        (Some(tree), Wanted::Between(range)) => {
+            Some(ChosenCommits::find(tree, range, &args.commits)?)
+        }
+        (Some(_), Wanted::Listed(_)) => {
+            return Err(errors::usage(
+                "the commits of a git tree are not listed in a file",
+                "give a range, GOOD..BAD, or leave out --source git:PATH",
+            ));
+        }
+        (None, _) => None,
+    };
     let base = Base::new(global)?;
     for warning in &loaded.warnings {
         base.ui.note(&format!("warning: {warning}"));
     }
-    let series = match &wanted {
-        Wanted::Between(range) => base.catalog.series(&range.old, &range.new)?,
-        Wanted::Listed(file) => file.resolve(&base.catalog)?,
+    let dry = args.trial.setting.dry_run;
+    let configuration = match &commits {
+        Some(commits) if !dry => {
+            Some(commits.configuration(&args.commits, &loaded.scenario, &base)?)
+        }
+        _ => None,
+    };
+    let series = match (&commits, &wanted) {
+        (Some(commits), _) => match &configuration {
+            Some(configuration) => commits.candidates(configuration.clone(), &base)?,
+            None => commits.shown(&base)?,
+        },
+        (None, Wanted::Between(range)) => base.catalog.series(&range.old, &range.new)?,
+        (None, Wanted::Listed(file)) => file.resolve(&base.catalog)?,
     };
     for end in [series.first(), series.last()].into_iter().flatten() {
         check_testable(end)?;
@@ -55,8 +79,8 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     base.note_missing(&series);
     check_work(args, &series)?;
     let name = args.trial.scenario.clone();
-    if args.trial.setting.dry_run {
-        return dry_run(args, base, &loaded, &series, global);
+    if dry {
+        return dry_run(args, base, &loaded, (&series, commits.as_ref()), global);
     }
     let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let (placement, needs) = (args.trial.setting.placement, (&loaded.scenario.image, &*name));
@@ -66,7 +90,10 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let what = format!("{}-{}", loaded.scenario.name, args.series);
     context.base.begin_run();
     let (run_id, folder) = new_run(&args.trial.setting.results, &what)?;
-    let plan = plan(args, context.ground(), &loaded, &run_id, &series);
+    let plan = plan(args, context.ground(), &loaded, &run_id, (&series, commits.as_ref()));
+    if let Some(configuration) = &configuration {
+        commits::keep(&folder, configuration)?;
+    }
     keep_scenario(&folder, &loaded.scenario)?;
     keep_image(&folder, context.image_folder.as_deref())?;
     let mut journal = Journal::create(&folder, &context.base.ui)?;
@@ -98,7 +125,7 @@ fn dry_run(
     args: &BisectArgs,
     base: Base,
     loaded: &LoadedScenario,
-    series: &[Candidate],
+    series: (&[Candidate], Option<&ChosenCommits>),
     global: &Global,
 ) -> anyhow::Result<ExitCode> {
     let setting = &args.trial.setting;
@@ -151,7 +178,10 @@ pub(super) fn resume_bisection(
     }
     let kernels = plan.series.iter().map(|planned| &planned.kernel);
     base.look_where(kernels.chain([&plan.reference]))?;
-    let series = again(&base, &plan)?;
+    let series = match &plan.options.commits {
+        Some(of) => commits::again(&plan, of, folder, &base)?,
+        None => again(&base, &plan)?,
+    };
     let kept = Kept {
         environment: &plan.environment,
         machine: plan.options.machine,
@@ -276,7 +306,8 @@ impl Bisection<'_> {
     /// Ranks what changed between the two sides, if there are two. Whatever keeps it from that is
     /// told, and is no failure of the run.
     fn changes(&mut self) -> anyhow::Result<()> {
-        if self.plan.options.no_changes {
+        // A commit is the change itself.
+        if self.plan.options.no_changes || self.plan.options.commits.is_some() {
             return Ok(());
         }
         let base = &self.context.base;

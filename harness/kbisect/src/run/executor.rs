@@ -257,7 +257,9 @@ impl Crew<'_> {
     /// Fetches kernels that are likely to be tried next, of which `likely` names as many as it is asked
     /// for.
     pub fn look_ahead(&self, likely: impl FnOnce(usize) -> Vec<Candidate>) {
-        self.prefetch.ask(likely(AHEAD * self.count()));
+        let needed = self.tasks.iter().filter(|task| task.worker.is_some());
+        let needed = needed.map(|task| task.candidate.kernel.id.clone());
+        self.prefetch.ask(likely(AHEAD * self.count()), needed);
     }
 
     /// Tries the reference kernel in the candidate's place. Nothing else may be under way.

@@ -185,6 +185,7 @@ mod tests {
             sources: SourceArgs {
                 named: vec![Source::SNAPSHOT],
                 urls: vec![(Source::SNAPSHOT, "https://s.example".to_owned())],
+                git: None,
             },
             ..Global::default()
         };

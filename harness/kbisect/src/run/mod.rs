@@ -10,6 +10,7 @@ mod cells;
 mod changes;
 mod check;
 mod chosen;
+mod commits;
 mod context;
 mod culprit;
 mod decode;

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use kbisect_core::method::with_ends;
-use kbisect_core::run::{Plan, PlanOptions, PlannedKernel, SymptomName};
+use kbisect_core::run::{Plan, PlanOptions, PlannedCommit, PlannedKernel, SymptomName};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::search::Direction;
 use kbisect_core::trial::Untestable;
 use kbisect_kernels::{Candidate, CandidateState, Source};
 use kbisect_report::words;
 
+use super::commits::ChosenCommits;
 use super::context::{Base, Ground};
 use super::preflight;
 use super::workers::workers;
@@ -27,7 +28,7 @@ pub fn plan(
     ground: Ground<'_>,
     loaded: &LoadedScenario,
     run_id: &str,
-    series: &[Candidate],
+    (series, commits): (&[Candidate], Option<&ChosenCommits>),
 ) -> Plan {
     let direction = if args.find_fix { Direction::Fix } else { Direction::Regression };
     let skips = |end| args.skip_endpoint.contains(&end);
@@ -35,11 +36,17 @@ pub fn plan(
         Direction::Regression => (Endpoint::Good, Endpoint::Bad),
         Direction::Fix => (Endpoint::Bad, Endpoint::Good),
     };
-    let planned: Vec<PlannedKernel> =
-        series.iter().map(|candidate| planned(candidate, ground.base, loaded)).collect();
+    let planned = series.iter().enumerate().map(|(index, candidate)| {
+        let commit = commits.and_then(|commits| commits.planned.get(index));
+        planned(candidate, commit, ground.base, loaded)
+    });
+    let planned: Vec<PlannedKernel> = planned.collect();
     let bad_end = if args.find_fix { planned.first() } else { planned.last() };
     let lack = bad_end.and_then(|end| end.untestable.clone()).filter(|why| why.lacks().is_some());
-    let mut warnings = warnings(series);
+    let mut warnings = match commits {
+        Some(commits) => commits.notes.clone(),
+        None => warnings(series),
+    };
     warnings.extend(lack.map(|why| words::cannot_pass(&why)));
     Plan {
         schema: "kbisect.plan/2".to_owned(),
@@ -72,6 +79,7 @@ pub fn plan(
             evidence: args.trial.evidence.choices(),
             no_changes: args.changes.no_changes,
             git: absolute(args.changes.git.as_deref()),
+            commits: commits.map(|commits| commits.plan.clone()),
         },
         warnings,
     }
@@ -94,7 +102,12 @@ fn end(typed: &Series, kernel: Option<&Candidate>, of: impl Fn(&Range) -> &Strin
     }
 }
 
-fn planned(candidate: &Candidate, base: &Base, loaded: &LoadedScenario) -> PlannedKernel {
+fn planned(
+    candidate: &Candidate,
+    commit: Option<&PlannedCommit>,
+    base: &Base,
+    loaded: &LoadedScenario,
+) -> PlannedKernel {
     let untestable = match &candidate.state {
         CandidateState::Untestable { reason } => {
             Some(Untestable::NoPackages { said: reason.clone() })
@@ -104,12 +117,13 @@ fn planned(candidate: &Candidate, base: &Base, loaded: &LoadedScenario) -> Plann
             .store
             .get(&candidate.kernel.id)
             .and_then(|ready| preflight::missing(&ready, &loaded.scenario.requires)),
-        CandidateState::Downloadable { .. } => None,
+        CandidateState::Downloadable { .. } | CandidateState::Buildable => None,
     };
     PlannedKernel {
         kernel: candidate.kernel.clone(),
         untestable,
         download_bytes: candidate.download_bytes(),
+        commit: commit.cloned(),
     }
 }
 
@@ -142,7 +156,9 @@ pub fn check_testable(candidate: &Candidate) -> anyhow::Result<()> {
             format!("kernel {} cannot be tested: {reason}", candidate.kernel.package_version),
             "name another one; `kbisect kernels list` says which can be tested",
         )),
-        CandidateState::Stored | CandidateState::Downloadable { .. } => Ok(()),
+        CandidateState::Stored
+        | CandidateState::Downloadable { .. }
+        | CandidateState::Buildable => Ok(()),
     }
 }
 

@@ -26,21 +26,29 @@ struct List {
     wanted: Vec<Candidate>,
     /// Tried already, with or without luck.
     tried: BTreeSet<KernelId>,
+    /// Kernels that trials under way wait for, or have.
+    needed: BTreeSet<KernelId>,
     over: bool,
 }
 
 /// Tells nothing, but can be stopped.
-struct Quiet(Arc<dyn Progress>);
+struct Quiet {
+    shown: Arc<dyn Progress>,
+    wishes: Arc<Wishes>,
+    /// A kernel that is built, for as long as it may be of use: it keeps others from being built.
+    built: Option<KernelId>,
+}
 
 impl Progress for Quiet {
     fn begin(&self, what: &str, total: Option<u64>) -> Box<dyn ProgressItem> {
-        self.0.begin(&format!("{what} (ahead)"), total)
+        self.shown.begin(&format!("{what} (ahead)"), total)
     }
     fn note(&self, line: &str) {
         Silent.note(line);
     }
     fn cancelled(&self) -> bool {
-        self.0.cancelled()
+        let is_moot = || self.built.as_ref().is_some_and(|id| !self.wishes.list().is_of_use(id));
+        self.shown.cancelled() || is_moot()
     }
 }
 
@@ -56,16 +64,22 @@ impl Prefetch {
             // Unpacking competes with emulated machines for the processors; let them go first. On
             // Linux the call is about this thread alone.
             let _ = rustix::process::nice(10);
-            let quiet = Quiet(progress);
             while let Some(candidate) = theirs.next() {
-                if quiet.cancelled() {
+                if progress.cancelled() {
                     return;
                 }
+                let built = candidate.build.is_some().then(|| candidate.kernel.id.clone());
+                let (shown, wishes) = (Arc::clone(&progress), Arc::clone(&theirs));
+                let quiet = Quiet { shown, wishes, built };
                 // A failure shows again, and is told, when the kernel is really needed.
-                if let Ok(kernel) = store.ensure(&candidate, &settings, &quiet)
-                    && way == BootWay::Pvh
-                {
-                    let _ = store.unpacked(&kernel);
+                match store.ensure(&candidate, &settings, &quiet) {
+                    Ok(kernel) if way == BootWay::Pvh => drop(store.unpacked(&kernel)),
+                    Ok(_) => {}
+                    // It may be asked for again.
+                    Err(_) if quiet.cancelled() => {
+                        theirs.list().tried.remove(&candidate.kernel.id);
+                    }
+                    Err(_) => {}
                 }
             }
         });
@@ -73,9 +87,16 @@ impl Prefetch {
     }
 
     /// Asks for kernels, the most likely first, in place of those that were asked for before and have
-    /// not been begun. Each is fetched once.
-    pub fn ask(&self, candidates: impl IntoIterator<Item = Candidate>) {
-        self.wishes.list().wanted = candidates.into_iter().collect();
+    /// not been begun. Each is fetched once. A build that is neither asked for nor needed is stopped.
+    pub fn ask(
+        &self,
+        candidates: impl IntoIterator<Item = Candidate>,
+        needed: impl IntoIterator<Item = KernelId>,
+    ) {
+        let mut list = self.wishes.list();
+        list.wanted = candidates.into_iter().collect();
+        list.needed = needed.into_iter().collect();
+        drop(list);
         self.wishes.changed.notify_one();
     }
 }
@@ -108,9 +129,14 @@ impl Wishes {
 }
 
 impl List {
+    fn is_of_use(&self, id: &KernelId) -> bool {
+        !self.over
+            && (self.needed.contains(id) || self.wanted.iter().any(|one| one.kernel.id == *id))
+    }
+
     fn take(&mut self) -> Option<Candidate> {
         let at = self.wanted.iter().position(|one| !self.tried.contains(&one.kernel.id))?;
-        let candidate = self.wanted.remove(at);
+        let candidate = self.wanted[at].clone();
         self.tried.insert(candidate.kernel.id.clone());
         Some(candidate)
     }
@@ -124,14 +150,7 @@ mod tests {
     use crate::ui::tests::kernel;
 
     fn candidate(version: &str) -> Candidate {
-        Candidate {
-            kernel: kernel(version),
-            packages: Vec::new(),
-            state: CandidateState::Downloadable { bytes: 5 },
-            also_in: Vec::new(),
-            other_builds: Vec::new(),
-            notes: Vec::new(),
-        }
+        Candidate::new(kernel(version), CandidateState::Downloadable { bytes: 5 })
     }
 
     fn taken(list: &mut List) -> Vec<String> {
@@ -149,6 +168,19 @@ mod tests {
         assert_eq!(taken(&mut list), ["6.1.9", "6.1.2"]);
         list.wanted = ["6.1.9"].map(candidate).into();
         assert_eq!(taken(&mut list), [""; 0]);
+    }
+
+    #[test]
+    fn a_build_goes_on_for_as_long_as_it_may_be_of_use() {
+        let mut list = List { wanted: vec![candidate("6.1.1")], ..List::default() };
+        let id = list.take().unwrap().kernel.id;
+        assert!(list.is_of_use(&id), "it is what is asked for");
+        list.wanted = vec![candidate("6.1.9")];
+        assert!(!list.is_of_use(&id));
+        list.needed.insert(id.clone());
+        assert!(list.is_of_use(&id), "a trial waits for it");
+        list.over = true;
+        assert!(!list.is_of_use(&id));
     }
 
     #[test]

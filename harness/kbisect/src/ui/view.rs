@@ -337,6 +337,7 @@ pub mod tests {
                 kernel: kernel(&format!("6.12.{n}")),
                 untestable: None,
                 download_bytes: 0,
+                commit: None,
             })
             .collect();
         RunEvent::Began {

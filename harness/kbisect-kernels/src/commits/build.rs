@@ -1,0 +1,536 @@
+//! From a commit to a kernel in the store.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kbisect_core::kernel::Kernel;
+use kbisect_process::run_unless;
+use serde::{Deserialize, Serialize};
+
+use super::checkout::Workshop;
+use super::recipe::{Configuration, Recipe};
+use super::sandbox::{BUILD, CCACHE, SRC, Sandbox};
+use crate::files::{FileError, at, free_space};
+use crate::hash;
+use crate::import::ImportError;
+use crate::import::error::is_disk_full;
+use crate::import::prepare::{self, Modules};
+use crate::import::sink::Sink;
+use crate::import::tree::Tree;
+use crate::progress::Progress;
+use crate::store::{Lock, Meta, StoreError};
+
+/// How long one `make` may take: a distribution's configuration on one slow processor.
+const DEADLINE: Duration = Duration::from_secs(4 * 3600);
+/// Most bytes that `make` may say.
+const MOST_OUTPUT: u64 = 64 << 20;
+/// Free space that a build needs, in bytes: files of a tree and objects of a small configuration.
+const ROOM: u64 = 2 << 30;
+/// Most characters of a compiler's error.
+const MOST_SAID: usize = 300;
+/// Most options that are kept as otherwise than wanted.
+const MOST_FORCED: usize = 100;
+/// Bytes of compiled objects that ccache keeps.
+const CCACHE_SIZE: &str = "1G";
+/// The same for each build: what a kernel says of its build is no difference between two.
+const STAMPS: [(&str, &str); 4] = [
+    ("KBUILD_BUILD_TIMESTAMP", "1970-01-01 00:00:00 +0000"),
+    ("KBUILD_BUILD_USER", "kbisect"),
+    ("KBUILD_BUILD_HOST", "kbisect"),
+    ("KBUILD_BUILD_VERSION", "1"),
+];
+
+/// A kernel that is to be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildOrder {
+    /// The commit.
+    pub commit: String,
+    /// How.
+    pub recipe: Arc<Recipe>,
+}
+
+/// How a kernel was built.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Built {
+    /// The commit.
+    pub commit: String,
+    /// First line of `gcc --version`.
+    pub compiler: String,
+    /// SHA-256 over image and modules: the same for commits that change nothing in them.
+    pub content: String,
+    /// Variables of `make` that the tree needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<String>,
+    /// Options that came out otherwise than wanted, such as `NET_VRF: y wanted, not set`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forced: Vec<String>,
+    /// Files that the repository lacks, and that were not needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+/// Why a commit was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The compiler, or what checks its work, refuses it.
+    #[error("it does not build: {said}")]
+    Failed {
+        /// The first error.
+        said: String,
+    },
+    /// Its files cannot be had.
+    #[error("the files of commit {commit} cannot be checked out: {said}")]
+    Checkout {
+        /// The commit.
+        commit: String,
+        /// What git said.
+        said: String,
+    },
+    /// git failed.
+    #[error("git failed: {0}")]
+    Git(String),
+    /// A program is not installed.
+    #[error("`{program}` is not installed")]
+    Missing {
+        /// Its name.
+        program: &'static str,
+        /// Package that has it.
+        package: &'static str,
+    },
+    /// The sandbox cannot be set up.
+    #[error("the sandbox for builds cannot be set up: {said}")]
+    Sandbox {
+        /// What it said.
+        said: String,
+    },
+    /// The host ended it, or has no room.
+    #[error("the host cannot build it: {said}")]
+    Host {
+        /// What happened.
+        said: String,
+    },
+    /// It was stopped, since nobody needs it any more.
+    #[error("the build was stopped")]
+    Cancelled,
+    /// Files of the host.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The cache.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was built is no kernel that can be used.
+    #[error("what was built cannot be used")]
+    Import(#[from] ImportError),
+}
+
+impl BuildError {
+    /// Whether the commit is at fault, so that it gives no answer however often it is built.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Checkout { .. })
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { package, .. } => {
+                Some(format!("install the package `{package}`, or run scripts/deps --build"))
+            }
+            Self::Sandbox { .. } => Some(
+                "bubblewrap needs user name spaces; `sysctl kernel.unprivileged_userns_clone` and AppArmor's \
+                 `kernel.apparmor_restrict_unprivileged_userns` say whether they are allowed"
+                    .to_owned(),
+            ),
+            Self::Host { .. } => Some("make room, then resume the run".to_owned()),
+            Self::Checkout { .. } => {
+                Some("`git fetch --refetch` brings objects that a clone lacks".to_owned())
+            }
+            Self::Import(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Failed { .. } | Self::Git(_) | Self::File(_) | Self::Cancelled => None,
+        }
+    }
+}
+
+/// Builds a kernel into `out`; `work` is for what is not kept.
+pub(crate) fn build(
+    order: &BuildOrder,
+    kernel: &Kernel,
+    progress: &dyn Progress,
+    work: &Path,
+    out: &Path,
+) -> Result<Meta, BuildError> {
+    let began = Instant::now();
+    let (recipe, places) = (&*order.recipe, &order.recipe.places);
+    let shop = Workshop::of(&places.repository, &places.cache);
+    fs::create_dir_all(shop.root()).map_err(at(shop.root()))?;
+    if free_space(shop.root()).is_some_and(|free| free < ROOM) {
+        let said = format!("less than {} GiB are free in {}", ROOM >> 30, shop.root().display());
+        return Err(BuildError::Host { said });
+    }
+    let path = shop.root().join("lock");
+    // One tree of files, one build at a time: `make` has all processors.
+    let _lock =
+        Lock::wait(&path, progress, "waiting for another build").map_err(StoreError::at(&path))?;
+    let label = kernel.label();
+    let missing = {
+        let _item = progress.begin(&format!("checking out {label}"), None);
+        shop.bring(&order.commit)?
+    };
+    let key = recipe.key();
+    let build = shop.root().join(format!("build-{}", key.get(..16).unwrap_or(&key)));
+    let ccache = ccache(&places.cache)?;
+    fs::create_dir_all(&build).map_err(at(&build))?;
+    let src = shop.src();
+    let sandbox = Sandbox { src: &src, build: &build, ccache: ccache.as_deref() };
+    let variables = recipe.variables(&kernel.version);
+    let _item = progress.begin(&format!("building {label}"), None);
+    let make = Make { sandbox, variables: &variables, progress };
+    let configuration = make.configure(recipe)?;
+    let modules = configuration.lines().any(|line| line == "CONFIG_MODULES=y");
+    make.run(if modules { &["bzImage", "modules"] } else { &["bzImage"] })?;
+    let tree = work.join("built");
+    take(&build, "arch/x86/boot/bzImage", &tree.join("boot/vmlinuz"))?;
+    take(&build, ".config", &tree.join("config"))?;
+    if modules {
+        make.install(&build)?;
+        let installed = build.join("install/lib/modules");
+        copy_plain(&installed, &tree.join("lib/modules"))?;
+        fs::remove_dir_all(build.join("install")).map_err(at(&build))?;
+    }
+    // Its name has the release in it.
+    let release =
+        fs::read_to_string(build.join("include/config/kernel.release")).unwrap_or_default();
+    if is_plain(release.trim()) {
+        let map = tree.join(format!("boot/System.map-{}", release.trim()));
+        take(&build, "System.map", &map)?;
+    }
+    let content = content(&tree)?;
+    let mut sink = Sink::new(work);
+    let place = format!("the build of {label}");
+    Tree::of_dir(&tree, None)?.feed(&mut sink)?;
+    let prepared = prepare::prepare(work, &sink.finish()?, Modules::Optional, &place, out)?;
+    let mut kernel = kernel.clone();
+    kernel.release = Some(prepared.banner.release.clone());
+    let built = Built {
+        commit: order.commit.clone(),
+        compiler: recipe.compiler.clone(),
+        content,
+        variables: variables.iter().map(|&word| word.to_owned()).collect(),
+        forced: forced(&recipe.configuration, &configuration),
+        missing: missing.into_iter().take(MOST_FORCED).collect(),
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    let meta = Meta::new(kernel, Vec::new(), prepared.banner.release, prepared.modules);
+    Ok(meta.built(built))
+}
+
+/// `make` in the sandbox.
+#[derive(Clone, Copy)]
+struct Make<'a> {
+    sandbox: Sandbox<'a>,
+    variables: &'a [&'static str],
+    progress: &'a dyn Progress,
+}
+
+impl Make<'_> {
+    /// Makes `.config`, and gives its text. What is as before is left, so that nothing is built again.
+    fn configure(&self, recipe: &Recipe) -> Result<String, BuildError> {
+        let file = |name: &str| self.sandbox.build.join(name);
+        let write = |name: &str, text: &str| fs::write(file(name), text).map_err(at(&file(name)));
+        let wanted = match &recipe.configuration {
+            Configuration::Fragment(text) => {
+                write("kbisect.config", text)?;
+                "allnoconfig"
+            }
+            Configuration::Whole(text) => {
+                write(".config", text)?;
+                "olddefconfig"
+            }
+        };
+        self.run(&[wanted])?;
+        let config = file(".config");
+        let text = fs::read_to_string(&config).map_err(at(&config))?;
+        Ok(text)
+    }
+
+    fn install(&self, build: &Path) -> Result<(), BuildError> {
+        let install = build.join("install");
+        if install.exists() {
+            fs::remove_dir_all(&install).map_err(at(&install))?;
+        }
+        self.run(&["modules_install"])
+    }
+
+    fn run(&self, targets: &[&str]) -> Result<(), BuildError> {
+        let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut environment = STAMPS.to_vec();
+        environment.push(("KCONFIG_ALLCONFIG", "/build/kbisect.config"));
+        if self.sandbox.ccache.is_some() {
+            environment.extend([("CCACHE_DIR", CCACHE), ("CCACHE_MAXSIZE", CCACHE_SIZE)]);
+        }
+        let mut command = self.sandbox.command("make", &environment);
+        command.args(["-C", SRC, &format!("O={BUILD}"), &format!("-j{jobs}")]);
+        command.args(["LOCALVERSION=", &format!("INSTALL_MOD_PATH={BUILD}/install")]);
+        command.args(["INSTALL_MOD_STRIP=1", "DEPMOD=true"]);
+        if self.sandbox.ccache.is_some() {
+            command.arg("CC=ccache gcc");
+        }
+        command.args(self.variables).args(targets);
+        run(command, self.progress)
+    }
+}
+
+fn run(command: Command, progress: &dyn Progress) -> Result<(), BuildError> {
+    // A starved guest looks like a regression, and this most likely runs beside one.
+    let mut polite = Command::new("nice");
+    polite
+        .env("LC_ALL", "C")
+        .args(["-n", "10"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    let is_moot = || progress.cancelled();
+    let ended = run_unless(polite, DEADLINE, MOST_OUTPUT, &is_moot).map_err(|error| match error
+        .kind()
+    {
+        io::ErrorKind::Interrupted => BuildError::Cancelled,
+        _ => BuildError::Host { said: error.to_string() },
+    })?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&ended.stderr);
+    if text.contains("'bwrap'") && ended.status.code() == Some(127) {
+        return Err(BuildError::Missing { program: "bwrap", package: "bubblewrap" });
+    }
+    if let Some(said) = text.lines().find_map(|line| line.strip_prefix("bwrap: ")) {
+        return Err(match said.strip_prefix("execvp ") {
+            Some(program) if program.starts_with("make") => {
+                BuildError::Missing { program: "make", package: "make" }
+            }
+            _ => BuildError::Sandbox { said: said.to_owned() },
+        });
+    }
+    Err(judge(&text, &ended.status.to_string()))
+}
+
+/// What a failed `make` means: a fault of the host, or the first error of the compiler.
+fn judge(said: &str, status: &str) -> BuildError {
+    const HOST: [&str; 5] = [
+        "No space left on device",
+        "Cannot allocate memory",
+        "virtual memory exhausted",
+        "Killed signal terminated program",
+        "Disk quota exceeded",
+    ];
+    const PROGRAMS: [(&str, &str); 6] = [
+        ("flex", "flex"),
+        ("bison", "bison"),
+        ("bc", "bc"),
+        ("gcc", "gcc"),
+        ("ld", "binutils"),
+        ("perl", "perl"),
+    ];
+    let line = |text: &str| said.lines().find(|line| line.contains(text)).map(clean);
+    if let Some(said) = HOST.iter().find_map(|text| line(text)) {
+        return BuildError::Host { said };
+    }
+    for (program, package) in PROGRAMS {
+        let gone = [format!("{program}: not found"), format!("{program}: command not found")];
+        if gone.iter().any(|text| line(text).is_some()) {
+            return BuildError::Missing { program, package };
+        }
+    }
+    for (header, package) in
+        [("libelf.h", "libelf-dev"), ("gelf.h", "libelf-dev"), ("openssl/", "libssl-dev")]
+    {
+        if said.lines().any(|line| line.contains("No such file") && line.contains(header)) {
+            return BuildError::Missing { program: header, package };
+        }
+    }
+    let errors = [" error: ", "error: ", "undefined reference", "*** ", "Error "];
+    let first = errors.iter().find_map(|text| line(text));
+    BuildError::Failed { said: first.unwrap_or_else(|| status.to_owned()) }
+}
+
+/// One line of what a program of the tree said.
+fn clean(line: &str) -> String {
+    let inside = line.replace(&format!("{SRC}/"), "").replace(&format!("{BUILD}/"), "");
+    inside.trim().chars().filter(|c| !c.is_control()).take(MOST_SAID).collect()
+}
+
+/// The folder of ccache, if that is installed.
+fn ccache(cache: &Path) -> Result<Option<PathBuf>, BuildError> {
+    if !Path::new("/usr/bin/ccache").is_file() {
+        return Ok(None);
+    }
+    let folder = cache.join("ccache");
+    fs::create_dir_all(&folder).map_err(at(&folder))?;
+    Ok(Some(folder))
+}
+
+/// Copies a file that a build left; a link could lead anywhere.
+fn take(build: &Path, name: &str, to: &Path) -> Result<(), BuildError> {
+    let from = build.join(name);
+    let mut below = build.to_owned();
+    for part in Path::new(name).components() {
+        below.push(part);
+        let meta = fs::symlink_metadata(&below).map_err(at(&below))?;
+        if meta.is_symlink() {
+            return Err(BuildError::Failed { said: format!("it makes `{name}` a link") });
+        }
+    }
+    if !fs::symlink_metadata(&from).map_err(at(&from))?.is_file() {
+        return Err(BuildError::Failed { said: format!("it makes no `{name}`") });
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(at(folder))?;
+    }
+    match fs::copy(&from, to) {
+        Ok(_) => Ok(()),
+        Err(error) if is_disk_full(&error) => Err(BuildError::Host { said: error.to_string() }),
+        Err(error) => Err(at(&from)(error).into()),
+    }
+}
+
+/// Copies the plain files of a folder, and no link.
+fn copy_plain(from: &Path, to: &Path) -> Result<(), BuildError> {
+    if fs::symlink_metadata(from).map_err(at(from))?.is_symlink() {
+        return Ok(());
+    }
+    fs::create_dir_all(to).map_err(at(to))?;
+    for entry in fs::read_dir(from).map_err(at(from))? {
+        let entry = entry.map_err(at(from))?;
+        let kind = entry.file_type().map_err(at(from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_plain(&path, &target)?;
+        } else if kind.is_file() {
+            fs::copy(&path, &target).map_err(at(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Hash over the image and the modules.
+fn content(tree: &Path) -> Result<String, BuildError> {
+    let mut lines = Vec::new();
+    let mut folders = vec![tree.join("boot"), tree.join("lib")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(tree).unwrap_or(&path).display().to_string();
+            if !name.contains("System.map") {
+                lines.push(format!("{name} {}\n", hash::of_file(&path).map_err(at(&path))?));
+            }
+        }
+    }
+    lines.sort();
+    Ok(hash::of_bytes(lines.concat().as_bytes()))
+}
+
+/// Options of a fragment that came out otherwise.
+fn forced(configuration: &Configuration, got: &str) -> Vec<String> {
+    let Configuration::Fragment(wanted) = configuration else { return Vec::new() };
+    let (wanted, got) = (options(wanted), options(got));
+    let differs = |(name, value): (&&str, &&str)| {
+        let now = got.get(name).copied().unwrap_or("n");
+        let told = |value: &str| if value == "n" { "not set".to_owned() } else { value.to_owned() };
+        (now != *value).then(|| format!("{name}: {} wanted, {}", told(value), told(now)))
+    };
+    wanted.iter().filter_map(differs).take(MOST_FORCED).collect()
+}
+
+/// Options of a configuration with their values, `n` for those that are not set.
+fn options(text: &str) -> BTreeMap<&str, &str> {
+    let read = |line: &'_ str| -> Option<(usize, usize)> {
+        let set = line.strip_prefix("CONFIG_").and_then(|rest| rest.find('='));
+        set.map(|at| (7, 7 + at))
+    };
+    text.lines()
+        .filter_map(|line| {
+            let unset =
+                line.strip_prefix("# CONFIG_").and_then(|it| it.strip_suffix(" is not set"));
+            if let Some(name) = unset {
+                return Some((name, "n"));
+            }
+            let (from, to) = read(line)?;
+            Some((&line[from..to], &line[to + 1..]))
+        })
+        .collect()
+}
+
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+    !name.is_empty() && name.chars().all(plain) && !name.contains("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_error_is_told_and_the_hosts_faults_are_not_the_commits() {
+        let said = "  warning: unused\nnet/a.c:5:3: error: 'x' undeclared\n/src/net/b.c:1: error: later\n\
+                    make[2]: *** [net/a.o] Error 1\n";
+        let BuildError::Failed { said } = judge(said, "exit status: 2") else { panic!() };
+        assert_eq!(said, "net/a.c:5:3: error: 'x' undeclared");
+        let BuildError::Failed { said } = judge("", "exit status: 2") else { panic!() };
+        assert_eq!(said, "exit status: 2");
+        let link = "ld: net/a.o: in function `f':\n/src/net/a.c:9: undefined reference to `g'\n";
+        let BuildError::Failed { said } = judge(link, "x") else { panic!() };
+        assert_eq!(said, "net/a.c:9: undefined reference to `g'");
+        let full = "net/a.c:5:3: fatal error: error writing to /tmp/x.s: No space left on device\n";
+        assert!(matches!(judge(full, "x"), BuildError::Host { .. }));
+        let killed = "gcc: fatal error: Killed signal terminated program cc1\n";
+        assert!(!judge(killed, "x").is_final());
+        let flex = "/bin/sh: 1: flex: not found\nmake[3]: *** [x] Error 127\n";
+        assert!(matches!(judge(flex, "x"), BuildError::Missing { program: "flex", .. }));
+        let elf = "objtool/elf.h:10:10: fatal error: gelf.h: No such file or directory\n";
+        assert!(matches!(judge(elf, "x"), BuildError::Missing { package: "libelf-dev", .. }));
+        assert!(judge("a.c:1: error: x", "x").is_final());
+    }
+
+    #[test]
+    fn options_that_came_out_otherwise_are_told() {
+        let wanted = Configuration::Fragment(
+            "CONFIG_NET=y\nCONFIG_NET_VRF=y\n# CONFIG_MODULES is not set\nCONFIG_HZ=100\n"
+                .to_owned(),
+        );
+        let got = "# CONFIG_MODULES is not set\nCONFIG_NET=y\n# CONFIG_NET_VRF is not set\nCONFIG_HZ=250\n";
+        let expected = ["HZ: 100 wanted, 250", "NET_VRF: y wanted, not set"];
+        assert_eq!(forced(&wanted, got), expected);
+        assert_eq!(forced(&Configuration::Whole(String::new()), got), [""; 0]);
+    }
+
+    #[test]
+    fn links_of_a_build_are_not_followed() {
+        let build = tempfile::tempdir().unwrap();
+        let secret = build.path().join("secret");
+        fs::write(&secret, "secret").unwrap();
+        std::os::unix::fs::symlink(&secret, build.path().join("bzImage")).unwrap();
+        let to = build.path().join("to/vmlinuz");
+        let error = take(build.path(), "bzImage", &to).unwrap_err();
+        assert!(error.to_string().contains("a link") && !to.exists(), "{error}");
+        take(build.path(), "secret", &to).unwrap();
+        let modules = build.path().join("modules");
+        fs::create_dir(&modules).unwrap();
+        fs::write(modules.join("a.ko"), "a").unwrap();
+        std::os::unix::fs::symlink("/etc", modules.join("build")).unwrap();
+        let copied = build.path().join("copied");
+        copy_plain(&modules, &copied).unwrap();
+        let names: Vec<_> =
+            fs::read_dir(&copied).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["a.ko"]);
+    }
+}

@@ -1,0 +1,30 @@
+//! Kernels that are built: the commits of a git tree.
+//!
+//! ```text
+//! CACHE/commits/v1/<tree>/
+//!   lock            held while something is built
+//!   git/            a repository of kbisect's own, which borrows the objects of the user's
+//!   src/            the files of the commit that was built last
+//!   build-<recipe>/ what `make` leaves
+//! CACHE/commits/v1/ccache/
+//! ```
+//!
+//! The user's tree is only read. Code of a tree runs in a sandbox: as an ordinary user in name spaces of
+//! its own, without network, able to write to its build folder alone.
+
+mod build;
+mod checkout;
+mod history;
+mod recipe;
+mod sandbox;
+
+#[cfg(test)]
+mod tests;
+
+/// What is told as the source of a kernel that was built.
+pub const COMMITS: &str = "git";
+
+pub(crate) use build::build;
+pub use build::{BuildError, BuildOrder, Built};
+pub use history::{Commit, CommitRange, Commits, HistoryError};
+pub use recipe::{Configuration, Recipe};

@@ -1,0 +1,191 @@
+//! Commits as candidates: `--source git:PATH`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kbisect_core::kernel::Kernel;
+use kbisect_core::run::{CommitsPlan, ConfigurationKind, Plan, PlannedCommit};
+use kbisect_core::scenario::Scenario;
+use kbisect_core::version::PackageVersion;
+use kbisect_kernels::{
+    BuildOrder, COMMITS, Candidate, CandidateState, Commit, CommitRange, Commits, Configuration,
+    Recipe,
+};
+
+use super::context::Base;
+use super::files::write_whole;
+use crate::cli::{CommitArgs, Range};
+use crate::errors;
+
+/// The configuration's text in a run's folder.
+const CONFIG: &str = "commits.config";
+
+/// The commits of a range.
+pub struct ChosenCommits {
+    /// What the plan says of each.
+    pub planned: Vec<PlannedCommit>,
+    /// Where they come from.
+    pub plan: CommitsPlan,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    commits: Commits,
+}
+
+impl ChosenCommits {
+    /// Lists the commits of a range.
+    ///
+    /// # Errors
+    /// A folder that is no git tree, ends that it does not have.
+    pub fn find(tree: &Path, range: &Range, args: &CommitArgs) -> anyhow::Result<Self> {
+        let wanted = CommitRange {
+            old: range.old.clone(),
+            new: range.new.clone(),
+            first_parent: args.first_parent,
+            paths: args.paths.clone(),
+        };
+        let tree = std::path::absolute(tree).unwrap_or_else(|_| tree.to_owned());
+        let commits = Commits::between(&tree, &wanted)?;
+        let planned = commits.commits.iter().map(|commit| PlannedCommit {
+            id: commit.id.clone(),
+            parents: commit.parents.clone(),
+            subject: commit.subject.clone(),
+        });
+        let plan = CommitsPlan {
+            repository: tree.display().to_string(),
+            first_parent: args.first_parent,
+            paths: args.paths.clone(),
+            configuration: match args.config {
+                Some(_) => ConfigurationKind::Given,
+                None => ConfigurationKind::Derived,
+            },
+        };
+        let planned = planned.collect();
+        Ok(Self { planned, plan, notes: commits.notes.clone(), commits })
+    }
+
+    /// The configuration that they are built with.
+    ///
+    /// # Errors
+    /// A file that cannot be read; a tree whose files cannot be had.
+    pub fn configuration(
+        &self,
+        args: &CommitArgs,
+        scenario: &Scenario,
+        base: &Base,
+    ) -> anyhow::Result<Configuration> {
+        if let Some(path) = &args.config {
+            return given(path);
+        }
+        derived(&self.commits, scenario, base)
+    }
+
+    /// The commits as candidates.
+    ///
+    /// # Errors
+    /// No compiler.
+    pub fn candidates(
+        &self,
+        configuration: Configuration,
+        base: &Base,
+    ) -> anyhow::Result<Vec<Candidate>> {
+        let recipe =
+            Recipe::new(&self.commits.repository, &base.settings.cache_dir, configuration)?;
+        let recipe = Arc::new(recipe);
+        self.commits.commits.iter().map(|commit| candidate(commit, &recipe, base)).collect()
+    }
+
+    /// The commits as they can be shown before there is a configuration.
+    ///
+    /// # Errors
+    /// As [`ChosenCommits::candidates`].
+    pub fn shown(&self, base: &Base) -> anyhow::Result<Vec<Candidate>> {
+        self.candidates(Configuration::Fragment(String::new()), base)
+    }
+}
+
+/// Keeps the configuration with the run.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn keep(folder: &Path, configuration: &Configuration) -> anyhow::Result<()> {
+    let (Configuration::Fragment(text) | Configuration::Whole(text)) = configuration;
+    write_whole(&folder.join(CONFIG), text.as_bytes())
+}
+
+/// The candidates of a run that is resumed.
+///
+/// # Errors
+/// A tree that is gone, or lacks what was planned.
+pub fn again(
+    plan: &Plan,
+    of: &CommitsPlan,
+    folder: &Path,
+    base: &Base,
+) -> anyhow::Result<Vec<Candidate>> {
+    let path = folder.join(CONFIG);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let configuration = match of.configuration {
+        ConfigurationKind::Derived => Configuration::Fragment(text),
+        ConfigurationKind::Given => Configuration::Whole(text),
+    };
+    let tree = PathBuf::from(&of.repository);
+    let recipe = Arc::new(Recipe::new(&tree, &base.settings.cache_dir, configuration)?);
+    let one = |planned: &kbisect_core::run::PlannedKernel| {
+        let commit = planned.commit.as_ref().map(|commit| commit.id.clone()).unwrap_or_default();
+        let id = recipe.id_of(&commit);
+        if id != planned.kernel.id {
+            return Err(errors::infrastructure(
+                format!("commit {} would be built otherwise than before", planned.kernel.label()),
+                "the compiler has changed since the run began; start a new run",
+            ));
+        }
+        Ok(buildable(planned.kernel.clone(), commit, &recipe, base))
+    };
+    plan.series.iter().map(one).collect()
+}
+
+fn candidate(commit: &Commit, recipe: &Arc<Recipe>, base: &Base) -> anyhow::Result<Candidate> {
+    let version = format!("{}+g{}", commit.version, commit.short());
+    let kernel = Kernel {
+        version: commit.version.clone(),
+        package_version: PackageVersion::parse(&version)?,
+        flavour: String::new(),
+        source: COMMITS.to_owned(),
+        id: recipe.id_of(&commit.id),
+        release: None,
+        name: Some(commit.label().to_owned()),
+        variant: None,
+    };
+    Ok(buildable(kernel, commit.id.clone(), recipe, base))
+}
+
+fn buildable(kernel: Kernel, commit: String, recipe: &Arc<Recipe>, base: &Base) -> Candidate {
+    let state = match base.store.get(&kernel.id) {
+        Some(_) => CandidateState::Stored,
+        None => CandidateState::Buildable,
+    };
+    let build = Some(BuildOrder { commit, recipe: Arc::clone(recipe) });
+    Candidate { build, ..Candidate::new(kernel, state) }
+}
+
+fn given(path: &Path) -> anyhow::Result<Configuration> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        errors::usage(
+            format!("cannot read the configuration `{}`: {error}", path.display()),
+            "name a file as /boot/config-* are, or leave --config out",
+        )
+    })?;
+    if !text.lines().any(|line| line.starts_with("CONFIG_")) {
+        return Err(errors::usage(
+            format!("`{}` is no configuration of a kernel: it sets no option", path.display()),
+            "name a file as /boot/config-* are, or leave --config out",
+        ));
+    }
+    Ok(Configuration::Whole(text))
+}
+
+fn derived(_: &Commits, _: &Scenario, _: &Base) -> anyhow::Result<Configuration> {
+    Err(errors::usage("no configuration", "name one with --config"))
+}
