@@ -415,7 +415,8 @@ impl Declared {
     #[must_use]
     pub fn is_one_of(&self, texts: &[String]) -> bool {
         let fault = self.fault.to_string();
-        texts.is_empty() || texts.iter().any(|text| self.name.contains(text) || fault.contains(text))
+        texts.is_empty()
+            || texts.iter().any(|text| self.name.contains(text) || fault.contains(text))
     }
 }
 

@@ -10,6 +10,7 @@ mod candidate;
 mod catalog;
 mod chain;
 mod changelog;
+pub mod commits;
 mod debug;
 mod discovery;
 mod fetch;

@@ -308,8 +308,7 @@ impl SelftestResult {
         }
         let (plan, environment) = begun?;
         let given = &plan.scenario.name;
-        let made = Made::of(scenario, given, lines.iter().map(|line| &line.event))
-            .limited(plan);
+        let made = Made::of(scenario, given, lines.iter().map(|line| &line.event)).limited(plan);
         if !made.open().is_empty() {
             return None;
         }

@@ -68,10 +68,10 @@ pub fn selftest(args: &SelftestArgs, global: &Global) -> anyhow::Result<ExitCode
 
 /// Refuses a text that is in the name of no fault.
 fn known_faults(scenario: &Scenario, texts: &[String]) -> anyhow::Result<()> {
-    let faults: Vec<Declared> = usual(scenario).into_iter().chain(scenario.faults.clone()).collect();
-    let unknown = |text: &&String| {
-        !faults.iter().any(|fault| fault.is_one_of(std::slice::from_ref(text)))
-    };
+    let faults: Vec<Declared> =
+        usual(scenario).into_iter().chain(scenario.faults.clone()).collect();
+    let unknown =
+        |text: &&String| !faults.iter().any(|fault| fault.is_one_of(std::slice::from_ref(text)));
     let Some(text) = texts.iter().find(unknown) else { return Ok(()) };
     let names: Vec<String> = faults.iter().map(|fault| format!("`{}`", fault.name)).collect();
     let message = format!("no fault of the self-test has `{text}` in its name");

@@ -222,7 +222,10 @@ fn faults_are_put_in_one_at_a_time_and_who_notices_is_told() {
     assert_eq!(names, ["the rules are gone", "panic app"]);
     assert_eq!(result["faults_left_out"], all - 2);
     let text = place.run(&format!("scenario selftest {chosen}")).code(0).stdout;
-    assert!(text.contains(&format!("passed, but {} other faults were not tried", all - 2)), "{text}");
+    assert!(
+        text.contains(&format!("passed, but {} other faults were not tried", all - 2)),
+        "{text}"
+    );
     let dry = place.run(&format!("scenario selftest {chosen} --dry-run --json")).code(0).json();
     assert_eq!(dry["trials"].as_array().unwrap().len(), 4, "{dry}");
     let ended = place.run("scenario selftest ./mine:once --kernel 6.12.1 --fault gon3").code(2);

@@ -190,7 +190,10 @@ fn a_fail_over_brings_the_address_and_the_certificate_in_force() {
     let host = Host::hold();
     let proof = "scenario selftest failover-tls --kernel 6.12.57 --fault certificate --workers 2";
     let result = host.run(proof).document(0);
-    assert_eq!((&result["passed"], &result["variations"][0]["verdict"]), (&true.into(), &"good".into()));
+    assert_eq!(
+        (&result["passed"], &result["variations"][0]["verdict"]),
+        (&true.into(), &"good".into())
+    );
     let sees = result["control"]["checks"].as_array().unwrap();
     assert_eq!(sees.len(), 11);
     assert_eq!(faults(&result).len(), 2);
