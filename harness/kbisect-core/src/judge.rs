@@ -24,7 +24,7 @@ use crate::trial::{
 
 pub use crate::command::CommandEnd;
 pub use crate::wrong::Wrong;
-pub use lacks::{Sought as SoughtFeature, sought, text_of};
+pub use lacks::{Sought as SoughtFeature, module_of_device, sought, text_of};
 pub use scenario::{
     Failed, NodePart, Unprepared, accepts, fault_of_absent, fault_of_check, fault_of_given,
     fault_of_node, fault_of_service, fault_of_step,

@@ -10,7 +10,7 @@ mod candidate;
 mod catalog;
 mod chain;
 mod changelog;
-mod commits;
+pub mod commits;
 mod debug;
 mod discovery;
 mod fetch;

@@ -119,6 +119,11 @@ pub fn sought(said: &str, text: &str) -> Vec<Sought> {
     once
 }
 
+/// The module that makes devices of a kind, as ip(8) calls it; none where it is not known.
+pub fn module_of_device(kind: &str) -> Option<&'static str> {
+    DEVICES.iter().find(|(name, ..)| *name == kind).map(|(_, module, _)| *module)
+}
+
 /// The text that an action has a program read. `line` is the one that the program named, from 1.
 pub fn text_of(action: &Action, asset: Option<&[u8]>, line: Option<u32>) -> String {
     let Action::Run(script) = action else {

@@ -23,7 +23,7 @@ use crate::import::prepare::{self, Modules};
 use crate::import::sink::Sink;
 use crate::import::tree::Tree;
 use crate::progress::Progress;
-use crate::store::{Lock, Meta, StoreError};
+use crate::store::{Meta, StoreError};
 
 /// How long one `make` may take: a distribution's configuration on one slow processor.
 const DEADLINE: Duration = Duration::from_secs(4 * 3600);
@@ -169,15 +169,12 @@ pub(crate) fn build(
     let began = Instant::now();
     let (recipe, places) = (&*order.recipe, &order.recipe.places);
     let shop = Workshop::of(&places.repository, &places.cache);
-    fs::create_dir_all(shop.root()).map_err(at(shop.root()))?;
-    if free_space(shop.root()).is_some_and(|free| free < ROOM) {
+    if free_space(&places.cache).is_some_and(|free| free < ROOM) {
         let said = format!("less than {} GiB are free in {}", ROOM >> 30, shop.root().display());
         return Err(BuildError::Host { said });
     }
-    let path = shop.root().join("lock");
     // One tree of files, one build at a time: `make` has all processors.
-    let _lock =
-        Lock::wait(&path, progress, "waiting for another build").map_err(StoreError::at(&path))?;
+    let _lock = shop.lock(progress)?;
     let label = kernel.label();
     let missing = {
         let _item = progress.begin(&format!("checking out {label}"), None);

@@ -11,15 +11,42 @@ use std::time::Duration;
 use kbisect_process::run_within;
 
 use super::build::BuildError;
+use super::history::Commits;
 use crate::files::at;
 use crate::git::git;
 use crate::hash;
+use crate::progress::Progress;
+use crate::store::{Lock, StoreError};
 
 /// How long git may take to write 70,000 files onto a slow disk.
 const DEADLINE: Duration = Duration::from_secs(1800);
 const MOST_OUTPUT: u64 = 256 << 20;
+/// Below the cache.
+pub const FOLDER: &str = "commits/v1";
 /// Most files of a tree that may be missing.
 const MOST_MISSING: usize = 10_000;
+
+impl Commits {
+    /// Shows the files of a commit to `look`; they are its own no longer than that.
+    ///
+    /// # Errors
+    /// Files that cannot be had, or that cannot be read.
+    pub fn with_files<T>(
+        &self,
+        commit: &str,
+        cache: &Path,
+        progress: &dyn Progress,
+        look: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> Result<T, BuildError> {
+        let repository = fs::canonicalize(&self.repository).map_err(at(&self.repository))?;
+        let shop = Workshop::of(&repository, &cache.join(FOLDER));
+        let _lock = shop.lock(progress)?;
+        let _item = progress.begin("checking out what is to be built", None);
+        shop.bring(commit)?;
+        let src = shop.src();
+        Ok(look(&src).map_err(at(&src))?)
+    }
+}
 
 /// A tree's folder in the cache.
 pub struct Workshop {
@@ -38,6 +65,14 @@ impl Workshop {
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Waits until nobody else is at work in it.
+    pub fn lock(&self, progress: &dyn Progress) -> Result<Lock, BuildError> {
+        fs::create_dir_all(&self.root).map_err(at(&self.root))?;
+        let path = self.root.join("lock");
+        Ok(Lock::wait(&path, progress, "waiting for another build")
+            .map_err(StoreError::at(&path))?)
     }
 
     /// The files.

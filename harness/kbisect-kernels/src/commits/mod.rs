@@ -14,6 +14,7 @@
 
 mod build;
 mod checkout;
+pub mod config;
 mod history;
 mod recipe;
 mod sandbox;

@@ -8,6 +8,7 @@ use kbisect_core::kernel::KernelId;
 use kbisect_process::run_within;
 
 use super::build::BuildError;
+use super::checkout::FOLDER;
 use crate::hash;
 
 /// Counted up when the same commit is built in another way than before.
@@ -57,7 +58,7 @@ impl Recipe {
         let ended = run_within(command, Duration::from_secs(60), 1 << 16).map_err(|_| missing)?;
         let text = String::from_utf8_lossy(&ended.stdout);
         let compiler = text.lines().next().unwrap_or_default().to_owned();
-        let places = Places { repository, cache: cache.join("commits/v1") };
+        let places = Places { repository, cache: cache.join(FOLDER) };
         Ok(Self { configuration, compiler, places })
     }
 

@@ -8,6 +8,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{CommitsPlan, ConfigurationKind, Plan, PlannedCommit};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::version::PackageVersion;
+use kbisect_kernels::commits::config::{Derived, derive};
 use kbisect_kernels::{
     BuildOrder, COMMITS, Candidate, CandidateState, Commit, CommitRange, Commits, Configuration,
     Recipe,
@@ -186,6 +187,25 @@ fn given(path: &Path) -> anyhow::Result<Configuration> {
     Ok(Configuration::Whole(text))
 }
 
-fn derived(_: &Commits, _: &Scenario, _: &Base) -> anyhow::Result<Configuration> {
-    Err(errors::usage("no configuration", "name one with --config"))
+/// What the machines and the scenario need in the trees of both ends: options come and go.
+fn derived(commits: &Commits, scenario: &Scenario, base: &Base) -> anyhow::Result<Configuration> {
+    let needs = scenario.kernel_needs();
+    let ends = [commits.commits.first(), commits.commits.last()];
+    let progress = base.progress();
+    let mut both = Derived::default();
+    for end in ends.into_iter().flatten() {
+        let cache = &base.settings.cache_dir;
+        let look = |src: &Path| derive(src, &needs);
+        let found = commits.with_files(&end.id, cache, progress.as_ref(), look)?;
+        base.go_on()?;
+        both.options.extend(found.options);
+        both.unknown = found.unknown;
+    }
+    if !both.unknown.is_empty() {
+        base.ui.note(&format!(
+            "the tree has no option for {}, which the scenario requires",
+            both.unknown.join(", ")
+        ));
+    }
+    Ok(Configuration::Fragment(both.fragment()))
 }
