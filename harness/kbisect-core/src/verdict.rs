@@ -65,6 +65,11 @@ pub enum Untestable {
         /// What is wrong with them.
         said: String,
     },
+    /// It is a commit that does not build.
+    NoBuild {
+        /// The first error.
+        said: String,
+    },
     /// A check could not tell.
     Unclear {
         /// Its name.
@@ -86,6 +91,7 @@ impl Untestable {
             Self::Lacks { features } => Some(features),
             Self::LacksForBoot { .. }
             | Self::NoPackages { .. }
+            | Self::NoBuild { .. }
             | Self::Unclear { .. }
             | Self::NoBoot { .. } => None,
         }
@@ -99,7 +105,7 @@ impl fmt::Display for Untestable {
             Self::LacksForBoot { modules } => {
                 write!(f, "the kernel cannot boot here: it lacks {}", modules.join(", "))
             }
-            Self::NoPackages { said } => f.write_str(said),
+            Self::NoPackages { said } | Self::NoBuild { said } => f.write_str(said),
             Self::Unclear { check, said } => write!(f, "check `{check}`: {said}"),
             Self::NoBoot { said } => write!(f, "did not reach user space: {said}"),
         }

@@ -1,6 +1,6 @@
 //! The search in the form of `git bisect log`.
 //!
-//! Packages have no commits. Where a package stands for one stable release, the line names its tag,
+//! Commits are named as git does. Packages have none. Where a package stands for one stable release, the line names its tag,
 //! so that `git bisect replay` in a stable tree goes on from there; what was really tested stands in
 //! the comments, which replay passes over. Where the packages do not fit tags (kernels of one's own,
 //! two packages of one release, several stable series), the lines are a list in comments only.
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, RunEvent, SeriesEntry, SeriesVerdict};
+use kbisect_core::run::{BisectResult, PlannedCommit, RunEvent, SeriesEntry, SeriesVerdict};
 use kbisect_core::search::{Direction, Mark};
 
 use crate::dossier::{Dossier, Subject};
@@ -23,14 +23,27 @@ const COMMENT: usize = 200;
 pub(crate) fn bisect_log(dossier: &Dossier) -> Option<String> {
     let Subject::Bisection(result) = &dossier.subject else { return None };
     let story = dossier.story()?;
-    let tags = fits_tags(result);
+    let commits = !result.series.is_empty() && result.series.iter().all(|it| it.commit.is_some());
+    let tags = commits || fits_tags(result);
+    // What git knows it by.
+    let name = |kernel: &Kernel| match commit(result, kernel) {
+        Some(commit) => Some(commit.id.clone()),
+        None => tag(kernel),
+    };
+    let what_it_is = |kernel: &Kernel| match commit(result, kernel) {
+        Some(commit) => line(&format!("[{}] {}", commit.id, commit.subject), COMMENT),
+        None => package(kernel),
+    };
+    let noun = if commits { "commit" } else { "package" };
     let mut to = String::new();
     let mut put = |text: &str| {
         let _ = writeln!(to, "{text}");
     };
     put(&format!("# kbisect {}: {}", line(&result.tool_version, 40), line(&story.verdict(), 400)));
     put(&format!("# scenario: {}", line(&result.scenario, COMMENT)));
-    if tags {
+    if commits {
+        put("# Each commit that was tested was built; what came of it stands in the comments.");
+    } else if tags {
         put(
             "# Tested were the distribution packages named in the comments, with the distribution's",
         );
@@ -55,29 +68,29 @@ pub(crate) fn bisect_log(dossier: &Dossier) -> Option<String> {
             (Mark::Skip, _) => ("skip", "skip"),
         };
         let entry = result.series.iter().find(|entry| entry.kernel.id == kernel.id);
-        put(&format!("# {word}: {}{}", package(kernel), counts(dossier, kernel, entry)));
-        let name = if tags { tag(kernel).unwrap_or_default() } else { package(kernel) };
+        put(&format!("# {word}: {}{}", what_it_is(kernel), counts(dossier, kernel, entry)));
+        let name = if tags { name(kernel).unwrap_or_default() } else { package(kernel) };
         put(&command(format!("git bisect {term} {name}")));
     }
     for entry in result.series.iter().filter(|entry| entry.verdict == SeriesVerdict::Untestable) {
         let why = line(entry.reason.as_deref().unwrap_or("it cannot be tested"), COMMENT);
-        put(&format!("# skip: {}: {why}", package(&entry.kernel)));
-        if let Some(tag) = tag(&entry.kernel).filter(|_| tags) {
-            put(&format!("git bisect skip {tag}"));
+        put(&format!("# skip: {}: {why}", what_it_is(&entry.kernel)));
+        if let Some(name) = name(&entry.kernel).filter(|_| tags) {
+            put(&format!("git bisect skip {name}"));
         }
     }
     let sides = story.sides();
     if let [old, new] = sides.as_slice() {
         if story.found() {
             let what = if fix { "first good" } else { "first bad" };
-            put(&format!("# {what} package: {}", package(new.kernel)));
-            put(&format!("# {} package: {}", old.label, package(old.kernel)));
+            put(&format!("# {what} {noun}: {}", what_it_is(new.kernel)));
+            put(&format!("# {} {noun}: {}", old.label, what_it_is(old.kernel)));
         } else {
             for kernel in &result.candidates {
                 put(&format!(
-                    "# possible first {} package: {}",
+                    "# possible first {} {noun}: {}",
                     if fix { "good" } else { "bad" },
-                    package(kernel)
+                    what_it_is(kernel)
                 ));
             }
         }
@@ -108,6 +121,12 @@ fn answers(dossier: &Dossier) -> Vec<(&Kernel, Mark)> {
         }
     }
     answers
+}
+
+/// The commit that a kernel was built from.
+fn commit<'a>(result: &'a BisectResult, kernel: &Kernel) -> Option<&'a PlannedCommit> {
+    let entry = result.series.iter().find(|entry| entry.kernel.id == kernel.id)?;
+    entry.commit.as_ref()
 }
 
 /// `6.12.69-1~bpo12+1 (cloud-amd64, debian:bookworm-backports)`.

@@ -140,7 +140,7 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { package, .. } => {
-                Some(format!("install the package `{package}`, or run scripts/deps --build"))
+                Some(format!("install the package `{package}`, or run scripts/deps"))
             }
             Self::Sandbox { .. } => Some(
                 "bubblewrap needs user name spaces; `sysctl kernel.unprivileged_userns_clone` and AppArmor's \

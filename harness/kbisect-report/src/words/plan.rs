@@ -110,6 +110,14 @@ pub fn reused(reused: &Reused) -> String {
     format!("not made again: it is trial {} of {}, as --reuse asks", reused.number, reused.run)
 }
 
+/// Where the answer of a commit comes from that was not booted.
+#[must_use]
+pub fn same_build(label: &str, number: u32) -> String {
+    format!(
+        "not booted: its image and modules are those of {label}, whose trial {number} it shares"
+    )
+}
+
 /// That trials were not made.
 #[must_use]
 pub(crate) fn trials_reused(count: usize) -> Option<String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::trial::Untestable;
 use kbisect_kernels::{
-    Candidate, CandidateState, Progress, ProgressItem, ReadyKernel, Source, Store,
+    Candidate, CandidateState, FetchError, Progress, ProgressItem, ReadyKernel, Source, Store,
 };
 use kbisect_vm::lab::BootFiles;
 use kbisect_vm::session::Interrupt;
@@ -56,8 +56,12 @@ pub fn to_try_unless(
     match ready {
         Ok(kernel) => Ok(Ok(kernel)),
         Err(error) if error.is_final() => {
-            let said = format!("it cannot be obtained: {}", errors::message(&error.into()));
-            Ok(Err(Untestable::NoPackages { said }))
+            let is_build = matches!(error, FetchError::Build { .. });
+            let said = errors::message(&error.into());
+            Ok(Err(match is_build {
+                true => Untestable::NoBuild { said },
+                false => Untestable::NoPackages { said: format!("it cannot be obtained: {said}") },
+            }))
         }
         Err(error) => Err(error.into()),
     }

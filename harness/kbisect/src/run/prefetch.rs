@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kbisect_core::boot::BootWay;
 use kbisect_core::kernel::KernelId;
 use kbisect_kernels::{Candidate, Progress, ProgressItem, Silent};
 
 use super::context::Base;
+
+/// How often it looks whether it may go on.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A thread that fetches kernels one after the other, always the likeliest of what was asked for last.
 pub struct Prefetch {
@@ -64,7 +68,8 @@ impl Prefetch {
             // Unpacking competes with emulated machines for the processors; let them go first. On
             // Linux the call is about this thread alone.
             let _ = rustix::process::nice(10);
-            while let Some(candidate) = theirs.next() {
+            let is_stored = |id: &KernelId| store.get(id).is_some();
+            while let Some(candidate) = theirs.next(&is_stored) {
                 if progress.cancelled() {
                     return;
                 }
@@ -114,16 +119,18 @@ impl Wishes {
     }
 
     /// Waits for the next kernel to fetch; nothing when nobody asks any more.
-    fn next(&self) -> Option<Candidate> {
+    fn next(&self, is_stored: &dyn Fn(&KernelId) -> bool) -> Option<Candidate> {
         let mut list = self.list();
         loop {
             if list.over {
                 return None;
             }
-            if let Some(candidate) = list.take() {
+            if let Some(candidate) = list.take(is_stored) {
                 return Some(candidate);
             }
-            list = self.changed.wait(list).unwrap_or_else(PoisonError::into_inner);
+            // What is needed comes into the store without a word.
+            let waited = self.changed.wait_timeout(list, LOOK);
+            list = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -134,8 +141,12 @@ impl List {
             && (self.needed.contains(id) || self.wanted.iter().any(|one| one.kernel.id == *id))
     }
 
-    fn take(&mut self) -> Option<Candidate> {
-        let at = self.wanted.iter().position(|one| !self.tried.contains(&one.kernel.id))?;
+    /// The likeliest that was not tried; what is built waits until that is there which trials wait for.
+    fn take(&mut self, is_stored: &dyn Fn(&KernelId) -> bool) -> Option<Candidate> {
+        let at = self.wanted.iter().position(|one| {
+            let may_build = || self.needed.iter().all(is_stored);
+            !self.tried.contains(&one.kernel.id) && (one.build.is_none() || may_build())
+        })?;
         let candidate = self.wanted[at].clone();
         self.tried.insert(candidate.kernel.id.clone());
         Some(candidate)
@@ -154,7 +165,7 @@ mod tests {
     }
 
     fn taken(list: &mut List) -> Vec<String> {
-        let next = || list.take().map(|candidate| candidate.kernel.version);
+        let next = || list.take(&|_| true).map(|candidate| candidate.kernel.version);
         std::iter::from_fn(next).collect()
     }
 
@@ -162,7 +173,7 @@ mod tests {
     fn what_was_asked_for_last_comes_first_and_once() {
         let wanted = ["6.1.1", "6.1.2", "6.1.3"].map(candidate).into();
         let mut list = List { wanted, ..List::default() };
-        assert_eq!(list.take().unwrap().kernel.version, "6.1.1");
+        assert_eq!(list.take(&|_| true).unwrap().kernel.version, "6.1.1");
         // The others are not likely any more.
         list.wanted = ["6.1.9", "6.1.1", "6.1.2"].map(candidate).into();
         assert_eq!(taken(&mut list), ["6.1.9", "6.1.2"]);
@@ -173,7 +184,7 @@ mod tests {
     #[test]
     fn a_build_goes_on_for_as_long_as_it_may_be_of_use() {
         let mut list = List { wanted: vec![candidate("6.1.1")], ..List::default() };
-        let id = list.take().unwrap().kernel.id;
+        let id = list.take(&|_| true).unwrap().kernel.id;
         assert!(list.is_of_use(&id), "it is what is asked for");
         list.wanted = vec![candidate("6.1.9")];
         assert!(!list.is_of_use(&id));
@@ -187,7 +198,7 @@ mod tests {
     fn nobody_waits_for_wishes_that_cannot_come() {
         let wishes = Arc::new(Wishes::default());
         let theirs = Arc::clone(&wishes);
-        let waits = std::thread::spawn(move || theirs.next());
+        let waits = std::thread::spawn(move || theirs.next(&|_| true));
         drop(Prefetch { wishes });
         assert!(waits.join().unwrap().is_none());
     }

@@ -5,6 +5,8 @@
 
 mod changes;
 mod ci_examples;
+mod commits;
+
 mod disturbed;
 mod doubt;
 mod evidence;

@@ -1,0 +1,186 @@
+//! Commits of a git tree as candidates: built in the sandbox by a tree whose Makefile makes scripted kernels.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::place::{BAD, Ended, NO_BOOT, Place};
+
+const MAKEFILE: &str = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n\
+    olddefconfig: ; @true\n\
+    bzImage:\n\
+    \t@test ! -e broken || { echo 'net/a.c:5:3: error: unknown type' >&2; exit 1; }\n\
+    \t@mkdir -p $(O)/arch/x86/boot $(O)/include/config\n\
+    \t@cp image $(O)/arch/x86/boot/bzImage\n\
+    \t@echo 6.12.1 > $(O)/include/config/kernel.release\n\
+    \t@touch $(O)/System.map\n";
+
+/// A git tree beside a place.
+struct Tree<'a>(&'a Place);
+
+impl Tree<'_> {
+    fn git(&self, words: &[&str]) -> String {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(self.0.path("tree")).args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@t",
+        ]);
+        let output = command.args(words).env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Commits a kernel that plays a script; gives the commit's id.
+    fn commit(&self, subject: &str, script: &str, note: &str) -> String {
+        let tree = self.0.path("tree");
+        let image = kbisect_fake_qemu::image("6.12.1", script);
+        std::fs::write(tree.join("image"), image).unwrap();
+        std::fs::write(tree.join("notes"), note).unwrap();
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", subject]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+}
+
+fn tree(place: &Place) -> Tree<'_> {
+    let folder = place.path("tree");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("Makefile"), MAKEFILE).unwrap();
+    std::fs::write(place.path("config"), "CONFIG_NET=y\n").unwrap();
+    let tree = Tree(place);
+    tree.git(&["init", "-q", "-b", "main", "."]);
+    tree
+}
+
+fn bisect(place: &Place, range: &str, words: &str) -> Ended {
+    place.run(&format!("{range} --source git:tree --config config --scenario smoke {words}"))
+}
+
+fn of_tree(folder: &Path, words: &[&str], input: &str) -> (bool, String) {
+    use std::io::Write as _;
+    let mut command = Command::new("git");
+    command.arg("-C").arg(folder).args(words).stdin(std::process::Stdio::piped());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.env("GIT_CONFIG_GLOBAL", "/dev/null").spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn the_guilty_commit_is_found_in_a_history_with_a_merge() {
+    let place = Place::new();
+    let tree = tree(&place);
+    // good - side ------- merged - broken - unbootable - after - no-op - last
+    //      \ two - guilty /
+    let good = tree.commit("good", "", "1");
+    tree.git(&["tag", "v6.12.1"]);
+    tree.git(&["checkout", "-q", "-b", "side"]);
+    tree.commit("side", "", "2");
+    tree.git(&["checkout", "-q", "main"]);
+    tree.commit("two", "", "3");
+    let guilty = tree.commit("guilty", BAD, "4");
+    tree.git(&["merge", "-q", "-s", "ours", "-m", "merged", "side"]);
+    std::fs::write(place.path("tree/broken"), "").unwrap();
+    tree.commit("broken", BAD, "5");
+    std::fs::remove_file(place.path("tree/broken")).unwrap();
+    tree.commit("unbootable", NO_BOOT, "6");
+    tree.commit("after", BAD, "7");
+    tree.commit("no-op", BAD, "8");
+    let last = tree.commit("last", BAD, "9");
+    std::fs::write(place.path("tree/image"), "the user's own work").unwrap();
+    let state = || {
+        let index = std::fs::read(place.path("tree/.git/index")).unwrap();
+        (tree.git(&["status", "--porcelain"]), tree.git(&["show-ref"]), index)
+    };
+    let before = state();
+
+    let ended = bisect(&place, &format!("v6.12.1..{last}"), "--json").code(0);
+    let result = ended.json();
+    assert_eq!(result["first_bad"]["name"], guilty[..12], "{result:#}");
+    assert_eq!(result["outcome"].as_str().unwrap().split('-').next(), Some("found"));
+    let series = result["series"].as_array().unwrap();
+    assert_eq!(series.len(), 10);
+    let entry = |subject: &str| {
+        series.iter().find(|entry| entry["commit"]["subject"] == subject).unwrap().clone()
+    };
+    assert_eq!(entry("guilty")["commit"]["id"], guilty.as_str());
+    assert_eq!(entry("good")["commit"]["id"], good.as_str());
+    assert_eq!(entry("merged")["commit"]["parents"].as_array().unwrap().len(), 2);
+    assert_eq!(state(), before, "the user's tree is as it was");
+
+    let folder = result["run_dir"].as_str().unwrap();
+    let log = place.run(&format!("report {folder} --format bisect-log")).code(0).stdout;
+    assert!(log.contains(&format!("git bisect bad {guilty}")), "{log}");
+    tree.git(&["checkout", "-q", "image"]);
+    let file = place.path("log");
+    std::fs::write(&file, &log).unwrap();
+    let (ok, said) =
+        of_tree(&place.path("tree"), &["bisect", "replay", &file.display().to_string()], "");
+    assert!(ok && said.contains(&format!("{guilty} is the first bad commit")), "{said}");
+}
+
+#[test]
+fn what_does_not_build_is_skipped_and_what_is_the_same_is_not_booted() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let first = tree.commit("first", "", "1");
+    std::fs::write(place.path("tree/broken"), "").unwrap();
+    tree.commit("broken", "", "2");
+    std::fs::remove_file(place.path("tree/broken")).unwrap();
+    tree.commit("same", "", "3");
+    let last = tree.commit("last", BAD, "4");
+    let result = bisect(&place, &format!("{first}..{last}"), "--json").code(0).json();
+    assert_eq!(result["first_bad"]["name"], last[..12], "{result:#}");
+    let trials = result["trials"].as_array().unwrap();
+    let of = |subject: &str| {
+        let series = result["series"].as_array().unwrap();
+        let entry = series.iter().find(|entry| entry["commit"]["subject"] == subject).unwrap();
+        let id = entry["kernel"]["id"].clone();
+        trials.iter().find(|trial| trial["kernel"]["id"] == id).cloned()
+    };
+    let same = of("same").expect("it was tried");
+    let note = same["notes"].to_string();
+    assert!(note.contains("its image and modules are those of"), "{same:#}");
+    if let Some(broken) = of("broken") {
+        assert_eq!(broken["untestable"]["why"], "no-build");
+        assert!(broken["reason"].as_str().unwrap().contains("net/a.c:5:3: error: unknown type"));
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_builds_nothing_twice_and_ends_are_told() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let first = tree.commit("first", "", "1");
+    let last = tree.commit("last", BAD, "2");
+    let range = format!("{first}..{last}");
+    let said = bisect(&place, &format!("{last}..{first}"), "").code(2).stderr;
+    assert!(said.contains("the older end is named first"), "{said}");
+    let said = bisect(&place, &format!("{first}..v9"), "").code(2).stderr;
+    assert!(said.contains("no commit `v9`"), "{said}");
+    let said = place.run(&format!("{range} --source git:nowhere --scenario smoke")).code(2).stderr;
+    assert!(said.contains("nowhere` is no git tree"), "{said}");
+    std::fs::write(place.path("config"), "nothing\n").unwrap();
+    let said = bisect(&place, &range, "").code(2).stderr;
+    assert!(said.contains("is no configuration of a kernel"), "{said}");
+    std::fs::write(place.path("config"), "CONFIG_NET=y\n").unwrap();
+
+    let plan = bisect(&place, &range, "--dry-run --json").code(0).json();
+    assert_eq!(plan["options"]["commits"]["configuration"], "given");
+    assert!(!place.path("cache/commits").exists(), "a dry run builds nothing");
+    let result = bisect(&place, &range, "--quick --json").code(0).json();
+    assert_eq!(result["first_bad"]["name"], last[..12]);
+    // The journal as a kill would have left it, and a tree that can build nothing any more.
+    let folder = Path::new(result["run_dir"].as_str().unwrap()).to_owned();
+    let journal = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+    let began = journal.lines().take(1).map(|line| format!("{line}\n")).collect::<String>();
+    std::fs::write(folder.join("journal.jsonl"), began).unwrap();
+    std::fs::remove_dir_all(place.path("cache/commits")).unwrap();
+    let resumed = place.run(&format!("resume {} --json", folder.display())).code(0).json();
+    assert_eq!(resumed["first_bad"]["name"], last[..12]);
+    assert!(!place.path("cache/commits/v1").join("ccache").exists(), "it was built again");
+}
