@@ -153,10 +153,14 @@ impl Reading {
     }
 }
 
-/// Kinds of devices in a line: what stands behind `type` in arguments of ip(8).
+/// Kinds of devices in a line: what stands behind `type` in arguments of ip(8), without the shell's signs.
 fn kinds(line: &str) -> impl Iterator<Item = &str> {
     let words = line.split_whitespace();
-    words.clone().zip(words.skip(1)).filter(|(word, _)| *word == "type").map(|(_, kind)| kind)
+    let pairs = words.clone().zip(words.skip(1));
+    let kinds = pairs.filter(|(word, _)| *word == "type").map(|(_, kind)| kind);
+    kinds
+        .map(|kind| kind.trim_matches(|c: char| !c.is_ascii_alphanumeric()))
+        .filter(|kind| !kind.is_empty())
 }
 
 #[cfg(test)]
@@ -198,6 +202,7 @@ node = "peer"
 run = "ip link add m0 type macvlan; echo onlypeer"
 
 [[checks]]
+name = "c"
 node = "gw"
 command = { run = "conntrack -L" }
 "#;

@@ -292,7 +292,7 @@ mod tests {
             ("IPV6", ""),
         ]);
         assert_eq!(closure(&text, &["NET_VRF"], &[]), ["IP_TABLES", "NET_VRF"]);
-        let with = ["IP_TABLES", "IPV6", "IPV6_TABLES", "NET_VRF"];
+        let with = ["IPV6", "IPV6_TABLES", "IP_TABLES", "NET_VRF"];
         assert_eq!(closure(&text, &["IPV6", "NET_VRF"], &[]), with);
         assert_eq!(closure(&text, &["NET_VRF", "IPV6"], &[]), with, "whichever comes first");
     }

@@ -143,6 +143,9 @@ const FAILURES: &[&str] = &[
     "DEBUG_BUGVERBOSE",
     "KALLSYMS",
     "DEBUG_KERNEL",
+    // A stack that is used up is told as such, and destroys nothing.
+    "VMAP_STACK",
+    "SCHED_STACK_END_CHECK",
     "SOFTLOCKUP_DETECTOR",
     "DETECT_HUNG_TASK",
     "MAGIC_SYSRQ",

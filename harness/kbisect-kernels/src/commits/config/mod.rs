@@ -110,7 +110,7 @@ fn close(tree: &Tree, wanted: &[String], off: &BTreeSet<&str>) -> BTreeSet<Strin
 /// Whether a module is what the machine has anyway: `virtio_net`, `overlay`.
 fn is_in(wanted: &[String], module: &str) -> bool {
     let upper = module.replace('-', "_").to_ascii_uppercase();
-    wanted.iter().any(|name| *name == upper)
+    wanted.contains(&upper)
 }
 
 impl Derived {
