@@ -104,13 +104,17 @@ fn answers(dossier: &Dossier) -> Vec<(&Kernel, Mark)> {
     if dossier.series().iter().any(|entry| entry.belief.is_some()) {
         let believed = |entry: &'_ SeriesEntry| {
             let belief = entry.belief.as_ref()?;
+            if entry.verdict == SeriesVerdict::Untested {
+                return None;
+            }
             Some(match belief.tally.counted() {
                 0 => Mark::Skip,
                 _ if belief.bad > 0.5 => Mark::Bad,
                 _ => Mark::Good,
             })
         };
-        let series = dossier.series().iter();
+        // The newest first: of several, git takes the last that it is told for the one to come from.
+        let series = dossier.series().iter().rev();
         return series.filter_map(|entry| Some((&entry.kernel, believed(entry)?))).collect();
     }
     let mut answers: Vec<(&Kernel, Mark)> = Vec::new();

@@ -72,8 +72,15 @@ impl FromStr for Range {
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}..{}", self.old, self.new)
+        write!(f, "{}..{}", short(&self.old), short(&self.new))
     }
+}
+
+/// The beginning of the id of a commit; all else as it is.
+fn short(end: &str) -> &str {
+    const DIGITS: usize = 12;
+    let is_id = matches!(end.len(), 40 | 64) && end.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_id { &end[..DIGITS] } else { end }
 }
 
 #[cfg(test)]
@@ -85,6 +92,8 @@ mod tests {
         let range: Range = "6.12.57..6.12.90-2~bpo12+1".parse().unwrap();
         assert_eq!((range.old.as_str(), range.new.as_str()), ("6.12.57", "6.12.90-2~bpo12+1"));
         assert_eq!(range.to_string(), "6.12.57..6.12.90-2~bpo12+1");
+        let ids: Range = format!("{}..main", "0123456789".repeat(4)).parse().unwrap();
+        assert_eq!(ids.to_string(), "012345678901..main");
         // git users write three dots.
         assert_eq!("5.10...6.1".parse::<Range>().unwrap().new, "6.1");
     }

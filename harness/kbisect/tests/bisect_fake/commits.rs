@@ -14,6 +14,10 @@ const MAKEFILE: &str = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION
     \t@echo 6.12.1 > $(O)/include/config/kernel.release\n\
     \t@touch $(O)/System.map\n";
 
+/// What every trial needs, built in.
+const CONFIG: &str = "CONFIG_VIRTIO_PCI=y\nCONFIG_VIRTIO_BLK=y\nCONFIG_VIRTIO_NET=y\n\
+    CONFIG_VIRTIO_CONSOLE=y\nCONFIG_SQUASHFS=y\nCONFIG_OVERLAY_FS=y\n";
+
 /// A git tree beside a place.
 struct Tree<'a>(&'a Place);
 
@@ -48,14 +52,14 @@ fn tree(place: &Place) -> Tree<'_> {
     let folder = place.path("tree");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("Makefile"), MAKEFILE).unwrap();
-    std::fs::write(place.path("config"), "CONFIG_NET=y\n").unwrap();
+    std::fs::write(place.path("kernel.config"), CONFIG).unwrap();
     let tree = Tree(place);
     tree.git(&["init", "-q", "-b", "main", "."]);
     tree
 }
 
 fn bisect(place: &Place, range: &str, words: &str) -> Ended {
-    place.run(&format!("{range} --source git:tree --config config --scenario smoke {words}"))
+    place.run(&format!("{range} --source git:tree --config kernel.config --scenario smoke {words}"))
 }
 
 fn of_tree(folder: &Path, words: &[&str], input: &str) -> (bool, String) {
@@ -113,14 +117,14 @@ fn the_guilty_commit_is_found_in_a_history_with_a_merge() {
     assert_eq!(state(), before, "the user's tree is as it was");
 
     let folder = result["run_dir"].as_str().unwrap();
-    let log = place.run(&format!("report {folder} --format bisect-log")).code(0).stdout;
+    let log = place.as_printed(&format!("report {folder} --format bisect-log")).code(0).stdout;
     assert!(log.contains(&format!("git bisect bad {guilty}")), "{log}");
     tree.git(&["checkout", "-q", "image"]);
     let file = place.path("log");
     std::fs::write(&file, &log).unwrap();
     let (ok, said) =
         of_tree(&place.path("tree"), &["bisect", "replay", &file.display().to_string()], "");
-    assert!(ok && said.contains(&format!("{guilty} is the first bad commit")), "{said}");
+    assert!(ok && said.contains(&format!("{guilty} is the first bad commit")), "{said}{log}");
 }
 
 #[test]
@@ -164,10 +168,10 @@ fn a_run_that_was_killed_builds_nothing_twice_and_ends_are_told() {
     assert!(said.contains("no commit `v9`"), "{said}");
     let said = place.run(&format!("{range} --source git:nowhere --scenario smoke")).code(2).stderr;
     assert!(said.contains("nowhere` is no git tree"), "{said}");
-    std::fs::write(place.path("config"), "nothing\n").unwrap();
+    std::fs::write(place.path("kernel.config"), "nothing\n").unwrap();
     let said = bisect(&place, &range, "").code(2).stderr;
     assert!(said.contains("is no configuration of a kernel"), "{said}");
-    std::fs::write(place.path("config"), "CONFIG_NET=y\n").unwrap();
+    std::fs::write(place.path("kernel.config"), CONFIG).unwrap();
 
     let plan = bisect(&place, &range, "--dry-run --json").code(0).json();
     assert_eq!(plan["options"]["commits"]["configuration"], "given");
