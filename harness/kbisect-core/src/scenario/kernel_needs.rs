@@ -117,21 +117,7 @@ impl Reading {
     }
 
     fn probe(&mut self, probe: &Probe) {
-        match probe {
-            Probe::Command(command) => self.text(&command.run),
-            Probe::Commands(commands) => commands.list.iter().for_each(|it| self.text(&it.run)),
-            Probe::Plugin(plugin) => plugin.run.iter().for_each(|word| self.text(word)),
-            Probe::Ktap(ktap) => ktap.run.iter().for_each(|word| self.text(word)),
-            Probe::Conntrack(_) => self.word("conntrack"),
-            Probe::Http(_)
-            | Probe::Dns(_)
-            | Probe::Tcp(_)
-            | Probe::Https(_)
-            | Probe::Capture(_)
-            | Probe::Counter(_)
-            | Probe::Idempotent(_)
-            | Probe::Alive => {}
-        }
+        probe.texts().into_iter().for_each(|text| self.text(text));
     }
 
     fn text(&mut self, text: &str) {

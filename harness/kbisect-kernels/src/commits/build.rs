@@ -13,17 +13,18 @@ use kbisect_process::run_unless;
 use serde::{Deserialize, Serialize};
 
 use super::checkout::Workshop;
+use super::error::BuildError;
 use super::recipe::{Configuration, Recipe};
+use super::said::judge;
 use super::sandbox::{BUILD, CCACHE, SRC, Sandbox};
-use crate::files::{FileError, at, free_space};
+use crate::files::{at, free_space};
 use crate::hash;
-use crate::import::ImportError;
 use crate::import::error::is_disk_full;
 use crate::import::prepare::{self, Modules};
 use crate::import::sink::Sink;
 use crate::import::tree::Tree;
 use crate::progress::Progress;
-use crate::store::{Meta, StoreError};
+use crate::store::Meta;
 
 /// How long one `make` may take: a distribution's configuration on one slow processor.
 const DEADLINE: Duration = Duration::from_secs(4 * 3600);
@@ -31,8 +32,6 @@ const DEADLINE: Duration = Duration::from_secs(4 * 3600);
 const MOST_OUTPUT: u64 = 64 << 20;
 /// Free space that a build needs, in bytes: files of a tree and objects of a small configuration.
 const ROOM: u64 = 2 << 30;
-/// Most characters of a compiler's error.
-const MOST_SAID: usize = 300;
 /// Most options that are kept as otherwise than wanted.
 const MOST_FORCED: usize = 100;
 /// Bytes of compiled objects that ccache keeps.
@@ -76,88 +75,6 @@ pub struct Built {
     pub seconds: f64,
 }
 
-/// Why a commit was not built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The compiler, or what checks its work, refuses it.
-    #[error("it does not build: {said}")]
-    Failed {
-        /// The first error.
-        said: String,
-    },
-    /// Its files cannot be had.
-    #[error("the files of commit {commit} cannot be checked out: {said}")]
-    Checkout {
-        /// The commit.
-        commit: String,
-        /// What git said.
-        said: String,
-    },
-    /// git failed.
-    #[error("git failed: {0}")]
-    Git(String),
-    /// A program is not installed.
-    #[error("`{program}` is not installed")]
-    Missing {
-        /// Its name.
-        program: &'static str,
-        /// Package that has it.
-        package: &'static str,
-    },
-    /// The sandbox cannot be set up.
-    #[error("the sandbox for builds cannot be set up: {said}")]
-    Sandbox {
-        /// What it said.
-        said: String,
-    },
-    /// The host ended it, or has no room.
-    #[error("the host cannot build it: {said}")]
-    Host {
-        /// What happened.
-        said: String,
-    },
-    /// It was stopped, since nobody needs it any more.
-    #[error("the build was stopped")]
-    Cancelled,
-    /// Files of the host.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The cache.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What was built is no kernel that can be used.
-    #[error("what was built cannot be used")]
-    Import(#[from] ImportError),
-}
-
-impl BuildError {
-    /// Whether the commit is at fault, so that it gives no answer however often it is built.
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::Checkout { .. })
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Missing { package, .. } => {
-                Some(format!("install the package `{package}`, or run scripts/deps"))
-            }
-            Self::Sandbox { .. } => Some(
-                "bubblewrap needs user name spaces; `sysctl kernel.unprivileged_userns_clone` and AppArmor's \
-                 `kernel.apparmor_restrict_unprivileged_userns` say whether they are allowed"
-                    .to_owned(),
-            ),
-            Self::Host { .. } => Some("make room, then resume the run".to_owned()),
-            Self::Checkout { .. } => {
-                Some("`git fetch --refetch` brings objects that a clone lacks".to_owned())
-            }
-            Self::Import(error) => error.hint(),
-            Self::Store(error) => error.hint(),
-            Self::Failed { .. } | Self::Git(_) | Self::File(_) | Self::Cancelled => None,
-        }
-    }
-}
-
 /// Builds a kernel into `out`; `work` is for what is not kept.
 pub(crate) fn build(
     order: &BuildOrder,
@@ -170,8 +87,8 @@ pub(crate) fn build(
     let (recipe, places) = (&*order.recipe, &order.recipe.places);
     let shop = Workshop::of(&places.repository, &places.cache);
     if free_space(&places.cache).is_some_and(|free| free < ROOM) {
-        let said = format!("less than {} GiB are free in {}", ROOM >> 30, shop.root().display());
-        return Err(BuildError::Host { said });
+        let (path, gib) = (places.cache.clone(), ROOM >> 30);
+        return Err(BuildError::NoRoom { path, gib });
     }
     // One tree of files, one build at a time: `make` has all processors.
     let _lock = shop.lock(progress)?;
@@ -317,51 +234,6 @@ fn run(command: Command, progress: &dyn Progress) -> Result<(), BuildError> {
     Err(judge(&text, &ended.status.to_string()))
 }
 
-/// What a failed `make` means: a fault of the host, or the first error of the compiler.
-fn judge(said: &str, status: &str) -> BuildError {
-    const HOST: [&str; 5] = [
-        "No space left on device",
-        "Cannot allocate memory",
-        "virtual memory exhausted",
-        "Killed signal terminated program",
-        "Disk quota exceeded",
-    ];
-    const PROGRAMS: [(&str, &str); 6] = [
-        ("flex", "flex"),
-        ("bison", "bison"),
-        ("bc", "bc"),
-        ("gcc", "gcc"),
-        ("ld", "binutils"),
-        ("perl", "perl"),
-    ];
-    let line = |text: &str| said.lines().find(|line| line.contains(text)).map(clean);
-    if let Some(said) = HOST.iter().find_map(|text| line(text)) {
-        return BuildError::Host { said };
-    }
-    for (program, package) in PROGRAMS {
-        let gone = [format!("{program}: not found"), format!("{program}: command not found")];
-        if gone.iter().any(|text| line(text).is_some()) {
-            return BuildError::Missing { program, package };
-        }
-    }
-    for (header, package) in
-        [("libelf.h", "libelf-dev"), ("gelf.h", "libelf-dev"), ("openssl/", "libssl-dev")]
-    {
-        if said.lines().any(|line| line.contains("No such file") && line.contains(header)) {
-            return BuildError::Missing { program: header, package };
-        }
-    }
-    let errors = [" error: ", "error: ", "undefined reference", "*** ", "Error "];
-    let first = errors.iter().find_map(|text| line(text));
-    BuildError::Failed { said: first.unwrap_or_else(|| status.to_owned()) }
-}
-
-/// One line of what a program of the tree said.
-fn clean(line: &str) -> String {
-    let inside = line.replace(&format!("{SRC}/"), "").replace(&format!("{BUILD}/"), "");
-    inside.trim().chars().filter(|c| !c.is_control()).take(MOST_SAID).collect()
-}
-
 /// The folder of ccache, if that is installed.
 fn ccache(cache: &Path) -> Result<Option<PathBuf>, BuildError> {
     if !Path::new("/usr/bin/ccache").is_file() {
@@ -380,11 +252,11 @@ fn take(build: &Path, name: &str, to: &Path) -> Result<(), BuildError> {
         below.push(part);
         let meta = fs::symlink_metadata(&below).map_err(at(&below))?;
         if meta.is_symlink() {
-            return Err(BuildError::Failed { said: format!("it makes `{name}` a link") });
+            return Err(BuildError::NoFile(name.to_owned()));
         }
     }
     if !fs::symlink_metadata(&from).map_err(at(&from))?.is_file() {
-        return Err(BuildError::Failed { said: format!("it makes no `{name}`") });
+        return Err(BuildError::NoFile(name.to_owned()));
     }
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).map_err(at(folder))?;
@@ -477,28 +349,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_error_is_told_and_the_hosts_faults_are_not_the_commits() {
-        let said = "  warning: unused\nnet/a.c:5:3: error: 'x' undeclared\n/src/net/b.c:1: error: later\n\
-                    make[2]: *** [net/a.o] Error 1\n";
-        let BuildError::Failed { said } = judge(said, "exit status: 2") else { panic!() };
-        assert_eq!(said, "net/a.c:5:3: error: 'x' undeclared");
-        let BuildError::Failed { said } = judge("", "exit status: 2") else { panic!() };
-        assert_eq!(said, "exit status: 2");
-        let link = "ld: net/a.o: in function `f':\n/src/net/a.c:9: undefined reference to `g'\n";
-        let BuildError::Failed { said } = judge(link, "x") else { panic!() };
-        assert_eq!(said, "net/a.c:9: undefined reference to `g'");
-        let full = "net/a.c:5:3: fatal error: error writing to /tmp/x.s: No space left on device\n";
-        assert!(matches!(judge(full, "x"), BuildError::Host { .. }));
-        let killed = "gcc: fatal error: Killed signal terminated program cc1\n";
-        assert!(!judge(killed, "x").is_final());
-        let flex = "/bin/sh: 1: flex: not found\nmake[3]: *** [x] Error 127\n";
-        assert!(matches!(judge(flex, "x"), BuildError::Missing { program: "flex", .. }));
-        let elf = "objtool/elf.h:10:10: fatal error: gelf.h: No such file or directory\n";
-        assert!(matches!(judge(elf, "x"), BuildError::Missing { package: "libelf-dev", .. }));
-        assert!(judge("a.c:1: error: x", "x").is_final());
-    }
-
-    #[test]
     fn options_that_came_out_otherwise_are_told() {
         let wanted = Configuration::Fragment(
             "CONFIG_NET=y\nCONFIG_NET_VRF=y\n# CONFIG_MODULES is not set\nCONFIG_HZ=100\n"
@@ -518,7 +368,7 @@ mod tests {
         std::os::unix::fs::symlink(&secret, build.path().join("bzImage")).unwrap();
         let to = build.path().join("to/vmlinuz");
         let error = take(build.path(), "bzImage", &to).unwrap_err();
-        assert!(error.to_string().contains("a link") && !to.exists(), "{error}");
+        assert!(error.to_string().contains("no plain file") && !to.exists(), "{error}");
         take(build.path(), "secret", &to).unwrap();
         let modules = build.path().join("modules");
         fs::create_dir(&modules).unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kbisect_process::run_within;
 
-use super::build::BuildError;
+use super::error::BuildError;
 use super::history::Commits;
 use crate::files::at;
 use crate::git::git;
@@ -41,7 +41,8 @@ impl Commits {
         let repository = fs::canonicalize(&self.repository).map_err(at(&self.repository))?;
         let shop = Workshop::of(&repository, &cache.join(FOLDER));
         let _lock = shop.lock(progress)?;
-        let _item = progress.begin("checking out what is to be built", None);
+        let _item =
+            progress.begin(&format!("checking out {}", commit.get(..12).unwrap_or(commit)), None);
         shop.bring(commit)?;
         let src = shop.src();
         Ok(look(&src).map_err(at(&src))?)
@@ -71,8 +72,7 @@ impl Workshop {
     pub fn lock(&self, progress: &dyn Progress) -> Result<Lock, BuildError> {
         fs::create_dir_all(&self.root).map_err(at(&self.root))?;
         let path = self.root.join("lock");
-        Ok(Lock::wait(&path, progress, "waiting for another build")
-            .map_err(StoreError::at(&path))?)
+        Ok(Lock::wait(&path, progress, "awaiting another build").map_err(StoreError::at(&path))?)
     }
 
     /// The files.
@@ -164,12 +164,12 @@ impl Workshop {
         command.args(["rev-list", "--objects", "--missing=print", "--no-walk", commit]);
         let text = self.output(command)?;
         let lost: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix('?')).collect();
-        let failed = |said: String| BuildError::Checkout { commit: commit.to_owned(), said };
         if lost.is_empty() {
             return Ok(Vec::new());
         }
         if lost.len() > MOST_MISSING {
-            return Err(failed(format!("{} of its files are not in the repository", lost.len())));
+            let (commit, missing) = (commit.to_owned(), lost.len());
+            return Err(BuildError::Incomplete { commit, missing });
         }
         let mut command = self.own_git();
         command.args(["ls-tree", "-r", "-z", "--full-tree", commit]);
@@ -217,7 +217,7 @@ fn quiet(command: &mut Command) -> &mut Command {
 
 fn first_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("git says nothing");
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message");
     line.trim().to_owned()
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use kbisect_process::run_within;
 
+use super::history_error::{HistoryError, MOST_COMMITS};
 use crate::git::git;
 
 /// How long git may take: the history of years off a slow disk takes a minute.
 const DEADLINE: Duration = Duration::from_secs(600);
-/// Most commits of a range.
-const MOST_COMMITS: usize = 100_000;
 /// Most bytes that git may say: a commit's line has about 200.
 const MOST_OUTPUT: u64 = 512 * MOST_COMMITS as u64;
 /// Commits whose version is asked for at once: a command line holds no more.
@@ -67,117 +66,8 @@ pub struct Commits {
     pub repository: PathBuf,
     /// The commits.
     pub commits: Vec<Commit>,
-    /// What the user should know of the choice.
-    pub notes: Vec<String>,
-}
-
-/// Why the commits of a range cannot be listed.
-#[derive(Debug, thiserror::Error)]
-pub enum HistoryError {
-    /// git cannot be started.
-    #[error("`git` cannot be started")]
-    Start(#[source] io::Error),
-    /// The folder is none of a git tree.
-    #[error("`{}` is no git tree: {said}", repository.display())]
-    NoTree {
-        /// Folder.
-        repository: PathBuf,
-        /// What git said.
-        said: String,
-    },
-    /// An end is not there.
-    #[error("`{}` has no commit `{end}`{}", repository.display(), near(similar))]
-    NoCommit {
-        /// Folder.
-        repository: PathBuf,
-        /// As it was typed.
-        end: String,
-        /// Tags that are called alike.
-        similar: Vec<String>,
-    },
-    /// The newer end is the older one.
-    #[error("`{new}` comes before `{old}`: the older end is named first")]
-    Reversed {
-        /// As it was typed.
-        old: String,
-        /// As it was typed.
-        new: String,
-    },
-    /// Both ends are one commit.
-    #[error("`{old}` and `{new}` are the same commit")]
-    SameCommit {
-        /// As it was typed.
-        old: String,
-        /// As it was typed.
-        new: String,
-    },
-    /// The ends have nothing in common.
-    #[error("`{old}` and `{new}` have no commit in common{}", shallow(*is_shallow))]
-    Unrelated {
-        /// As it was typed.
-        old: String,
-        /// As it was typed.
-        new: String,
-        /// Whether history was cut off.
-        is_shallow: bool,
-    },
-    /// No commit between the ends changes what was named.
-    #[error("no commit between `{old}` and `{new}` changes {}", paths.join(", "))]
-    NothingChanges {
-        /// As it was typed.
-        old: String,
-        /// As it was typed.
-        new: String,
-        /// As they were typed.
-        paths: Vec<String>,
-    },
-    /// There are too many.
-    #[error("there are more than {MOST_COMMITS} commits between `{old}` and `{new}`")]
-    TooMany {
-        /// As it was typed.
-        old: String,
-        /// As it was typed.
-        new: String,
-    },
-    /// git failed, or said what cannot be read.
-    #[error("`git {what}` failed: {said}")]
-    Failed {
-        /// The command.
-        what: &'static str,
-        /// What it said.
-        said: String,
-    },
-}
-
-fn near(similar: &[String]) -> String {
-    if similar.is_empty() { String::new() } else { format!(" (there is {})", similar.join(", ")) }
-}
-
-fn shallow(is_shallow: bool) -> &'static str {
-    if is_shallow { "; the tree is a shallow clone, which may lack it" } else { "" }
-}
-
-impl HistoryError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        let text = match self {
-            Self::Start(_) => "install the package `git`",
-            Self::NoTree { .. } => "name the folder of a clone: --source git:PATH",
-            Self::NoCommit { .. } => {
-                "name a tag, a branch or a commit of that tree; `git fetch --tags` brings the tags of its origin"
-            }
-            Self::Reversed { .. } => {
-                "swap the ends; to look for the commit that heals, add --find-fix"
-            }
-            Self::SameCommit { .. } => "name two commits",
-            Self::Unrelated { is_shallow: true, .. } => "`git fetch --unshallow` brings the rest",
-            Self::Unrelated { .. } => "name two commits of one history",
-            Self::NothingChanges { .. } => "name other files or folders after --",
-            Self::TooMany { .. } => "narrow it down by released kernels first",
-            Self::Failed { .. } => "`git fsck` tells whether the tree is whole",
-        };
-        Some(text.to_owned())
-    }
+    /// The commit that takes the place of an older end which is no ancestor of the newer one.
+    pub merge_base: Option<String>,
 }
 
 impl Commits {
@@ -192,15 +82,8 @@ impl Commits {
         let asked = Asked { repository, range };
         asked.check_tree()?;
         let (old, new) = (asked.commit(&range.old)?, asked.commit(&range.new)?);
-        let mut notes = Vec::new();
         let base = asked.base(&old, &new)?;
-        if base != old {
-            let short = base.get(..SHORT).unwrap_or(&base);
-            notes.push(format!(
-                "`{}` is no ancestor of `{}`: their merge base {short} takes its place",
-                range.old, range.new
-            ));
-        }
+        let merge_base = (base != old).then(|| base.get(..SHORT).unwrap_or(&base).to_owned());
         let tags = asked.tags()?;
         let listed = asked.list(&base, &new)?;
         let ids: Vec<&str> = listed.iter().map(|line| line.id.as_str()).collect();
@@ -222,7 +105,7 @@ impl Commits {
             }
         });
         let commits = commits.collect();
-        Ok(Self { repository: repository.to_owned(), commits, notes })
+        Ok(Self { repository: repository.to_owned(), commits, merge_base })
     }
 }
 
@@ -257,7 +140,7 @@ impl Asked<'_> {
             return Err(self.too_many());
         }
         let said = String::from_utf8_lossy(&ended.stderr);
-        let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("no message");
         let stdout = String::from_utf8_lossy(&ended.stdout).into_owned();
         Ok((ended.status.success(), stdout, first.trim_start_matches("fatal: ").to_owned()))
     }
@@ -273,10 +156,7 @@ impl Asked<'_> {
     fn check_tree(&self) -> Result<(), HistoryError> {
         let repository = self.repository.to_owned();
         if !self.repository.is_dir() {
-            return Err(HistoryError::NoTree {
-                repository,
-                said: "there is no such folder".to_owned(),
-            });
+            return Err(HistoryError::NoFolder(repository));
         }
         match self.run("rev-parse", &["--git-dir"])? {
             (true, ..) => Ok(()),
@@ -365,7 +245,7 @@ impl Asked<'_> {
             let Some(line) = Line::read(line) else {
                 return Err(HistoryError::Failed {
                     what: "log",
-                    said: "a line of it is none".to_owned(),
+                    said: "unreadable line".to_owned(),
                 });
             };
             lines.push(line);
@@ -396,10 +276,10 @@ impl Asked<'_> {
         let args = ["-1", "--no-color", "--no-show-signature", "--encoding=UTF-8"];
         let text =
             self.output("log", &[&args[..], &["--format=%H %P%x09%s", id, "--"]].concat())?;
-        text.lines().next().and_then(Line::read).ok_or_else(|| HistoryError::Failed {
-            what: "log",
-            said: format!("it does not know {id}"),
-        })
+        text.lines()
+            .next()
+            .and_then(Line::read)
+            .ok_or_else(|| HistoryError::Failed { what: "log", said: format!("unknown {id}") })
     }
 
     /// The versions in the Makefiles of commits.
@@ -546,11 +426,8 @@ mod tests {
         let commits = Commits::between(tree.path(), &range("side", "main~2")).unwrap();
         let names: Vec<String> = told(&commits).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["one", "two"]);
-        assert!(
-            commits.notes[0].contains("`side` is no ancestor of `main~2`"),
-            "{:?}",
-            commits.notes
-        );
+        let one = tree.git("rev-parse v5.10.60");
+        assert_eq!(commits.merge_base.as_deref(), Some(&one.trim()[..SHORT]));
     }
 
     #[test]

@@ -15,8 +15,11 @@
 mod build;
 mod checkout;
 pub mod config;
+mod error;
 mod history;
+mod history_error;
 mod recipe;
+mod said;
 mod sandbox;
 
 #[cfg(test)]
@@ -26,6 +29,8 @@ mod tests;
 pub const COMMITS: &str = "git";
 
 pub(crate) use build::build;
-pub use build::{BuildError, BuildOrder, Built};
-pub use history::{Commit, CommitRange, Commits, HistoryError};
+pub use build::{BuildOrder, Built};
+pub use error::BuildError;
+pub use history::{Commit, CommitRange, Commits};
+pub use history_error::HistoryError;
 pub use recipe::{Configuration, Recipe};

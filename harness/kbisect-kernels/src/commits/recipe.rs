@@ -7,8 +7,8 @@ use std::time::Duration;
 use kbisect_core::kernel::KernelId;
 use kbisect_process::run_within;
 
-use super::build::BuildError;
 use super::checkout::FOLDER;
+use super::error::BuildError;
 use crate::hash;
 
 /// Counted up when the same commit is built in another way than before.

@@ -21,7 +21,10 @@ pub use by_hand::{all_planned, by_hand, planned, planned_file};
 pub use import::{import_head, import_next, import_note, import_text};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub(crate) use plan::trials_reused;
-pub use plan::{cannot_pass, crosses_series, mixes_vendors, plan_text, reused, same_build};
+pub use plan::{
+    cannot_pass, crosses_series, merge_base, mixes_vendors, no_option, plan_text, reused,
+    same_build,
+};
 pub(crate) use rates::{failed_of, rate, rates_of};
 pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;

@@ -110,6 +110,18 @@ pub fn reused(reused: &Reused) -> String {
     format!("not made again: it is trial {} of {}, as --reuse asks", reused.number, reused.run)
 }
 
+/// That a search over commits begins elsewhere than was asked for.
+#[must_use]
+pub fn merge_base(old: &str, new: &str, base: &str) -> String {
+    format!("`{old}` is no ancestor of `{new}`: their merge base {base} takes its place")
+}
+
+/// That a tree has no option for what a scenario requires.
+#[must_use]
+pub fn no_option(required: &[String]) -> String {
+    format!("the tree has no option for {}, which the scenario requires", required.join(", "))
+}
+
 /// Where the answer of a commit comes from that was not booted.
 #[must_use]
 pub fn same_build(label: &str, number: u32) -> String {

@@ -96,7 +96,7 @@ impl FromArgMatches for SourceArgs {
             Typed::Known(source) => Some(*source),
             Typed::Git(_) => None,
         });
-        let trees = typed().filter_map(|typed| match typed {
+        let mut trees = typed().filter_map(|typed| match typed {
             Typed::Git(path) => Some(path.clone()),
             Typed::Known(_) => None,
         });
@@ -105,7 +105,7 @@ impl FromArgMatches for SourceArgs {
             Some((source, url.clone()))
         };
         let urls = Source::all().filter_map(url).collect();
-        Ok(Self { named: named.collect(), urls, git: trees.last() })
+        Ok(Self { named: named.collect(), urls, git: trees.next_back() })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -14,6 +14,8 @@ use kbisect_kernels::{
     Recipe,
 };
 
+use kbisect_report::words;
+
 use super::context::Base;
 use super::files::write_whole;
 use crate::cli::{CommitArgs, Range};
@@ -62,7 +64,9 @@ impl ChosenCommits {
             },
         };
         let planned = planned.collect();
-        Ok(Self { planned, plan, notes: commits.notes.clone(), commits })
+        let base = commits.merge_base.as_ref();
+        let notes = base.map(|base| words::merge_base(&range.old, &range.new, base));
+        Ok(Self { planned, plan, notes: notes.into_iter().collect(), commits })
     }
 
     /// The configuration that they are built with.
@@ -202,10 +206,7 @@ fn derived(commits: &Commits, scenario: &Scenario, base: &Base) -> anyhow::Resul
         both.unknown = found.unknown;
     }
     if !both.unknown.is_empty() {
-        base.ui.note(&format!(
-            "the tree has no option for {}, which the scenario requires",
-            both.unknown.join(", ")
-        ));
+        base.ui.note(&words::no_option(&both.unknown));
     }
     Ok(Configuration::Fragment(both.fragment()))
 }

@@ -1,8 +1,8 @@
 //! Everything that trials need and that does not change between them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kbisect_core::kernel::Kernel;
@@ -19,7 +19,7 @@ use kbisect_vm::states::{self, States};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::reuse::{Earlier, Inputs};
-use super::trial::SameBuild;
+use super::same_build::Builds;
 use crate::cli::{self, AccelChoice, Global, MachineArgs, SettingArgs};
 use crate::settings::global::{image_sources, run_folder};
 use crate::ui::Ui;
@@ -68,7 +68,7 @@ pub struct Context {
     /// Trials of earlier runs that may stand for new ones.
     pub earlier: Option<Earlier>,
     /// Answers of kernels that were built, of this run.
-    builds: Mutex<Vec<SameBuild>>,
+    pub builds: Builds,
 }
 
 impl Base {
@@ -303,7 +303,7 @@ impl Context {
             choices,
             preload: true,
             earlier: None,
-            builds: Mutex::default(),
+            builds: Builds::default(),
         })
     }
 
@@ -311,11 +311,6 @@ impl Context {
     #[must_use]
     pub fn keeping(self, evidence: &EvidenceChoices) -> Self {
         Self { evidence: evidence.clone(), ..self }
-    }
-
-    /// Answers of kernels that were built, of this run.
-    pub fn builds(&self) -> MutexGuard<'_, Vec<SameBuild>> {
-        self.builds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks for trials of earlier runs that may stand for new ones, if that was asked for.

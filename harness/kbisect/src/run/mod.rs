@@ -34,6 +34,7 @@ mod prefetch;
 mod preflight;
 mod resume;
 mod reuse;
+mod same_build;
 mod search;
 mod selftest;
 mod single;

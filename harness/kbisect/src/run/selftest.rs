@@ -74,8 +74,10 @@ fn known_faults(scenario: &Scenario, texts: &[String]) -> anyhow::Result<()> {
         |text: &&String| !faults.iter().any(|fault| fault.is_one_of(std::slice::from_ref(text)));
     let Some(text) = texts.iter().find(unknown) else { return Ok(()) };
     let names: Vec<String> = faults.iter().map(|fault| format!("`{}`", fault.name)).collect();
-    let message = format!("no fault of the self-test has `{text}` in its name");
-    Err(errors::usage(message, format!("there are {}", names.join(", "))))
+    Err(errors::usage(
+        format!("no fault of the self-test has `{text}` in its name"),
+        format!("there are {}", names.join(", ")),
+    ))
 }
 
 /// Goes on with a self-test that was interrupted.

@@ -10,10 +10,8 @@ use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::job::{Job, Limits, Subject};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
-use kbisect_core::scenario::Scenario;
-use kbisect_core::trial::{TrialRecord, Untestable, Verdict, VerdictKind};
+use kbisect_core::trial::{TrialRecord, Untestable, Verdict};
 use kbisect_kernels::{ReadyKernel, Source};
-use kbisect_report::words;
 use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
 use kbisect_vm::lab::{BootPolicy, Coming, LabSettings};
 use kbisect_vm::session::{Interrupt, Session, SessionError};
@@ -30,19 +28,6 @@ use super::memory;
 use super::plan::INFRA_RETRIES;
 use super::preflight;
 use crate::errors;
-
-/// A trial of a kernel that was built, which others of the same content can share.
-pub struct SameBuild {
-    content: String,
-    scenario: Arc<Scenario>,
-    record: TrialRecord,
-}
-
-/// Whether nothing but kernel and scenario makes a trial what it is.
-fn is_plain(job: &Job) -> bool {
-    let as_usual = job.coming == Coming::Any && job.limits == Limits::default();
-    as_usual && job.fault.is_none() && job.shell.is_none() && !job.by_hand
-}
 
 /// Runs trials in one lab; the lab is made with the first one.
 pub struct Trials<'a> {
@@ -137,8 +122,8 @@ impl<'a> Trials<'a> {
             let missing = preflight::missing(kernel, &job.subject.scenario.requires);
             missing.map_or(Ok(kernel), Err)
         });
-        if let Ok(kernel) = ready
-            && let Some(record) = self.same_build(job, kernel, &relative)?
+        if let Ok(ReadyKernel { built: Some(built), .. }) = ready
+            && let Some(record) = self.context.builds.answer(&built.content, job, &relative)
         {
             write_json(&folder.join("trial.json"), &record)?;
             return Ok(Some(record));
@@ -162,41 +147,9 @@ impl<'a> Trials<'a> {
         };
         let record = self.record(job, relative, began_ms, result);
         write_json(&folder.join("trial.json"), &record)?;
-        if let Ok(ReadyKernel { built: Some(built), .. }) = kernel
-            && matches!(record.verdict, VerdictKind::Good | VerdictKind::Bad)
-            && is_plain(job)
-        {
-            let (content, scenario) = (built.content.clone(), Arc::clone(&job.subject.scenario));
-            self.context.builds().push(SameBuild { content, scenario, record: record.clone() });
+        if let Ok(ReadyKernel { built: Some(built), .. }) = kernel {
+            self.context.builds.add(&built.content, job, &record);
         }
-        Ok(Some(record))
-    }
-
-    /// The answer of another commit whose image and modules are the very same, for a commit that was not
-    /// tried yet. Repeats are made.
-    fn same_build(
-        &self,
-        job: &Job,
-        kernel: &ReadyKernel,
-        relative: &str,
-    ) -> anyhow::Result<Option<TrialRecord>> {
-        let Some(built) = &kernel.built else { return Ok(None) };
-        if !is_plain(job) {
-            return Ok(None);
-        }
-        let builds = self.context.builds();
-        let mut same = builds.iter().filter(|other| {
-            other.content == built.content && other.scenario == job.subject.scenario
-        });
-        if same.clone().any(|other| other.record.kernel.id == job.kernel.id) {
-            return Ok(None);
-        }
-        let Some(known) = same.next().map(|other| &other.record) else { return Ok(None) };
-        let mut record = known.clone();
-        record.notes.push(words::same_build(known.kernel.label(), known.number));
-        (record.number, record.kernel) = (job.number, job.kernel.clone());
-        (record.directory, record.evidence) = (relative.to_owned(), Evidence::default());
-        record.wall_s = 0.0;
         Ok(Some(record))
     }
 

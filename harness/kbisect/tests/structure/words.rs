@@ -22,7 +22,9 @@ pub fn is_room(name: &str, source: &Source) -> bool {
                 module.starts_with("console::")
                     || ["changes::changelog", "judge::lacks", "judge::words"].contains(&&*module)
             }
-            "kbisect-kernels" => ["discovery::apt", "import::vmlinux"].contains(&&*module),
+            "kbisect-kernels" => {
+                ["commits::said", "discovery::apt", "import::vmlinux"].contains(&&*module)
+            }
             _ => false,
         }
 }

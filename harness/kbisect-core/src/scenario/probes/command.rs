@@ -109,6 +109,10 @@ impl CommandProbe {
 }
 
 impl Kind for CommandProbe {
+    fn texts(&self) -> Vec<&str> {
+        vec![self.run.as_str()]
+    }
+
     fn verifies_payload(&self) -> bool {
         self.payload
     }

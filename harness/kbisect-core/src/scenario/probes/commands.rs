@@ -161,6 +161,10 @@ fn fits(number: usize) -> Result<(), String> {
 }
 
 impl Kind for CommandsProbe {
+    fn texts(&self) -> Vec<&str> {
+        self.list.iter().map(|command| command.run.as_str()).collect()
+    }
+
     fn verifies_payload(&self) -> bool {
         self.list.iter().any(|command| command.payload)
     }

@@ -215,6 +215,10 @@ impl ConntrackProbe {
 }
 
 impl Kind for ConntrackProbe {
+    fn texts(&self) -> Vec<&str> {
+        vec!["conntrack"]
+    }
+
     fn verifies_payload(&self) -> bool {
         false
     }

@@ -46,6 +46,11 @@ pub trait Kind {
         None
     }
 
+    /// Texts whose words may be names of what the node's kernel has to have.
+    fn texts(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// What it does, for `kbisect scenario show`.
     fn summary(&self) -> String;
 

@@ -279,6 +279,10 @@ fn last_line(ran: &Ran) -> String {
 }
 
 impl Kind for KtapProbe {
+    fn texts(&self) -> Vec<&str> {
+        self.run.iter().map(String::as_str).collect()
+    }
+
     fn verifies_payload(&self) -> bool {
         self.payload
     }

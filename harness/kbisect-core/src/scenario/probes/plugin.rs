@@ -177,6 +177,10 @@ fn is_value(data: &str) -> bool {
 }
 
 impl Kind for PluginProbe {
+    fn texts(&self) -> Vec<&str> {
+        self.run.iter().map(String::as_str).collect()
+    }
+
     fn verifies_payload(&self) -> bool {
         self.payload
     }

@@ -1,0 +1,115 @@
+//! Why a commit is not built.
+
+use std::path::PathBuf;
+
+use crate::files::FileError;
+use crate::import::ImportError;
+use crate::store::StoreError;
+
+/// Why a commit was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The compiler, or what checks its work, refuses it.
+    #[error("it does not build: {said}")]
+    Failed {
+        /// The first error.
+        said: String,
+    },
+    /// Its files cannot be had.
+    #[error("the files of commit {commit} cannot be checked out: {said}")]
+    Checkout {
+        /// The commit.
+        commit: String,
+        /// What git said.
+        said: String,
+    },
+    /// Too many of its files are not there.
+    #[error("{missing} files of commit {commit} are not in the repository")]
+    Incomplete {
+        /// The commit.
+        commit: String,
+        /// How many.
+        missing: usize,
+    },
+    /// There is no room to build in.
+    #[error("less than {gib} GiB are free in `{}`", path.display())]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// How much is needed.
+        gib: u64,
+    },
+    /// A build leaves something else in place of a file: a link, or nothing.
+    #[error("its build leaves no plain file `{0}`")]
+    NoFile(String),
+    /// git failed.
+    #[error("git failed: {0}")]
+    Git(String),
+    /// A program is not installed.
+    #[error("`{program}` is not installed")]
+    Missing {
+        /// Its name.
+        program: &'static str,
+        /// Package that has it.
+        package: &'static str,
+    },
+    /// The sandbox cannot be set up.
+    #[error("the sandbox for builds cannot be set up: {said}")]
+    Sandbox {
+        /// What it said.
+        said: String,
+    },
+    /// The host ended it, or has no room.
+    #[error("the host cannot build it: {said}")]
+    Host {
+        /// What happened.
+        said: String,
+    },
+    /// It was stopped, since nobody needs it any more.
+    #[error("the build was stopped")]
+    Cancelled,
+    /// Files of the host.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The cache.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was built is no kernel that can be used.
+    #[error("what was built cannot be used")]
+    Import(#[from] ImportError),
+}
+
+impl BuildError {
+    /// Whether the commit is at fault, so that it gives no answer however often it is built.
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. } | Self::Checkout { .. } | Self::Incomplete { .. } | Self::NoFile(_)
+        )
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { package, .. } => {
+                Some(format!("install the package `{package}`, or run scripts/deps"))
+            }
+            Self::Sandbox { .. } => Some(
+                "bubblewrap needs user name spaces; `sysctl kernel.unprivileged_userns_clone` and AppArmor's \
+                 `kernel.apparmor_restrict_unprivileged_userns` say whether they are allowed"
+                    .to_owned(),
+            ),
+            Self::Host { .. } | Self::NoRoom { .. } => Some("make room, then resume the run".to_owned()),
+            Self::Checkout { .. } | Self::Incomplete { .. } => {
+                Some("`git fetch --refetch` brings objects that a clone lacks".to_owned())
+            }
+            Self::Import(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Failed { .. }
+            | Self::NoFile(_)
+            | Self::Git(_)
+            | Self::File(_)
+            | Self::Cancelled => None,
+        }
+    }
+}
