@@ -269,13 +269,13 @@ fn of_path(
     Ok(SourceTree { folder, name })
 }
 
-/// Removes unpacked sources, and the helpers of self-tests that were built of them. Gives bytes; a dry run only counts.
+/// Removes unpacked sources, folders of git trees, and what was built in them. Gives bytes; a dry run only counts.
 ///
 /// # Errors
 /// A folder that cannot be removed.
 pub fn prune_sources(cache: &Path, dry_run: bool) -> Result<u64, SourceTreeError> {
     let mut freed = 0;
-    for name in ["source", "selftests"] {
+    for name in ["source", "selftests", "commits"] {
         let folder = cache.join(name);
         freed += tree_size(&folder);
         if !dry_run && folder.is_dir() {
@@ -298,7 +298,7 @@ mod tests {
             fs::write(&path, "12345").unwrap();
             path
         };
-        let (source, built) = (file("source/v1/x/a.c"), file("selftests/v1/a"));
+        let (source, built) = (file("source/v1/x/a.c"), file("commits/v1/x/a"));
         let kernel = file("kernels/v1/k");
         assert_eq!(prune_sources(cache.path(), true).unwrap(), 10);
         assert!(source.exists() && built.exists());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ pub(crate) fn build(
     };
     let key = recipe.key();
     let build = shop.root().join(format!("build-{}", key.get(..16).unwrap_or(&key)));
-    let ccache = ccache(&places.cache)?;
+    let ccache = ccache(shop.root())?;
     fs::create_dir_all(&build).map_err(at(&build))?;
     let src = shop.src();
     let sandbox = Sandbox { src: &src, build: &build, ccache: ccache.as_deref() };
@@ -114,13 +114,12 @@ pub(crate) fn build(
     take(&build, ".config", &tree.join("config"))?;
     if modules {
         make.install(&build)?;
-        let installed = build.join("install/lib/modules");
+        let installed = left(&build, "install/lib/modules")?;
         copy_plain(&installed, &tree.join("lib/modules"))?;
         fs::remove_dir_all(build.join("install")).map_err(at(&build))?;
     }
     // Its name has the release in it.
-    let release =
-        fs::read_to_string(build.join("include/config/kernel.release")).unwrap_or_default();
+    let release = read_left(&build, "include/config/kernel.release").unwrap_or_default();
     if is_plain(release.trim()) {
         let map = tree.join(format!("boot/System.map-{}", release.trim()));
         take(&build, "System.map", &map)?;
@@ -156,22 +155,19 @@ struct Make<'a> {
 impl Make<'_> {
     /// Makes `.config`, and gives its text. What is as before is left, so that nothing is built again.
     fn configure(&self, recipe: &Recipe) -> Result<String, BuildError> {
-        let file = |name: &str| self.sandbox.build.join(name);
-        let write = |name: &str, text: &str| fs::write(file(name), text).map_err(at(&file(name)));
+        let build = self.sandbox.build;
         let wanted = match &recipe.configuration {
             Configuration::Fragment(text) => {
-                write("kbisect.config", text)?;
+                put(build, "kbisect.config", text)?;
                 "allnoconfig"
             }
             Configuration::Whole(text) => {
-                write(".config", text)?;
+                put(build, ".config", text)?;
                 "olddefconfig"
             }
         };
         self.run(&[wanted])?;
-        let config = file(".config");
-        let text = fs::read_to_string(&config).map_err(at(&config))?;
-        Ok(text)
+        read_left(build, ".config")
     }
 
     fn install(&self, build: &Path) -> Result<(), BuildError> {
@@ -234,7 +230,7 @@ fn run(command: Command, progress: &dyn Progress) -> Result<(), BuildError> {
     Err(judge(&text, &ended.status.to_string()))
 }
 
-/// The folder of ccache, if that is installed.
+/// The folder of ccache, if that is installed: one for each tree, whose code can write to it.
 fn ccache(cache: &Path) -> Result<Option<PathBuf>, BuildError> {
     if !Path::new("/usr/bin/ccache").is_file() {
         return Ok(None);
@@ -244,18 +240,48 @@ fn ccache(cache: &Path) -> Result<Option<PathBuf>, BuildError> {
     Ok(Some(folder))
 }
 
-/// Copies a file that a build left; a link could lead anywhere.
-fn take(build: &Path, name: &str, to: &Path) -> Result<(), BuildError> {
-    let from = build.join(name);
+/// What a build left below its folder. A link could lead anywhere.
+fn left(build: &Path, name: &str) -> Result<PathBuf, BuildError> {
     let mut below = build.to_owned();
     for part in Path::new(name).components() {
         below.push(part);
-        let meta = fs::symlink_metadata(&below).map_err(at(&below))?;
-        if meta.is_symlink() {
-            return Err(BuildError::NoFile(name.to_owned()));
+        match fs::symlink_metadata(&below) {
+            Ok(meta) if !meta.is_symlink() => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(at(&below)(error).into());
+            }
+            Ok(_) | Err(_) => return Err(BuildError::NoFile(name.to_owned())),
         }
     }
-    if !fs::symlink_metadata(&from).map_err(at(&from))?.is_file() {
+    Ok(below)
+}
+
+/// Reads a file that a build left.
+fn read_left(build: &Path, name: &str) -> Result<String, BuildError> {
+    let path = left(build, name)?;
+    if !path.is_file() {
+        return Err(BuildError::NoFile(name.to_owned()));
+    }
+    Ok(fs::read_to_string(&path).map_err(at(&path))?)
+}
+
+/// Writes a file for a build, in place of whatever an earlier one left under its name.
+fn put(build: &Path, name: &str, text: &str) -> Result<(), BuildError> {
+    let path = build.join(name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(at(&path)(error).into());
+        }
+        _ => {}
+    }
+    let mut file = fs::File::create_new(&path).map_err(at(&path))?;
+    Ok(file.write_all(text.as_bytes()).map_err(at(&path))?)
+}
+
+/// Copies a file that a build left.
+fn take(build: &Path, name: &str, to: &Path) -> Result<(), BuildError> {
+    let from = left(build, name)?;
+    if !from.is_file() {
         return Err(BuildError::NoFile(name.to_owned()));
     }
     if let Some(folder) = to.parent() {
@@ -270,9 +296,6 @@ fn take(build: &Path, name: &str, to: &Path) -> Result<(), BuildError> {
 
 /// Copies the plain files of a folder, and no link.
 fn copy_plain(from: &Path, to: &Path) -> Result<(), BuildError> {
-    if fs::symlink_metadata(from).map_err(at(from))?.is_symlink() {
-        return Ok(());
-    }
     fs::create_dir_all(to).map_err(at(to))?;
     for entry in fs::read_dir(from).map_err(at(from))? {
         let entry = entry.map_err(at(from))?;
@@ -370,6 +393,12 @@ mod tests {
         let error = take(build.path(), "bzImage", &to).unwrap_err();
         assert!(error.to_string().contains("no plain file") && !to.exists(), "{error}");
         take(build.path(), "secret", &to).unwrap();
+        assert!(read_left(build.path(), "bzImage").is_err());
+        std::os::unix::fs::symlink(build.path(), build.path().join("folder")).unwrap();
+        assert!(read_left(build.path(), "folder/secret").is_err());
+        put(build.path(), "bzImage", "new").unwrap();
+        assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
+        assert_eq!(read_left(build.path(), "bzImage").unwrap(), "new");
         let modules = build.path().join("modules");
         fs::create_dir(&modules).unwrap();
         fs::write(modules.join("a.ko"), "a").unwrap();

@@ -6,7 +6,7 @@
 //!   git/            a repository of kbisect's own, which borrows the objects of the user's
 //!   src/            the files of the commit that was built last
 //!   build-<recipe>/ what `make` leaves
-//! CACHE/commits/v1/ccache/
+//!   ccache/         compiled objects, where ccache is installed
 //! ```
 //!
 //! The user's tree is only read. Code of a tree runs in a sandbox: as an ordinary user in name spaces of
