@@ -82,8 +82,13 @@ fn sides(dossier: &Dossier) -> Markup {
                         span.what { (what) }
                         b { (cell(&dossier.label(kernel))) }
                         span.soft {
-                            (cell(kernel.package_version.as_str())) ", " (cell(&kernel.flavour))
-                            ", " (cell(&kernel.source))
+                            (cell(kernel.package_version.as_str()))
+                            @for part in [&kernel.flavour, &kernel.source] {
+                                @if !part.is_empty() { ", " (cell(part)) }
+                            }
+                        }
+                        @if let Some(commit) = dossier.story().and_then(|story| story.commit(kernel)) {
+                            span.soft { (cell(&commit.subject)) }
                         }
                     }
                 }

@@ -78,6 +78,12 @@ fn verdict(to: &mut Vec<Block>, story: &Story<'_>) {
             ]
         });
         to.push(table(["", "version", "package version", "source", "id"], rows));
+        for (side, commit) in
+            sides.iter().filter_map(|side| Some((side, story.commit(side.kernel)?)))
+        {
+            let line = own(format!("{}: commit ", side.label)).code(&commit.id).own(", ");
+            to.push(Block::Paragraph(line.text(&commit.subject, CELL)));
+        }
     }
     if result.outcome == OutcomeWord::Range {
         to.push(Block::Paragraph(own("Possible culprits, oldest first:")));
