@@ -1,6 +1,5 @@
 //! Prints the configuration fragment of a scenario for a kernel's source tree:
-//! `cargo run --example derive-config -- TREE SCENARIO_FOLDER [CONFIG]`. With a kernel's configuration, prints
-//! what that has otherwise instead.
+//! `cargo run --example derive-config -- TREE SCENARIO_FOLDER`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,7 +11,7 @@ use kbisect_kernels::commits::config::derive;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [tree, folder, rest @ ..] = arguments.as_slice() else {
+    let [tree, folder] = arguments.as_slice() else {
         return Err("TREE and SCENARIO_FOLDER are needed".into());
     };
     let folder = Path::new(folder);
@@ -27,13 +26,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     for name in &derived.unknown {
         eprintln!("not in this tree: {name}");
     }
-    match rest {
-        [] => print!("{}", derived.fragment()),
-        [config, ..] => {
-            for forced in derived.differences(&fs::read_to_string(config)?) {
-                println!("{}: {}, not {}", forced.option, forced.got, forced.wanted);
-            }
-        }
-    }
+    print!("{}", derived.fragment());
     Ok(())
 }

@@ -16,5 +16,22 @@ pub(crate) fn git(repository: &Path) -> Command {
         // A partial clone would fetch what it lacks; git before 2.44 knows only the second.
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_ALLOW_PROTOCOL", "");
+    forget(&mut command);
     command
+}
+
+/// Keeps the repository of whoever started kbisect, such as a hook, from taking the place of the one that is
+/// meant.
+pub(crate) fn forget(command: &mut Command) {
+    for name in [
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_COMMON_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_NAMESPACE",
+    ] {
+        command.env_remove(name);
+    }
 }

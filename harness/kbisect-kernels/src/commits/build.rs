@@ -1,6 +1,5 @@
 //! From a commit to a kernel in the store.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,6 +23,7 @@ use crate::import::prepare::{self, Modules};
 use crate::import::sink::Sink;
 use crate::import::tree::Tree;
 use crate::progress::Progress;
+use crate::ready::config_value;
 use crate::store::Meta;
 
 /// How long one `make` may take: a distribution's configuration on one slow processor.
@@ -32,6 +32,8 @@ const DEADLINE: Duration = Duration::from_secs(4 * 3600);
 const MOST_OUTPUT: u64 = 64 << 20;
 /// Free space that a build needs, in bytes: files of a tree and objects of a small configuration.
 const ROOM: u64 = 2 << 30;
+/// Exit status of a sandbox whose program was killed, from here on.
+const KILLED: i32 = 128;
 /// Most options that are kept as otherwise than wanted.
 const MOST_FORCED: usize = 100;
 /// Bytes of compiled objects that ccache keeps.
@@ -97,8 +99,8 @@ pub(crate) fn build(
         let _item = progress.begin(&format!("checking out {label}"), None);
         shop.bring(&order.commit)?
     };
-    let key = recipe.key();
-    let build = shop.root().join(format!("build-{}", key.get(..16).unwrap_or(&key)));
+    let key = &recipe.key;
+    let build = shop.root().join(format!("build-{}", key.get(..16).unwrap_or(key)));
     let ccache = ccache(shop.root())?;
     fs::create_dir_all(&build).map_err(at(&build))?;
     let src = shop.src();
@@ -227,6 +229,10 @@ fn run(command: Command, progress: &dyn Progress) -> Result<(), BuildError> {
             _ => BuildError::Sandbox { said: said.to_owned() },
         });
     }
+    // Killed, or ended since it said more than anybody reads: nothing that the commit is to blame for.
+    if ended.cut || ended.status.code().is_none_or(|code| code >= KILLED) {
+        return Err(BuildError::Host { said: ended.status.to_string() });
+    }
     Err(judge(&text, &ended.status.to_string()))
 }
 
@@ -334,32 +340,18 @@ fn content(tree: &Path) -> Result<String, BuildError> {
 /// Options of a fragment that came out otherwise.
 fn forced(configuration: &Configuration, got: &str) -> Vec<String> {
     let Configuration::Fragment(wanted) = configuration else { return Vec::new() };
-    let (wanted, got) = (options(wanted), options(got));
-    let differs = |(name, value): (&&str, &&str)| {
-        let now = got.get(name).copied().unwrap_or("n");
-        let told = |value: &str| if value == "n" { "not set".to_owned() } else { value.to_owned() };
-        (now != *value).then(|| format!("{name}: {} wanted, {}", told(value), told(now)))
+    let differs = |line: &str| {
+        let unset = line.strip_prefix("# CONFIG_").and_then(|it| it.strip_suffix(" is not set"));
+        let name = match unset {
+            Some(name) => name,
+            None => line.strip_prefix("CONFIG_")?.split_once('=')?.0,
+        };
+        let value = |text: &str| config_value(text, name).filter(|value| value != "n");
+        let (wanted, now) = (value(line), value(got));
+        let told = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());
+        (now != wanted).then(|| format!("{name}: {} wanted, {}", told(wanted), told(now)))
     };
-    wanted.iter().filter_map(differs).take(MOST_FORCED).collect()
-}
-
-/// Options of a configuration with their values, `n` for those that are not set.
-fn options(text: &str) -> BTreeMap<&str, &str> {
-    let read = |line: &'_ str| -> Option<(usize, usize)> {
-        let set = line.strip_prefix("CONFIG_").and_then(|rest| rest.find('='));
-        set.map(|at| (7, 7 + at))
-    };
-    text.lines()
-        .filter_map(|line| {
-            let unset =
-                line.strip_prefix("# CONFIG_").and_then(|it| it.strip_suffix(" is not set"));
-            if let Some(name) = unset {
-                return Some((name, "n"));
-            }
-            let (from, to) = read(line)?;
-            Some((&line[from..to], &line[to + 1..]))
-        })
-        .collect()
+    wanted.lines().filter_map(differs).take(MOST_FORCED).collect()
 }
 
 fn is_plain(name: &str) -> bool {
@@ -374,11 +366,11 @@ mod tests {
     #[test]
     fn options_that_came_out_otherwise_are_told() {
         let wanted = Configuration::Fragment(
-            "CONFIG_NET=y\nCONFIG_NET_VRF=y\n# CONFIG_MODULES is not set\nCONFIG_HZ=100\n"
+            "CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n# CONFIG_D is not set\nCONFIG_HZ=100\nCONFIG_S=\"\"\n"
                 .to_owned(),
         );
-        let got = "# CONFIG_MODULES is not set\nCONFIG_NET=y\n# CONFIG_NET_VRF is not set\nCONFIG_HZ=250\n";
-        let expected = ["HZ: 100 wanted, 250", "NET_VRF: y wanted, not set"];
+        let got = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=y\nCONFIG_HZ=250\nCONFIG_S=\"\"\nCONFIG_E=y\n";
+        let expected = ["B: y wanted, not set", "C: not set wanted, y", "HZ: 100 wanted, 250"];
         assert_eq!(forced(&wanted, got), expected);
         assert_eq!(forced(&Configuration::Whole(String::new()), got), [""; 0]);
     }

@@ -13,7 +13,7 @@ use kbisect_process::run_within;
 use super::error::BuildError;
 use super::history::Commits;
 use crate::files::at;
-use crate::git::git;
+use crate::git::{forget, git};
 use crate::hash;
 use crate::progress::Progress;
 use crate::store::{Lock, StoreError};
@@ -204,15 +204,13 @@ impl Workshop {
 
 /// Keeps git from all that a host's or a user's configuration could start.
 fn quiet(command: &mut Command) -> &mut Command {
+    forget(command);
     command
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_ALLOW_PROTOCOL", "")
         .env("LC_ALL", "C")
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_INDEX_FILE")
-        .env_remove("GIT_WORK_TREE")
 }
 
 fn first_line(bytes: &[u8]) -> String {

@@ -15,7 +15,7 @@ pub enum BuildError {
         /// The first error.
         said: String,
     },
-    /// Its files cannot be had.
+    /// Its files cannot be written, or git cannot read them.
     #[error("the files of commit {commit} cannot be checked out: {said}")]
     Checkout {
         /// The commit.
@@ -82,10 +82,7 @@ pub enum BuildError {
 impl BuildError {
     /// Whether the commit is at fault, so that it gives no answer however often it is built.
     pub fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Failed { .. } | Self::Checkout { .. } | Self::Incomplete { .. } | Self::NoFile(_)
-        )
+        matches!(self, Self::Failed { .. } | Self::Incomplete { .. } | Self::NoFile(_))
     }
 
     /// What to do about it.

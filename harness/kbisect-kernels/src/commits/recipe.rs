@@ -32,6 +32,8 @@ pub struct Recipe {
     pub compiler: String,
     /// Folders of the user's tree and of the cache.
     pub(super) places: Places,
+    /// What all that it builds has in common.
+    pub(super) key: String,
 }
 
 /// Where the files are.
@@ -59,21 +61,21 @@ impl Recipe {
         let text = String::from_utf8_lossy(&ended.stdout);
         let compiler = text.lines().next().unwrap_or_default().to_owned();
         let places = Places { repository, cache: cache.join(FOLDER) };
-        Ok(Self { configuration, compiler, places })
+        Ok(Self::with(configuration, compiler, places))
     }
 
-    /// What all that it builds has in common.
-    pub(super) fn key(&self) -> String {
-        let (kind, text) = match &self.configuration {
+    fn with(configuration: Configuration, compiler: String, places: Places) -> Self {
+        let (kind, text) = match &configuration {
             Configuration::Fragment(text) => ("fragment", text),
             Configuration::Whole(text) => ("whole", text),
         };
-        hash::of_bytes(format!("{VERSION}\n{}\n{kind}\n{text}", self.compiler).as_bytes())
+        let key = hash::of_bytes(format!("{VERSION}\n{compiler}\n{kind}\n{text}").as_bytes());
+        Self { configuration, compiler, places, key }
     }
 
     /// Names the kernel that a commit becomes.
     pub fn id_of(&self, commit: &str) -> KernelId {
-        KernelId(hash::of_bytes(format!("git\n{commit}\n{}\n", self.key()).as_bytes()))
+        KernelId(hash::of_bytes(format!("git\n{commit}\n{}\n", self.key).as_bytes()))
     }
 
     /// Variables of `make` by which a tree of this version is built with this compiler.
@@ -115,7 +117,7 @@ mod tests {
     fn recipe(compiler: &str, text: &str) -> Recipe {
         let places = Places { repository: "/r".into(), cache: "/c".into() };
         let configuration = Configuration::Fragment(text.to_owned());
-        Recipe { configuration, compiler: compiler.to_owned(), places }
+        Recipe::with(configuration, compiler.to_owned(), places)
     }
 
     #[test]
@@ -123,10 +125,8 @@ mod tests {
         let one = recipe("gcc (Debian 12.2.0-14) 12.2.0", "CONFIG_A=y\n");
         let other = recipe("gcc (Debian 12.2.0-14) 12.2.0", "CONFIG_B=y\n");
         let newer = recipe("gcc (Debian 13.2.0-14) 13.2.0", "CONFIG_A=y\n");
-        let whole = Recipe {
-            configuration: Configuration::Whole("CONFIG_A=y\n".to_owned()),
-            ..one.clone()
-        };
+        let text = Configuration::Whole("CONFIG_A=y\n".to_owned());
+        let whole = Recipe::with(text, one.compiler.clone(), one.places.clone());
         let ids =
             [one.id_of("1"), one.id_of("2"), other.id_of("1"), newer.id_of("1"), whole.id_of("1")];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();

@@ -8,12 +8,14 @@ const MOST_SAID: usize = 300;
 
 /// What a failed `make` means: a fault of the host, or the first error of the compiler.
 pub fn judge(said: &str, status: &str) -> BuildError {
-    const HOST: [&str; 5] = [
+    const HOST: [&str; 7] = [
         "No space left on device",
         "Cannot allocate memory",
         "virtual memory exhausted",
         "Killed signal terminated program",
         "Disk quota exceeded",
+        "] Killed",
+        "] Terminated",
     ];
     const PROGRAMS: [(&str, &str); 6] = [
         ("flex", "flex"),
@@ -70,6 +72,8 @@ mod tests {
         assert!(matches!(judge(full, "x"), BuildError::Host { .. }));
         let killed = "gcc: fatal error: Killed signal terminated program cc1\n";
         assert!(!judge(killed, "x").is_final());
+        let make = "make[2]: *** [/src/scripts/Makefile.build:280: net/a.o] Killed\n";
+        assert!(!judge(make, "x").is_final());
         let flex = "/bin/sh: 1: flex: not found\nmake[3]: *** [x] Error 127\n";
         assert!(matches!(judge(flex, "x"), BuildError::Missing { program: "flex", .. }));
         let elf = "objtool/elf.h:10:10: fatal error: gelf.h: No such file or directory\n";

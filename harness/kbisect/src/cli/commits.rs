@@ -20,3 +20,11 @@ pub struct CommitArgs {
     #[arg(last = true, value_name = "PATH", help_heading = COMMITS)]
     pub paths: Vec<String>,
 }
+
+impl CommitArgs {
+    /// Whether something of it was typed.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.first_parent || self.config.is_some() || !self.paths.is_empty()
+    }
+}

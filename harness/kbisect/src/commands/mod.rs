@@ -20,7 +20,7 @@ mod welcome;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::{exit, run};
+use crate::{errors, exit, run};
 
 /// Carries out a command line.
 ///
@@ -29,6 +29,13 @@ use crate::{exit, run};
 pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
     let done = |result: anyhow::Result<()>| result.map(|()| exit::code(exit::OK));
+    // It would be looked into by nobody.
+    if global.sources.git.is_some() && !matches!(cli.command, Some(Command::Bisect(_))) {
+        return Err(errors::usage(
+            "the commits of a git tree are candidates of a bisection only",
+            "kbisect GOOD..BAD --source git:PATH --scenario NAME; what it built is found by its commit later",
+        ));
+    }
     match &cli.command {
         None => done(welcome::welcome(global)),
         Some(Command::Bisect(args)) => run::bisect(args, global),

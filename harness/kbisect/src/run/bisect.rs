@@ -52,6 +52,12 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
                 "give a range, GOOD..BAD, or leave out --source git:PATH",
             ));
         }
+        (None, _) if args.commits.is_given() => {
+            return Err(errors::usage(
+                "--first-parent, --config and paths are about commits, and no git tree is named",
+                "add --source git:PATH",
+            ));
+        }
         (None, _) => None,
     };
     let base = Base::new(global)?;

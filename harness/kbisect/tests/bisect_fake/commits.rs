@@ -149,6 +149,25 @@ fn what_does_not_build_is_skipped_and_what_is_the_same_is_not_booted() {
     let same = of("same").expect("it was tried");
     let note = same["notes"].to_string();
     assert!(note.contains("its image and modules are those of"), "{same:#}");
+    // What confirms the answer is made, not copied.
+    let all = trials.iter().filter(|trial| trial["kernel"]["id"] == same["kernel"]["id"]);
+    let (shared, made): (Vec<_>, Vec<_>) =
+        all.partition(|trial| trial["notes"].to_string().contains("not booted"));
+    assert_eq!(shared.len(), 1, "{shared:#?}");
+    assert!(
+        made.len() >= 2,
+        "{} {:#?}",
+        result["confidence"],
+        trials
+            .iter()
+            .map(|t| (
+                t["kernel"]["name"].clone(),
+                t["verdict"].clone(),
+                t["boot"].clone(),
+                t["notes"].clone()
+            ))
+            .collect::<Vec<_>>()
+    );
     if let Some(broken) = of("broken") {
         assert_eq!(broken["untestable"]["why"], "no-build");
         assert!(broken["reason"].as_str().unwrap().contains("net/a.c:5:3: error: unknown type"));
@@ -168,6 +187,11 @@ fn a_run_that_was_killed_builds_nothing_twice_and_ends_are_told() {
     assert!(said.contains("no commit `v9`"), "{said}");
     let said = place.run(&format!("{range} --source git:nowhere --scenario smoke")).code(2).stderr;
     assert!(said.contains("nowhere` is no git tree"), "{said}");
+    let words = "check 6.1.100 --scenario smoke --source git:tree";
+    let said = place.run(words).code(2).stderr;
+    assert!(said.contains("candidates of a bisection only"), "{said}");
+    let said = place.run("6.1.100..6.1.101 --scenario smoke --first-parent").code(2).stderr;
+    assert!(said.contains("no git tree is named"), "{said}");
     std::fs::write(place.path("kernel.config"), "nothing\n").unwrap();
     let said = bisect(&place, &range, "").code(2).stderr;
     assert!(said.contains("is no configuration of a kernel"), "{said}");

@@ -18,8 +18,6 @@ use kbisect_core::scenario::KernelNeeds;
 use depends::Closure;
 use tree::Tree;
 
-use crate::ready::config_value;
-
 /// A configuration for one tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Derived {
@@ -27,17 +25,6 @@ pub struct Derived {
     pub options: BTreeMap<String, String>,
     /// Modules and configuration symbols that the scenario requires and the tree does not have.
     pub unknown: Vec<String>,
-}
-
-/// An option that the build gave another value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forced {
-    /// Name, without `CONFIG_`.
-    pub option: String,
-    /// The value in the fragment.
-    pub wanted: String,
-    /// The value in the kernel's configuration; `n` where it is not set.
-    pub got: String,
 }
 
 /// Derives the configuration for a source tree. Options that the tree does not have are left out.
@@ -125,16 +112,6 @@ impl Derived {
         }
         text
     }
-
-    /// Names what has another value in a kernel's configuration.
-    pub fn differences(&self, config: &str) -> Vec<Forced> {
-        let forced = |(option, wanted): (&String, &String)| {
-            let got = config_value(config, option).unwrap_or_else(|| "n".to_owned());
-            let same = got == wanted.trim_matches('"');
-            (!same).then(|| Forced { option: option.clone(), wanted: wanted.clone(), got })
-        };
-        self.options.iter().filter_map(forced).collect()
-    }
 }
 
 #[cfg(test)]
@@ -220,20 +197,6 @@ CONFIG_NR_CPUS=8
         let options = derive(tree.path(), &needs).unwrap().options;
         assert_eq!(options["UNRELATED"], "y");
         assert_ne!(options.get("MODULES").map(String::as_str), Some("n"));
-    }
-
-    #[test]
-    fn differences_are_what_the_build_made_otherwise() {
-        let options = [("A", "y"), ("B", "y"), ("C", "n"), ("D", "n"), ("N", "8"), ("S", "\"\"")];
-        let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let derived = Derived { options, unknown: Vec::new() };
-        let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=y\nCONFIG_N=64\nCONFIG_S=\"\"\nCONFIG_E=y\n";
-        let forced: Vec<_> = derived
-            .differences(config)
-            .into_iter()
-            .map(|it| format!("{} {} {}", it.option, it.wanted, it.got))
-            .collect();
-        assert_eq!(forced, ["B y n", "C n y", "N 8 64"]);
     }
 
     #[test]
