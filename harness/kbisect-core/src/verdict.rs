@@ -70,6 +70,11 @@ pub enum Untestable {
         /// The first error.
         said: String,
     },
+    /// The change that it is to have, or to be without, does not fit to it.
+    Conflicts {
+        /// Files that others changed in the same places.
+        files: Vec<String>,
+    },
     /// A check could not tell.
     Unclear {
         /// Its name.
@@ -92,6 +97,7 @@ impl Untestable {
             Self::LacksForBoot { .. }
             | Self::NoPackages { .. }
             | Self::NoBuild { .. }
+            | Self::Conflicts { .. }
             | Self::Unclear { .. }
             | Self::NoBoot { .. } => None,
         }
@@ -106,6 +112,9 @@ impl fmt::Display for Untestable {
                 write!(f, "the kernel cannot boot here: it lacks {}", modules.join(", "))
             }
             Self::NoPackages { said } | Self::NoBuild { said } => f.write_str(said),
+            Self::Conflicts { files } => {
+                write!(f, "the change does not apply: conflicts in {}", files.join(", "))
+            }
             Self::Unclear { check, said } => write!(f, "check `{check}`: {said}"),
             Self::NoBoot { said } => write!(f, "did not reach user space: {said}"),
         }

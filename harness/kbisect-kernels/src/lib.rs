@@ -39,7 +39,7 @@ pub use candidate::{Candidate, CandidateState, PackageRef};
 pub use catalog::{Catalog, Newest, NewestError, ResolveError};
 pub use changelog::{ChangelogError, PackageChangelog, changelog, changelog_file};
 pub use commits::{
-    BuildError, BuildOrder, Built, COMMITS, Commit, CommitRange, Commits, Configuration,
+    BuildError, BuildOrder, Built, COMMITS, Change, Commit, CommitRange, Commits, Configuration,
     HistoryError, Recipe,
 };
 pub use debug::{DebugInfo, DebugInfoError};

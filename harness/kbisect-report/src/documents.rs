@@ -29,6 +29,34 @@ impl ErrorDocument {
     }
 }
 
+/// The configuration that commits are built with for a scenario: the document `kbisect.config/1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigDocument {
+    /// `kbisect.config/1`.
+    pub schema: String,
+    /// Scenario, as it was named.
+    pub scenario: String,
+    /// The commit.
+    pub commit: String,
+    /// Options by name, without `CONFIG_`: `y`, `n`, a number, or a text in quotes.
+    pub options: BTreeMap<String, String>,
+    /// Modules and options that the scenario requires and the tree does not have.
+    pub unknown: Vec<String>,
+}
+
+impl ConfigDocument {
+    /// Makes the document.
+    pub fn new(
+        scenario: &str,
+        commit: &str,
+        options: BTreeMap<String, String>,
+        unknown: Vec<String>,
+    ) -> Self {
+        let (scenario, commit) = (scenario.to_owned(), commit.to_owned());
+        Self { schema: "kbisect.config/1".to_owned(), scenario, commit, options, unknown }
+    }
+}
+
 /// Failures found in console logs: the document `kbisect.detect/1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DetectDocument {

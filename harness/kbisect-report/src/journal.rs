@@ -19,7 +19,7 @@ pub const EARLIER_CHECK_JOURNAL: &str = "check.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/2";
 
 /// Events that this version understands.
-const EVENTS: [&str; 24] = [
+const EVENTS: [&str; 26] = [
     "began",
     "check-began",
     "run-began",
@@ -38,6 +38,8 @@ const EVENTS: [&str; 24] = [
     "decoded",
     "changes",
     "note",
+    "went-on",
+    "further",
     "scenario-error",
     "interrupted",
     "failed",

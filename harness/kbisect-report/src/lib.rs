@@ -46,10 +46,10 @@ pub use bundle::{
 pub use changed::changes_sentence;
 pub use conclusion::bisect_result;
 pub use documents::{
-    BuiltInterface, BuiltNode, ChangesDocument, DebugDocument, DecodeDocument, DecodedTrace,
-    DetectDocument, DetectedReport, DoctorAccelerator, DoctorCheck, DoctorDocument, DoctorStatus,
-    ErrorDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState, ScannedFile,
-    ScenariosDocument,
+    BuiltInterface, BuiltNode, ChangesDocument, ConfigDocument, DebugDocument, DecodeDocument,
+    DecodedTrace, DetectDocument, DetectedReport, DoctorAccelerator, DoctorCheck, DoctorDocument,
+    DoctorStatus, ErrorDocument, KernelsDocument, ListedKernel, ListedScenario, ListedState,
+    ScannedFile, ScenariosDocument,
 };
 pub use dossier::{Dossier, DossierError, Subject};
 pub use dry_run::{DryRunDocument, PlannedTrial};

@@ -4,7 +4,7 @@
 //! as a change of its schema.
 
 /// Names that [`schema`] knows, in the order for lists.
-pub const SCHEMA_NAMES: [&str; 21] = [
+pub const SCHEMA_NAMES: [&str; 22] = [
     "bisect",
     "run",
     "selftest",
@@ -20,6 +20,7 @@ pub const SCHEMA_NAMES: [&str; 21] = [
     "debug",
     "decode",
     "changes",
+    "config",
     "scenarios",
     "import",
     "bundle",
@@ -52,6 +53,7 @@ pub fn schema(name: &str) -> Option<&'static str> {
         "debug" => include_str!("../schemas/debug.json"),
         "decode" => include_str!("../schemas/decode.json"),
         "changes" => include_str!("../schemas/changes.json"),
+        "config" => include_str!("../schemas/config.json"),
         "scenarios" => include_str!("../schemas/scenarios.json"),
         "import" => include_str!("../schemas/import.json"),
         "bundle" => include_str!("../schemas/bundle.json"),

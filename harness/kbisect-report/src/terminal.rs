@@ -98,6 +98,12 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
         lines
             .push("confidence", &format!("{}: {}", doubt::level(confidence), confidence.statement));
     }
+    if let Some(test) = &result.revert {
+        lines.push("revert", &words::revert(test, result.direction));
+    }
+    for further in &result.further {
+        lines.push(words::further_label(further.because), &words::further(further));
+    }
     for notice in story.notices().iter().take(NOTICES) {
         lines.push("note", notice.trim_start_matches("Note: "));
     }

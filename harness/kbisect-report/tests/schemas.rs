@@ -12,9 +12,9 @@ use kbisect_core::minimize::MinimizeResult;
 use kbisect_core::run::{BisectResult, JournalLine, Plan, RunResult};
 use kbisect_core::selftest::SelftestResult;
 use kbisect_report::{
-    BundleDocument, BundleManifest, ChangesDocument, DebugDocument, DecodeDocument, DetectDocument,
-    DoctorDocument, DryRunDocument, ErrorDocument, ImportDocument, KernelsDocument, SCHEMA_NAMES,
-    ScenariosDocument, schema,
+    BundleDocument, BundleManifest, ChangesDocument, ConfigDocument, DebugDocument, DecodeDocument,
+    DetectDocument, DoctorDocument, DryRunDocument, ErrorDocument, ImportDocument, KernelsDocument,
+    SCHEMA_NAMES, ScenariosDocument, schema,
 };
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -48,6 +48,7 @@ fn generated() -> Vec<(&'static str, Value)> {
         ("debug", of::<DebugDocument>("debug", "Files with the debug information of a kernel.")),
         ("decode", of::<DecodeDocument>("decode", "Traces with source lines.")),
         ("changes", of::<ChangesDocument>("changes", "What changed between two kernels.")),
+        ("config", of::<ConfigDocument>("config", "The configuration of a kernel for a scenario.")),
         ("scenarios", of::<ScenariosDocument>("scenarios", "The scenarios that are known.")),
         ("import", of::<ImportDocument>("import", "Existing checks that were taken over.")),
         ("bundle", of::<BundleDocument>("bundle", "A bundle that was written.")),

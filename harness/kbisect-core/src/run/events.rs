@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, KernelPlan, Plan, SymptomChoice};
+use super::{Because, Environment, Further, KernelPlan, Plan, SymptomChoice};
 use crate::answer::Taken;
 use crate::bayes;
 use crate::changes::WhatChanged;
@@ -46,15 +46,24 @@ pub enum Aim {
         /// Trials still to come with this one, if each gives an answer.
         estimated_left: usize,
     },
+    /// The bad end with the culprit's change taken back or the fix applied, or as it is.
+    Revert {
+        /// Whether it is changed.
+        changed: bool,
+        /// Kernel.
+        kernel: Box<Kernel>,
+        /// Trials still to come with this one.
+        estimated_left: usize,
+    },
 }
 
 impl Aim {
     /// Trials still to come with this one.
     pub fn estimated_left(&self) -> usize {
         match self {
-            Self::Version { estimated_left, .. } | Self::Cell { estimated_left, .. } => {
-                *estimated_left
-            }
+            Self::Version { estimated_left, .. }
+            | Self::Cell { estimated_left, .. }
+            | Self::Revert { estimated_left, .. } => *estimated_left,
         }
     }
 }
@@ -78,6 +87,11 @@ pub enum Tried {
         /// What was left out of the scenario: numbers of its ingredients.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         without: Vec<u32>,
+    },
+    /// The bad end with the culprit's change taken back or the fix applied, or as it is.
+    Revert {
+        /// Whether it was changed.
+        changed: bool,
     },
 }
 
@@ -221,6 +235,18 @@ pub enum RunEvent {
         /// One line.
         text: String,
     },
+    /// Another run goes on with what this one found.
+    WentOn {
+        /// Name of its folder, beside this run's.
+        run_id: String,
+        /// Why.
+        because: Because,
+    },
+    /// The run that went on has ended, or can tell more than before. Of several, the last counts.
+    Further {
+        /// What came of it.
+        further: Box<Further>,
+    },
     /// The scenario is wrong: no kernel can answer.
     ScenarioError {
         /// What is wrong with it.
@@ -323,6 +349,7 @@ pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
                     | RunEvent::SymptomChosen { .. }
                     | RunEvent::Decoded { .. }
                     | RunEvent::Changes { .. }
+                    | RunEvent::Further { .. }
             )
         })
         .map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms))

@@ -7,6 +7,7 @@ mod events;
 mod plan;
 mod rates;
 mod result;
+mod revert;
 mod score;
 mod single;
 mod target;
@@ -15,12 +16,15 @@ pub use events::{
     Aim, JournalLine, RunEvent, RunKind, Tried, end_of_search, is_over, wall_seconds,
 };
 pub use plan::{
-    CommitsPlan, ConfigurationKind, Environment, EvidenceChoices, Plan, PlanOptions, PlannedCommit,
-    PlannedKernel,
+    CommitsPlan, ConfigurationKind, DrillPlan, Environment, EvidenceChoices, Plan, PlanOptions,
+    PlannedCommit, PlannedKernel,
 };
 pub use rates::{CheckRate, Rates};
 pub use result::{
     Aborted, BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry, SeriesVerdict,
+};
+pub use revert::{
+    Because, Further, RevertOutcome, RevertResult, RevertStep, RevertTest, RevertTrial,
 };
 pub use score::{Scored, score_again};
 pub use single::KernelPlan;

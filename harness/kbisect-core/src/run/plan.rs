@@ -88,10 +88,20 @@ pub struct PlannedKernel {
 pub struct PlannedCommit {
     /// Its id.
     pub id: String,
+    /// Its tag, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// Positions of its parents in the series; none for the older end.
     pub parents: Vec<usize>,
     /// First line of its message.
     pub subject: String,
+}
+
+impl PlannedCommit {
+    /// What people call it: its tag, else the beginning of its id.
+    pub fn label(&self) -> &str {
+        self.tag.as_deref().unwrap_or_else(|| self.id.get(..12).unwrap_or(&self.id))
+    }
 }
 
 /// Where the commits of a plan come from, and how they are built.
@@ -107,6 +117,31 @@ pub struct CommitsPlan {
     pub paths: Vec<String>,
     /// How the configuration comes about; its text is in the run's folder.
     pub configuration: ConfigurationKind,
+    /// Commits whose changes are taken back in all that come after them: culprits that were found before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+    /// The answer is not tested by a revert.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_revert: bool,
+}
+
+/// The git tree in which the commit is looked for, once a release is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DrillPlan {
+    /// Its folder.
+    pub repository: String,
+    /// Whether merges are followed to their first parents only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_parent: bool,
+    /// Only commits that change something below these; all without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// File of the configuration; one that is derived without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// The answer is not tested by a revert.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_revert: bool,
 }
 
 /// How a configuration comes about.
@@ -183,6 +218,9 @@ pub struct PlanOptions {
     /// The series is one of commits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commits: Option<CommitsPlan>,
+    /// Where another run looks for the commit, once a release is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillPlan>,
 }
 
 /// What is kept of failures, beside what always is.
@@ -213,7 +251,8 @@ impl PlanOptions {
     /// Files and folders of the machine that the run's evidence is made with.
     pub fn named_paths(&self) -> impl Iterator<Item = &str> {
         let commits = self.commits.as_ref().map(|commits| commits.repository.as_str());
-        self.evidence.named_paths().chain(self.git.as_deref()).chain(commits)
+        let drill = self.drill.as_ref().map(|drill| drill.repository.as_str());
+        self.evidence.named_paths().chain(self.git.as_deref()).chain(commits).chain(drill)
     }
 }
 
@@ -234,6 +273,7 @@ impl Default for PlanOptions {
             no_changes: false,
             git: None,
             commits: None,
+            drill: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, PlannedCommit, Rates, SymptomChoice};
+use super::{Environment, Further, PlannedCommit, Rates, RevertResult, SymptomChoice};
 use crate::answer::Trial;
 use crate::bayes;
 use crate::changes::WhatChanged;
@@ -211,6 +211,12 @@ pub struct BisectResult {
     /// What changed between the two sides, the most suspect first, or why that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<WhatChanged>,
+    /// The bad end with the culprit's change taken back, or with the fix applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<RevertResult>,
+    /// What runs found that went on from here: further culprits, the commit in a release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<Further>,
     /// All trials in order.
     pub trials: Vec<Trial>,
     /// The series with what became of each kernel.

@@ -11,6 +11,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_process::run_unless;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::checkout::Workshop;
 use super::error::BuildError;
 use super::recipe::{Configuration, Recipe};
@@ -38,6 +39,8 @@ const KILLED: i32 = 128;
 const MOST_FORCED: usize = 100;
 /// Bytes of compiled objects that ccache keeps.
 const CCACHE_SIZE: &str = "1G";
+/// Most folders of builds with other configurations that are kept, of 300 MB each for derived ones.
+const OTHER_BUILDS: usize = 2;
 /// The same for each build: what a kernel says of its build is no difference between two.
 const STAMPS: [(&str, &str); 4] = [
     ("KBUILD_BUILD_TIMESTAMP", "1970-01-01 00:00:00 +0000"),
@@ -51,6 +54,8 @@ const STAMPS: [(&str, &str); 4] = [
 pub struct BuildOrder {
     /// The commit.
     pub commit: String,
+    /// What is changed in it, in this order.
+    pub changes: Vec<Change>,
     /// How.
     pub recipe: Arc<Recipe>,
 }
@@ -97,12 +102,13 @@ pub(crate) fn build(
     let label = kernel.label();
     let missing = {
         let _item = progress.begin(&format!("checking out {label}"), None);
-        shop.bring(&order.commit)?
+        shop.bring(&shop.changed(&order.commit, &order.changes)?)?
     };
     let key = &recipe.key;
     let build = shop.root().join(format!("build-{}", key.get(..16).unwrap_or(key)));
     let ccache = ccache(shop.root())?;
     fs::create_dir_all(&build).map_err(at(&build))?;
+    forget_builds(shop.root(), &build)?;
     let src = shop.src();
     let sandbox = Sandbox { src: &src, build: &build, ccache: ccache.as_deref() };
     let variables = recipe.variables(&kernel.version);
@@ -110,7 +116,13 @@ pub(crate) fn build(
     let make = Make { sandbox, variables: &variables, progress };
     let configuration = make.configure(recipe)?;
     let modules = configuration.lines().any(|line| line == "CONFIG_MODULES=y");
-    make.run(if modules { &["bzImage", "modules"] } else { &["bzImage"] })?;
+    let last = shop.root().join(format!("failed-{}", key.get(..16).unwrap_or(key)));
+    make.try_first(&last)?;
+    let made = make.run(if modules { &["bzImage", "modules"] } else { &["bzImage"] });
+    if let Err(BuildError::Failed { object: Some(object), .. }) = &made {
+        fs::write(&last, object).map_err(at(&last))?;
+    }
+    made?;
     let tree = work.join("built");
     take(&build, "arch/x86/boot/bzImage", &tree.join("boot/vmlinuz"))?;
     take(&build, ".config", &tree.join("config"))?;
@@ -170,6 +182,20 @@ impl Make<'_> {
         };
         self.run(&[wanted])?;
         read_left(build, ".config")
+    }
+
+    /// Compiles the object on which the last build failed: whether it still does shows in seconds, and a
+    /// commit beside one that cannot be built is seldom better.
+    fn try_first(&self, last: &Path) -> Result<(), BuildError> {
+        let Ok(object) = fs::read_to_string(last) else { return Ok(()) };
+        match self.run(&[&object]) {
+            Err(BuildError::Failed { said, object: Some(again) }) if again == object => {
+                Err(BuildError::Failed { said, object: Some(again) })
+            }
+            Err(error @ (BuildError::Cancelled | BuildError::Host { .. })) => Err(error),
+            // It compiles, or is no part of this commit.
+            _ => Ok(fs::remove_file(last).map_err(at(last))?),
+        }
     }
 
     fn install(&self, build: &Path) -> Result<(), BuildError> {
@@ -244,6 +270,25 @@ fn ccache(cache: &Path) -> Result<Option<PathBuf>, BuildError> {
     let folder = cache.join("ccache");
     fs::create_dir_all(&folder).map_err(at(&folder))?;
     Ok(Some(folder))
+}
+
+/// Removes what builds with other configurations left, but for the latest of them: a tree has room for few.
+fn forget_builds(root: &Path, own: &Path) -> Result<(), BuildError> {
+    let mut others = Vec::new();
+    for entry in fs::read_dir(root).map_err(at(root))? {
+        let entry = entry.map_err(at(root))?;
+        let is_build = entry.file_name().to_string_lossy().starts_with("build-");
+        if is_build && entry.path() != own {
+            let meta = entry.metadata().map_err(at(root))?;
+            others.push((meta.modified().map_err(at(root))?, entry.path()));
+        }
+    }
+    others.sort();
+    others.truncate(others.len().saturating_sub(OTHER_BUILDS));
+    for (_, folder) in others {
+        fs::remove_dir_all(&folder).map_err(at(&folder))?;
+    }
+    Ok(())
 }
 
 /// What a build left below its folder. A link could lead anywhere.
@@ -373,6 +418,20 @@ mod tests {
         let expected = ["B: y wanted, not set", "C: not set wanted, y", "HZ: 100 wanted, 250"];
         assert_eq!(forced(&wanted, got), expected);
         assert_eq!(forced(&Configuration::Whole(String::new()), got), [""; 0]);
+    }
+
+    #[test]
+    fn the_latest_builds_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["build-1", "build-2", "build-3", "build-own", "src"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        forget_builds(root.path(), &root.path().join("build-own")).unwrap();
+        let left = fs::read_dir(root.path()).unwrap().map(|it| it.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["build-2", "build-3", "build-own", "src"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use kbisect_process::run_within;
+use kbisect_process::{Ended, run_within};
 
 use super::error::BuildError;
 use super::history::Commits;
@@ -38,7 +38,21 @@ impl Commits {
         progress: &dyn Progress,
         look: impl FnOnce(&Path) -> io::Result<T>,
     ) -> Result<T, BuildError> {
-        let repository = fs::canonicalize(&self.repository).map_err(at(&self.repository))?;
+        Self::files_of(&self.repository, commit, cache, progress, look)
+    }
+
+    /// As [`Commits::with_files`], of any commit of a tree.
+    ///
+    /// # Errors
+    /// As [`Commits::with_files`].
+    pub fn files_of<T>(
+        repository: &Path,
+        commit: &str,
+        cache: &Path,
+        progress: &dyn Progress,
+        look: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> Result<T, BuildError> {
+        let repository = fs::canonicalize(repository).map_err(at(repository))?;
         let shop = Workshop::of(&repository, &cache.join(FOLDER));
         let _lock = shop.lock(progress)?;
         let _item =
@@ -108,7 +122,7 @@ impl Workshop {
     }
 
     /// Makes the repository that borrows.
-    fn prepare(&self) -> Result<(), BuildError> {
+    pub(super) fn prepare(&self) -> Result<(), BuildError> {
         let (git_dir, src) = (self.git_dir(), self.src());
         fs::create_dir_all(&src).map_err(at(&src))?;
         let mut asked = git(&self.repository);
@@ -181,7 +195,7 @@ impl Workshop {
         Ok(paths.collect())
     }
 
-    fn own_git(&self) -> Command {
+    pub(super) fn own_git(&self) -> Command {
         let mut command = Command::new("git");
         command.arg("--git-dir").arg(self.git_dir()).arg("--work-tree").arg(self.src());
         command.current_dir(self.src());
@@ -189,16 +203,23 @@ impl Workshop {
         command
     }
 
-    fn output(&self, command: Command) -> Result<String, BuildError> {
-        let ended =
-            run_within(command, DEADLINE, MOST_OUTPUT).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => BuildError::Missing { program: "git", package: "git" },
-                _ => at(&self.root)(error).into(),
-            })?;
+    pub(super) fn run(&self, command: Command) -> Result<Ended, BuildError> {
+        run_within(command, DEADLINE, MOST_OUTPUT).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => BuildError::Missing { program: "git", package: "git" },
+            _ => at(&self.root)(error).into(),
+        })
+    }
+
+    pub(super) fn output(&self, command: Command) -> Result<String, BuildError> {
+        let ended = self.run(command)?;
         if ended.status.success() {
             return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
         }
-        Err(BuildError::Git(first_line(&ended.stderr)))
+        Err(self.failed(&ended.stderr))
+    }
+
+    pub(super) fn failed(&self, said: &[u8]) -> BuildError {
+        BuildError::Git(first_line(said))
     }
 }
 

@@ -14,6 +14,8 @@ pub enum BuildError {
     Failed {
         /// The first error.
         said: String,
+        /// The object that was not made, `net/core/dev.o`.
+        object: Option<String>,
     },
     /// Its files cannot be written, or git cannot read them.
     #[error("the files of commit {commit} cannot be checked out: {said}")]
@@ -42,6 +44,12 @@ pub enum BuildError {
     /// A build leaves something else in place of a file: a link, or nothing.
     #[error("its build leaves no plain file `{0}`")]
     NoFile(String),
+    /// What a commit is changed by does not fit to it.
+    #[error("the change does not apply: conflicts in {}", files.join(", "))]
+    Conflicts {
+        /// Files that others changed in the same places.
+        files: Vec<String>,
+    },
     /// git failed.
     #[error("git failed: {0}")]
     Git(String),
@@ -82,7 +90,15 @@ pub enum BuildError {
 impl BuildError {
     /// Whether the commit is at fault, so that it gives no answer however often it is built.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::Incomplete { .. } | Self::NoFile(_))
+        match self {
+            Self::Failed { .. }
+            | Self::Incomplete { .. }
+            | Self::NoFile(_)
+            | Self::Conflicts { .. } => true,
+            // A build that leaves something else than a kernel.
+            Self::Import(error) => !matches!(error, ImportError::Tool(_) | ImportError::Io(_)),
+            _ => false,
+        }
     }
 
     /// What to do about it.
@@ -104,6 +120,7 @@ impl BuildError {
             Self::Store(error) => error.hint(),
             Self::Failed { .. }
             | Self::NoFile(_)
+            | Self::Conflicts { .. }
             | Self::Git(_)
             | Self::File(_)
             | Self::Cancelled => None,

@@ -68,6 +68,8 @@ pub struct Commits {
     pub commits: Vec<Commit>,
     /// The commit that takes the place of an older end which is no ancestor of the newer one.
     pub merge_base: Option<String>,
+    /// Releases without a tag, and the commits that are the first to have these versions.
+    pub by_version: Vec<(String, String)>,
 }
 
 impl Commits {
@@ -81,7 +83,16 @@ impl Commits {
     pub fn between(repository: &Path, range: &CommitRange) -> Result<Self, HistoryError> {
         let asked = Asked { repository, range };
         asked.check_tree()?;
-        let (old, new) = (asked.commit(&range.old)?, asked.commit(&range.new)?);
+        let mut by_version = Vec::new();
+        let mut end = |name: &str| {
+            let found = asked.commit(name)?;
+            if found.is_by_version {
+                let short = found.id.get(..SHORT).unwrap_or(&found.id);
+                by_version.push((name.to_owned(), short.to_owned()));
+            }
+            Ok::<String, HistoryError>(found.id)
+        };
+        let (old, new) = (end(&range.old)?, end(&range.new)?);
         let base = asked.base(&old, &new)?;
         let merge_base = (base != old).then(|| base.get(..SHORT).unwrap_or(&base).to_owned());
         let tags = asked.tags()?;
@@ -105,13 +116,32 @@ impl Commits {
             }
         });
         let commits = commits.collect();
-        Ok(Self { repository: repository.to_owned(), commits, merge_base })
+        Ok(Self { repository: repository.to_owned(), commits, merge_base, by_version })
     }
+}
+
+/// Finds a commit of a tree by its name.
+///
+/// # Errors
+/// [`HistoryError`].
+pub fn commit(repository: &Path, name: &str) -> Result<String, HistoryError> {
+    let (old, new) = (name.to_owned(), name.to_owned());
+    let range = CommitRange { old, new, first_parent: false, paths: Vec::new() };
+    let asked = Asked { repository, range: &range };
+    asked.check_tree()?;
+    Ok(asked.commit(name)?.id)
 }
 
 struct Asked<'a> {
     repository: &'a Path,
     range: &'a CommitRange,
+}
+
+/// A commit that was named.
+struct Named {
+    id: String,
+    /// There is no tag of that name; it is the first with that version.
+    is_by_version: bool,
 }
 
 /// A commit as git lists it.
@@ -164,7 +194,7 @@ impl Asked<'_> {
         }
     }
 
-    fn commit(&self, end: &str) -> Result<String, HistoryError> {
+    fn commit(&self, end: &str) -> Result<Named, HistoryError> {
         let args = ["--verify", "--quiet", "--end-of-options"];
         let with_v = format!("v{end}");
         // Releases are called by their numbers.
@@ -173,8 +203,11 @@ impl Asked<'_> {
             let (found, stdout, _) =
                 self.run("rev-parse", &[&args[..], &[spec.as_str()]].concat())?;
             if found && is_id(stdout.trim()) {
-                return Ok(stdout.trim().to_owned());
+                return Ok(Named { id: stdout.trim().to_owned(), is_by_version: false });
             }
+        }
+        if let Some(id) = self.release(end)? {
+            return Ok(Named { id, is_by_version: true });
         }
         let pattern =
             format!("*{}*", end.trim_start_matches('v').replace(['*', '?', '[', '\\'], ""));
@@ -182,6 +215,23 @@ impl Asked<'_> {
         let similar = tags.lines().take(3).map(str::to_owned).collect();
         let (repository, end) = (self.repository.to_owned(), end.to_owned());
         Err(HistoryError::NoCommit { repository, end, similar })
+    }
+
+    /// The first commit whose Makefile has this version: a tree may have no tags.
+    fn release(&self, name: &str) -> Result<Option<String>, HistoryError> {
+        let number = name.strip_prefix('v').unwrap_or(name).replace("-rc", "~rc");
+        let is_release = number.contains('.')
+            && number.starts_with(|c: char| c.is_ascii_digit())
+            && number.chars().all(|c| c.is_ascii_digit() || ".~rc".contains(c));
+        if !is_release {
+            return Ok(None);
+        }
+        let args = ["--all", "--topo-order", "--no-color", "--format=%H", "--", ":/Makefile"];
+        let text = self.output("log", &[&["--no-show-signature"], &args[..]].concat())?;
+        let ids: Vec<&str> = text.lines().filter(|id| is_id(id)).collect();
+        let versions = self.versions(&ids)?;
+        let has = |id: &&&str| versions.get(**id).is_some_and(|version| *version == number);
+        Ok(ids.iter().rev().find(has).map(|id| (*id).to_owned()))
     }
 
     /// What the search begins with: the older end, or the merge base of both.
@@ -449,6 +499,30 @@ mod tests {
         assert!(error.to_string().contains("is no git tree"), "{error}");
         let error = Commits::between(Path::new("/nowhere"), &range("a", "b")).unwrap_err();
         assert!(error.to_string().contains("no such folder"), "{error}");
+    }
+
+    #[test]
+    fn a_release_without_a_tag_is_found_by_its_version() {
+        let tree = Tree::new();
+        let makefile =
+            |sub: &str| format!("VERSION = 5\nPATCHLEVEL = 10\nSUBLEVEL = {sub}\nEXTRAVERSION =\n");
+        let commit = |subject: &str, sub: &str, more: &str| {
+            tree.commit(
+                subject,
+                &[("Makefile", &format!("{}{more}", makefile(sub))), ("x", subject)],
+            )
+        };
+        let first = commit("first", "60", "");
+        let last = commit("last", "61", "");
+        commit("later", "61", "# more");
+        let found = Commits::between(tree.path(), &range("5.10.60", "v5.10.61")).unwrap();
+        let ids: Vec<&str> = found.commits.iter().map(|commit| commit.id.as_str()).collect();
+        assert_eq!(ids, [&first, &last]);
+        let named = [("5.10.60", &first), ("v5.10.61", &last)];
+        let named = named.map(|(name, id)| (name.to_owned(), id[..SHORT].to_owned()));
+        assert_eq!(found.by_version, named);
+        let error = Commits::between(tree.path(), &range("5.10.60", "5.10.62")).unwrap_err();
+        assert!(error.to_string().contains("no commit `5.10.62`"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! its own, without network, able to write to its build folder alone.
 
 mod build;
+mod change;
 mod checkout;
 pub mod config;
 mod error;
@@ -30,7 +31,8 @@ pub const COMMITS: &str = "git";
 
 pub(crate) use build::build;
 pub use build::{BuildOrder, Built};
+pub use change::Change;
 pub use error::BuildError;
-pub use history::{Commit, CommitRange, Commits};
+pub use history::{Commit, CommitRange, Commits, commit};
 pub use history_error::HistoryError;
 pub use recipe::{Configuration, Recipe};

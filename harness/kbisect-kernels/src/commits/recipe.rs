@@ -7,6 +7,7 @@ use std::time::Duration;
 use kbisect_core::kernel::KernelId;
 use kbisect_process::run_within;
 
+use super::change::Change;
 use super::checkout::FOLDER;
 use super::error::BuildError;
 use crate::hash;
@@ -73,9 +74,10 @@ impl Recipe {
         Self { configuration, compiler, places, key }
     }
 
-    /// Names the kernel that a commit becomes.
-    pub fn id_of(&self, commit: &str) -> KernelId {
-        KernelId(hash::of_bytes(format!("git\n{commit}\n{}\n", self.key).as_bytes()))
+    /// Names the kernel that a commit becomes, once it is changed.
+    pub fn id_of(&self, commit: &str, changes: &[Change]) -> KernelId {
+        let changes: String = changes.iter().map(Change::key).collect();
+        KernelId(hash::of_bytes(format!("git\n{commit}\n{}\n{changes}", self.key).as_bytes()))
     }
 
     /// Variables of `make` by which a tree of this version is built with this compiler.
@@ -127,11 +129,19 @@ mod tests {
         let newer = recipe("gcc (Debian 13.2.0-14) 13.2.0", "CONFIG_A=y\n");
         let text = Configuration::Whole("CONFIG_A=y\n".to_owned());
         let whole = Recipe::with(text, one.compiler.clone(), one.places.clone());
-        let ids =
-            [one.id_of("1"), one.id_of("2"), other.id_of("1"), newer.id_of("1"), whole.id_of("1")];
+        let ids = [
+            one.id_of("1", &[]),
+            one.id_of("2", &[]),
+            other.id_of("1", &[]),
+            newer.id_of("1", &[]),
+            whole.id_of("1", &[]),
+        ];
+        let changed = [Change::With("2".to_owned()), Change::Without("2".to_owned())];
+        let changed = changed.map(|change| one.id_of("1", &[change]));
+        assert!(changed[0] != changed[1] && !ids.contains(&changed[0]));
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len());
-        assert_eq!(one.id_of("1"), one.clone().id_of("1"));
+        assert_eq!(one.id_of("1", &[]), one.clone().id_of("1", &[]));
         assert!(ids.iter().all(KernelId::is_hash));
     }
 

@@ -44,7 +44,17 @@ pub fn judge(said: &str, status: &str) -> BuildError {
     }
     let errors = [" error: ", "error: ", "undefined reference", "*** ", "Error "];
     let first = errors.iter().find_map(|text| line(text));
-    BuildError::Failed { said: first.unwrap_or_else(|| status.to_owned()) }
+    let object = said.lines().find_map(object);
+    BuildError::Failed { said: first.unwrap_or_else(|| status.to_owned()), object }
+}
+
+/// `net/core/dev.o` of `make[3]: *** [/src/scripts/Makefile.build:280: net/core/dev.o] Error 1`.
+fn object(line: &str) -> Option<String> {
+    let (rule, _) = line.split_once("*** [")?.1.split_once("] Error ")?;
+    let name = rule.rsplit(' ').next()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+".contains(c);
+    let is_one = name.ends_with(".o") && !name.starts_with(['-', '/']) && !name.contains("..");
+    (is_one && name.chars().all(plain)).then(|| name.to_owned())
 }
 
 /// One line of what a program of the tree said.
@@ -61,12 +71,22 @@ mod tests {
     fn the_first_error_is_told_and_the_hosts_faults_are_not_the_commits() {
         let said = "  warning: unused\nnet/a.c:5:3: error: 'x' undeclared\n/src/net/b.c:1: error: later\n\
                     make[2]: *** [net/a.o] Error 1\n";
-        let BuildError::Failed { said } = judge(said, "exit status: 2") else { panic!() };
+        let BuildError::Failed { said, .. } = judge(said, "exit status: 2") else { panic!() };
         assert_eq!(said, "net/a.c:5:3: error: 'x' undeclared");
-        let BuildError::Failed { said } = judge("", "exit status: 2") else { panic!() };
+        let object = |said: &str| match judge(said, "x") {
+            BuildError::Failed { object, .. } => object,
+            _ => panic!("{said}"),
+        };
+        let make = "make[3]: *** [/src/scripts/Makefile.build:280: net/core/dev.o] Error 1\n";
+        assert_eq!(object(make).as_deref(), Some("net/core/dev.o"));
+        assert_eq!(object("make[2]: *** [net/a.o] Error 1\n").as_deref(), Some("net/a.o"));
+        for hostile in ["--eval=x.o", "/etc/x.o", "../x.o", "a;b.o", "net"] {
+            assert_eq!(object(&format!("make: *** [{hostile}] Error 2\n")), None);
+        }
+        let BuildError::Failed { said, .. } = judge("", "exit status: 2") else { panic!() };
         assert_eq!(said, "exit status: 2");
         let link = "ld: net/a.o: in function `f':\n/src/net/a.c:9: undefined reference to `g'\n";
-        let BuildError::Failed { said } = judge(link, "x") else { panic!() };
+        let BuildError::Failed { said, .. } = judge(link, "x") else { panic!() };
         assert_eq!(said, "net/a.c:9: undefined reference to `g'");
         let full = "net/a.c:5:3: fatal error: error writing to /tmp/x.s: No space left on device\n";
         assert!(matches!(judge(full, "x"), BuildError::Host { .. }));

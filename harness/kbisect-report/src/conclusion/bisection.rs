@@ -5,8 +5,9 @@ use kbisect_core::confirm::Confirmation;
 use kbisect_core::mark::mark_again;
 use kbisect_core::method::Method;
 use kbisect_core::run::{
-    BisectResult, Confidence, JournalLine, OutcomeWord, Plan, RunEvent, SeriesEntry, SeriesVerdict,
-    Tried, end_of_search, named_is_missing, target_symptom, wall_seconds,
+    BisectResult, Confidence, Further, JournalLine, OutcomeWord, Plan, RevertTest, RunEvent,
+    SeriesEntry, SeriesVerdict, Tried, end_of_search, named_is_missing, target_symptom,
+    wall_seconds,
 };
 use kbisect_core::search::{Direction, Mark, Outcome, Role};
 use kbisect_core::trial::{AcceptedRefusal, VerdictKind};
@@ -56,6 +57,8 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
             RunEvent::Changes { changes } => Some(changes.as_ref().clone()),
             _ => None,
         }),
+        revert: RevertTest::of(&plan, &events).and_then(|test| test.result(&plan, &events)),
+        further: further(&events),
         series: series_of(&plan, &trials),
         warnings: plan.warnings.clone(),
         scenario: plan.scenario.clone(),
@@ -124,6 +127,19 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
     let bad = result.trials.iter().find(|record| record.verdict == VerdictKind::Bad);
     result.repeat = told.or(bad).map(|record| record.repeat.clone());
     Some(result)
+}
+
+/// What runs found that went on; of each the last word.
+fn further(events: &[RunEvent]) -> Vec<Further> {
+    let mut all: Vec<Further> = Vec::new();
+    for event in events {
+        let RunEvent::Further { further } = event else { continue };
+        match all.iter_mut().find(|known| known.run_id == further.run_id) {
+            Some(known) => known.clone_from(further),
+            None => all.push(further.as_ref().clone()),
+        }
+    }
+    all
 }
 
 /// The trials with what they were taken for, and the positions of their versions.

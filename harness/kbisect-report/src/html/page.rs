@@ -21,6 +21,7 @@ pub fn html(dossier: &Dossier) -> String {
         (seen::section(dossier))
         (details::checks(dossier))
         (rates(dossier))
+        (details::section(dossier, sections::revert))
         (details::section(dossier, sections::changes))
         (timeline::section(dossier))
         (details::section(dossier, sections::trials))

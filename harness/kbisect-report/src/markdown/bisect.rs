@@ -25,6 +25,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
         let trials = [good, bad].map(|trial| (story.label(&trial.kernel), trial));
         sections::side_by_side(to, &trials);
     }
+    sections::revert(to, result);
     sections::changes(to, result);
     series(to, &story);
     sections::trials(to, result);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, Environment, SeriesEntry};
+use kbisect_core::run::{BisectResult, Environment, Further, SeriesEntry};
+use kbisect_core::search::Direction;
 use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord, VerdictKind};
 
 use super::seen::matching;
@@ -12,7 +13,7 @@ use crate::document::{Block, CELL, Line, Tone, code, heading, list, own, table, 
 use crate::extra::Extra;
 use crate::story::{Story, came_up, count, duration};
 use crate::text::utc;
-use crate::words::{not_counted, percent};
+use crate::words::{self, not_counted, percent};
 use crate::{changed, doubt};
 
 /// A check in a cell.
@@ -70,6 +71,41 @@ pub(crate) fn side_by_side(to: &mut Vec<Block>, trials: &[(String, &Trial)]) {
         std::iter::once(hop).chain(cells).collect()
     });
     to.push(Block::Table(head("frames"), rows.collect()));
+}
+
+/// Adds the test of the answer, and what runs found that went on.
+pub(crate) fn revert(to: &mut Vec<Block>, result: &BisectResult) {
+    if let Some(test) = &result.revert {
+        to.push(heading("Tested by a revert"));
+        let sentence = capital(&words::revert(test, result.direction));
+        to.push(Block::Paragraph(text(&sentence, 1000).own(".")));
+        let (onto, commit) = (test.onto.label(), test.commit.label());
+        let (with, without) = match result.direction {
+            Direction::Regression => ("as it is", "without the change"),
+            Direction::Fix => ("as it is", "with the fix"),
+        };
+        let rows = [
+            (format!("{onto}, {with}"), &test.original),
+            (format!("{onto}, {without}"), &test.changed),
+            (format!("{commit}"), &test.after),
+            (format!("the commit before {commit}"), &test.before),
+        ];
+        let rows = rows.map(|(what, tally)| vec![text(&what, CELL), own(words::of(tally))]);
+        to.push(table(["kernel", "fails in"], rows));
+    }
+    if !result.further.is_empty() {
+        to.push(heading("Further runs"));
+        let line = |further: &Further| {
+            let label = words::further_label(further.because);
+            own(format!("{label}: ")).text(&words::further(further), CELL)
+        };
+        to.push(Block::List(result.further.iter().map(line).collect()));
+    }
+}
+
+fn capital(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Adds what changed between the two sides, the most suspect first.

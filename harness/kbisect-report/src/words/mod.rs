@@ -6,6 +6,7 @@ mod import;
 mod notices;
 mod plan;
 mod rates;
+mod revert;
 mod rules;
 mod scenario;
 mod search;
@@ -22,10 +23,12 @@ pub use import::{import_head, import_next, import_note, import_text};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub(crate) use plan::trials_reused;
 pub use plan::{
-    cannot_pass, crosses_series, merge_base, mixes_vendors, no_option, plan_text, reused,
-    same_build,
+    by_version, cannot_pass, config_head, crosses_series, forced, merge_base, mixes_vendors,
+    no_option, plan_text, reused, same_build,
 };
 pub(crate) use rates::{failed_of, rate, rates_of};
+pub use revert::{TESTS_ANSWER, goes_on, not_gone_on, revert_not_made, without};
+pub(crate) use revert::{further, further_label, of, revert};
 pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;
 pub use search::{matching, undecided, why};

@@ -116,6 +116,35 @@ pub fn merge_base(old: &str, new: &str, base: &str) -> String {
     format!("`{old}` is no ancestor of `{new}`: their merge base {base} takes its place")
 }
 
+/// That an end was found though it has no tag.
+#[must_use]
+pub fn by_version(name: &str, commit: &str) -> String {
+    format!(
+        "the tree has no tag `{name}`: commit {commit} is the first with that version in its Makefile"
+    )
+}
+
+/// Options that came out otherwise in a kernel that was built.
+#[must_use]
+pub fn forced(options: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let more = match options.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(", and {more} more (meta.json of the kernel has all)"),
+    };
+    let shown: Vec<&str> = options.iter().take(SHOWN).map(String::as_str).collect();
+    format!("options that this commit has otherwise than wanted: {}{more}", shown.join("; "))
+}
+
+/// What a derived configuration begins with.
+#[must_use]
+pub fn config_head(scenario: &str, commit: &str) -> String {
+    format!(
+        "# What scenario {scenario} and kbisect's machines need of commit {commit}, and nothing else:\n\
+         # make KCONFIG_ALLCONFIG=THIS-FILE allnoconfig\n"
+    )
+}
+
 /// That a tree has no option for what a scenario requires.
 #[must_use]
 pub fn no_option(required: &[String]) -> String {

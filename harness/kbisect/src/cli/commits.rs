@@ -3,8 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use kbisect_core::run::DrillPlan;
 
-const COMMITS: &str = "Commits (--source git:PATH)";
+const COMMITS: &str = "Commits (--source git:PATH, --drill git:PATH)";
+
+/// The folder of `git:PATH`.
+fn tree(text: &str) -> Result<PathBuf, String> {
+    match text.strip_prefix("git:") {
+        Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+        _ => Err("a git tree is named as git:PATH".to_owned()),
+    }
+}
 
 /// Which commits are candidates, and how they are built.
 #[derive(Args, Clone, Debug, Default)]
@@ -16,15 +25,50 @@ pub struct CommitArgs {
     /// the scenario need]
     #[arg(long, value_name = "FILE", help_heading = COMMITS)]
     pub config: Option<PathBuf>,
+    /// Do not test the answer by taking the culprit's change back in the bad end (with --find-fix: by applying
+    /// the fix to it)
+    #[arg(long, help_heading = COMMITS)]
+    pub no_revert: bool,
+    /// Afterwards look for the commit in this git tree, between the two releases that were found; with --json
+    /// the document says what came of it in `further`
+    #[arg(long, value_name = "git:PATH", value_parser = tree, help_heading = COMMITS)]
+    pub drill: Option<PathBuf>,
     /// Only commits that change something below these
     #[arg(last = true, value_name = "PATH", help_heading = COMMITS)]
     pub paths: Vec<String>,
 }
 
 impl CommitArgs {
-    /// Whether something of it was typed.
+    /// Where the commit is looked for afterwards.
+    #[must_use]
+    pub fn drill_plan(&self) -> Option<DrillPlan> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+        };
+        Some(DrillPlan {
+            repository: absolute(self.drill.as_ref()?),
+            first_parent: self.first_parent,
+            paths: self.paths.clone(),
+            config: self.config.as_ref().map(absolute),
+            no_revert: self.no_revert,
+        })
+    }
+
+    /// The options as a plan has them.
+    #[must_use]
+    pub fn of_plan(plan: &DrillPlan) -> Self {
+        Self {
+            first_parent: plan.first_parent,
+            config: plan.config.as_ref().map(PathBuf::from),
+            no_revert: plan.no_revert,
+            drill: None,
+            paths: plan.paths.clone(),
+        }
+    }
+
+    /// Whether something of it was typed that means nothing without a tree.
     #[must_use]
     pub fn is_given(&self) -> bool {
-        self.first_parent || self.config.is_some() || !self.paths.is_empty()
+        self.first_parent || self.no_revert || self.config.is_some() || !self.paths.is_empty()
     }
 }

@@ -17,8 +17,8 @@ mod sources;
 mod words;
 
 pub use args::{
-    BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
-    ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ReportArgs,
+    BisectArgs, Cli, Color, Command, CompletionsArgs, ConfigArgs, DetectArgs, DoctorArgs, Endpoint,
+    Global, ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ReportArgs,
     ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs,
     ShellOn, StopArgs,
 };

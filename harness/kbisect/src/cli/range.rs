@@ -16,7 +16,12 @@ pub enum Series {
 impl Series {
     /// Whether a word names a file: no version and no name of a kernel looks like one.
     pub fn is_file(word: &str) -> bool {
-        word.contains('/')
+        // Branches of a git tree may have slashes.
+        let is_range = word.split_once("..").is_some_and(|(old, new)| {
+            let no_path = !old.is_empty() && !old.ends_with('/') && !new.starts_with('/');
+            no_path && !new.is_empty()
+        });
+        (word.contains('/') && !is_range)
             || Path::new(word).extension().is_some_and(|extension| extension == "toml")
     }
 }

@@ -54,6 +54,15 @@ Examples:
 Exit codes: 0 found, 1 ended without a culprit, 2 usage, 69 kbisect or the host failed,
 130 interrupted (kbisect resume RUN goes on).";
 
+pub const CONFIG_AFTER: &str = "\
+Everything that it names is built in. Use it with
+  make KCONFIG_ALLCONFIG=FILE allnoconfig
+
+Examples:
+  kbisect config cloudgw --source git:linux --kernel v5.10.61
+  kbisect config ./our-gateway --source git:linux >ours.config
+  kbisect v5.10.60..v5.10.61 --source git:linux --scenario cloudgw   derives it by itself";
+
 pub const STOP_AFTER: &str = "\
 Examples:
   kbisect stop                        all runs below results/ that are under way

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod completions;
+mod config;
 mod detect;
 mod doctor;
 mod image;
@@ -30,7 +31,8 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
     let done = |result: anyhow::Result<()>| result.map(|()| exit::code(exit::OK));
     // It would be looked into by nobody.
-    if global.sources.git.is_some() && !matches!(cli.command, Some(Command::Bisect(_))) {
+    let reads_tree = matches!(cli.command, Some(Command::Bisect(_) | Command::Config(_)));
+    if global.sources.git.is_some() && !reads_tree {
         return Err(errors::usage(
             "the commits of a git tree are candidates of a bisection only",
             "kbisect GOOD..BAD --source git:PATH --scenario NAME; what it built is found by its commit later",
@@ -46,6 +48,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Score(args)) => done(score::score(args, global)),
         Some(Command::Stop(args)) => done(stop::stop(args, global)),
         Some(Command::Watch(args)) => watch::watch(args, global),
+        Some(Command::Config(args)) => done(config::config(args, global)),
         Some(Command::Kernels(args)) => done(kernels::kernels(args, global)),
         Some(Command::Scenario(args)) => scenario::scenario(args, global),
         Some(Command::Image(args)) => done(image::image(args, global)),

@@ -152,7 +152,7 @@ impl Followed {
             Some(RunKind::Run) => self.tell(&Single, alive, global),
             Some(RunKind::Selftest) => self.tell(&Proof, alive, global),
             Some(RunKind::Minimize) => self.tell(&Smallest, alive, global),
-            Some(RunKind::Search) | None => self.tell(&Culprit, alive, global),
+            Some(RunKind::Search) | None => self.tell(&Culprit::default(), alive, global),
         }
     }
 

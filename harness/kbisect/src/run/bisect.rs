@@ -5,30 +5,36 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use kbisect_core::bayes::{Ending, Purpose};
 use kbisect_core::job::Subject;
-use kbisect_core::run::{Plan, RunEvent, is_over};
+use kbisect_core::run::{Plan, RevertStep, RevertTest, RunEvent, end_of_search, is_over};
+use kbisect_core::search::{Direction, Outcome, Role};
+use kbisect_core::trial::Untestable;
 use kbisect_core::workers::Workers;
 use kbisect_kernels::{Candidate, SeriesFile};
-use kbisect_report::Dossier;
+use kbisect_report::{Dossier, words};
 
 use super::changes::{Origin, Ranker};
 use super::commits::{self, ChosenCommits};
 use super::context::{Base, Context, Ground, machines, placement_of};
-use super::culprit::Culprit;
+use super::culprit::Telling;
 use super::decode::{Decoder, Sources};
 use super::ending::{conclude, finish};
 use super::executor::{Site, execute};
 use super::files::{keep_image, keep_scenario, new_run};
+use super::further;
 use super::journal::Journal;
 use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
 use super::minimize::minimize;
 use super::plan::{check_placement, check_symptom, check_testable, check_work, plan, show};
 use super::prefetch::Prefetch;
+use super::revert::Revert;
 use super::search::Search;
 use super::symptom;
 use super::workers::workers;
 use crate::cli::{BisectArgs, Global, MachineArgs, MinimizeArgs, Range, ResumeArgs, Series};
+use crate::exit::Class;
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, settings};
 
@@ -52,14 +58,20 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
                 "give a range, GOOD..BAD, or leave out --source git:PATH",
             ));
         }
-        (None, _) if args.commits.is_given() => {
+        (None, _) if args.commits.is_given() && args.commits.drill.is_none() => {
             return Err(errors::usage(
-                "--first-parent, --config and paths are about commits, and no git tree is named",
-                "add --source git:PATH",
+                "--first-parent, --config, --no-revert and paths are about commits, and no git tree is named",
+                "add --source git:PATH or --drill git:PATH",
             ));
         }
         (None, _) => None,
     };
+    if commits.is_some() && args.commits.drill.is_some() {
+        return Err(errors::usage(
+            "--drill goes on from releases to commits, and the range is one of commits already",
+            "leave out --drill, or --source git:PATH",
+        ));
+    }
     let base = Base::new(global)?;
     for warning in &loaded.warnings {
         base.ui.note(&format!("warning: {warning}"));
@@ -84,6 +96,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     }
     base.note_missing(&series);
     check_work(args, &series)?;
+    further::check_drill(args, &series)?;
     let name = args.trial.scenario.clone();
     if dry {
         return dry_run(args, base, &loaded, (&series, commits.as_ref()), global);
@@ -107,15 +120,27 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (machine, workers) = (&args.machine, plan.options.workers);
     let folder = &*folder;
     let subject = loaded.subject(&name);
-    let code =
-        Bisection { context: &context, subject, plan, series, folder, journal, machine, workers }
-            .finish(global)?;
-    if !args.minimize || Dossier::read(folder)?.bad().is_none() {
-        return Ok(code);
-    }
-    // Its machines are those of the reduction now.
+    let telling = Telling::default();
+    let bisection = Bisection {
+        context: &context,
+        subject,
+        plan,
+        series,
+        folder,
+        journal,
+        machine,
+        workers,
+        telling: &telling,
+    };
+    let code = bisection.finish(global)?;
+    // Its machines are those of others now.
     let folder = folder.to_owned();
     drop(context);
+    let resume = ResumeArgs::of(&folder, &args.machine);
+    let code = further::go_on(&resume, code, global, &telling)?;
+    if !args.minimize || Dossier::read(&folder)?.bad().is_none() {
+        return Ok(code);
+    }
     let smaller = MinimizeArgs {
         run: folder,
         setting: args.trial.setting.clone(),
@@ -159,10 +184,23 @@ fn dry_run(
 pub(super) fn resume_bisection(
     args: &ResumeArgs,
     plan: Plan,
-    mut base: Base,
-    mut journal: Journal,
+    base: Base,
+    journal: Journal,
+    global: &Global,
+    telling: &Telling,
+) -> anyhow::Result<ExitCode> {
+    let folder = args.run.clone();
+    let code = resume_alone(args, plan, (base, journal), &folder, global, telling)?;
+    further::go_on(args, code, global, telling)
+}
+
+fn resume_alone(
+    args: &ResumeArgs,
+    plan: Plan,
+    (mut base, mut journal): (Base, Journal),
     folder: &Path,
     global: &Global,
+    telling: &Telling,
 ) -> anyhow::Result<ExitCode> {
     if args.junit.is_some() {
         return Err(errors::usage(
@@ -174,10 +212,13 @@ pub(super) fn resume_bisection(
         Some(budget) => new_budget(budget, &plan, &journal)?,
         None => None,
     };
-    if budget.is_none() && is_over(journal.events()) {
+    let is_tested = RevertTest::of(&plan, journal.events())
+        .is_none_or(|test| test.next(journal.events(), &[]) == RevertStep::Done);
+    if budget.is_none() && is_over(journal.events()) && is_tested {
         // Nothing is left to try; the reports are written again.
         base.ui.finish();
-        return conclude(&Culprit, &journal, folder, global);
+        let is_last = further::due(&plan, journal.events()).is_none();
+        return conclude(&telling.culprit(global, is_last), &journal, folder, global);
     }
     for path in plan.options.named_paths() {
         base.ui.note(&format!("the plan of this run has `{path}` read for its report"));
@@ -199,7 +240,9 @@ pub(super) fn resume_bisection(
     let subject = loaded.subject(&plan.scenario);
     let context = kept.context(base, &machine, &subject)?.keeping(&plan.options.evidence);
     context.base.begin_run();
-    journal.append(RunEvent::Resumed)?;
+    if journal.lines.len() > 1 {
+        journal.append(RunEvent::Resumed)?;
+    }
     journal.runs_in(context.environment())?;
     if let Some(event) = budget {
         journal.append(event)?;
@@ -207,7 +250,8 @@ pub(super) fn resume_bisection(
     let wish = args.workers.unwrap_or(Workers::Count(plan.options.workers));
     let workers = workers(wish, context.ground(), &subject.scenario);
     let machine = &machine;
-    Bisection { context: &context, subject, plan, series, folder, journal, machine, workers }
+    let context = &context;
+    Bisection { context, subject, plan, series, folder, journal, machine, workers, telling }
         .finish(global)
 }
 
@@ -227,6 +271,28 @@ fn series_file(path: &Path) -> anyhow::Result<SeriesFile> {
         )
     })?;
     Ok(SeriesFile::parse(&name, &text)?)
+}
+
+/// Whether it is the bad end that gave no answer, if the search ended for want of one.
+fn end_skipped<'a>(
+    events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator>,
+) -> Option<bool> {
+    match end_of_search(events)? {
+        RunEvent::Ended { outcome: Outcome::EndSkipped { which } } => Some(*which == Role::BadEnd),
+        RunEvent::Decided { ending: Ending::EndSkipped { which } } => {
+            Some(*which == Purpose::BadEnd)
+        }
+        _ => None,
+    }
+}
+
+/// Whether two builds failed alike: lines of files and names of commits differ.
+fn is_same_error(one: &str, other: &str) -> bool {
+    let plain = |said: &str| {
+        let said = said.split_once(": ").map_or(said, |(_, rest)| rest);
+        said.chars().filter(|c| !c.is_ascii_digit()).collect::<String>()
+    };
+    plain(one) == plain(other)
 }
 
 /// Finds the planned kernels again.
@@ -264,6 +330,7 @@ struct Bisection<'a> {
     journal: Journal,
     machine: &'a MachineArgs,
     workers: NonZeroU32,
+    telling: &'a Telling,
 }
 
 impl Bisection<'_> {
@@ -275,10 +342,14 @@ impl Bisection<'_> {
         let ended = self
             .search(symptom::may_ask(global))
             .and_then(|()| self.decode())
-            .and_then(|()| self.changes());
+            .and_then(|()| self.changes())
+            .and_then(|()| self.revert());
         self.context.base.ui.finish();
-        let resume = resume_command(self.folder, global, self.machine);
-        finish(&Culprit, ended, &mut self.journal, self.folder, global, &resume)
+        let root = self.telling.root.as_deref().unwrap_or(self.folder);
+        let resume = resume_command(root, global, self.machine);
+        let is_last = further::due(&self.plan, self.journal.events()).is_none();
+        let answers = self.telling.culprit(global, is_last || ended.is_err());
+        finish(&answers, ended, &mut self.journal, self.folder, global, &resume)
     }
 
     fn search(&mut self, may_ask: bool) -> anyhow::Result<()> {
@@ -291,7 +362,66 @@ impl Bisection<'_> {
             retries: self.plan.options.infra_retries,
         };
         let mut search = Search::new(&self.plan, &self.series, &self.subject, may_ask);
-        execute(&site, &mut self.journal, &mut search)?.0
+        execute(&site, &mut self.journal, &mut search)?.0?;
+        self.check_builds()
+    }
+
+    /// Whether the compiler is at fault: an end does not build, and the other one does not either, for the
+    /// same reason.
+    fn check_builds(&mut self) -> anyhow::Result<()> {
+        let base = &self.context.base;
+        let Some(is_bad) = end_skipped(self.journal.events()) else { return Ok(()) };
+        let regression = self.plan.direction == Direction::Regression;
+        let is_newer = is_bad == regression;
+        let (Some(older), Some(newer)) = (self.series.first(), self.series.last()) else {
+            return Ok(());
+        };
+        let (tried, other) = if is_newer { (newer, older) } else { (older, newer) };
+        let said = self.journal.events().rev().find_map(|event| match event {
+            RunEvent::TrialEnded { record, .. } if record.kernel.id == tried.kernel.id => {
+                match &record.untestable {
+                    Some(Untestable::NoBuild { said }) => Some(said.clone()),
+                    _ => None,
+                }
+            }
+            _ => None,
+        });
+        let Some(said) = said else { return Ok(()) };
+        match kernels::to_try(base, other)? {
+            Err(Untestable::NoBuild { said: too }) if is_same_error(&said, &too) => {
+                Err(errors::infrastructure(
+                    format!("neither end builds, for the same reason: {too}"),
+                    "this compiler cannot build the tree with this configuration; give another one with \
+                     --config FILE, or use another compiler",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tests the answer, if it is one commit. Whatever keeps it from that is told: the answer stays.
+    fn revert(&mut self) -> anyhow::Result<()> {
+        let context = self.context;
+        let events = self.journal.events();
+        let due = Revert::due(&self.plan, &self.subject, &self.series, events, &context.base);
+        let Some(mut work) = due else { return Ok(()) };
+        let site = Site {
+            context,
+            folder: self.folder,
+            workers: self.workers.get() as usize,
+            prefetch: &Prefetch::start(&context.base, context.choices.boot),
+            retries: self.plan.options.infra_retries,
+        };
+        let ended = match execute(&site, &mut self.journal, &mut work) {
+            Ok((ended, _)) => ended,
+            Err(error) => Err(error),
+        };
+        let Err(error) = ended else { return Ok(()) };
+        if context.base.interrupt.is_set() || errors::class(&error) == Class::Interrupted {
+            return Err(error);
+        }
+        let text = words::revert_not_made(&errors::message(&error));
+        self.journal.append(RunEvent::Note { text })
     }
 
     /// Finds the source lines of the culprit's trace, if that was asked for.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{CommitsPlan, ConfigurationKind, Plan, PlannedCommit};
+use kbisect_core::run::{CommitsPlan, ConfigurationKind, Plan, PlannedCommit, PlannedKernel};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::version::PackageVersion;
 use kbisect_kernels::commits::config::{Derived, derive};
 use kbisect_kernels::{
-    BuildOrder, COMMITS, Candidate, CandidateState, Commit, CommitRange, Commits, Configuration,
-    Recipe,
+    BuildOrder, COMMITS, Candidate, CandidateState, Change, Commit, CommitRange, Commits,
+    Configuration, Recipe,
 };
 
 use kbisect_report::words;
@@ -51,6 +51,7 @@ impl ChosenCommits {
         let commits = Commits::between(&tree, &wanted)?;
         let planned = commits.commits.iter().map(|commit| PlannedCommit {
             id: commit.id.clone(),
+            tag: commit.tag.clone(),
             parents: commit.parents.clone(),
             subject: commit.subject.clone(),
         });
@@ -62,11 +63,18 @@ impl ChosenCommits {
                 Some(_) => ConfigurationKind::Given,
                 None => ConfigurationKind::Derived,
             },
+            without: Vec::new(),
+            no_revert: args.no_revert,
         };
         let planned = planned.collect();
         let base = commits.merge_base.as_ref();
         let notes = base.map(|base| words::merge_base(&range.old, &range.new, base));
-        Ok(Self { planned, plan, notes: notes.into_iter().collect(), commits })
+        let by_version = commits.by_version.iter();
+        let notes = notes
+            .into_iter()
+            .chain(by_version.map(|(name, commit)| words::by_version(name, commit)));
+        let notes = notes.collect();
+        Ok(Self { planned, plan, notes, commits })
     }
 
     /// The configuration that they are built with.
@@ -100,6 +108,38 @@ impl ChosenCommits {
         self.commits.commits.iter().map(|commit| candidate(commit, &recipe, base)).collect()
     }
 
+    /// The commits as those of a run whose culprits are taken back in all that come after them.
+    ///
+    /// # Errors
+    /// A version that is none.
+    pub fn without(
+        &mut self,
+        without: &[String],
+        configuration: Configuration,
+        base: &Base,
+    ) -> anyhow::Result<Vec<Candidate>> {
+        let recipe =
+            Recipe::new(&self.commits.repository, &base.settings.cache_dir, configuration)?;
+        let recipe = &Arc::new(recipe);
+        self.plan.without = without.to_vec();
+        let parents: Vec<&[usize]> =
+            self.commits.commits.iter().map(|commit| commit.parents.as_slice()).collect();
+        let places = without.iter().map(|id| {
+            (id.as_str(), self.commits.commits.iter().position(|commit| commit.id == *id))
+        });
+        let places: Vec<(&str, Option<usize>)> = places.collect();
+        let commits = self.commits.commits.iter().enumerate();
+        let all = commits.map(|(at, commit)| {
+            let changes = taken_back(&places, &parents, at);
+            let plain = candidate(commit, recipe, base)?;
+            Ok(match changes.is_empty() {
+                true => plain,
+                false => changed(&plain, changes, recipe, base),
+            })
+        });
+        all.collect()
+    }
+
     /// The commits as they can be shown before there is a configuration.
     ///
     /// # Errors
@@ -118,6 +158,20 @@ pub fn keep(folder: &Path, configuration: &Configuration) -> anyhow::Result<()> 
     write_whole(&folder.join(CONFIG), text.as_bytes())
 }
 
+/// The configuration that was kept with a run.
+///
+/// # Errors
+/// A file that is not there any more.
+pub fn kept(folder: &Path, of: &CommitsPlan) -> anyhow::Result<Configuration> {
+    let path = folder.join(CONFIG);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(match of.configuration {
+        ConfigurationKind::Derived => Configuration::Fragment(text),
+        ConfigurationKind::Given => Configuration::Whole(text),
+    })
+}
+
 /// The candidates of a run that is resumed.
 ///
 /// # Errors
@@ -128,27 +182,82 @@ pub fn again(
     folder: &Path,
     base: &Base,
 ) -> anyhow::Result<Vec<Candidate>> {
-    let path = folder.join(CONFIG);
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let configuration = match of.configuration {
-        ConfigurationKind::Derived => Configuration::Fragment(text),
-        ConfigurationKind::Given => Configuration::Whole(text),
-    };
+    let configuration = kept(folder, of)?;
     let tree = PathBuf::from(&of.repository);
     let recipe = Arc::new(Recipe::new(&tree, &base.settings.cache_dir, configuration)?);
-    let one = |planned: &kbisect_core::run::PlannedKernel| {
+    let commits = plan.series.iter().map(|planned| planned.commit.as_ref());
+    let commits: Vec<Option<&PlannedCommit>> = commits.collect();
+    let parents: Vec<&[usize]> =
+        commits.iter().map(|commit| commit.map_or(&[][..], |it| it.parents.as_slice())).collect();
+    let places = of.without.iter().map(|id| {
+        let at = commits.iter().position(|commit| commit.is_some_and(|it| it.id == *id));
+        (id.as_str(), at)
+    });
+    let places: Vec<(&str, Option<usize>)> = places.collect();
+    let one = |(at, planned): (usize, &PlannedKernel)| {
         let commit = planned.commit.as_ref().map(|commit| commit.id.clone()).unwrap_or_default();
-        let id = recipe.id_of(&commit);
+        let changes = taken_back(&places, &parents, at);
+        let id = recipe.id_of(&commit, &changes);
         if id != planned.kernel.id {
             return Err(errors::infrastructure(
                 format!("commit {} would be built otherwise than before", planned.kernel.label()),
                 "the compiler has changed since the run began; start a new run",
             ));
         }
-        Ok(buildable(planned.kernel.clone(), commit, &recipe, base))
+        Ok(buildable(planned.kernel.clone(), (commit, changes), &recipe, base))
     };
-    plan.series.iter().map(one).collect()
+    plan.series.iter().enumerate().map(one).collect()
+}
+
+/// What is taken back in the commit at `at`: of the given commits those that it contains, the newest first. One
+/// that lies before the series is in all of them.
+fn taken_back(given: &[(&str, Option<usize>)], parents: &[&[usize]], at: usize) -> Vec<Change> {
+    let mut contained = std::collections::BTreeSet::from([at]);
+    let mut left = vec![at];
+    while let Some(at) = left.pop() {
+        let of = parents.get(at).copied().unwrap_or_default();
+        left.extend(of.iter().filter(|parent| contained.insert(**parent)));
+    }
+    let is_in = |place: &Option<usize>| place.is_none_or(|place| contained.contains(&place));
+    let mut all: Vec<&(&str, Option<usize>)> =
+        given.iter().filter(|(_, place)| is_in(place)).collect();
+    all.sort_by_key(|(_, place)| std::cmp::Reverse(*place));
+    all.into_iter().map(|(id, _)| Change::Without((*id).to_owned())).collect()
+}
+
+/// A commit with something changed in it, before what is changed already.
+#[must_use]
+pub fn changed_too(of: &Candidate, change: Change, base: &Base) -> Option<Candidate> {
+    let order = of.build.as_ref()?;
+    let changes = [vec![change], order.changes.clone()].concat();
+    Some(changed(of, changes, &order.recipe, base))
+}
+
+fn changed(
+    plain: &Candidate,
+    changes: Vec<Change>,
+    recipe: &Arc<Recipe>,
+    base: &Base,
+) -> Candidate {
+    let commit = plain.build.as_ref().map(|order| order.commit.clone()).unwrap_or_default();
+    let before = plain.build.as_ref().map(|order| order.changes.as_slice()).unwrap_or_default();
+    let suffix: String = changes
+        .iter()
+        .filter(|change| !before.contains(change))
+        .map(|change| {
+            let short = change.commit().get(..12).unwrap_or(change.commit());
+            match change {
+                Change::Without(_) => format!("-without-{short}"),
+                Change::With(_) => format!("-with-{short}"),
+            }
+        })
+        .collect();
+    let kernel = Kernel {
+        id: recipe.id_of(&commit, &changes),
+        name: Some(format!("{}{suffix}", plain.kernel.label())),
+        ..plain.kernel.clone()
+    };
+    buildable(kernel, (commit, changes), recipe, base)
 }
 
 fn candidate(commit: &Commit, recipe: &Arc<Recipe>, base: &Base) -> anyhow::Result<Candidate> {
@@ -158,20 +267,25 @@ fn candidate(commit: &Commit, recipe: &Arc<Recipe>, base: &Base) -> anyhow::Resu
         package_version: PackageVersion::parse(&version)?,
         flavour: String::new(),
         source: COMMITS.to_owned(),
-        id: recipe.id_of(&commit.id),
+        id: recipe.id_of(&commit.id, &[]),
         release: None,
         name: Some(commit.label().to_owned()),
         variant: None,
     };
-    Ok(buildable(kernel, commit.id.clone(), recipe, base))
+    Ok(buildable(kernel, (commit.id.clone(), Vec::new()), recipe, base))
 }
 
-fn buildable(kernel: Kernel, commit: String, recipe: &Arc<Recipe>, base: &Base) -> Candidate {
+fn buildable(
+    kernel: Kernel,
+    (commit, changes): (String, Vec<Change>),
+    recipe: &Arc<Recipe>,
+    base: &Base,
+) -> Candidate {
     let state = match base.store.get(&kernel.id) {
         Some(_) => CandidateState::Stored,
         None => CandidateState::Buildable,
     };
-    let build = Some(BuildOrder { commit, recipe: Arc::clone(recipe) });
+    let build = Some(BuildOrder { commit, changes, recipe: Arc::clone(recipe) });
     Candidate { build, ..Candidate::new(kernel, state) }
 }
 

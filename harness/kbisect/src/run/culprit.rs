@@ -1,20 +1,43 @@
 //! The answer of a bisection, from its journal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord};
 use kbisect_report::{Dossier, Format};
 
 use super::ending::Answers;
 use super::files::{write_json, write_whole};
+use crate::cli::Global;
 use crate::exit;
 
 /// The answer of a bisection: which version brought the change.
-pub struct Culprit;
+#[derive(Default)]
+pub struct Culprit {
+    is_silent: bool,
+}
+
+/// Who hears of an answer, where runs go on from one to the next.
+#[derive(Clone, Debug, Default)]
+pub struct Telling {
+    /// The run that it all began with; this one without.
+    pub root: Option<PathBuf>,
+}
+
+impl Telling {
+    /// The answer of a run. There is one document of all: that of the first run, once the last one is over.
+    #[must_use]
+    pub fn culprit(&self, global: &Global, is_last: bool) -> Culprit {
+        Culprit { is_silent: global.json && (self.root.is_some() || !is_last) }
+    }
+}
 
 impl Answers for Culprit {
     type Answer = BisectResult;
     const TELLS_PARTS: bool = false;
+
+    fn is_silent(&self) -> bool {
+        self.is_silent
+    }
 
     fn read(&self, lines: &[JournalLine], folder: &Path) -> anyhow::Result<Option<BisectResult>> {
         Ok(kbisect_report::bisect_result(lines, &folder.display().to_string()))

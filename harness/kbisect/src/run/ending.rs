@@ -19,6 +19,11 @@ pub trait Answers {
     /// Whether what was found is told also when the run did not come to its end.
     const TELLS_PARTS: bool;
 
+    /// Whether somebody else tells of it.
+    fn is_silent(&self) -> bool {
+        false
+    }
+
     /// The answer so far; nothing when there is none yet.
     ///
     /// # Errors
@@ -84,7 +89,14 @@ pub fn write<A: Answers>(
     Ok(answer)
 }
 
-fn tell<A: Answers>(answers: &A, answer: &A::Answer, global: &Global) -> anyhow::Result<()> {
+/// Tells an answer.
+///
+/// # Errors
+/// An output that is closed.
+pub fn tell<A: Answers>(answers: &A, answer: &A::Answer, global: &Global) -> anyhow::Result<()> {
+    if answers.is_silent() {
+        return Ok(());
+    }
     if global.json {
         return output::json(answer);
     }

@@ -71,6 +71,8 @@ impl Journal {
                 | RunEvent::BudgetSet { .. }
                 | RunEvent::Ended { .. }
                 | RunEvent::Decided { .. }
+                | RunEvent::WentOn { .. }
+                | RunEvent::Further { .. }
         );
         self.file.append(&bytes, if durable { Durable::Yes } else { Durable::No })?;
         self.ui.event(&event);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::trial::Untestable;
 use kbisect_kernels::{
-    Candidate, CandidateState, FetchError, Progress, ProgressItem, ReadyKernel, Source, Store,
+    BuildError, Candidate, CandidateState, FetchError, Progress, ProgressItem, ReadyKernel, Source,
+    Store,
 };
 use kbisect_vm::lab::BootFiles;
 use kbisect_vm::session::Interrupt;
@@ -55,6 +56,9 @@ pub fn to_try_unless(
     base.go_on()?;
     match ready {
         Ok(kernel) => Ok(Ok(kernel)),
+        Err(FetchError::Build { source: BuildError::Conflicts { files }, .. }) => {
+            Ok(Err(Untestable::Conflicts { files }))
+        }
         Err(error) if error.is_final() => {
             let is_build = matches!(error, FetchError::Build { .. });
             let said = errors::message(&error.into());

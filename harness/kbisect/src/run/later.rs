@@ -22,6 +22,6 @@ pub fn add(folder: &Path, event: RunEvent) -> anyhow::Result<()> {
     journal.append(event)?;
     match RunKind::of(journal.events()) {
         Some(RunKind::Run) => write(&Single, &journal, folder).map(drop),
-        _ => write(&Culprit, &journal, folder).map(drop),
+        _ => write(&Culprit::default(), &journal, folder).map(drop),
     }
 }

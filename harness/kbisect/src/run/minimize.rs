@@ -167,7 +167,7 @@ fn limits(symptom: &Symptom, journal: &Journal) -> Limits {
 fn gone(task: &Task) -> BTreeSet<usize> {
     match &task.aim {
         Aim::Cell { without, .. } => without.iter().map(|at| *at as usize).collect(),
-        Aim::Version { .. } => BTreeSet::new(),
+        Aim::Version { .. } | Aim::Revert { .. } => BTreeSet::new(),
     }
 }
 
@@ -216,7 +216,7 @@ impl Work for Reduce<'_> {
     ) -> anyhow::Result<()> {
         let without = match &task.aim {
             Aim::Cell { without, .. } => without.clone(),
-            Aim::Version { .. } => Vec::new(),
+            Aim::Version { .. } | Aim::Revert { .. } => Vec::new(),
         };
         let whole = without.is_empty();
         let tried =

@@ -80,6 +80,7 @@ pub fn plan(
             no_changes: args.changes.no_changes,
             git: absolute(args.changes.git.as_deref()),
             commits: commits.map(|commits| commits.plan.clone()),
+            drill: args.commits.drill_plan(),
         },
         warnings,
     }
@@ -102,7 +103,9 @@ fn end(typed: &Series, kernel: Option<&Candidate>, of: impl Fn(&Range) -> &Strin
     }
 }
 
-fn planned(
+/// What the plan says of a candidate.
+#[must_use]
+pub fn planned(
     candidate: &Candidate,
     commit: Option<&PlannedCommit>,
     base: &Base,

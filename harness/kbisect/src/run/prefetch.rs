@@ -129,8 +129,13 @@ impl Wishes {
                 return Some(candidate);
             }
             // What is needed comes into the store without a word.
-            let waited = self.changed.wait_timeout(list, LOOK);
-            list = waited.unwrap_or_else(PoisonError::into_inner).0;
+            list = match list.holds_back() {
+                true => {
+                    let waited = self.changed.wait_timeout(list, LOOK);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                false => self.changed.wait(list).unwrap_or_else(PoisonError::into_inner),
+            };
         }
     }
 }
@@ -139,6 +144,11 @@ impl List {
     fn is_of_use(&self, id: &KernelId) -> bool {
         !self.over
             && (self.needed.contains(id) || self.wanted.iter().any(|one| one.kernel.id == *id))
+    }
+
+    /// Whether something is to be built once that is there which trials wait for.
+    fn holds_back(&self) -> bool {
+        self.wanted.iter().any(|one| one.build.is_some() && !self.tried.contains(&one.kernel.id))
     }
 
     /// The likeliest that was not tried; what is built waits until that is there which trials wait for.

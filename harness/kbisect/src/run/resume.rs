@@ -7,6 +7,7 @@ use kbisect_core::run::{RunEvent, RunKind};
 use super::bisect::resume_bisection;
 use super::check::resume_check;
 use super::context::{Base, existing_run};
+use super::culprit::Telling;
 use super::journal::Journal;
 use super::lone::Resumed;
 use super::minimize::resume_minimize;
@@ -20,13 +21,26 @@ use crate::errors;
 /// # Errors
 /// Those of the run; a journal that is damaged, in use, or has no plan.
 pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    resume_for(args, global, &Telling::default())
+}
+
+/// As [`resume`], of a run that another one may have begun.
+///
+/// # Errors
+/// As [`resume`].
+pub(super) fn resume_for(
+    args: &ResumeArgs,
+    global: &Global,
+    telling: &Telling,
+) -> anyhow::Result<ExitCode> {
     let folder = existing_run(&args.run, &args.results)?;
     let base = Base::new(global)?;
     let journal = Journal::resume(&folder, &base.ui)?;
     let began = journal.events().find(|event| RunKind::of([*event]).is_some());
     match began.cloned() {
         Some(RunEvent::Began { plan }) => {
-            return resume_bisection(args, *plan, base, journal, &folder, global);
+            let args = ResumeArgs { run: folder, ..args.clone() };
+            return resume_bisection(&args, *plan, base, journal, global, telling);
         }
         Some(RunEvent::CheckBegan { plan, options, .. }) => {
             return resume_check(args, (*plan, *options), base, journal, &folder, global);

@@ -192,7 +192,7 @@ fn trials_of(run: &Path, inputs: &Inputs) -> Vec<Known> {
                     Tried::Scenario { scenario, injected: None, without } if without.is_empty() => {
                         Some(scenario)
                     }
-                    Tried::Scenario { .. } => continue,
+                    Tried::Scenario { .. } | Tried::Revert { .. } => continue,
                 };
                 if is_answer(&record) {
                     found.push((name, *record));

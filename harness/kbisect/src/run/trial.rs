@@ -28,6 +28,7 @@ use super::memory;
 use super::plan::INFRA_RETRIES;
 use super::preflight;
 use crate::errors;
+use kbisect_report::words;
 
 /// Runs trials in one lab; the lab is made with the first one.
 pub struct Trials<'a> {
@@ -136,6 +137,10 @@ impl<'a> Trials<'a> {
                     return Ok(None);
                 };
                 keep_config(kernel, &folder, &mut result);
+                if let Some(built) = kernel.built.as_ref().filter(|built| !built.forced.is_empty())
+                {
+                    result.notes.push(words::forced(&built.forced));
+                }
                 if job.by_hand {
                     keep_confirmed(&self.run_folder, &job.subject, &mut result)?;
                 }

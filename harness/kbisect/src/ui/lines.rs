@@ -8,7 +8,7 @@ use kbisect_core::evidence::Decoded;
 use kbisect_core::gate::GatePlan;
 use kbisect_core::run::{Aim, KernelPlan, RunEvent};
 use kbisect_core::trial::CheckStatus;
-use kbisect_report::words::symptom_choice;
+use kbisect_report::words::{TESTS_ANSWER, goes_on, symptom_choice};
 
 use super::paint::{Ink, Paint};
 use super::time::time;
@@ -49,6 +49,8 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             Some(format!("{}, {}", minimize_words(plan, paint), environment.accelerator))
         }
         RunEvent::Resumed => Some("resuming where the run was interrupted".to_owned()),
+        RunEvent::WentOn { run_id, because } => Some(goes_on(*because, run_id)),
+        RunEvent::Further { .. } => None,
         RunEvent::BudgetSet { runs, seconds } => {
             let runs = runs.map(|runs| format!("{runs} runs in all"));
             let seconds = seconds.map(|seconds| time(Duration::from_secs(seconds)));
@@ -61,7 +63,10 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             let what = view.trial(*number).map_or("the kernel", |trial| &trial.label);
             let why = match aim {
                 Aim::Version { reason: Some(reason), .. } => format!(": {reason}"),
-                Aim::Version { reason: None, .. } | Aim::Cell { .. } => String::new(),
+                Aim::Revert { changed: true, .. } => format!(": {}", TESTS_ANSWER),
+                Aim::Version { reason: None, .. } | Aim::Cell { .. } | Aim::Revert { .. } => {
+                    String::new()
+                }
             };
             Some(format!("trial {}{who}: {what}{why}", place(*number, aim.estimated_left(), view)))
         }

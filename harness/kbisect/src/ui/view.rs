@@ -103,6 +103,7 @@ impl View {
                     {
                         (None, format!("without {} ingredients", without.len()))
                     }
+                    Aim::Revert { kernel, .. } => (None, kernel.label().to_owned()),
                     Aim::Cell { scenario, kernel, injected, .. } => {
                         (None, self.cell(scenario, kernel.label(), injected.as_ref()))
                     }
@@ -147,6 +148,8 @@ impl View {
             | RunEvent::Failed { .. }
             | RunEvent::Ended { .. }
             | RunEvent::Decided { .. }
+            | RunEvent::WentOn { .. }
+            | RunEvent::Further { .. }
             | RunEvent::Completed => self.running.clear(),
             RunEvent::Checked { number, .. } => self.say(*number, ""),
             RunEvent::EnvironmentChanged { .. }

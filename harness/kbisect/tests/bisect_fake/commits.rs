@@ -10,7 +10,7 @@ const MAKEFILE: &str = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION
     bzImage:\n\
     \t@test ! -e broken || { echo 'net/a.c:5:3: error: unknown type' >&2; exit 1; }\n\
     \t@mkdir -p $(O)/arch/x86/boot $(O)/include/config\n\
-    \t@cp image $(O)/arch/x86/boot/bzImage\n\
+    \t@cat image $(wildcard parts/*) > $(O)/arch/x86/boot/bzImage\n\
     \t@echo 6.12.1 > $(O)/include/config/kernel.release\n\
     \t@touch $(O)/System.map\n";
 
@@ -41,7 +41,17 @@ impl Tree<'_> {
         let tree = self.0.path("tree");
         let image = kbisect_fake_qemu::image("6.12.1", script);
         std::fs::write(tree.join("image"), image).unwrap();
-        std::fs::write(tree.join("notes"), note).unwrap();
+        self.part(subject, &format!("notes-{note}"), Some(note))
+    }
+
+    /// Commits a file of its own, or that one is gone.
+    fn part(&self, subject: &str, name: &str, text: Option<&str>) -> String {
+        let file = self.0.path("tree").join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        match text {
+            Some(text) => std::fs::write(file, text).unwrap(),
+            None => std::fs::remove_file(file).unwrap(),
+        }
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-m", subject]);
         self.git(&["rev-parse", "HEAD"])
@@ -94,7 +104,7 @@ fn the_guilty_commit_is_found_in_a_history_with_a_merge() {
     tree.commit("unbootable", NO_BOOT, "6");
     tree.commit("after", BAD, "7");
     tree.commit("no-op", BAD, "8");
-    let last = tree.commit("last", BAD, "9");
+    let last = tree.commit("last", &format!("{BAD}# and more\n"), "9");
     std::fs::write(place.path("tree/image"), "the user's own work").unwrap();
     let state = || {
         let index = std::fs::read(place.path("tree/.git/index")).unwrap();
@@ -115,6 +125,10 @@ fn the_guilty_commit_is_found_in_a_history_with_a_merge() {
     assert_eq!(entry("good")["commit"]["id"], good.as_str());
     assert_eq!(entry("merged")["commit"]["parents"].as_array().unwrap().len(), 2);
     assert_eq!(state(), before, "the user's tree is as it was");
+
+    // Later commits changed the image, too.
+    assert_eq!(result["revert"]["outcome"], "conflicts");
+    assert_eq!(result["revert"]["files"][0], "image");
 
     let folder = result["run_dir"].as_str().unwrap();
     let log = place.as_printed(&format!("report {folder} --format bisect-log")).code(0).stdout;
@@ -211,4 +225,159 @@ fn a_run_that_was_killed_builds_nothing_twice_and_ends_are_told() {
     let resumed = place.run(&format!("resume {} --json", folder.display())).code(0).json();
     assert_eq!(resumed["first_bad"]["name"], last[..12]);
     assert!(!place.path("cache/commits").exists(), "it was built again");
+}
+
+/// A tree with commits that each add a file, of which some are bad; gives the ids.
+fn parts(tree: &Tree<'_>, bad: &[usize], count: usize) -> Vec<String> {
+    let mut all = vec![tree.commit("first", "", "first")];
+    all.extend((1..count).map(|at| match bad.contains(&at) {
+        true => tree.part(&format!("guilty-{at}"), &format!("parts/{at}"), Some(BAD)),
+        false => tree.part(&format!("other-{at}"), &format!("other/{at}"), Some("")),
+    }));
+    all
+}
+
+#[test]
+fn the_culprit_is_taken_back_in_the_bad_end() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let all = parts(&tree, &[2], 6);
+    let range = format!("{}..{}", all[0], all[5]);
+    let result = bisect(&place, &range, "--json").code(0).json();
+    assert_eq!(result["first_bad"]["name"], all[2][..12]);
+    let test = &result["revert"];
+    assert_eq!(test["outcome"], "proven", "{test:#}");
+    assert_eq!(test["commit"]["id"], all[2].as_str());
+    assert_eq!(test["onto"]["name"], all[5][..12]);
+    let counts = |side: &str| (test[side]["fails"].as_u64(), test[side]["passes"].as_u64());
+    assert_eq!((counts("original"), counts("changed")), ((Some(3), Some(0)), (Some(0), Some(3))));
+    assert!(counts("after").0 >= Some(3) && counts("before").1 >= Some(3), "{test:#}");
+    assert!(result.get("further").is_none());
+
+    // Killed once the search was over: the test is made, and only that.
+    let folder = Path::new(result["run_dir"].as_str().unwrap()).to_owned();
+    let journal = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+    let over = journal.lines().position(|line| line.contains("\"event\":\"ended\"")).unwrap();
+    let kept: String = journal.lines().take(over + 1).map(|line| format!("{line}\n")).collect();
+    std::fs::write(folder.join("journal.jsonl"), kept).unwrap();
+    let resumed = place.run(&format!("resume {} --json", folder.display())).code(0).json();
+    assert_eq!(resumed["revert"], result["revert"]);
+    assert_eq!(resumed["trials"], result["trials"]);
+    let report = place.as_printed(&format!("report {}", folder.display())).code(0).stdout;
+    assert!(report.contains("## Tested by a revert"), "{report}");
+    assert!(report.contains("fails in 0 of 3; as it is it fails in 3 of 3"), "{report}");
+
+    let result = bisect(&place, &range, "--json --no-revert").code(0).json();
+    assert!(result.get("revert").is_none());
+    let result = bisect(&place, &range, "--json --quick").code(0).json();
+    assert_eq!(
+        (&result["revert"]["outcome"], &result["revert"]["changed"]["passes"]),
+        (&"proven".into(), &1.into())
+    );
+}
+
+#[test]
+fn each_of_several_culprits_is_named() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let all = parts(&tree, &[2, 4, 7], 9);
+    let range = format!("{}..{}", all[0], all[8]);
+    let ended = bisect(&place, &range, "--json").code(0);
+    let result = ended.json();
+    assert_eq!(result["first_bad"]["name"], all[2][..12]);
+    assert_eq!(result["revert"]["outcome"], "still-fails");
+    let further = result["further"].as_array().unwrap();
+    let named: Vec<_> = further.iter().map(|one| one["commit"]["id"].as_str().unwrap()).collect();
+    assert_eq!(named, [&all[4], &all[7]]);
+    assert_eq!(further[0]["revert"], "still-fails");
+    assert_eq!(further[1]["revert"], "proven");
+    // The runs that went on are runs like any other.
+    let runs = std::fs::read_dir(place.path("results")).unwrap().count();
+    assert_eq!(runs, 3);
+    let last = format!("results/{}", further[1]["run_id"].as_str().unwrap());
+    let report = place.as_printed(&format!("report {last}")).code(0).stdout;
+    assert!(report.contains("taken back in all commits that contain them"), "{report}");
+    // Killed in the last of them, and resumed from the first one.
+    let journal = place.path(&last).join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(
+        &journal,
+        text.lines().take(4).map(|line| format!("{line}\n")).collect::<String>(),
+    )
+    .unwrap();
+    let first = result["run_dir"].as_str().unwrap();
+    let resumed = place.run(&format!("resume {first} --json")).code(0).json();
+    assert_eq!(resumed["further"], result["further"]);
+    assert_eq!(std::fs::read_dir(place.path("results")).unwrap().count(), 3);
+    let said = place.run(&format!("resume {first}")).code(0).stdout;
+    assert!(said.contains("guilty-4") && said.contains("guilty-7"), "{said}");
+}
+
+#[test]
+fn a_fix_is_applied_to_the_bad_end() {
+    let place = Place::new();
+    let tree = tree(&place);
+    tree.commit("first", "", "first");
+    let bad = tree.part("guilty", "parts/1", Some(BAD));
+    tree.part("other", "other/1", Some(""));
+    let fix = tree.part("fix", "parts/1", None);
+    let last = tree.part("last", "other/2", Some(""));
+    let result = bisect(&place, &format!("{bad}..{last}"), "--find-fix --json").code(0).json();
+    assert_eq!(result["first_good"]["name"], fix[..12]);
+    let test = &result["revert"];
+    assert_eq!((&test["outcome"], &test["onto"]["name"]), (&"proven".into(), &bad[..12].into()));
+    let said = bisect(&place, &format!("{bad}..{last}"), "--find-fix").code(0).stdout;
+    assert!(
+        said.contains(&format!("{} with {} applied fails in 0 of 3", &bad[..12], &fix[..12])),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_release_leads_to_the_commit() {
+    let place = Place::series(4, |number| if number >= 3 { BAD.to_owned() } else { String::new() });
+    let tree = tree(&place);
+    let all = parts(&tree, &[3], 6);
+    for (tag, at) in [("v6.12.1", 0), ("v6.12.2", 1), ("v6.12.3", 4), ("v6.12.4", 5)] {
+        tree.git(&["tag", tag, &all[at]]);
+    }
+    let words = "6.12.1..6.12.4 --scenario smoke --drill git:tree --config kernel.config";
+    let result = place.run(&format!("{words} --json")).code(0).json();
+    assert_eq!(result["first_bad"]["package_version"], "6.12.3");
+    let further = &result["further"][0];
+    assert_eq!(
+        (&further["because"], &further["commit"]["id"]),
+        (&"drill".into(), &all[3].as_str().into())
+    );
+    let said = place.run(words).code(0).stdout;
+    assert!(said.contains("first bad   6.12.3") && said.contains("guilty-3"), "{said}");
+    let first = result["run_dir"].as_str().unwrap();
+    let said = place.run(&format!("resume {first}")).code(0).stdout;
+    let line = format!("commit      {} \"guilty-3\", shown by a revert", &all[3][..12]);
+    assert!(said.contains(&line), "{said}");
+    // What a tree lacks shows before anything is tried.
+    tree.git(&["tag", "-d", "v6.12.4"]);
+    let said = place.run(words).code(2).stderr;
+    assert!(said.contains("no commit `v6.12.4`"), "{said}");
+    let said = place.run("6.12.1..6.12.4 --scenario smoke --drill tree").code(2).stderr;
+    assert!(said.contains("named as git:PATH"), "{said}");
+}
+
+#[test]
+fn what_no_end_builds_is_no_answer() {
+    let place = Place::new();
+    let tree = tree(&place);
+    std::fs::write(place.path("tree/broken"), "").unwrap();
+    let first = tree.commit("first", "", "1");
+    tree.commit("second", "", "2");
+    let last = tree.commit("last", BAD, "3");
+    let ended = bisect(&place, &format!("{first}..{last}"), "").code(69);
+    assert!(ended.stderr.contains("neither end builds, for the same reason"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("net/a.c:5:3: error: unknown type"), "{}", ended.stderr);
+    // The one end that does not build says nothing of the other.
+    std::fs::remove_file(place.path("tree/broken")).unwrap();
+    let mended = tree.commit("mended", BAD, "4");
+    let result = bisect(&place, &format!("{first}..{mended}"), "--json").code(1).json();
+    assert_eq!(result["outcome"], "aborted");
+    assert!(result["reason"].as_str().unwrap().contains("it does not build"), "{result:#}");
 }

@@ -1,0 +1,141 @@
+//! The test of an answer by a revert, and the runs that went on from there.
+
+use kbisect_core::bayes::Tally;
+use kbisect_core::run::{Because, Further, OutcomeWord, RevertOutcome, RevertResult};
+use kbisect_core::search::Direction;
+
+/// Most files that are named.
+const FILES: usize = 5;
+
+/// What a trial of it is for.
+pub const TESTS_ANSWER: &str = "tests the answer";
+
+/// Why an answer was not tested.
+#[must_use]
+pub fn revert_not_made(error: &str) -> String {
+    format!("the answer was not tested to its end ({error}); `kbisect resume` goes on with that")
+}
+
+/// What a test came to, in a sentence.
+#[must_use]
+pub fn revert(result: &RevertResult, direction: Direction) -> String {
+    let (onto, commit) = (result.onto.label(), result.commit.label());
+    let changed = match direction {
+        Direction::Regression => format!("{onto} without the change of {commit}"),
+        Direction::Fix => format!("{onto} with {commit} applied"),
+    };
+    let as_it_is = format!("as it is it fails in {}", of(&result.original));
+    match result.outcome {
+        RevertOutcome::Proven => {
+            format!("{changed} fails in {}; {as_it_is}", of(&result.changed))
+        }
+        RevertOutcome::StillFails => match direction {
+            Direction::Regression => {
+                format!("{changed} still fails: another change causes it, too")
+            }
+            Direction::Fix => format!("{changed} still fails: the fix needs more than that"),
+        },
+        RevertOutcome::Conflicts => {
+            let named: Vec<&str> = result.files.iter().take(FILES).map(String::as_str).collect();
+            let more = match result.files.len().saturating_sub(FILES) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let does = match direction {
+                Direction::Regression => "cannot be taken back",
+                Direction::Fix => "cannot be applied",
+            };
+            format!(
+                "not tested: in {onto} the change of {commit} {does}, since others touch the same places \
+                 ({}{more})",
+                named.join(", ")
+            )
+        }
+        RevertOutcome::NoBuild => {
+            let why = result.reason.as_deref().unwrap_or_default();
+            format!("not tested: {changed} does not build: {why}")
+        }
+        RevertOutcome::NoAnswer => {
+            let why = result.reason.as_deref();
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("tells nothing: {changed} fails in {}, {as_it_is}{why}", of(&result.changed))
+        }
+        RevertOutcome::Unfinished => {
+            format!("not finished: {changed} fails in {} so far; {as_it_is}", of(&result.changed))
+        }
+    }
+}
+
+/// What is there to be counted: failures of answers.
+#[must_use]
+pub fn of(tally: &Tally) -> String {
+    match tally.fails + tally.passes {
+        0 => "no trial".to_owned(),
+        all => format!("{} of {all}", tally.fails),
+    }
+}
+
+/// What a run found that went on.
+#[must_use]
+pub fn further(further: &Further) -> String {
+    let found = match &further.commit {
+        Some(commit) => format!("{} \"{}\"", commit.label(), commit.subject),
+        None => {
+            let why = further.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            match further.outcome {
+                OutcomeWord::NotReproduced | OutcomeWord::GoodFails => format!("no commit{why}"),
+                OutcomeWord::Range => format!("several commits are possible{why}"),
+                _ => format!("not finished{why}"),
+            }
+        }
+    };
+    let tested = match further.revert {
+        Some(RevertOutcome::Proven) => ", shown by a revert",
+        _ => "",
+    };
+    match further.run_id.as_str() {
+        "" => found,
+        run_id => format!("{found}{tested} (run {run_id})"),
+    }
+}
+
+/// What such a run is called in a list.
+#[must_use]
+pub fn further_label(because: Because) -> &'static str {
+    match because {
+        Because::StillFails => "also",
+        Because::Drill => "commit",
+    }
+}
+
+/// Why no other run goes on.
+#[must_use]
+pub fn not_gone_on(because: Because, why: &str) -> String {
+    match because {
+        Because::StillFails => format!("what else causes it was not looked for: {why}"),
+        Because::Drill => format!("the commit was not looked for: {why}"),
+    }
+}
+
+/// That another run goes on.
+#[must_use]
+pub fn goes_on(because: Because, run_id: &str) -> String {
+    match because {
+        Because::StillFails => {
+            format!(
+                "the bad end fails without the culprit, too: run {run_id} looks for what else causes it"
+            )
+        }
+        Because::Drill => format!("run {run_id} looks for the commit"),
+    }
+}
+
+/// That culprits are taken back in a run.
+#[must_use]
+pub fn without(commits: &[String]) -> String {
+    let short: Vec<&str> = commits.iter().map(|id| id.get(..12).unwrap_or(id)).collect();
+    format!(
+        "culprits that were found before are taken back in all commits that contain them: {}",
+        short.join(", ")
+    )
+}

@@ -1,0 +1,47 @@
+//! `kbisect config`: the configuration that commits are built with for a scenario.
+
+use std::path::Path;
+
+use kbisect_kernels::commits::config::derive;
+use kbisect_kernels::{Commits, commits};
+use kbisect_report::{ConfigDocument, words};
+
+use crate::cli::{ConfigArgs, Global};
+use crate::run::Base;
+use crate::settings::scenario::load;
+use crate::{errors, output};
+
+/// Prints the configuration.
+///
+/// # Errors
+/// No tree, or one without that commit; those of the scenario.
+pub fn config(args: &ConfigArgs, global: &Global) -> anyhow::Result<()> {
+    let loaded = load(&args.scenario)?;
+    let Some(tree) = &global.sources.git else {
+        return Err(errors::usage(
+            "no git tree is named: what there is to configure depends on it",
+            "add --source git:PATH",
+        ));
+    };
+    let commit = commits::commit(tree, &args.kernel)?;
+    let base = Base::new(global)?;
+    let needs = loaded.scenario.kernel_needs();
+    let look = |src: &Path| derive(src, &needs);
+    let progress = base.progress();
+    let cache = &base.settings.cache_dir;
+    let found = Commits::files_of(tree, &commit, cache, progress.as_ref(), look)?;
+    base.go_on()?;
+    base.ui.finish();
+    if global.json {
+        return output::json(&ConfigDocument::new(
+            &args.scenario,
+            &commit,
+            found.options,
+            found.unknown,
+        ));
+    }
+    if !found.unknown.is_empty() {
+        base.ui.note(&words::no_option(&found.unknown));
+    }
+    output::print(&format!("{}{}", words::config_head(&args.scenario, &commit), found.fragment()))
+}

@@ -1,0 +1,279 @@
+//! Runs that go on with what another one found: from a release to the commit, and from one culprit to the next.
+//!
+//! Each is a run of its own, in a folder beside. It begins with a plan that follows from the run before, and
+//! is made as if it were resumed; what it finds is noted in the journal of the run before.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use kbisect_core::run::{
+    Because, BisectResult, DrillPlan, Further, JournalLine, OutcomeWord, Plan, RevertOutcome,
+    RevertTest, RunEvent,
+};
+use kbisect_core::search::Direction;
+use kbisect_kernels::Candidate;
+use kbisect_report::plain::file_name;
+use kbisect_report::{bisect_result, read_journal_of, words};
+
+use super::commits::{self, ChosenCommits};
+use super::context::Base;
+use super::culprit::Telling;
+use super::ending::{tell, write};
+use super::files::{keep_image, keep_scenario, new_run};
+use super::journal::Journal;
+use super::plan::planned;
+use super::resume::resume_for;
+use crate::cli::{BisectArgs, CommitArgs, Global, Range, ResumeArgs};
+use crate::settings::scenario::LoadedScenario;
+use crate::{errors, exit};
+
+/// Whether another run goes on from here, and why.
+pub fn due<'a>(
+    plan: &Plan,
+    events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator> + Clone,
+) -> Option<Because> {
+    if plan.options.drill.is_some() {
+        return sides(&answer(events)?).map(|_| Because::Drill);
+    }
+    let test = RevertTest::of(plan, events.clone())?;
+    let still = test.result(plan, events)?.outcome == RevertOutcome::StillFails;
+    (still && plan.direction == Direction::Regression).then_some(Because::StillFails)
+}
+
+fn answer<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<BisectResult> {
+    let line = |event: &RunEvent| JournalLine { at_ms: 0, event: event.clone() };
+    let lines: Vec<JournalLine> = events.into_iter().map(line).collect();
+    bisect_result(&lines, "")
+}
+
+/// The two releases between which a change came.
+fn sides(result: &BisectResult) -> Option<(String, String)> {
+    if !matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips) {
+        return None;
+    }
+    let (old, new) = match result.direction {
+        Direction::Regression => (result.last_good.as_ref()?, result.first_bad.as_ref()?),
+        Direction::Fix => (result.last_bad.as_ref()?, result.first_good.as_ref()?),
+    };
+    Some((release(&old.version), release(&new.version)))
+}
+
+/// The tag of a release: `v6.13-rc1` of `6.13~rc1`.
+fn release(version: &str) -> String {
+    format!("v{}", version.replace('~', "-"))
+}
+
+/// Refuses a tree in which the releases of a range cannot be found, before anything is tried.
+///
+/// # Errors
+/// Says what it lacks.
+pub fn check_drill(args: &BisectArgs, series: &[Candidate]) -> anyhow::Result<()> {
+    let Some(drill) = args.commits.drill_plan() else { return Ok(()) };
+    let of = |end: Option<&Candidate>| end.map(|end| release(&end.kernel.version));
+    let (Some(old), Some(new)) = (of(series.first()), of(series.last())) else { return Ok(()) };
+    if old == new {
+        return Err(errors::usage(
+            format!(
+                "both ends are builds of {new}: a tree of the kernel has no commits between them"
+            ),
+            "leave out --drill",
+        ));
+    }
+    commits_between(&drill, old, new).map(drop)
+}
+
+fn commits_between(drill: &DrillPlan, old: String, new: String) -> anyhow::Result<ChosenCommits> {
+    let args = CommitArgs::of_plan(drill);
+    ChosenCommits::find(Path::new(&drill.repository), &Range { old, new }, &args)
+}
+
+/// Goes on from a run that is over, if its answer asks for it. `code` is that run's.
+///
+/// # Errors
+/// Those of the run that goes on.
+pub fn go_on(
+    args: &ResumeArgs,
+    code: ExitCode,
+    global: &Global,
+    telling: &Telling,
+) -> anyhow::Result<ExitCode> {
+    let folder = &args.run;
+    let lines = read_journal_of(folder)?.lines;
+    let events = || lines.iter().map(|line| &line.event);
+    let began = events().find_map(|event| match event {
+        RunEvent::Began { plan } => Some(plan.as_ref()),
+        _ => None,
+    });
+    let Some(plan) = began else { return Ok(code) };
+    let Some(because) = due(plan, events()) else { return Ok(code) };
+    let known = events().find_map(|event| match event {
+        RunEvent::WentOn { run_id, .. } => Some(run_id.clone()),
+        _ => None,
+    });
+    let begun = match known {
+        Some(run_id) => Ok(run_id),
+        None => begin(folder, plan, because, &lines, global),
+    };
+    let mut ended = Ok(exit::code(exit::NO_CULPRIT));
+    let found = match begun {
+        Ok(run_id) if file_name(&run_id) == run_id => {
+            let next = folder.with_file_name(&run_id);
+            let root = telling.root.clone().unwrap_or_else(|| folder.clone());
+            let image = next.join("image");
+            let args = ResumeArgs {
+                run: next.clone(),
+                image: image.is_dir().then_some(image).or_else(|| args.image.clone()),
+                budget: None,
+                ..args.clone()
+            };
+            ended = resume_for(&args, global, &Telling { root: Some(root) });
+            what_came(&next, run_id, because)?
+        }
+        Ok(run_id) => return Err(anyhow::anyhow!("`{run_id}` is no name of a run")),
+        Err(error) if errors::class(&error) == exit::Class::Interrupted => return Err(error),
+        Err(error) => {
+            let reason = errors::message(&error);
+            if !global.json {
+                crate::output::say(&words::not_gone_on(because, &reason));
+            }
+            vec![Further {
+                because,
+                run_id: String::new(),
+                outcome: OutcomeWord::Aborted,
+                commit: None,
+                revert: None,
+                reason: Some(reason),
+            }]
+        }
+    };
+    let base = Base::new(global)?;
+    let mut journal = Journal::resume(folder, &base.ui)?;
+    for further in found {
+        journal.append(RunEvent::Further { further: Box::new(further) })?;
+    }
+    base.ui.finish();
+    let answers = telling.culprit(global, true);
+    if let Some(answer) = write(&answers, &journal, folder)?
+        && global.json
+    {
+        tell(&answers, &answer, global)?;
+    }
+    let ended = ended?;
+    Ok(match because {
+        Because::Drill => ended,
+        Because::StillFails => code,
+    })
+}
+
+/// What a run that went on found, and those that went on from it.
+fn what_came(folder: &Path, run_id: String, because: Because) -> anyhow::Result<Vec<Further>> {
+    let lines = read_journal_of(folder)?.lines;
+    let Some(result) = bisect_result(&lines, "") else { return Ok(Vec::new()) };
+    let culprit = match result.direction {
+        Direction::Regression => result.first_bad.as_ref(),
+        Direction::Fix => result.first_good.as_ref(),
+    };
+    let is_found = matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips);
+    let entry =
+        result.series.iter().find(|entry| Some(&entry.kernel.id) == culprit.map(|it| &it.id));
+    let own = Further {
+        because,
+        run_id,
+        outcome: result.outcome,
+        commit: entry.and_then(|entry| entry.commit.clone()).filter(|_| is_found),
+        revert: result.revert.as_ref().map(|test| test.outcome),
+        reason: result.reason.clone(),
+    };
+    Ok(std::iter::once(own).chain(result.further).collect())
+}
+
+/// Prepares a run that goes on: its folder with its plan. Gives its name.
+fn begin(
+    folder: &Path,
+    plan: &Plan,
+    because: Because,
+    lines: &[JournalLine],
+    global: &Global,
+) -> anyhow::Result<String> {
+    let base = Base::new(global)?;
+    let loaded = LoadedScenario::kept(folder, &plan.scenario_sha256)?;
+    let next = match (because, &plan.options.drill, &plan.options.commits) {
+        (Because::Drill, Some(drill), _) => {
+            let result = bisect_result(lines, "").context("the run has no answer")?;
+            let (old, new) = sides(&result).context("the run has no answer")?;
+            if old == new {
+                return Err(errors::usage(
+                    format!(
+                        "both sides are builds of {new}: what changed is in the distribution's own patches"
+                    ),
+                    "leave out --drill",
+                ));
+            }
+            let found = commits_between(drill, old, new)?;
+            let args = CommitArgs::of_plan(drill);
+            let configuration = found.configuration(&args, &loaded.scenario, &base)?;
+            let series = found.candidates(configuration.clone(), &base)?;
+            Next { found, series, configuration }
+        }
+        (Because::StillFails, _, Some(of)) => {
+            let events = lines.iter().map(|line| &line.event);
+            let test = RevertTest::of(plan, events).context("the run has no answer")?;
+            let commit =
+                |at: usize| plan.series.get(at).and_then(|planned| planned.commit.as_ref());
+            let culprit = commit(test.culprit).context("the culprit is no commit")?;
+            let before = culprit.parents.first().and_then(|at| commit(*at));
+            let before = before.context("the culprit has no parent in the range")?;
+            let newest = commit(test.bad_end).context("the bad end is no commit")?;
+            let range = Range { old: before.id.clone(), new: newest.id.clone() };
+            let args = CommitArgs {
+                first_parent: of.first_parent,
+                paths: of.paths.clone(),
+                ..CommitArgs::default()
+            };
+            let mut found = ChosenCommits::find(Path::new(&of.repository), &range, &args)?;
+            found.plan.configuration = of.configuration;
+            let configuration = commits::kept(folder, of)?;
+            let without = [of.without.as_slice(), &[culprit.id.clone()]].concat();
+            let series = found.without(&without, configuration.clone(), &base)?;
+            found.notes.push(words::without(&without));
+            Next { found, series, configuration }
+        }
+        _ => anyhow::bail!("the run has nothing to go on with"),
+    };
+    let results = folder.parent().unwrap_or(folder);
+    let label = |candidate: Option<&Candidate>| {
+        candidate.map(|it| it.kernel.label().to_owned()).unwrap_or_default()
+    };
+    let (old_end, new_end) = (label(next.series.first()), label(next.series.last()));
+    let (run_id, made) = new_run(results, &format!("{}-{old_end}..{new_end}", plan.scenario))?;
+    let series = next.series.iter().zip(&next.found.planned);
+    let series = series.map(|(one, commit)| planned(one, Some(commit), &base, &loaded)).collect();
+    let mut plan = Plan {
+        run_id: run_id.clone(),
+        old_end,
+        new_end,
+        series,
+        warnings: next.found.notes.clone(),
+        ..plan.clone()
+    };
+    let options = &mut plan.options;
+    (options.assume_old, options.assume_new) = (false, false);
+    (options.drill, options.commits) = (None, Some(next.found.plan.clone()));
+    commits::keep(&made, &next.configuration)?;
+    keep_scenario(&made, &loaded.scenario)?;
+    let image = folder.join("image");
+    keep_image(&made, image.is_dir().then_some(image).as_deref())?;
+    Journal::create(&made, &base.ui)?.append(RunEvent::Began { plan: Box::new(plan) })?;
+    let mut journal = Journal::resume(folder, &base.ui)?;
+    journal.append(RunEvent::WentOn { run_id: run_id.clone(), because })?;
+    base.ui.finish();
+    Ok(run_id)
+}
+
+/// What a run that goes on is made of.
+struct Next {
+    found: ChosenCommits,
+    series: Vec<Candidate>,
+    configuration: kbisect_kernels::Configuration,
+}
