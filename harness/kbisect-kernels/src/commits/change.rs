@@ -142,7 +142,7 @@ mod tests {
             (read("a.c"), read("new.c").as_deref()),
             (Some(lines(&[(3, "bad")])), Some("x"))
         );
-        let error = shop.changed(&over, &[without.clone()]).unwrap_err();
+        let error = shop.changed(&over, std::slice::from_ref(&without)).unwrap_err();
         let BuildError::Conflicts { files } = &error else { panic!("{error}") };
         assert_eq!(files, &["b.c"]);
         assert!(error.is_final());

@@ -87,7 +87,7 @@ pub(crate) fn revert(to: &mut Vec<Block>, result: &BisectResult) {
         let rows = [
             (format!("{onto}, {with}"), &test.original),
             (format!("{onto}, {without}"), &test.changed),
-            (format!("{commit}"), &test.after),
+            (commit.to_owned(), &test.after),
             (format!("the commit before {commit}"), &test.before),
         ];
         let rows = rows.map(|(what, tally)| vec![text(&what, CELL), own(words::of(tally))]);

@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +9,7 @@ use kbisect_core::workers::Workers;
 use kbisect_report::{Format, FormatError};
 
 use super::command::ARCHIVES;
+use super::commits::ConfigArgs;
 use super::doubt::{Budget, budget};
 use super::machine::{MachineArgs, WorkersArgs, workers};
 use super::{
@@ -335,33 +336,6 @@ pub struct ResumeArgs {
     /// Write JUnit XML here (checks only); the file named when the check began is not used
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-}
-
-impl ResumeArgs {
-    /// A run that goes on with the machines of another one.
-    #[must_use]
-    pub fn of(folder: &Path, machine: &MachineArgs) -> Self {
-        Self {
-            run: folder.to_owned(),
-            budget: None,
-            results: folder.parent().unwrap_or(folder).to_owned(),
-            qemu: machine.qemu.clone(),
-            image: machine.image.clone(),
-            workers: None,
-            junit: None,
-        }
-    }
-}
-
-/// Arguments of `kbisect config`.
-#[derive(Args, Debug)]
-pub struct ConfigArgs {
-    /// Scenario: a name or a path, as `kbisect scenario list` shows them
-    #[arg(value_name = "SCENARIO")]
-    pub scenario: String,
-    /// Commit of the tree that --source git:PATH names: a tag, a branch or a commit
-    #[arg(long, value_name = "COMMIT", default_value = "HEAD")]
-    pub kernel: String,
 }
 
 /// Arguments of `kbisect stop`.

@@ -72,3 +72,14 @@ impl CommitArgs {
         self.first_parent || self.no_revert || self.config.is_some() || !self.paths.is_empty()
     }
 }
+
+/// Arguments of `kbisect config`.
+#[derive(Args, Debug)]
+pub struct ConfigArgs {
+    /// Scenario: a name or a path, as `kbisect scenario list` shows them
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+    /// Commit of the tree that --source git:PATH names: a tag, a branch or a commit
+    #[arg(long, value_name = "COMMIT", default_value = "HEAD")]
+    pub kernel: String,
+}

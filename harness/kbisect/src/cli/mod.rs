@@ -17,15 +17,15 @@ mod sources;
 mod words;
 
 pub use args::{
-    BisectArgs, Cli, Color, Command, CompletionsArgs, ConfigArgs, DetectArgs, DoctorArgs, Endpoint,
-    Global, ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ReportArgs,
+    BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
+    ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ReportArgs,
     ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs,
     ShellOn, StopArgs,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
 pub use command::command;
-pub use commits::CommitArgs;
+pub use commits::{CommitArgs, ConfigArgs};
 pub use doubt::{Budget, DoubtArgs};
 pub use evidence::{DecodeArgs, EvidenceArgs};
 pub use form::{Form, parse};

@@ -26,20 +26,26 @@ use super::further;
 use super::journal::Journal;
 use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
-use super::minimize::minimize;
 use super::plan::{check_placement, check_symptom, check_testable, check_work, plan, show};
 use super::prefetch::Prefetch;
 use super::revert::Revert;
 use super::search::Search;
 use super::symptom;
 use super::workers::workers;
-use crate::cli::{BisectArgs, Global, MachineArgs, MinimizeArgs, Range, ResumeArgs, Series};
+use crate::cli::{BisectArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::exit::Class;
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, settings};
 
-/// Bisects a range.
-pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
+/// Bisects a range. Gives the run's folder, if there is one.
+///
+/// # Errors
+/// What cannot be used; those of the trials; an interruption.
+pub fn bisect(
+    args: &BisectArgs,
+    global: &Global,
+    telling: &Telling,
+) -> anyhow::Result<(ExitCode, Option<PathBuf>)> {
     check_symptom(args)?;
     let loaded = settings::scenario::load(&args.trial.scenario)?;
     check_placement(args.trial.setting.placement, &loaded.scenario)?;
@@ -99,7 +105,8 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     further::check_drill(args, &series)?;
     let name = args.trial.scenario.clone();
     if dry {
-        return dry_run(args, base, &loaded, (&series, commits.as_ref()), global);
+        let code = dry_run(args, base, &loaded, (&series, commits.as_ref()), global)?;
+        return Ok((code, None));
     }
     let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let (placement, needs) = (args.trial.setting.placement, (&loaded.scenario.image, &*name));
@@ -120,7 +127,6 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let (machine, workers) = (&args.machine, plan.options.workers);
     let folder = &*folder;
     let subject = loaded.subject(&name);
-    let telling = Telling::default();
     let bisection = Bisection {
         context: &context,
         subject,
@@ -130,25 +136,10 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
         journal,
         machine,
         workers,
-        telling: &telling,
+        telling,
     };
     let code = bisection.finish(global)?;
-    // Its machines are those of others now.
-    let folder = folder.to_owned();
-    drop(context);
-    let resume = ResumeArgs::of(&folder, &args.machine);
-    let code = further::go_on(&resume, code, global, &telling)?;
-    if !args.minimize || Dossier::read(&folder)?.bad().is_none() {
-        return Ok(code);
-    }
-    let smaller = MinimizeArgs {
-        run: folder,
-        setting: args.trial.setting.clone(),
-        workers: args.workers,
-        machine: args.machine.clone(),
-    };
-    minimize(&smaller, global)?;
-    Ok(code)
+    Ok((code, Some(folder.to_owned())))
 }
 
 /// Prints the plan. Nothing is fetched or built for it.
@@ -182,19 +173,6 @@ fn dry_run(
 /// # Errors
 /// As [`bisect`].
 pub(super) fn resume_bisection(
-    args: &ResumeArgs,
-    plan: Plan,
-    base: Base,
-    journal: Journal,
-    global: &Global,
-    telling: &Telling,
-) -> anyhow::Result<ExitCode> {
-    let folder = args.run.clone();
-    let code = resume_alone(args, plan, (base, journal), &folder, global, telling)?;
-    further::go_on(args, code, global, telling)
-}
-
-fn resume_alone(
     args: &ResumeArgs,
     plan: Plan,
     (mut base, mut journal): (Base, Journal),

@@ -4,7 +4,6 @@
 //! is made as if it were resumed; what it finds is noted in the journal of the run before.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use kbisect_core::run::{
@@ -13,20 +12,16 @@ use kbisect_core::run::{
 };
 use kbisect_core::search::Direction;
 use kbisect_kernels::Candidate;
-use kbisect_report::plain::file_name;
 use kbisect_report::{bisect_result, read_journal_of, words};
 
 use super::commits::{self, ChosenCommits};
 use super::context::Base;
-use super::culprit::Telling;
-use super::ending::{tell, write};
 use super::files::{keep_image, keep_scenario, new_run};
 use super::journal::Journal;
 use super::plan::planned;
-use super::resume::resume_for;
-use crate::cli::{BisectArgs, CommitArgs, Global, Range, ResumeArgs};
+use crate::cli::{BisectArgs, CommitArgs, Global, Range};
+use crate::errors;
 use crate::settings::scenario::LoadedScenario;
-use crate::{errors, exit};
 
 /// Whether another run goes on from here, and why.
 pub fn due<'a>(
@@ -88,86 +83,11 @@ fn commits_between(drill: &DrillPlan, old: String, new: String) -> anyhow::Resul
     ChosenCommits::find(Path::new(&drill.repository), &Range { old, new }, &args)
 }
 
-/// Goes on from a run that is over, if its answer asks for it. `code` is that run's.
+/// What a run that went on found, and those that went on from it.
 ///
 /// # Errors
-/// Those of the run that goes on.
-pub fn go_on(
-    args: &ResumeArgs,
-    code: ExitCode,
-    global: &Global,
-    telling: &Telling,
-) -> anyhow::Result<ExitCode> {
-    let folder = &args.run;
-    let lines = read_journal_of(folder)?.lines;
-    let events = || lines.iter().map(|line| &line.event);
-    let began = events().find_map(|event| match event {
-        RunEvent::Began { plan } => Some(plan.as_ref()),
-        _ => None,
-    });
-    let Some(plan) = began else { return Ok(code) };
-    let Some(because) = due(plan, events()) else { return Ok(code) };
-    let known = events().find_map(|event| match event {
-        RunEvent::WentOn { run_id, .. } => Some(run_id.clone()),
-        _ => None,
-    });
-    let begun = match known {
-        Some(run_id) => Ok(run_id),
-        None => begin(folder, plan, because, &lines, global),
-    };
-    let mut ended = Ok(exit::code(exit::NO_CULPRIT));
-    let found = match begun {
-        Ok(run_id) if file_name(&run_id) == run_id => {
-            let next = folder.with_file_name(&run_id);
-            let root = telling.root.clone().unwrap_or_else(|| folder.clone());
-            let image = next.join("image");
-            let args = ResumeArgs {
-                run: next.clone(),
-                image: image.is_dir().then_some(image).or_else(|| args.image.clone()),
-                budget: None,
-                ..args.clone()
-            };
-            ended = resume_for(&args, global, &Telling { root: Some(root) });
-            what_came(&next, run_id, because)?
-        }
-        Ok(run_id) => return Err(anyhow::anyhow!("`{run_id}` is no name of a run")),
-        Err(error) if errors::class(&error) == exit::Class::Interrupted => return Err(error),
-        Err(error) => {
-            let reason = errors::message(&error);
-            if !global.json {
-                crate::output::say(&words::not_gone_on(because, &reason));
-            }
-            vec![Further {
-                because,
-                run_id: String::new(),
-                outcome: OutcomeWord::Aborted,
-                commit: None,
-                revert: None,
-                reason: Some(reason),
-            }]
-        }
-    };
-    let base = Base::new(global)?;
-    let mut journal = Journal::resume(folder, &base.ui)?;
-    for further in found {
-        journal.append(RunEvent::Further { further: Box::new(further) })?;
-    }
-    base.ui.finish();
-    let answers = telling.culprit(global, true);
-    if let Some(answer) = write(&answers, &journal, folder)?
-        && global.json
-    {
-        tell(&answers, &answer, global)?;
-    }
-    let ended = ended?;
-    Ok(match because {
-        Because::Drill => ended,
-        Because::StillFails => code,
-    })
-}
-
-/// What a run that went on found, and those that went on from it.
-fn what_came(folder: &Path, run_id: String, because: Because) -> anyhow::Result<Vec<Further>> {
+/// A journal that cannot be read.
+pub fn what_came(folder: &Path, run_id: String, because: Because) -> anyhow::Result<Vec<Further>> {
     let lines = read_journal_of(folder)?.lines;
     let Some(result) = bisect_result(&lines, "") else { return Ok(Vec::new()) };
     let culprit = match result.direction {
@@ -189,7 +109,10 @@ fn what_came(folder: &Path, run_id: String, because: Because) -> anyhow::Result<
 }
 
 /// Prepares a run that goes on: its folder with its plan. Gives its name.
-fn begin(
+///
+/// # Errors
+/// What is not there: commits, the tree, the scenario.
+pub fn begin(
     folder: &Path,
     plan: &Plan,
     because: Because,
@@ -234,7 +157,7 @@ fn begin(
             let mut found = ChosenCommits::find(Path::new(&of.repository), &range, &args)?;
             found.plan.configuration = of.configuration;
             let configuration = commits::kept(folder, of)?;
-            let without = [of.without.as_slice(), &[culprit.id.clone()]].concat();
+            let without = [of.without.as_slice(), std::slice::from_ref(&culprit.id)].concat();
             let series = found.without(&without, configuration.clone(), &base)?;
             found.notes.push(words::without(&without));
             Next { found, series, configuration }

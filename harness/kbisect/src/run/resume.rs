@@ -16,31 +16,18 @@ use super::selftest::resume_selftest;
 use crate::cli::{Global, ResumeArgs};
 use crate::errors;
 
-/// Goes on with an interrupted run.
+/// Goes on with an interrupted run, which another one may have begun.
 ///
 /// # Errors
 /// Those of the run; a journal that is damaged, in use, or has no plan.
-pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    resume_for(args, global, &Telling::default())
-}
-
-/// As [`resume`], of a run that another one may have begun.
-///
-/// # Errors
-/// As [`resume`].
-pub(super) fn resume_for(
-    args: &ResumeArgs,
-    global: &Global,
-    telling: &Telling,
-) -> anyhow::Result<ExitCode> {
+pub fn resume(args: &ResumeArgs, global: &Global, telling: &Telling) -> anyhow::Result<ExitCode> {
     let folder = existing_run(&args.run, &args.results)?;
     let base = Base::new(global)?;
     let journal = Journal::resume(&folder, &base.ui)?;
     let began = journal.events().find(|event| RunKind::of([*event]).is_some());
     match began.cloned() {
         Some(RunEvent::Began { plan }) => {
-            let args = ResumeArgs { run: folder, ..args.clone() };
-            return resume_bisection(&args, *plan, base, journal, global, telling);
+            return resume_bisection(args, *plan, (base, journal), &folder, global, telling);
         }
         Some(RunEvent::CheckBegan { plan, options, .. }) => {
             return resume_check(args, (*plan, *options), base, journal, &folder, global);

@@ -1,0 +1,145 @@
+//! Bisections with what follows from them: runs that go on from their answers, and the reduction of the scenario.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use kbisect_core::run::{Because, Further, OutcomeWord, RunEvent};
+use kbisect_report::plain::file_name;
+use kbisect_report::{Dossier, read_journal_of, words};
+
+use super::bisect as alone;
+use super::context::{Base, existing_run};
+use super::culprit::Telling;
+use super::ending::{tell, write};
+use super::further::{begin, due, what_came};
+use super::journal::Journal;
+use super::minimize::minimize;
+use super::resume as resumed;
+use crate::cli::{BisectArgs, Global, MachineArgs, MinimizeArgs, ResumeArgs};
+use crate::{errors, exit, output};
+
+/// Bisects a range.
+///
+/// # Errors
+/// What cannot be used; those of the trials; an interruption.
+pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let telling = Telling::default();
+    let (code, folder) = alone::bisect(args, global, &telling)?;
+    let Some(folder) = folder else { return Ok(code) };
+    let code = go_on(&of(&folder, &args.machine), code, global, &telling)?;
+    if !args.minimize || Dossier::read(&folder)?.bad().is_none() {
+        return Ok(code);
+    }
+    let smaller = MinimizeArgs {
+        run: folder,
+        setting: args.trial.setting.clone(),
+        workers: args.workers,
+        machine: args.machine.clone(),
+    };
+    minimize(&smaller, global)?;
+    Ok(code)
+}
+
+/// Goes on with an interrupted run.
+///
+/// # Errors
+/// Those of the run; a journal that is damaged, in use, or has no plan.
+pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    let telling = Telling::default();
+    let args = ResumeArgs { run: existing_run(&args.run, &args.results)?, ..args.clone() };
+    let code = resumed::resume(&args, global, &telling)?;
+    go_on(&args, code, global, &telling)
+}
+
+/// A run that goes on with the machines of another one.
+fn of(folder: &Path, machine: &MachineArgs) -> ResumeArgs {
+    ResumeArgs {
+        run: folder.to_owned(),
+        budget: None,
+        results: folder.parent().unwrap_or(folder).to_owned(),
+        qemu: machine.qemu.clone(),
+        image: machine.image.clone(),
+        workers: None,
+        junit: None,
+    }
+}
+
+/// Goes on from a run that is over, if its answer asks for it. `code` is that run's.
+///
+/// # Errors
+/// Those of the run that goes on.
+fn go_on(
+    args: &ResumeArgs,
+    code: ExitCode,
+    global: &Global,
+    telling: &Telling,
+) -> anyhow::Result<ExitCode> {
+    let folder = &args.run;
+    let lines = read_journal_of(folder)?.lines;
+    let events = || lines.iter().map(|line| &line.event);
+    let began = events().find_map(|event| match event {
+        RunEvent::Began { plan } => Some(plan.as_ref()),
+        _ => None,
+    });
+    let Some(plan) = began else { return Ok(code) };
+    let Some(because) = due(plan, events()) else { return Ok(code) };
+    let known = events().find_map(|event| match event {
+        RunEvent::WentOn { run_id, .. } => Some(run_id.clone()),
+        _ => None,
+    });
+    let begun = match known {
+        Some(run_id) => Ok(run_id),
+        None => begin(folder, plan, because, &lines, global),
+    };
+    let mut ended = Ok(exit::code(exit::NO_CULPRIT));
+    let found = match begun {
+        Ok(run_id) if file_name(&run_id) == run_id => {
+            let next = folder.with_file_name(&run_id);
+            let root = telling.root.clone().unwrap_or_else(|| folder.clone());
+            let image = next.join("image");
+            let args = ResumeArgs {
+                run: next.clone(),
+                image: image.is_dir().then_some(image).or_else(|| args.image.clone()),
+                budget: None,
+                ..args.clone()
+            };
+            let telling = Telling { root: Some(root) };
+            ended = resumed::resume(&args, global, &telling)
+                .and_then(|code| go_on(&args, code, global, &telling));
+            what_came(&next, run_id, because)?
+        }
+        Ok(run_id) => return Err(anyhow::anyhow!("`{run_id}` is no name of a run")),
+        Err(error) if errors::class(&error) == exit::Class::Interrupted => return Err(error),
+        Err(error) => {
+            let reason = errors::message(&error);
+            if !global.json {
+                output::say(&words::not_gone_on(because, &reason));
+            }
+            vec![Further {
+                because,
+                run_id: String::new(),
+                outcome: OutcomeWord::Aborted,
+                commit: None,
+                revert: None,
+                reason: Some(reason),
+            }]
+        }
+    };
+    let base = Base::new(global)?;
+    let mut journal = Journal::resume(folder, &base.ui)?;
+    for further in found {
+        journal.append(RunEvent::Further { further: Box::new(further) })?;
+    }
+    base.ui.finish();
+    let answers = telling.culprit(global, true);
+    if let Some(answer) = write(&answers, &journal, folder)?
+        && global.json
+    {
+        tell(&answers, &answer, global)?;
+    }
+    let ended = ended?;
+    Ok(match because {
+        Because::Drill => ended,
+        Because::StillFails => code,
+    })
+}
