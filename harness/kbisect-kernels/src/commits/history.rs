@@ -231,7 +231,12 @@ impl Asked<'_> {
         let ids: Vec<&str> = text.lines().filter(|id| is_id(id)).collect();
         let versions = self.versions(&ids)?;
         let has = |id: &&&str| versions.get(**id).is_some_and(|version| *version == number);
-        Ok(ids.iter().rev().find(has).map(|id| (*id).to_owned()))
+        let Some(id) = ids.iter().rev().find(has) else { return Ok(None) };
+        // Where history was cut off, nobody knows which was the first.
+        let parents = self.output("log", &["-1", "--no-show-signature", "--format=%P", id])?;
+        let is_shallow = self.output("rev-parse", &["--is-shallow-repository"])?;
+        let is_first = !parents.trim().is_empty() || is_shallow.trim() != "true";
+        Ok(is_first.then(|| (*id).to_owned()))
     }
 
     /// What the search begins with: the older end, or the merge base of both.
