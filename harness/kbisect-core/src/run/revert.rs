@@ -94,6 +94,9 @@ pub struct RevertResult {
     /// Why there is no answer, where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What is to be known of the kernel that was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Files in which the change does not fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
@@ -251,6 +254,7 @@ impl RevertTest {
             before: before.unwrap_or_default(),
             after: self.of_version(events, self.culprit),
             reason,
+            notes: last.map(|trial| trial.record.notes.clone()).unwrap_or_default(),
             files,
         })
     }

@@ -78,6 +78,9 @@ pub struct Built {
     /// Files that the repository lacks, and that were not needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// Files that a change does not fit to, and that were left as they are since nothing of them is built.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
     /// Seconds that it took.
     pub seconds: f64,
 }
@@ -100,12 +103,13 @@ pub(crate) fn build(
     // One tree of files, one build at a time: `make` has all processors.
     let _lock = shop.lock(progress)?;
     let label = kernel.label();
-    let missing = {
-        let _item = progress.begin(&format!("checking out {label}"), None);
-        shop.bring(&shop.changed(&order.commit, &order.changes)?)?
-    };
     let key = &recipe.key;
     let build = shop.root().join(format!("build-{}", key.get(..16).unwrap_or(key)));
+    let (missing, as_before) = {
+        let _item = progress.begin(&format!("checking out {label}"), None);
+        let made = shop.changed(&order.commit, &order.changes, &build)?;
+        (shop.bring(&made.commit)?, made.left)
+    };
     let ccache = ccache(shop.root())?;
     fs::create_dir_all(&build).map_err(at(&build))?;
     forget_builds(shop.root(), &build)?;
@@ -152,6 +156,7 @@ pub(crate) fn build(
         variables: variables.iter().map(|&word| word.to_owned()).collect(),
         forced: forced(&recipe.configuration, &configuration),
         missing: missing.into_iter().take(MOST_FORCED).collect(),
+        left: as_before,
         seconds: began.elapsed().as_secs_f64(),
     };
     let meta = Meta::new(kernel, Vec::new(), prepared.banner.release, prepared.modules);

@@ -3,6 +3,9 @@
 //! It is merged as `git revert` and `git cherry-pick` merge, and no file is written for it. The commit that
 //! comes of it is in kbisect's own repository alone.
 
+use std::fs;
+use std::path::Path;
+
 use kbisect_process::Ended;
 
 use super::checkout::Workshop;
@@ -44,17 +47,43 @@ const STAMPS: [(&str, &str); 6] = [
     ("GIT_COMMITTER_DATE", "@0 +0000"),
 ];
 
+/// A commit that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its id.
+    pub commit: String,
+    /// Files that the changes do not fit to, and that are left as they are since nothing of them is built.
+    pub left: Vec<String>,
+}
+
 impl Workshop {
-    /// A commit with changes made to it, one after the other. The caller holds the folder's lock.
-    pub fn changed(&self, commit: &str, changes: &[Change]) -> Result<String, BuildError> {
+    /// A commit with changes made to it, one after the other. What `build` has no objects of is no part of the
+    /// kernel: it may be left as it is. The caller holds the folder's lock.
+    pub fn changed(
+        &self,
+        commit: &str,
+        changes: &[Change],
+        build: &Path,
+    ) -> Result<Changed, BuildError> {
+        let mut made = Changed { commit: commit.to_owned(), left: Vec::new() };
         if changes.is_empty() {
-            return Ok(commit.to_owned());
+            return Ok(made);
         }
         self.prepare()?;
-        changes.iter().try_fold(commit.to_owned(), |onto, change| self.with_change(&onto, change))
+        for change in changes {
+            let next = self.with_change(&made.commit, change, build)?;
+            made.commit = next.commit;
+            made.left.extend(next.left);
+        }
+        Ok(made)
     }
 
-    fn with_change(&self, onto: &str, change: &Change) -> Result<String, BuildError> {
+    fn with_change(
+        &self,
+        onto: &str,
+        change: &Change,
+        build: &Path,
+    ) -> Result<Changed, BuildError> {
         let of = change.commit();
         // Of a merge, what it brought to its first parent.
         let before = format!("{of}^1");
@@ -74,10 +103,77 @@ impl Workshop {
         let mut fields = text.split('\0').filter(|field| !field.is_empty());
         let tree = fields.next().unwrap_or_default();
         match ended.status.code() {
-            Some(0) => self.commit_tree(tree, &[onto]),
-            Some(1) => Err(BuildError::Conflicts { files: fields.map(str::to_owned).collect() }),
+            Some(0) => {
+                let commit = self.commit_tree(tree, &[onto])?;
+                Ok(Changed { commit, left: Vec::new() })
+            }
+            Some(1) => {
+                let files: Vec<String> = fields.map(str::to_owned).collect();
+                let is_needed = |file: &String| {
+                    Ok::<bool, BuildError>(match file.as_str() {
+                        "Makefile" => !self.is_version(&base, &theirs)?,
+                        _ => !is_left_out(file, build),
+                    })
+                };
+                let mut needed = Vec::new();
+                for file in &files {
+                    if is_needed(file)? {
+                        needed.push(file.clone());
+                    }
+                }
+                if !needed.is_empty() {
+                    return Err(BuildError::Conflicts { files: needed });
+                }
+                let tree = self.as_before(tree, onto, &files)?;
+                Ok(Changed { commit: self.commit_tree(&tree, &[onto])?, left: files })
+            }
             _ => Err(self.failed(&ended.stderr)),
         }
+    }
+
+    /// Whether nothing but the version changes in the Makefile: that of a release is its own.
+    fn is_version(&self, one: &str, other: &str) -> Result<bool, BuildError> {
+        let mut command = self.own_git();
+        command.args(["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-U0", one, other]);
+        command.args(["--", "Makefile"]);
+        let text = self.output(command)?;
+        let lines = text.lines().skip_while(|line| !line.starts_with("@@"));
+        let mut changed = lines.filter_map(|line| line.strip_prefix(['+', '-']));
+        let is_version = |line: &str| {
+            let name = line.split(['=', ' ']).next().unwrap_or_default();
+            ["VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION", "NAME"].contains(&name)
+        };
+        Ok(changed.all(is_version))
+    }
+
+    /// A tree with some files as a commit has them.
+    fn as_before(&self, tree: &str, commit: &str, files: &[String]) -> Result<String, BuildError> {
+        let index = self.root().join("changed.index");
+        let _ = fs::remove_file(&index);
+        let git = |args: &[&str]| {
+            let mut command = self.own_git();
+            command.env("GIT_INDEX_FILE", &index).args(args);
+            self.output(command)
+        };
+        git(&["read-tree", tree])?;
+        for file in files {
+            // In the tree of a conflict a file may have other names beside its own.
+            git(&["rm", "-q", "--cached", "--ignore-unmatch", "--", &format!(":(literal){file}")])?;
+            let spec = format!("{commit}:./{file}");
+            let mut asked = self.own_git();
+            asked.args(["ls-tree", "-z", "--full-tree", commit, "--", file]);
+            let known = self.output(asked)?;
+            let Some((about, _)) = known.split_once('\t') else { continue };
+            let mut words = about.split(' ');
+            let (mode, id) = (words.next(), words.nth(1));
+            let (Some(mode), Some(id)) = (mode, id) else {
+                return Err(BuildError::Git(format!("unreadable answer about {spec}")));
+            };
+            git(&["update-index", "--add", "--cacheinfo", &format!("{mode},{id},{file}")])?;
+        }
+        let made = git(&["write-tree", "--missing-ok"]);
+        let _ = fs::remove_file(&index);
+        Ok(made?.trim().to_owned())
     }
 
     fn merge(&self, ours: &str, theirs: &str, renames: bool) -> Result<Ended, BuildError> {
@@ -102,10 +198,18 @@ impl Workshop {
     }
 }
 
+/// Whether a file is a source of which nothing was built. Of other files nobody can tell.
+fn is_left_out(file: &str, build: &Path) -> bool {
+    let source = file.strip_suffix(".c").or_else(|| file.strip_suffix(".S"));
+    let Some(name) = source.filter(|name| !name.contains("..")) else {
+        return file.starts_with("Documentation/") || file == "MAINTAINERS";
+    };
+    // An empty folder would make all of them so.
+    build.join("vmlinux").exists() && !build.join(format!("{name}.o")).exists()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::super::tests::Tree;
     use super::*;
 
@@ -129,28 +233,72 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let shop = Workshop::of(tree.path(), cache.path());
         let without = Change::Without(bad.clone());
-        let made = shop.changed(&last, std::slice::from_ref(&without)).unwrap();
-        shop.bring(&made).unwrap();
+        let build = tempfile::tempdir().unwrap();
+        let changed =
+            |commit: &str, changes: &[Change]| shop.changed(commit, changes, build.path());
+        let made = changed(&last, std::slice::from_ref(&without)).unwrap();
+        assert_eq!(made.left, [""; 0]);
+        shop.bring(&made.commit).unwrap();
         let read = |name: &str| fs::read_to_string(shop.src().join(name)).ok();
         // Also through a change of name.
         assert_eq!(read("b.c"), Some(lines(&[(20, "more")])));
         assert_eq!(read("new.c"), None);
-        assert_eq!(made, shop.changed(&last, std::slice::from_ref(&without)).unwrap());
-        let made = shop.changed(&good, &[Change::With(bad.clone())]).unwrap();
-        shop.bring(&made).unwrap();
+        assert_eq!(made, changed(&last, std::slice::from_ref(&without)).unwrap());
+        let made = changed(&good, &[Change::With(bad.clone())]).unwrap();
+        shop.bring(&made.commit).unwrap();
         assert_eq!(
             (read("a.c"), read("new.c").as_deref()),
             (Some(lines(&[(3, "bad")])), Some("x"))
         );
-        let error = shop.changed(&over, std::slice::from_ref(&without)).unwrap_err();
+        let error = changed(&over, std::slice::from_ref(&without)).unwrap_err();
         let BuildError::Conflicts { files } = &error else { panic!("{error}") };
         assert_eq!(files, &["b.c"]);
         assert!(error.is_final());
-        assert_eq!(shop.changed(&over, &[]).unwrap(), over);
-        let both = shop.changed(&over, &[Change::Without(over.clone()), without]).unwrap();
-        shop.bring(&both).unwrap();
+        assert_eq!(changed(&over, &[]).unwrap().commit, over);
+        let both = changed(&over, &[Change::Without(over.clone()), without]).unwrap();
+        shop.bring(&both.commit).unwrap();
         assert_eq!(read("b.c"), Some(lines(&[(20, "more")])));
         assert_eq!(tree.git("show-ref"), refs);
-        assert!(shop.changed(&over, &[Change::Without("0".repeat(40))]).is_err());
+        assert!(changed(&over, &[Change::Without("0".repeat(40))]).is_err());
+    }
+    #[test]
+    fn what_is_not_built_is_left_as_it_is() {
+        let tree = Tree::new();
+        let makefile =
+            |sub: u32, more: &str| format!("VERSION = 5\nSUBLEVEL = {sub}\nEXTRAVERSION =\n{more}");
+        let release = |sub: u32, driver: &str, more: &[(&str, &str)], flags: &str| {
+            let text = makefile(sub, flags);
+            let files = [("Makefile", text.as_str()), ("drivers/x.c", driver)];
+            tree.commit(&format!("release-{sub}"), &[&files[..], more].concat())
+        };
+        release(60, "1", &[("net/a.c", "good")], "");
+        let bad = release(61, "2", &[("net/a.c", "bad")], "");
+        let last = release(62, "3", &[], "");
+        let cache = tempfile::tempdir().unwrap();
+        let shop = Workshop::of(tree.path(), cache.path());
+        let build = tempfile::tempdir().unwrap();
+        let without = [Change::Without(bad)];
+        let files = || match shop.changed(&last, &without, build.path()) {
+            Err(BuildError::Conflicts { files }) => files,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(files(), ["drivers/x.c"], "nothing is known of what is built");
+        fs::create_dir_all(build.path().join("drivers")).unwrap();
+        for name in ["vmlinux", "drivers/x.o"] {
+            fs::write(build.path().join(name), "").unwrap();
+        }
+        assert_eq!(files(), ["drivers/x.c"]);
+        fs::remove_file(build.path().join("drivers/x.o")).unwrap();
+        let made = shop.changed(&last, &without, build.path()).unwrap();
+        assert_eq!(made.left, ["Makefile", "drivers/x.c"]);
+        shop.bring(&made.commit).unwrap();
+        let read = |name: &str| fs::read_to_string(shop.src().join(name)).unwrap();
+        assert_eq!((read("net/a.c"), read("drivers/x.c")), ("good".to_owned(), "3".to_owned()));
+        assert_eq!(read("Makefile"), makefile(62, ""));
+        // A Makefile that changes more than the version is one like other files.
+        let flags = release(63, "3", &[], "CFLAGS = 1\n");
+        let last = release(64, "3", &[], "CFLAGS = 2\n");
+        let error = shop.changed(&last, &[Change::Without(flags)], build.path()).unwrap_err();
+        assert!(error.to_string().contains("conflicts in Makefile"), "{error}");
     }
 }

@@ -92,6 +92,7 @@ pub(crate) fn revert(to: &mut Vec<Block>, result: &BisectResult) {
         ];
         let rows = rows.map(|(what, tally)| vec![text(&what, CELL), own(words::of(tally))]);
         to.push(table(["kernel", "fails in"], rows));
+        to.push(list(&test.notes));
     }
     if !result.further.is_empty() {
         to.push(heading("Further runs"));

@@ -124,16 +124,30 @@ pub fn by_version(name: &str, commit: &str) -> String {
     )
 }
 
-/// Options that came out otherwise in a kernel that was built.
+/// What a kernel that was built has otherwise than it was to be: options, and files that a change does not fit to.
 #[must_use]
-pub fn forced(options: &[String]) -> String {
+pub fn built_otherwise(options: &[String], left: &[String]) -> Vec<String> {
     const SHOWN: usize = 5;
-    let more = match options.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(", and {more} more (meta.json of the kernel has all)"),
+    let some = |all: &[String]| {
+        let more = match all.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(", and {more} more (meta.json of the kernel has all)"),
+        };
+        let shown: Vec<&str> = all.iter().take(SHOWN).map(String::as_str).collect();
+        format!("{}{more}", shown.join("; "))
     };
-    let shown: Vec<&str> = options.iter().take(SHOWN).map(String::as_str).collect();
-    format!("options that this commit has otherwise than wanted: {}{more}", shown.join("; "))
+    let mut notes = Vec::new();
+    if !options.is_empty() {
+        notes
+            .push(format!("options that this commit has otherwise than wanted: {}", some(options)));
+    }
+    if !left.is_empty() {
+        notes.push(format!(
+            "left as they are, since the change does not fit there and nothing of them is built: {}",
+            some(left)
+        ));
+    }
+    notes
 }
 
 /// What a derived configuration begins with.

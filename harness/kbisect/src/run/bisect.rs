@@ -199,7 +199,7 @@ pub(super) fn resume_bisection(
         return conclude(&telling.culprit(global, is_last), &journal, folder, global);
     }
     for path in plan.options.named_paths() {
-        base.ui.note(&format!("the plan of this run has `{path}` read for its report"));
+        base.ui.note(&format!("this run reads `{path}`"));
     }
     let kernels = plan.series.iter().map(|planned| &planned.kernel);
     base.look_where(kernels.chain([&plan.reference]))?;

@@ -152,7 +152,7 @@ impl Lone {
         let machine = kept.machine(args);
         let subject = loaded.subject(&plan.scenario.name);
         for path in plan.evidence.named_paths() {
-            base.ui.note(&format!("the plan of this run has `{path}` read for its report"));
+            base.ui.note(&format!("this run reads `{path}`"));
         }
         let context = kept.context(base, &machine, &subject)?.keeping(&plan.evidence);
         context.base.begin_run();

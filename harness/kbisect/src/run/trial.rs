@@ -137,9 +137,8 @@ impl<'a> Trials<'a> {
                     return Ok(None);
                 };
                 keep_config(kernel, &folder, &mut result);
-                if let Some(built) = kernel.built.as_ref().filter(|built| !built.forced.is_empty())
-                {
-                    result.notes.push(words::forced(&built.forced));
+                if let Some(built) = &kernel.built {
+                    result.notes.extend(words::built_otherwise(&built.forced, &built.left));
                 }
                 if job.by_hand {
                     keep_confirmed(&self.run_folder, &job.subject, &mut result)?;
