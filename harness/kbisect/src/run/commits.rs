@@ -245,7 +245,7 @@ fn changed(
         .iter()
         .filter(|change| !before.contains(change))
         .map(|change| {
-            let short = change.commit().get(..12).unwrap_or(change.commit());
+            let short = change.commit().get(..7).unwrap_or(change.commit());
             match change {
                 Change::Without(_) => format!("-without-{short}"),
                 Change::With(_) => format!("-with-{short}"),

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use kbisect_core::run::{
-    Because, BisectResult, DrillPlan, Further, JournalLine, OutcomeWord, Plan, RevertOutcome,
-    RevertTest, RunEvent,
+    Because, BisectResult, DrillPlan, Further, JournalLine, OutcomeWord, Plan, PlannedCommit,
+    RevertOutcome, RevertTest, RunEvent,
 };
 use kbisect_core::search::Direction;
 use kbisect_kernels::Candidate;
@@ -165,10 +165,11 @@ pub fn begin(
         _ => anyhow::bail!("the run has nothing to go on with"),
     };
     let results = folder.parent().unwrap_or(folder);
-    let label = |candidate: Option<&Candidate>| {
-        candidate.map(|it| it.kernel.label().to_owned()).unwrap_or_default()
+    let label = |commit: Option<&PlannedCommit>| {
+        commit.map(|commit| commit.label().to_owned()).unwrap_or_default()
     };
-    let (old_end, new_end) = (label(next.series.first()), label(next.series.last()));
+    let planned_commits = &next.found.planned;
+    let (old_end, new_end) = (label(planned_commits.first()), label(planned_commits.last()));
     let (run_id, made) = new_run(results, &format!("{}-{old_end}..{new_end}", plan.scenario))?;
     let series = next.series.iter().zip(&next.found.planned);
     let series = series.map(|(one, commit)| planned(one, Some(commit), &base, &loaded)).collect();

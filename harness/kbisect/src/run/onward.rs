@@ -133,7 +133,7 @@ fn go_on(
     base.ui.finish();
     let answers = telling.culprit(global, true);
     if let Some(answer) = write(&answers, &journal, folder)?
-        && global.json
+        && (global.json || telling.root.is_none())
     {
         tell(&answers, &answer, global)?;
     }

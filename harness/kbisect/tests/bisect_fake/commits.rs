@@ -294,6 +294,11 @@ fn each_of_several_culprits_is_named() {
     // The runs that went on are runs like any other.
     let runs = std::fs::read_dir(place.path("results")).unwrap().count();
     assert_eq!(runs, 3);
+    assert!(further[0]["run_id"].as_str().unwrap().ends_with(&format!(
+        "-smoke-{}..{}",
+        &all[1][..12],
+        &all[8][..12]
+    )));
     let last = format!("results/{}", further[1]["run_id"].as_str().unwrap());
     let report = place.as_printed(&format!("report {last}")).code(0).stdout;
     assert!(report.contains("taken back in all commits that contain them"), "{report}");
@@ -351,6 +356,9 @@ fn a_release_leads_to_the_commit() {
     );
     let said = place.run(words).code(0).stdout;
     assert!(said.contains("first bad   6.12.3") && said.contains("guilty-3"), "{said}");
+    // The last word is that of the whole.
+    let line = format!("commit      {} \"guilty-3\", shown by a revert", &all[3][..12]);
+    assert!(said.rsplit("On the kernels").next().unwrap().contains(&line), "{said}");
     let first = result["run_dir"].as_str().unwrap();
     let said = place.run(&format!("resume {first}")).code(0).stdout;
     let line = format!("commit      {} \"guilty-3\", shown by a revert", &all[3][..12]);

@@ -13,15 +13,26 @@ static HOST: Mutex<()> = Mutex::new(());
 /// The host, held by one test, with a folder for its runs.
 pub struct Host {
     folder: Option<tempfile::TempDir>,
-    _held: MutexGuard<'static, ()>,
+    held: Option<MutexGuard<'static, ()>>,
 }
 
 impl Host {
     /// Waits for the host.
     pub fn hold() -> Self {
-        let held = HOST.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut host = Self::aside();
+        host.take();
+        host
+    }
+
+    /// A folder for runs alone: for what needs no machine, beside those of other tests.
+    pub fn aside() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        Self { folder: Some(folder), _held: held }
+        Self { folder: Some(folder), held: None }
+    }
+
+    /// Waits for the host.
+    pub fn take(&mut self) {
+        self.held = Some(HOST.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The folder that runs are written to.

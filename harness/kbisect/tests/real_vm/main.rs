@@ -9,6 +9,7 @@
 
 mod bisections;
 mod bundles;
+mod commits;
 mod evidence;
 mod faults;
 mod host;
