@@ -40,7 +40,7 @@ pub use catalog::{Catalog, Newest, NewestError, ResolveError};
 pub use changelog::{ChangelogError, PackageChangelog, changelog, changelog_file};
 pub use commits::{
     BuildError, BuildOrder, Built, COMMITS, Change, Commit, CommitRange, Commits, Configuration,
-    HistoryError, Recipe,
+    HistoryError, QuiltBase, QuiltError, Recipe, Toolchain,
 };
 pub use debug::{DebugInfo, DebugInfoError};
 pub use discovery::{Options, SettingsError};

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{BisectResult, PlannedCommit, RunEvent, SeriesEntry, SeriesVerdict};
+use kbisect_core::run::{BisectResult, PlannedCommit, RunEvent, SeriesEntry, SeriesVerdict, Tried};
 use kbisect_core::search::{Direction, Mark};
 
 use crate::dossier::{Dossier, Subject};
@@ -119,7 +119,10 @@ fn answers(dossier: &Dossier) -> Vec<(&Kernel, Mark)> {
     }
     let mut answers: Vec<(&Kernel, Mark)> = Vec::new();
     for line in &dossier.journal {
-        if let RunEvent::TrialEnded { record, mark: Some(mark), .. } = &line.event {
+        if let RunEvent::TrialEnded {
+            tried: Tried::Version { .. }, record, mark: Some(mark), ..
+        } = &line.event
+        {
             answers.retain(|(kernel, _)| kernel.id != record.kernel.id);
             answers.push((&record.kernel, *mark));
         }

@@ -8,8 +8,8 @@ use kbisect_core::import::ImportError;
 use kbisect_core::scenario::ScenarioError;
 use kbisect_core::version::VersionError;
 use kbisect_kernels::{
-    AddError, BuildError, CatalogError, FetchError, HistoryError, NewestError, ResolveError,
-    SeriesFileError, SettingsError, StoreError, VariantError,
+    AddError, BuildError, CatalogError, FetchError, HistoryError, NewestError, QuiltError,
+    ResolveError, SeriesFileError, SettingsError, StoreError, VariantError,
 };
 use kbisect_report::{BundleError, DossierError, ErrorDocument, JournalError, RenderError};
 use kbisect_vm::image::{DefinitionError, ImageError};
@@ -115,7 +115,7 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<String> {
             $(if let Some(error) = error.downcast_ref::<$type>() { return error.hint(); })+
         };
     }
-    ask!(BuildError, BundleError, DossierError, HistoryError);
+    ask!(BuildError, BundleError, DossierError, HistoryError, QuiltError);
     ask!(AddError, CatalogError, FetchError, NewestError, ResolveError, SettingsError, StoreError);
     ask!(
         ImageError,
@@ -210,6 +210,15 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
     if let Some(error) = error.downcast_ref::<HistoryError>() {
         return Some(match error {
             HistoryError::Start(_) | HistoryError::Failed { .. } => Class::Infrastructure,
+            _ => Class::Usage,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<QuiltError>() {
+        return Some(match error {
+            QuiltError::Build(_) | QuiltError::File(_) => Class::Infrastructure,
+            QuiltError::History(HistoryError::Start(_) | HistoryError::Failed { .. }) => {
+                Class::Infrastructure
+            }
             _ => Class::Usage,
         });
     }

@@ -120,6 +120,9 @@ pub struct CommitsPlan {
     /// Commits whose changes are taken back in all that come after them: culprits that were found before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
+    /// Whose compiler: `debian:bullseye`; the host's without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
     /// The answer is not tested by a revert.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_revert: bool,
@@ -139,6 +142,9 @@ pub struct DrillPlan {
     /// File of the configuration; one that is derived without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
+    /// Whose compiler: `debian:bullseye`; the host's without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
     /// The answer is not tested by a revert.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_revert: bool,

@@ -17,6 +17,7 @@ use super::error::BuildError;
 use super::recipe::{Configuration, Recipe};
 use super::said::judge;
 use super::sandbox::{BUILD, CCACHE, SRC, Sandbox};
+use super::toolchain::Toolchain;
 use crate::files::{at, free_space};
 use crate::hash;
 use crate::import::error::is_disk_full;
@@ -110,11 +111,12 @@ pub(crate) fn build(
         let made = shop.changed(&order.commit, &order.changes, &build)?;
         (shop.bring(&made.commit)?, made.left)
     };
-    let ccache = ccache(shop.root())?;
+    let ccache = ccache(shop.root(), &recipe.toolchain)?;
     fs::create_dir_all(&build).map_err(at(&build))?;
     forget_builds(shop.root(), &build)?;
     let src = shop.src();
-    let sandbox = Sandbox { src: &src, build: &build, ccache: ccache.as_deref() };
+    let root = recipe.toolchain.root.as_deref();
+    let sandbox = Sandbox { src: &src, build: &build, ccache: ccache.as_deref(), root };
     let variables = recipe.variables(&kernel.version);
     let _item = progress.begin(&format!("building {label}"), None);
     let make = Make { sandbox, variables: &variables, progress };
@@ -268,8 +270,8 @@ fn run(command: Command, progress: &dyn Progress) -> Result<(), BuildError> {
 }
 
 /// The folder of ccache, if that is installed: one for each tree, whose code can write to it.
-fn ccache(cache: &Path) -> Result<Option<PathBuf>, BuildError> {
-    if !Path::new("/usr/bin/ccache").is_file() {
+fn ccache(cache: &Path, toolchain: &Toolchain) -> Result<Option<PathBuf>, BuildError> {
+    if !toolchain.has_ccache() {
         return Ok(None);
     }
     let folder = cache.join("ccache");

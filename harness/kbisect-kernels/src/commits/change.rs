@@ -38,7 +38,7 @@ impl Change {
 }
 
 /// The same author and the same time for each, so that the same changes make the same commit.
-const STAMPS: [(&str, &str); 6] = [
+pub(super) const STAMPS: [(&str, &str); 6] = [
     ("GIT_AUTHOR_NAME", "kbisect"),
     ("GIT_AUTHOR_EMAIL", "kbisect@localhost"),
     ("GIT_AUTHOR_DATE", "@0 +0000"),
@@ -158,8 +158,8 @@ impl Workshop {
         git(&["read-tree", tree])?;
         for file in files {
             // In the tree of a conflict a file may have other names beside its own.
-            git(&["rm", "-q", "--cached", "--ignore-unmatch", "--", &format!(":(literal){file}")])?;
-            let spec = format!("{commit}:./{file}");
+            git(&["update-index", "--force-remove", "--", file])?;
+            let spec = format!("{commit}:{file}");
             let mut asked = self.own_git();
             asked.args(["ls-tree", "-z", "--full-tree", commit, "--", file]);
             let known = self.output(asked)?;

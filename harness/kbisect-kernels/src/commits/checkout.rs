@@ -73,7 +73,11 @@ impl Workshop {
     /// The folder of a tree; `cache` holds those of all trees.
     pub fn of(repository: &Path, cache: &Path) -> Self {
         let key = hash::of_bytes(repository.as_os_str().as_encoded_bytes());
-        let root = cache.join(key.get(..16).unwrap_or(&key));
+        Self::at(repository, cache.join(key.get(..16).unwrap_or(&key)))
+    }
+
+    /// A folder that borrows the objects of a tree.
+    pub fn at(repository: &Path, root: PathBuf) -> Self {
         Self { repository: repository.to_owned(), root }
     }
 
@@ -113,7 +117,7 @@ impl Workshop {
         Ok(missing.into_iter().collect())
     }
 
-    fn git_dir(&self) -> PathBuf {
+    pub(super) fn git_dir(&self) -> PathBuf {
         self.root.join("git")
     }
 

@@ -19,9 +19,12 @@ pub mod config;
 mod error;
 mod history;
 mod history_error;
+mod quilt;
+mod quilt_error;
 mod recipe;
 mod said;
 mod sandbox;
+mod toolchain;
 
 #[cfg(test)]
 mod tests;
@@ -35,4 +38,7 @@ pub use change::Change;
 pub use error::BuildError;
 pub use history::{Commit, CommitRange, Commits, commit};
 pub use history_error::HistoryError;
+pub use quilt::{QuiltBase, quilt};
+pub use quilt_error::QuiltError;
 pub use recipe::{Configuration, Recipe};
+pub use toolchain::Toolchain;

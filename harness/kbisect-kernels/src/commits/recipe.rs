@@ -1,15 +1,13 @@
 //! How commits are built: configuration, compiler, and what an old tree needs with a new compiler.
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
 
 use kbisect_core::kernel::KernelId;
-use kbisect_process::run_within;
 
 use super::change::Change;
 use super::checkout::FOLDER;
 use super::error::BuildError;
+use super::toolchain::Toolchain;
 use crate::hash;
 
 /// Counted up when the same commit is built in another way than before.
@@ -31,6 +29,8 @@ pub struct Recipe {
     pub configuration: Configuration,
     /// First line of `gcc --version`.
     pub compiler: String,
+    /// Whose compiler.
+    pub toolchain: Toolchain,
     /// Folders of the user's tree and of the cache.
     pub(super) places: Places,
     /// What all that it builds has in common.
@@ -45,7 +45,7 @@ pub(super) struct Places {
 }
 
 impl Recipe {
-    /// How the commits of a tree are built with this host's compiler. `cache` is kbisect's.
+    /// How the commits of a tree are built. `cache` is kbisect's.
     ///
     /// # Errors
     /// A folder that is none; no compiler.
@@ -53,16 +53,12 @@ impl Recipe {
         repository: &std::path::Path,
         cache: &std::path::Path,
         configuration: Configuration,
+        toolchain: Toolchain,
     ) -> Result<Self, BuildError> {
         let repository = std::fs::canonicalize(repository).map_err(crate::files::at(repository))?;
-        let mut command = Command::new("gcc");
-        command.arg("--version").env("LC_ALL", "C");
-        let missing = BuildError::Missing { program: "gcc", package: "gcc" };
-        let ended = run_within(command, Duration::from_secs(60), 1 << 16).map_err(|_| missing)?;
-        let text = String::from_utf8_lossy(&ended.stdout);
-        let compiler = text.lines().next().unwrap_or_default().to_owned();
+        let compiler = toolchain.compiler()?;
         let places = Places { repository, cache: cache.join(FOLDER) };
-        Ok(Self::with(configuration, compiler, places))
+        Ok(Self { toolchain, ..Self::with(configuration, compiler, places) })
     }
 
     fn with(configuration: Configuration, compiler: String, places: Places) -> Self {
@@ -71,7 +67,7 @@ impl Recipe {
             Configuration::Whole(text) => ("whole", text),
         };
         let key = hash::of_bytes(format!("{VERSION}\n{compiler}\n{kind}\n{text}").as_bytes());
-        Self { configuration, compiler, places, key }
+        Self { configuration, compiler, toolchain: Toolchain::default(), places, key }
     }
 
     /// Names the kernel that a commit becomes, once it is changed.

@@ -23,6 +23,8 @@ pub struct Sandbox<'a> {
     pub build: &'a Path,
     /// Written to by ccache, where that is there.
     pub ccache: Option<&'a Path>,
+    /// Whose programs it has; the host's without.
+    pub root: Option<&'a Path>,
 }
 
 impl Sandbox<'_> {
@@ -31,17 +33,23 @@ impl Sandbox<'_> {
         let mut command = Command::new("bwrap");
         command.args(["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]);
         command.args(["--uid", ORDINARY, "--gid", ORDINARY, "--hostname", "kbisect"]);
-        command.args(["--ro-bind", "/usr", "/usr"]);
+        let root = self.root.unwrap_or(Path::new("/"));
+        let below = |name: &str| root.join(name.trim_start_matches('/'));
+        command.arg("--ro-bind").arg(below("/usr")).arg("/usr");
         for name in ["/bin", "/sbin", "/lib", "/lib32", "/lib64"] {
-            match fs::read_link(name) {
-                Ok(target) => drop(command.arg("--symlink").arg(target).arg(name)),
-                Err(_) if Path::new(name).is_dir() => drop(command.args(["--ro-bind", name, name])),
+            match fs::read_link(below(name)) {
+                Ok(target) => {
+                    command.arg("--symlink").arg(target).arg(name);
+                }
+                Err(_) if below(name).is_dir() => {
+                    command.arg("--ro-bind").arg(below(name)).arg(name);
+                }
                 Err(_) => {}
             }
         }
         // `cc` and the like lead through it.
         for name in ["/etc/alternatives", "/etc/ld.so.cache"] {
-            command.args(["--ro-bind-try", name, name]);
+            command.arg("--ro-bind-try").arg(below(name)).arg(name);
         }
         command.args(["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]);
         command.arg("--ro-bind").arg(self.src).arg(SRC);
@@ -68,7 +76,7 @@ mod tests {
         let (src, build) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let outside = tempfile::NamedTempFile::new_in(std::env::temp_dir()).unwrap();
         fs::write(src.path().join("a"), "source").unwrap();
-        let sandbox = Sandbox { src: src.path(), build: build.path(), ccache: None };
+        let sandbox = Sandbox { src: src.path(), build: build.path(), ccache: None, root: None };
         let say = |text: &str| {
             let mut command = sandbox.command("sh", &[("NAME", "value")]);
             let output = command.args(["-c", text]).output().expect("bwrap is installed");

@@ -23,8 +23,8 @@ pub use import::{import_head, import_next, import_note, import_text};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub(crate) use plan::trials_reused;
 pub use plan::{
-    built_otherwise, by_version, cannot_pass, config_head, crosses_series, merge_base,
-    mixes_vendors, no_option, plan_text, reused, same_build,
+    built_otherwise, by_version, cannot_pass, config_head, crosses_series, makes_toolchain,
+    merge_base, mixes_vendors, no_option, plan_text, reused, same_build,
 };
 pub(crate) use rates::{failed_of, rate, rates_of};
 pub use revert::{TESTS_ANSWER, goes_on, not_gone_on, revert_not_made, without};

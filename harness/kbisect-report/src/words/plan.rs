@@ -150,6 +150,14 @@ pub fn built_otherwise(options: &[String], left: &[String]) -> Vec<String> {
     notes
 }
 
+/// That a compiler is fetched.
+#[must_use]
+pub fn makes_toolchain(suite: &str) -> String {
+    format!(
+        "the compiler of Debian {suite} is not there yet: it is fetched now, once (a minute or two)"
+    )
+}
+
 /// What a derived configuration begins with.
 #[must_use]
 pub fn config_head(scenario: &str, commit: &str) -> String {

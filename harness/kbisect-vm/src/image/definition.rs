@@ -14,6 +14,9 @@ pub(super) const ARCHITECTURE: &str = "amd64";
 const FILE: &str = "image.toml";
 /// The definition that the program carries with it.
 const BUILT_IN: &str = include_str!("../../../../images/default/image.toml");
+/// The compiler of a release, which is put in for this word.
+const TOOLCHAIN: &str = include_str!("../../../../images/toolchain/image.toml");
+const SUITE: &str = "SUITE";
 
 /// The checked content of one `image.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +92,16 @@ impl ImageDefinition {
     pub fn built_in() -> Self {
         Self::parse(BUILT_IN, "images/default/image.toml")
             .expect("a unit test parses the built-in definition")
+    }
+
+    /// Returns the definition of a root with the compiler of a Debian release.
+    ///
+    /// # Errors
+    /// What is no code name of a release.
+    pub fn toolchain(suite: &str) -> Result<Self, DefinitionError> {
+        let is_name = !suite.is_empty() && suite.bytes().all(|byte| byte.is_ascii_lowercase());
+        let text = TOOLCHAIN.replace(SUITE, if is_name { suite } else { "" });
+        Self::parse(&text, "images/toolchain/image.toml")
     }
 
     /// Reads the definition in folder `directory`.
@@ -263,6 +276,17 @@ mod tests {
             "python3-minimal",
         ] {
             assert!(definition.content.packages.iter().any(|p| p == package), "{package}");
+        }
+    }
+
+    #[test]
+    fn each_release_has_a_toolchain_of_its_own() {
+        let bullseye = ImageDefinition::toolchain("bullseye").unwrap();
+        assert_eq!(bullseye.suite(), "bullseye");
+        assert!(bullseye.content.packages.iter().any(|package| package == "gcc"));
+        assert_ne!(bullseye.key(), ImageDefinition::toolchain("bookworm").unwrap().key());
+        for wrong in ["", "Debian 11", "a\"b", "\n"] {
+            assert!(ImageDefinition::toolchain(wrong).is_err(), "{wrong}");
         }
     }
 

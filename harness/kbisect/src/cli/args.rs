@@ -48,7 +48,7 @@ pub enum Command {
         after_help = words::BISECT_AFTER,
         override_usage = "kbisect GOOD..BAD --scenario NAME [OPTIONS]"
     )]
-    Bisect(BisectArgs),
+    Bisect(Box<BisectArgs>),
     /// Run one trial: one kernel, one scenario
     #[command(long_about = words::RUN, after_help = words::RUN_AFTER)]
     Run(RunArgs),

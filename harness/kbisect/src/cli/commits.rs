@@ -5,7 +5,37 @@ use std::path::PathBuf;
 use clap::Args;
 use kbisect_core::run::DrillPlan;
 
-const COMMITS: &str = "Commits (--source git:PATH, --drill git:PATH)";
+const COMMITS: &str = "Commits (--source git:PATH or quilt:DIR, --drill git:PATH)";
+
+/// What patches are put upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Folder of a git tree.
+    pub repository: PathBuf,
+    /// Its commit.
+    pub commit: String,
+}
+
+/// The tree and the commit of `git:PATH@COMMIT`.
+fn base(text: &str) -> Result<Base, String> {
+    let whole = tree(text)?;
+    let base = match text.strip_prefix("git:").and_then(|path| path.rsplit_once('@')) {
+        Some((path, commit)) if !whole.is_dir() && !commit.is_empty() => {
+            Base { repository: PathBuf::from(path), commit: commit.to_owned() }
+        }
+        _ => Base { repository: whole, commit: "HEAD".to_owned() },
+    };
+    Ok(base)
+}
+
+/// A toolchain as it is named, `debian:bullseye`.
+fn suite(text: &str) -> Result<String, String> {
+    let is_name = |suite: &str| !suite.is_empty() && suite.bytes().all(|b| b.is_ascii_lowercase());
+    match text.strip_prefix("debian:") {
+        Some(suite) if is_name(suite) => Ok(text.to_owned()),
+        _ => Err("a toolchain is named by a Debian release, as debian:bullseye".to_owned()),
+    }
+}
 
 /// The folder of `git:PATH`.
 fn tree(text: &str) -> Result<PathBuf, String> {
@@ -25,6 +55,10 @@ pub struct CommitArgs {
     /// the scenario need]
     #[arg(long, value_name = "FILE", help_heading = COMMITS)]
     pub config: Option<PathBuf>,
+    /// Compiler to build with, in a root that is made for it once: that of a Debian release, for trees that the
+    /// host's compiler cannot build [default: the host's]
+    #[arg(long, value_name = "debian:SUITE", value_parser = suite, help_heading = COMMITS)]
+    pub toolchain: Option<String>,
     /// Do not test the answer by taking the culprit's change back in the bad end (with --find-fix: by applying
     /// the fix to it)
     #[arg(long, help_heading = COMMITS)]
@@ -33,6 +67,9 @@ pub struct CommitArgs {
     /// the document says what came of it in `further`
     #[arg(long, value_name = "git:PATH", value_parser = tree, help_heading = COMMITS)]
     pub drill: Option<PathBuf>,
+    /// What the patches of --source quilt:DIR are put upon: a git tree, and its commit [default: HEAD]
+    #[arg(long, value_name = "git:PATH[@COMMIT]", value_parser = base, help_heading = COMMITS)]
+    pub base: Option<Base>,
     /// Only commits that change something below these
     #[arg(last = true, value_name = "PATH", help_heading = COMMITS)]
     pub paths: Vec<String>,
@@ -50,6 +87,7 @@ impl CommitArgs {
             first_parent: self.first_parent,
             paths: self.paths.clone(),
             config: self.config.as_ref().map(absolute),
+            toolchain: self.toolchain.clone(),
             no_revert: self.no_revert,
         })
     }
@@ -60,8 +98,10 @@ impl CommitArgs {
         Self {
             first_parent: plan.first_parent,
             config: plan.config.as_ref().map(PathBuf::from),
+            toolchain: plan.toolchain.clone(),
             no_revert: plan.no_revert,
             drill: None,
+            base: None,
             paths: plan.paths.clone(),
         }
     }
@@ -69,7 +109,11 @@ impl CommitArgs {
     /// Whether something of it was typed that means nothing without a tree.
     #[must_use]
     pub fn is_given(&self) -> bool {
-        self.first_parent || self.no_revert || self.config.is_some() || !self.paths.is_empty()
+        self.first_parent
+            || self.no_revert
+            || self.toolchain.is_some()
+            || self.config.is_some()
+            || !self.paths.is_empty()
     }
 }
 

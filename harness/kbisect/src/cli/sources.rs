@@ -19,16 +19,21 @@ pub struct SourceArgs {
     pub urls: Vec<(Source, String)>,
     /// The git tree whose commits are built.
     pub git: Option<PathBuf>,
+    /// The folder of patches that are built one after the other.
+    pub quilt: Option<PathBuf>,
 }
 
 /// How a git tree is named.
 const GIT: &str = "git:";
+/// How a folder of patches is named.
+const QUILT: &str = "quilt:";
 
 /// A source as it is typed.
 #[derive(Clone, Debug)]
 enum Typed {
     Known(Source),
     Git(PathBuf),
+    Quilt(PathBuf),
 }
 
 /// Reads the name of a source, or `git:PATH`.
@@ -47,13 +52,18 @@ impl TypedValueParser for Names {
         if let Some(path) = value.to_str().and_then(|text| text.strip_prefix(GIT)) {
             return Ok(Typed::Git(PathBuf::from(path)));
         }
+        if let Some(path) = value.to_str().and_then(|text| text.strip_prefix(QUILT)) {
+            return Ok(Typed::Quilt(PathBuf::from(path)));
+        }
         let known = PossibleValuesParser::new(known()).try_map(|name| name.parse::<Source>());
         known.parse_ref(command, arg, value).map(Typed::Known)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         let git = PossibleValue::new("git:PATH").help("The commits of a git tree, which are built");
-        Some(Box::new(known().chain([git])))
+        let quilt =
+            PossibleValue::new("quilt:DIR").help("The patches of a series, on --base git:PATH");
+        Some(Box::new(known().chain([git, quilt])))
     }
 }
 
@@ -94,18 +104,22 @@ impl FromArgMatches for SourceArgs {
         let typed = || matches.get_many::<Typed>("sources").into_iter().flatten();
         let named = typed().filter_map(|typed| match typed {
             Typed::Known(source) => Some(*source),
-            Typed::Git(_) => None,
+            Typed::Git(_) | Typed::Quilt(_) => None,
         });
         let mut trees = typed().filter_map(|typed| match typed {
             Typed::Git(path) => Some(path.clone()),
-            Typed::Known(_) => None,
+            Typed::Known(_) | Typed::Quilt(_) => None,
+        });
+        let mut stacks = typed().filter_map(|typed| match typed {
+            Typed::Quilt(path) => Some(path.clone()),
+            Typed::Known(_) | Typed::Git(_) => None,
         });
         let url = |source: Source| {
             let url = matches.get_one::<String>(source.address?.option)?;
             Some((source, url.clone()))
         };
         let urls = Source::all().filter_map(url).collect();
-        Ok(Self { named: named.collect(), urls, git: trees.next_back() })
+        Ok(Self { named: named.collect(), urls, git: trees.next_back(), quilt: stacks.next_back() })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -32,7 +32,10 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let done = |result: anyhow::Result<()>| result.map(|()| exit::code(exit::OK));
     // It would be looked into by nobody.
     let reads_tree = matches!(cli.command, Some(Command::Bisect(_) | Command::Config(_)));
-    if global.sources.git.is_some() && !reads_tree {
+    let stack = global.sources.quilt.is_some();
+    if stack && !matches!(cli.command, Some(Command::Bisect(_)))
+        || global.sources.git.is_some() && !reads_tree
+    {
         return Err(errors::usage(
             "the commits of a git tree are candidates of a bisection only",
             "kbisect GOOD..BAD --source git:PATH --scenario NAME; what it built is found by its commit later",

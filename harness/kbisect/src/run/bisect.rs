@@ -54,19 +54,20 @@ pub fn bisect(
         Series::Range(range) => Wanted::Between(range),
         Series::File(path) => Wanted::Listed(series_file(path)?),
     };
-    let commits = match (&global.sources.git, &wanted) {
+    let tree = commits::tree(global, &args.commits)?;
+    let commits = match (&tree, &wanted) {
         (Some(tree), Wanted::Between(range)) => {
             Some(ChosenCommits::find(tree, range, &args.commits)?)
         }
         (Some(_), Wanted::Listed(_)) => {
             return Err(errors::usage(
                 "the commits of a git tree are not listed in a file",
-                "give a range, GOOD..BAD, or leave out --source git:PATH",
+                "give a range, GOOD..BAD, or leave out --source",
             ));
         }
         (None, _) if args.commits.is_given() && args.commits.drill.is_none() => {
             return Err(errors::usage(
-                "--first-parent, --config, --no-revert and paths are about commits, and no git tree is named",
+                "--first-parent, --config, --toolchain, --no-revert and paths are about commits, and no git tree is named",
                 "add --source git:PATH or --drill git:PATH",
             ));
         }

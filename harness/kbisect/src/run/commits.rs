@@ -11,15 +11,16 @@ use kbisect_core::version::PackageVersion;
 use kbisect_kernels::commits::config::{Derived, derive};
 use kbisect_kernels::{
     BuildOrder, COMMITS, Candidate, CandidateState, Change, Commit, CommitRange, Commits,
-    Configuration, Recipe,
+    Configuration, QuiltBase, Recipe, Toolchain,
 };
 
 use kbisect_report::words;
 
-use super::context::Base;
+use super::context::{Base, toolchain_root};
 use super::files::write_whole;
-use crate::cli::{CommitArgs, Range};
+use crate::cli::{CommitArgs, Global, Range};
 use crate::errors;
+use crate::ui::Ui;
 
 /// The configuration's text in a run's folder.
 const CONFIG: &str = "commits.config";
@@ -64,6 +65,7 @@ impl ChosenCommits {
                 None => ConfigurationKind::Derived,
             },
             without: Vec::new(),
+            toolchain: args.toolchain.clone(),
             no_revert: args.no_revert,
         };
         let planned = planned.collect();
@@ -102,8 +104,7 @@ impl ChosenCommits {
         configuration: Configuration,
         base: &Base,
     ) -> anyhow::Result<Vec<Candidate>> {
-        let recipe =
-            Recipe::new(&self.commits.repository, &base.settings.cache_dir, configuration)?;
+        let recipe = self.recipe(configuration, base)?;
         let recipe = Arc::new(recipe);
         self.commits.commits.iter().map(|commit| candidate(commit, &recipe, base)).collect()
     }
@@ -118,8 +119,7 @@ impl ChosenCommits {
         configuration: Configuration,
         base: &Base,
     ) -> anyhow::Result<Vec<Candidate>> {
-        let recipe =
-            Recipe::new(&self.commits.repository, &base.settings.cache_dir, configuration)?;
+        let recipe = self.recipe(configuration, base)?;
         let recipe = &Arc::new(recipe);
         self.plan.without = without.to_vec();
         let parents: Vec<&[usize]> =
@@ -145,8 +145,63 @@ impl ChosenCommits {
     /// # Errors
     /// As [`ChosenCommits::candidates`].
     pub fn shown(&self, base: &Base) -> anyhow::Result<Vec<Candidate>> {
-        self.candidates(Configuration::Fragment(String::new()), base)
+        let (tree, cache) = (&self.commits.repository, &base.settings.cache_dir);
+        let nothing = Configuration::Fragment(String::new());
+        let recipe = Arc::new(Recipe::new(tree, cache, nothing, Toolchain::default())?);
+        self.commits.commits.iter().map(|commit| candidate(commit, &recipe, base)).collect()
     }
+
+    fn recipe(&self, configuration: Configuration, base: &Base) -> anyhow::Result<Recipe> {
+        let toolchain = toolchain(self.plan.toolchain.as_deref(), base)?;
+        let (tree, cache) = (&self.commits.repository, &base.settings.cache_dir);
+        Ok(Recipe::new(tree, cache, configuration, toolchain)?)
+    }
+}
+
+/// The git tree whose commits are candidates: the user's, or one that is made of patches; none where candidates are
+/// released kernels.
+///
+/// # Errors
+/// Both or half of them named; patches that do not apply.
+pub fn tree(global: &Global, args: &CommitArgs) -> anyhow::Result<Option<PathBuf>> {
+    let (git, quilt) = (&global.sources.git, &global.sources.quilt);
+    match (git, quilt, &args.base) {
+        (git, None, None) => Ok(git.clone()),
+        (None, Some(folder), Some(base)) => {
+            let base =
+                QuiltBase { repository: base.repository.clone(), commit: base.commit.clone() };
+            let (settings, progress) = (global.settings()?, Ui::new(global).progress());
+            let made = kbisect_kernels::commits::quilt(
+                folder,
+                &base,
+                &settings.cache_dir,
+                progress.as_ref(),
+            )?;
+            Ok(Some(made))
+        }
+        (None, Some(_), None) => Err(errors::usage(
+            "patches are put upon a commit, and none is named",
+            "add --base git:PATH@COMMIT",
+        )),
+        (_, None, Some(_)) => Err(errors::usage(
+            "--base is what patches are put upon, and no patches are named",
+            "add --source quilt:DIR",
+        )),
+        (Some(_), Some(_), _) => Err(errors::usage(
+            "both a git tree and a folder of patches are named",
+            "leave out one --source",
+        )),
+    }
+}
+
+/// The compiler of a release, in a root that is made first if it is not there; the host's without a name.
+fn toolchain(name: Option<&str>, base: &Base) -> anyhow::Result<Toolchain> {
+    let Some(suite) = name.and_then(|name| name.strip_prefix("debian:")) else {
+        return Ok(Toolchain::default());
+    };
+    let image = toolchain_root(base, suite)?;
+    let cache = &base.settings.cache_dir;
+    Ok(Toolchain::unpacked(&image.path, &image.key, cache, base.progress().as_ref())?)
 }
 
 /// Keeps the configuration with the run.
@@ -184,7 +239,9 @@ pub fn again(
 ) -> anyhow::Result<Vec<Candidate>> {
     let configuration = kept(folder, of)?;
     let tree = PathBuf::from(&of.repository);
-    let recipe = Arc::new(Recipe::new(&tree, &base.settings.cache_dir, configuration)?);
+    let toolchain = toolchain(of.toolchain.as_deref(), base)?;
+    let recipe = Recipe::new(&tree, &base.settings.cache_dir, configuration, toolchain)?;
+    let recipe = Arc::new(recipe);
     let commits = plan.series.iter().map(|planned| planned.commit.as_ref());
     let commits: Vec<Option<&PlannedCommit>> = commits.collect();
     let parents: Vec<&[usize]> =

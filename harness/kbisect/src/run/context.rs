@@ -10,8 +10,9 @@ use kbisect_core::options::MachineChoices;
 use kbisect_core::run::{Environment, EvidenceChoices};
 use kbisect_core::scenario::ImageNeeds;
 use kbisect_kernels::{Candidate, Catalog, Progress, ReadyKernel, Settings, Source, Store};
+use kbisect_report::words;
 use kbisect_vm::accel::{self, Probe, Wish};
-use kbisect_vm::image::{self, Image, ImageProgress};
+use kbisect_vm::image::{self, Image, ImageDefinition, ImageProgress};
 use kbisect_vm::network::Placement;
 use kbisect_vm::qemu::Qemu;
 use kbisect_vm::session::Interrupt;
@@ -256,11 +257,28 @@ pub fn root_image(
         ));
     }
     base.ui.note("the root image is not there yet: it is built now, once (a minute or so)");
+    made(base, &definition, "root image")
+}
+
+/// Finds the root with the compiler of a Debian release, or makes it.
+///
+/// # Errors
+/// What is no release, or none that the mirror has; those of making it.
+pub fn toolchain_root(base: &Base, suite: &str) -> anyhow::Result<Image> {
+    let definition = ImageDefinition::toolchain(suite)?;
+    if let Some(found) = image::find_image(&definition, &base.settings.cache_dir) {
+        return Ok(found);
+    }
+    base.ui.note(&words::makes_toolchain(suite));
+    made(base, &definition, "toolchain")
+}
+
+fn made(base: &Base, definition: &ImageDefinition, what: &str) -> anyhow::Result<Image> {
     let sources = image_sources(&base.settings)?;
-    let ui = base.ui.clone();
+    let (ui, what) = (base.ui.clone(), what.to_owned());
     let mut tell =
-        move |progress: ImageProgress| ui.doing(&format!("root image: {}", describe(&progress)));
-    let image = image::ensure_image(&definition, cache, &sources, &mut tell)?;
+        move |progress: ImageProgress| ui.doing(&format!("{what}: {}", describe(&progress)));
+    let image = image::ensure_image(definition, &base.settings.cache_dir, &sources, &mut tell)?;
     base.go_on()?;
     Ok(image)
 }

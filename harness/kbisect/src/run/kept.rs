@@ -5,7 +5,7 @@ use std::path::Path;
 use kbisect_core::job::Subject;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::options::MachineChoices;
-use kbisect_core::run::{Environment, Plan, RunEvent, end_of_search, wall_seconds};
+use kbisect_core::run::{Environment, Plan, RunEvent, Tried, end_of_search, wall_seconds};
 use kbisect_vm::accel::NoKvm;
 
 use super::context::{Base, Context};
@@ -117,7 +117,10 @@ pub fn new_budget(
     if end_of_search(journal.events()).is_some_and(|end| !for_want_of_budget(end)) {
         return Ok(None);
     }
-    let is_trial = |event: &&RunEvent| matches!(event, RunEvent::TrialEnded { mark: Some(_), .. });
+    let is_trial = |event: &&RunEvent| {
+        let is_version = matches!(event, RunEvent::TrialEnded { tried: Tried::Version { .. }, .. });
+        is_version && matches!(event, RunEvent::TrialEnded { mark: Some(_), .. })
+    };
     let (made, spent) =
         (journal.events().filter(is_trial).count() as u64, wall_seconds(&journal.lines));
     let used = |what: String| {
@@ -186,6 +189,7 @@ mod tests {
                 named: vec![Source::SNAPSHOT],
                 urls: vec![(Source::SNAPSHOT, "https://s.example".to_owned())],
                 git: None,
+                quilt: None,
             },
             ..Global::default()
         };

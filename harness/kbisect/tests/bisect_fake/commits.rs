@@ -267,6 +267,14 @@ fn the_culprit_is_taken_back_in_the_bad_end() {
     assert!(report.contains("## Tested by a revert"), "{report}");
     assert!(report.contains("fails in 0 of 3; as it is it fails in 3 of 3"), "{report}");
 
+    // The trials of the test are none of the search's.
+    let log = place.as_printed(&format!("report {} --format bisect-log", folder.display()));
+    let log = log.code(0).stdout;
+    assert!(
+        !log.contains("without") && log.contains(&format!("git bisect bad {}", all[2])),
+        "{log}"
+    );
+
     let result = bisect(&place, &range, "--json --no-revert").code(0).json();
     assert!(result.get("revert").is_none());
     let result = bisect(&place, &range, "--json --quick").code(0).json();
@@ -388,4 +396,40 @@ fn what_no_end_builds_is_no_answer() {
     let result = bisect(&place, &format!("{first}..{mended}"), "--json").code(1).json();
     assert_eq!(result["outcome"], "aborted");
     assert!(result["reason"].as_str().unwrap().contains("it does not build"), "{result:#}");
+}
+
+#[test]
+fn a_stack_of_patches_is_bisected() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let base = tree.commit("base", "", "base");
+    let patches = place.path("patches");
+    std::fs::create_dir(&patches).unwrap();
+    let add = |file: &str, text: &str| {
+        let lines: String = text.lines().map(|line| format!("+{line}\n")).collect();
+        let count = text.lines().count();
+        format!("--- /dev/null\n+++ b/{file}\n@@ -0,0 +1,{count} @@\n{lines}")
+    };
+    let names = ["one", "two", "guilty", "four"];
+    for name in names {
+        let text = match name {
+            "guilty" => add("parts/1", BAD),
+            _ => add(&format!("other/{name}"), name),
+        };
+        std::fs::write(patches.join(format!("{name}.patch")), text).unwrap();
+    }
+    let series: String = names.iter().map(|name| format!("{name}.patch\n")).collect();
+    std::fs::write(patches.join("series"), series).unwrap();
+    let words = "--config kernel.config --scenario smoke --json";
+    let stack = format!("--source quilt:patches --base git:tree@{base}");
+    let result = place.run(&format!("base..all {stack} {words}")).code(0).json();
+    assert_eq!(result["first_bad"]["name"], "guilty", "{result:#}");
+    assert_eq!(result["revert"]["outcome"], "proven");
+    let said = place.run(&format!("base..all --source quilt:patches {words}")).code(2).stderr;
+    assert!(said.contains("none is named"), "{said}");
+    let said = place.run(&format!("base..all --source quilt:tree --base git:tree {words}")).code(2);
+    assert!(said.stderr.contains("tree/series` cannot be read"), "{}", said.stderr);
+    std::fs::write(patches.join("two.patch"), add("image", "x")).unwrap();
+    let said = place.run(&format!("base..all {stack} {words}")).code(2).stderr;
+    assert!(said.contains("patch `two.patch` does not apply"), "{said}");
 }
