@@ -275,7 +275,7 @@ fn of_path(
 /// A folder that cannot be removed.
 pub fn prune_sources(cache: &Path, dry_run: bool) -> Result<u64, SourceTreeError> {
     let mut freed = 0;
-    for name in ["source", "selftests", "commits"] {
+    for name in ["source", "selftests", "commits", "toolchains"] {
         let folder = cache.join(name);
         freed += tree_size(&folder);
         if !dry_run && folder.is_dir() {
