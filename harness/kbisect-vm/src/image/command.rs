@@ -75,7 +75,7 @@ fn arguments(
         format!("--include={}", content.packages.join(",")),
         format!("--customize-hook={}", script::customize(content)),
     ];
-    if Path::new(MERGED_USR_HOOK).is_dir() {
+    if content.merged_usr && Path::new(MERGED_USR_HOOK).is_dir() {
         arguments.push(format!("--hook-dir={MERGED_USR_HOOK}"));
     }
     arguments.extend(content.exclude.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));

@@ -77,6 +77,8 @@ pub(super) struct Content {
     pub(super) security: bool,
     pub(super) compression: Compression,
     pub(super) packages: Vec<String>,
+    #[serde(default = "yes")]
+    pub(super) merged_usr: bool,
     #[serde(default)]
     pub(super) exclude: Vec<String>,
     #[serde(default)]
@@ -85,6 +87,10 @@ pub(super) struct Content {
     pub(super) directories: Vec<String>,
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl ImageDefinition {
