@@ -77,7 +77,7 @@ pub(crate) fn side_by_side(to: &mut Vec<Block>, trials: &[(String, &Trial)]) {
 pub(crate) fn revert(to: &mut Vec<Block>, result: &BisectResult) {
     if let Some(test) = &result.revert {
         to.push(heading("Tested by a revert"));
-        let sentence = capital(&words::revert(test, result.direction));
+        let sentence = words::revert(test, result.direction);
         to.push(Block::Paragraph(text(&sentence, 1000).own(".")));
         let (onto, commit) = (test.onto.label(), test.commit.label());
         let (with, without) = match result.direction {
@@ -102,11 +102,6 @@ pub(crate) fn revert(to: &mut Vec<Block>, result: &BisectResult) {
         };
         to.push(Block::List(result.further.iter().map(line).collect()));
     }
-}
-
-fn capital(sentence: &str) -> String {
-    let mut chars = sentence.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Adds what changed between the two sides, the most suspect first.
