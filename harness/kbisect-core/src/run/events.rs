@@ -350,6 +350,7 @@ pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
                     | RunEvent::Decoded { .. }
                     | RunEvent::Changes { .. }
                     | RunEvent::Further { .. }
+                    | RunEvent::WentOn { .. }
             )
         })
         .map(|pair| pair[1].at_ms.saturating_sub(pair[0].at_ms))

@@ -123,8 +123,8 @@ pub struct CommitsPlan {
     /// Whose compiler: `debian:bullseye`; the host's without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toolchain: Option<String>,
-    /// The answer is not tested by a revert.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// The answer is not tested by a revert; so it was before there was such a test.
+    #[serde(default = "yes")]
     pub no_revert: bool,
 }
 
@@ -257,7 +257,9 @@ impl PlanOptions {
     /// Files and folders of the machine that the run's evidence is made with.
     pub fn named_paths(&self) -> impl Iterator<Item = &str> {
         let commits = self.commits.as_ref().map(|commits| commits.repository.as_str());
-        let drill = self.drill.as_ref().map(|drill| drill.repository.as_str());
+        let drill = self.drill.as_ref();
+        let config = drill.and_then(|drill| drill.config.as_deref());
+        let drill = drill.map(|drill| drill.repository.as_str()).into_iter().chain(config);
         self.evidence.named_paths().chain(self.git.as_deref()).chain(commits).chain(drill)
     }
 }
@@ -282,6 +284,10 @@ impl Default for PlanOptions {
             drill: None,
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn is_one(workers: &NonZeroU32) -> bool {

@@ -25,8 +25,8 @@ pub struct RevertTest {
     /// The bad end.
     pub bad_end: usize,
     direction: Direction,
-    /// Trials of either kernel that are wanted.
-    repeats: u32,
+    /// One trial a version is all that was asked for.
+    quick: bool,
 }
 
 /// What comes next.
@@ -163,12 +163,18 @@ impl RevertTest {
         if is_trivial {
             return None;
         }
-        let mut test = Self { culprit, bad_end, direction: plan.direction, repeats: 1 };
-        if !plan.options.quick {
-            let Tally { fails, passes, .. } = test.of_version(events, test.shown());
-            test.repeats = repeats(fails, passes).clamp(REPEATS, MOST_REPEATS);
+        Some(Self { culprit, bad_end, direction: plan.direction, quick: plan.options.quick })
+    }
+
+    /// Trials of either kernel that are wanted: by how often the culprit fails, and the bad end, whichever
+    /// is seldomer.
+    fn wanted<'a>(&self, events: impl IntoIterator<Item = &'a RunEvent> + Clone) -> u32 {
+        if self.quick {
+            return 1;
         }
-        Some(test)
+        let sides = [self.of_version(events.clone(), self.shown()), self.tally(events, false)];
+        let of_side = |side: &Tally| repeats(side.fails, side.passes);
+        sides.iter().map(of_side).max().unwrap_or(REPEATS).max(REPEATS)
     }
 
     /// The commit on the bad side of the change.
@@ -188,10 +194,11 @@ impl RevertTest {
         let (original, changed) =
             (self.tally(events.clone(), false), self.tally(events.clone(), true));
         let running = |changed| under_way.iter().filter(|of| **of == changed).count() as u32;
+        let repeats = self.wanted(events.clone()).min(MOST_REPEATS);
         let lacks = |tally: &Tally, is_changed| {
             let vain = tally.others + tally.skips >= IN_VAIN;
             let expected = tally.fails + tally.passes + running(is_changed);
-            if vain { 0 } else { self.repeats.saturating_sub(expected) }
+            if vain { 0 } else { repeats.saturating_sub(expected) }
         };
         // One failure tells all, and what cannot be made is not made a second time.
         let over = changed.fails > 0 || self.refused(events).is_some();
@@ -229,7 +236,10 @@ impl RevertTest {
             Some(_) => RevertOutcome::NoBuild,
             None if changed.fails > 0 => RevertOutcome::StillFails,
             None if self.next(events.clone(), &[]) != RevertStep::Done => RevertOutcome::Unfinished,
-            None if changed.passes >= self.repeats && original.fails > 0 => RevertOutcome::Proven,
+            None if changed.passes >= self.wanted(events.clone()) && original.fails > 0 => {
+                RevertOutcome::Proven
+            }
+            // Also where it fails so seldom that more trials were needed than are made.
             None => RevertOutcome::NoAnswer,
         };
         let reason = match outcome {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::change::Change;
 use super::checkout::Workshop;
 use super::error::BuildError;
-use super::recipe::{Configuration, Recipe};
+use super::recipe::{Configuration, Recipe, is_before};
 use super::said::judge;
 use super::sandbox::{BUILD, CCACHE, SRC, Sandbox};
 use super::toolchain::Toolchain;
@@ -123,7 +123,10 @@ pub(crate) fn build(
     let configuration = make.configure(recipe)?;
     let modules = configuration.lines().any(|line| line == "CONFIG_MODULES=y");
     let last = shop.root().join(format!("failed-{}", key.get(..16).unwrap_or(key)));
-    make.try_first(&last)?;
+    // Before that `make` compiles an object also where the configuration leaves it out.
+    if !is_before(&kernel.version, 5, 4) {
+        make.try_first(&last)?;
+    }
     let made = make.run(if modules { &["bzImage", "modules"] } else { &["bzImage"] });
     if let Err(BuildError::Failed { object: Some(object), .. }) = &made {
         fs::write(&last, object).map_err(at(&last))?;

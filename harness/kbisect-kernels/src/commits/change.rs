@@ -47,6 +47,9 @@ pub(super) const STAMPS: [(&str, &str); 6] = [
     ("GIT_COMMITTER_DATE", "@0 +0000"),
 ];
 
+/// Index of a tree that is put together.
+pub(super) const INDEX: &str = "changed.index";
+
 /// A commit that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
@@ -148,7 +151,7 @@ impl Workshop {
 
     /// A tree with some files as a commit has them.
     fn as_before(&self, tree: &str, commit: &str, files: &[String]) -> Result<String, BuildError> {
-        let index = self.root().join("changed.index");
+        let index = self.root().join(INDEX);
         let _ = fs::remove_file(&index);
         let git = |args: &[&str]| {
             let mut command = self.own_git();
@@ -198,14 +201,32 @@ impl Workshop {
     }
 }
 
-/// Whether a file is a source of which nothing was built. Of other files nobody can tell.
+/// Whether nothing that was built depends on a file: each object has a list of what it was made from, included
+/// sources too. Of files that make the build what it is nobody can tell.
 fn is_left_out(file: &str, build: &Path) -> bool {
-    let source = file.strip_suffix(".c").or_else(|| file.strip_suffix(".S"));
-    let Some(name) = source.filter(|name| !name.contains("..")) else {
-        return file.starts_with("Documentation/") || file == "MAINTAINERS";
-    };
+    if file.starts_with("Documentation/") || file == "MAINTAINERS" {
+        return true;
+    }
+    let is_source = [".c", ".S", ".h"].iter().any(|ending| file.ends_with(ending));
+    let is_of_build = ["scripts/", "tools/"].iter().any(|folder| file.starts_with(folder));
     // An empty folder would make all of them so.
-    build.join("vmlinux").exists() && !build.join(format!("{name}.o")).exists()
+    is_source && !is_of_build && build.join("vmlinux").exists() && !is_named(file, build)
+}
+
+/// Whether the list of an object below a folder names a file. What cannot be read may name it.
+fn is_named(file: &str, folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return true };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => is_named(file, &entry.path()),
+            Ok(kind) if kind.is_file() && name.starts_with('.') && name.ends_with(".cmd") => {
+                fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(file))
+            }
+            Ok(_) => false,
+            Err(_) => true,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -284,11 +305,12 @@ mod tests {
         };
         assert_eq!(files(), ["drivers/x.c"], "nothing is known of what is built");
         fs::create_dir_all(build.path().join("drivers")).unwrap();
-        for name in ["vmlinux", "drivers/x.o"] {
-            fs::write(build.path().join(name), "").unwrap();
-        }
+        fs::write(build.path().join("vmlinux"), "").unwrap();
+        // Another source can include it.
+        let list = build.path().join("drivers/.all.o.cmd");
+        fs::write(&list, "deps_drivers/all.o := \\\n  /src/drivers/x.c \\\n").unwrap();
         assert_eq!(files(), ["drivers/x.c"]);
-        fs::remove_file(build.path().join("drivers/x.o")).unwrap();
+        fs::write(&list, "deps_drivers/all.o := \\\n  /src/drivers/y.c \\\n").unwrap();
         let made = shop.changed(&last, &without, build.path()).unwrap();
         assert_eq!(made.left, ["Makefile", "drivers/x.c"]);
         shop.bring(&made.commit).unwrap();

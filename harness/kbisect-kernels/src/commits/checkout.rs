@@ -12,6 +12,7 @@ use kbisect_process::{Ended, run_within};
 
 use super::error::BuildError;
 use super::history::Commits;
+use super::{change, quilt};
 use crate::files::at;
 use crate::git::{forget, git};
 use crate::hash;
@@ -90,7 +91,14 @@ impl Workshop {
     pub fn lock(&self, progress: &dyn Progress) -> Result<Lock, BuildError> {
         fs::create_dir_all(&self.root).map_err(at(&self.root))?;
         let path = self.root.join("lock");
-        Ok(Lock::wait(&path, progress, "awaiting another build").map_err(StoreError::at(&path))?)
+        let lock =
+            Lock::wait(&path, progress, "awaiting another build").map_err(StoreError::at(&path))?;
+        // A killed git leaves its locks, and nobody else is at work here.
+        for index in [change::INDEX, quilt::INDEX] {
+            let _ = fs::remove_file(self.root.join(format!("{index}.lock")));
+        }
+        remove_locks(&self.git_dir());
+        Ok(lock)
     }
 
     /// The files.
@@ -102,8 +110,6 @@ impl Workshop {
     /// do. Gives paths of files that the repository lacks. The caller holds the folder's lock.
     pub fn bring(&self, commit: &str) -> Result<Vec<String>, BuildError> {
         self.prepare()?;
-        // A killed git leaves it, and nobody else is at work here.
-        let _ = fs::remove_file(self.git_dir().join("index.lock"));
         let known = self.missing_before();
         self.leave_out(&known)?;
         if self.read_tree(commit).is_ok() {
@@ -143,9 +149,14 @@ impl Workshop {
         }
         let info = git_dir.join("objects/info");
         fs::create_dir_all(&info).map_err(at(&info))?;
-        let alternates = info.join("alternates");
-        fs::write(&alternates, format!("{}\n", objects.display())).map_err(at(&alternates))?;
-        Ok(())
+        let (alternates, line) = (info.join("alternates"), format!("{}\n", objects.display()));
+        // Whoever reads a stack of patches has no lock: the file is whole at any time.
+        if fs::read_to_string(&alternates).is_ok_and(|known| known == line) {
+            return Ok(());
+        }
+        let new = info.join("alternates.new");
+        fs::write(&new, line).map_err(at(&new))?;
+        Ok(fs::rename(&new, &alternates).map_err(at(&alternates))?)
     }
 
     fn missing_before(&self) -> BTreeSet<String> {
@@ -227,6 +238,25 @@ impl Workshop {
     }
 }
 
+/// Removes the locks of a repository: of its index, its head and its references.
+fn remove_locks(git_dir: &Path) {
+    for name in ["index.lock", "HEAD.lock", "packed-refs.lock"] {
+        let _ = fs::remove_file(git_dir.join(name));
+    }
+    let mut folders = vec![git_dir.join("refs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(_) if entry.path().extension().is_some_and(|it| it == "lock") => {
+                    let _ = fs::remove_file(entry.path());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 /// Keeps git from all that a host's or a user's configuration could start.
 fn quiet(command: &mut Command) -> &mut Command {
     forget(command);
@@ -292,6 +322,9 @@ mod tests {
         // What a build of an earlier program left, or a killed checkout.
         fs::write(shop.src().join("a.c"), "half").unwrap();
         fs::write(shop.root().join("git/index.lock"), "").unwrap();
+        fs::write(shop.root().join("git/refs/tags/x.lock"), "").unwrap();
+        let _lock = shop.lock(&crate::progress::Silent).unwrap();
+        assert!(!shop.root().join("git/refs/tags/x.lock").exists());
         shop.bring(&one).unwrap();
         assert_eq!(read("a.c").as_deref(), Some("1"));
         let after =

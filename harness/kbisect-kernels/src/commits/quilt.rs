@@ -18,6 +18,8 @@ use crate::progress::Progress;
 
 /// File that lists the patches.
 const SERIES: &str = "series";
+/// Index of the stack.
+pub(super) const INDEX: &str = "quilt.index";
 /// Largest patch, in bytes.
 const MOST_PATCH: u64 = 64 << 20;
 /// Most patches of a series.
@@ -70,7 +72,7 @@ pub fn quilt(
     let _lock = shop.lock(progress)?;
     let _item = progress.begin("putting patches on the base", None);
     shop.prepare()?;
-    let stack = Stack { shop: &shop, index: shop.root().join("quilt.index") };
+    let stack = Stack { shop: &shop, index: shop.root().join(INDEX) };
     let made = stack.build(&folder, &from, &patches);
     let _ = fs::remove_file(&stack.index);
     made?;
@@ -115,8 +117,10 @@ impl Stack<'_> {
             command.args(["-m", &patch.name, tree.trim()]);
             last = self.shop.output(command)?.trim().to_owned();
             let tag = tag_of(&patch.name);
-            if !ENDS.contains(&tag.as_str()) {
-                self.git(&["tag", "-f", &tag, &last])?;
+            let first = tag.split('/').next().unwrap_or_default();
+            // Tags are files and folders: `x` and `x/y` cannot both be. Without one, the id names it.
+            if !ENDS.contains(&first) {
+                let _ = self.git(&["tag", "-f", &tag, &last]);
             }
         }
         self.git(&["tag", ENDS[1], &last])?;

@@ -78,13 +78,8 @@ impl Recipe {
 
     /// Variables of `make` by which a tree of this version is built with this compiler.
     pub(super) fn variables(&self, version: &str) -> Vec<&'static str> {
-        let numbers: Vec<u32> = version
-            .split(|c: char| !c.is_ascii_digit())
-            .map_while(|number| number.parse().ok())
-            .take(2)
-            .collect();
-        let (kernel, gcc) = (numbers.as_slice(), major(&self.compiler));
-        let before = |major: u32, minor: u32| kernel < [major, minor].as_slice();
+        let gcc = major(&self.compiler);
+        let before = |major: u32, minor: u32| is_before(version, major, minor);
         let mut variables = Vec::new();
         // Warnings of later compilers are errors in the tools of earlier trees.
         if gcc >= 10 && before(5, 19) {
@@ -100,6 +95,16 @@ impl Recipe {
         }
         variables
     }
+}
+
+/// Whether a version of the kernel comes before another one.
+pub(super) fn is_before(version: &str, major: u32, minor: u32) -> bool {
+    let numbers: Vec<u32> = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|number| number.parse().ok())
+        .take(2)
+        .collect();
+    numbers.as_slice() < [major, minor].as_slice()
 }
 
 /// `12` of `gcc (Debian 12.2.0-14) 12.2.0`.

@@ -139,6 +139,10 @@ fn further(events: &[RunEvent]) -> Vec<Further> {
             None => all.push(further.as_ref().clone()),
         }
     }
+    // An attempt that came to no run is over once another one did.
+    let begun: Vec<_> =
+        all.iter().filter(|one| !one.run_id.is_empty()).map(|one| one.because).collect();
+    all.retain(|one| !one.run_id.is_empty() || !begun.contains(&one.because));
     all
 }
 

@@ -60,6 +60,9 @@ pub fn revert(result: &RevertResult, direction: Direction) -> String {
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             format!("tells nothing: {changed} fails in {}, {as_it_is}{why}", of(&result.changed))
         }
+        RevertOutcome::Unfinished if result.changed.counted() == 0 => {
+            format!("not finished: {changed} was not tried yet")
+        }
         RevertOutcome::Unfinished => {
             format!("not finished: {changed} fails in {} so far; {as_it_is}", of(&result.changed))
         }

@@ -191,6 +191,9 @@ pub(super) fn resume_bisection(
         Some(budget) => new_budget(budget, &plan, &journal)?,
         None => None,
     };
+    for path in plan.options.named_paths() {
+        base.ui.note(&format!("this run reads `{path}`"));
+    }
     let is_tested = RevertTest::of(&plan, journal.events())
         .is_none_or(|test| test.next(journal.events(), &[]) == RevertStep::Done);
     if budget.is_none() && is_over(journal.events()) && is_tested {
@@ -198,9 +201,6 @@ pub(super) fn resume_bisection(
         base.ui.finish();
         let is_last = further::due(&plan, journal.events()).is_none();
         return conclude(&telling.culprit(global, is_last), &journal, folder, global);
-    }
-    for path in plan.options.named_paths() {
-        base.ui.note(&format!("this run reads `{path}`"));
     }
     let kernels = plan.series.iter().map(|planned| &planned.kernel);
     base.look_where(kernels.chain([&plan.reference]))?;
@@ -322,7 +322,8 @@ impl Bisection<'_> {
             .search(symptom::may_ask(global))
             .and_then(|()| self.decode())
             .and_then(|()| self.changes())
-            .and_then(|()| self.revert());
+            .and_then(|()| self.revert())
+            .and_then(|()| self.before_drill());
         self.context.base.ui.finish();
         let root = self.telling.root.as_deref().unwrap_or(self.folder);
         let resume = resume_command(root, global, self.machine);
@@ -375,6 +376,14 @@ impl Bisection<'_> {
                 ))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whoever wants to stop wants no other run either.
+    fn before_drill(&self) -> anyhow::Result<()> {
+        match self.plan.options.drill {
+            Some(_) => self.context.base.go_on(),
+            None => Ok(()),
         }
     }
 

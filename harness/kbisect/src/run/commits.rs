@@ -277,7 +277,8 @@ fn taken_back(given: &[(&str, Option<usize>)], parents: &[&[usize]], at: usize) 
     }
     let is_in = |place: &Option<usize>| place.is_none_or(|place| contained.contains(&place));
     let mut all: Vec<&(&str, Option<usize>)> =
-        given.iter().filter(|(_, place)| is_in(place)).collect();
+        given.iter().rev().filter(|(_, place)| is_in(place)).collect();
+    // Those before the series were found one after the other, the oldest first.
     all.sort_by_key(|(_, place)| std::cmp::Reverse(*place));
     all.into_iter().map(|(id, _)| Change::Without((*id).to_owned())).collect()
 }

@@ -21,6 +21,8 @@ pub struct Culprit {
 pub struct Telling {
     /// The run that it all began with; this one without.
     pub root: Option<PathBuf>,
+    /// The runs that led to this one.
+    pub before: Vec<PathBuf>,
 }
 
 impl Telling {

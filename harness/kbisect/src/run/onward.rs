@@ -93,8 +93,12 @@ fn go_on(
     };
     let mut ended = Ok(exit::code(exit::NO_CULPRIT));
     let found = match begun {
-        Ok(run_id) if file_name(&run_id) == run_id => {
+        Ok(run_id) if file_name(&run_id) == run_id && !run_id.starts_with('.') => {
             let next = folder.with_file_name(&run_id);
+            let before = [telling.before.as_slice(), std::slice::from_ref(folder)].concat();
+            if before.contains(&next) {
+                return Err(anyhow::anyhow!("the runs lead in a circle: {}", next.display()));
+            }
             let root = telling.root.clone().unwrap_or_else(|| folder.clone());
             let image = next.join("image");
             let args = ResumeArgs {
@@ -103,7 +107,7 @@ fn go_on(
                 budget: None,
                 ..args.clone()
             };
-            let telling = Telling { root: Some(root) };
+            let telling = Telling { root: Some(root), before };
             ended = resumed::resume(&args, global, &telling)
                 .and_then(|code| go_on(&args, code, global, &telling));
             what_came(&next, run_id, because)?
@@ -127,6 +131,8 @@ fn go_on(
     };
     let base = Base::new(global)?;
     let mut journal = Journal::resume(folder, &base.ui)?;
+    let was_cut_off =
+        found.iter().any(|it| it.outcome == OutcomeWord::Aborted && !it.run_id.is_empty());
     for further in found {
         journal.append(RunEvent::Further { further: Box::new(further) })?;
     }
@@ -139,7 +145,7 @@ fn go_on(
     }
     let ended = ended?;
     Ok(match because {
-        Because::Drill => ended,
-        Because::StillFails => code,
+        Because::StillFails if !was_cut_off => code,
+        Because::Drill | Because::StillFails => ended,
     })
 }

@@ -64,7 +64,14 @@ impl Work for Revert<'_> {
             let kernel = Box::new(candidate.kernel.clone());
             let aim = Aim::Revert { changed, kernel, estimated_left: left };
             let with = With::only(self.subject.clone());
-            crew.start(worker, aim, candidate.clone(), Coming::Any, with);
+            let is_same =
+                |it: &Tried| matches!(it, Tried::Revert { changed: of } if *of == changed);
+            let is_of_side = |event: &&RunEvent| matches!(event, RunEvent::TrialEnded { tried, .. } if is_same(tried));
+            let made = crew.journal.events().filter(is_of_side).count();
+            let begun = under_way.iter().filter(|of| **of == changed).count();
+            // Each by a boot of its own: what depends on the boot shows in several only.
+            let coming = if made + begun == 0 { Coming::AsShipped } else { Coming::Renew };
+            crew.start(worker, aim, candidate.clone(), coming, with);
         }
         Ok(())
     }
