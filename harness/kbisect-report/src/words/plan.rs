@@ -143,7 +143,7 @@ pub fn built_otherwise(options: &[String], left: &[String]) -> Vec<String> {
     }
     if !left.is_empty() {
         notes.push(format!(
-            "left as they are, since the change does not fit there and nothing of them is built: {}",
+            "left as they are, since the change does not fit there and the kernel does not depend on them (of a Makefile: the version): {}",
             some(left)
         ));
     }

@@ -152,6 +152,7 @@ pub fn begin(
             let args = CommitArgs {
                 first_parent: of.first_parent,
                 paths: of.paths.clone(),
+                toolchain: of.toolchain.clone(),
                 ..CommitArgs::default()
             };
             let mut found = ChosenCommits::find(Path::new(&of.repository), &range, &args)?;
