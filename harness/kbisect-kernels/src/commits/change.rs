@@ -8,7 +8,7 @@ use std::path::Path;
 
 use kbisect_process::Ended;
 
-use super::checkout::Workshop;
+use super::checkout::{CHANGED_INDEX, Workshop};
 use super::error::BuildError;
 
 /// What is changed in a commit before it is built.
@@ -46,9 +46,6 @@ pub(super) const STAMPS: [(&str, &str); 6] = [
     ("GIT_COMMITTER_EMAIL", "kbisect@localhost"),
     ("GIT_COMMITTER_DATE", "@0 +0000"),
 ];
-
-/// Index of a tree that is put together.
-pub(super) const INDEX: &str = "changed.index";
 
 /// A commit that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +148,7 @@ impl Workshop {
 
     /// A tree with some files as a commit has them.
     fn as_before(&self, tree: &str, commit: &str, files: &[String]) -> Result<String, BuildError> {
-        let index = self.root().join(INDEX);
+        let index = self.root().join(CHANGED_INDEX);
         let _ = fs::remove_file(&index);
         let git = |args: &[&str]| {
             let mut command = self.own_git();

@@ -12,7 +12,6 @@ use kbisect_process::{Ended, run_within};
 
 use super::error::BuildError;
 use super::history::Commits;
-use super::{change, quilt};
 use crate::files::at;
 use crate::git::{forget, git};
 use crate::hash;
@@ -24,6 +23,10 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 const MOST_OUTPUT: u64 = 256 << 20;
 /// Below the cache.
 pub const FOLDER: &str = "commits/v1";
+/// Index of a tree that is put together.
+pub const CHANGED_INDEX: &str = "changed.index";
+/// Index of a stack of patches.
+pub const STACK_INDEX: &str = "quilt.index";
 /// Most files of a tree that may be missing.
 const MOST_MISSING: usize = 10_000;
 
@@ -94,7 +97,7 @@ impl Workshop {
         let lock =
             Lock::wait(&path, progress, "awaiting another build").map_err(StoreError::at(&path))?;
         // A killed git leaves its locks, and nobody else is at work here.
-        for index in [change::INDEX, quilt::INDEX] {
+        for index in [CHANGED_INDEX, STACK_INDEX] {
             let _ = fs::remove_file(self.root.join(format!("{index}.lock")));
         }
         remove_locks(&self.git_dir());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::change::STAMPS;
-use super::checkout::{FOLDER, Workshop};
+use super::checkout::{FOLDER, STACK_INDEX, Workshop};
 use super::error::BuildError;
 use super::history::commit;
 use super::quilt_error::QuiltError;
@@ -18,8 +18,6 @@ use crate::progress::Progress;
 
 /// File that lists the patches.
 const SERIES: &str = "series";
-/// Index of the stack.
-pub(super) const INDEX: &str = "quilt.index";
 /// Largest patch, in bytes.
 const MOST_PATCH: u64 = 64 << 20;
 /// Most patches of a series.
@@ -70,9 +68,9 @@ pub fn quilt(
     let name = format!("quilt-{}", key.get(..16).unwrap_or(&key));
     let shop = Workshop::at(&borrowed, cache.join(FOLDER).join(name));
     let _lock = shop.lock(progress)?;
-    let _item = progress.begin("putting patches on the base", None);
+    let _item = progress.begin("stacking the patches", None);
     shop.prepare()?;
-    let stack = Stack { shop: &shop, index: shop.root().join(INDEX) };
+    let stack = Stack { shop: &shop, index: shop.root().join(STACK_INDEX) };
     let made = stack.build(&folder, &from, &patches);
     let _ = fs::remove_file(&stack.index);
     made?;
@@ -98,10 +96,7 @@ impl Stack<'_> {
             let path = folder.join(&patch.name);
             let size = fs::symlink_metadata(&path).map(|meta| (meta.is_file(), meta.len()));
             if !size.is_ok_and(|(is_file, size)| is_file && size <= MOST_PATCH) {
-                return Err(QuiltError::Patch {
-                    patch: patch.name.clone(),
-                    said: NO_FILE.to_owned(),
-                });
+                return Err(QuiltError::NoPatch(patch.name.clone()));
             }
             let mut command = self.command();
             command.args(["apply", "--cached", "--whitespace=nowarn"]);
@@ -141,8 +136,6 @@ impl Stack<'_> {
         Ok(self.shop.output(command)?)
     }
 }
-
-const NO_FILE: &str = "it is no plain file of a patch's size";
 
 /// A name that git takes for a tag.
 fn tag_of(name: &str) -> String {
@@ -232,7 +225,7 @@ mod tests {
             quilt(patches.path(), &base, cache.path(), &Silent).unwrap_err().to_string()
         };
         assert!(said("three.patch -p0\n").contains("`three.patch` does not apply"));
-        assert!(said("gone.patch\n").contains("`gone.patch` does not apply"));
+        assert!(said("gone.patch\n").contains("`gone.patch` is no plain file"));
         assert!(said("../x.patch\n").contains("`../x.patch`"));
         assert!(said("a.patch --binary\n").contains("`a.patch --binary`"));
         assert!(said("# nothing\n").contains("0 patches"));

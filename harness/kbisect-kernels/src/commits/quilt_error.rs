@@ -39,6 +39,9 @@ pub enum QuiltError {
         /// What git said.
         said: String,
     },
+    /// A patch that is not there, or is no file of a patch's size.
+    #[error("patch `{0}` is no plain file of a patch's size")]
+    NoPatch(String),
     /// The base.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -54,7 +57,7 @@ impl QuiltError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Series { .. } | Self::Count { .. } => {
+            Self::Series { .. } | Self::Count { .. } | Self::NoPatch(_) => {
                 Some("name the folder that holds `series`, such as debian/patches".to_owned())
             }
             Self::Line(_) => Some("a line is the path of a patch, and -pN behind it".to_owned()),

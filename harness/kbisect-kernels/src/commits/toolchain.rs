@@ -44,9 +44,8 @@ impl Toolchain {
         fs::create_dir_all(&all).map_err(at(&all))?;
         let root = all.join(key);
         let lock = all.join(format!("{key}.lock"));
-        let _lock =
-            Lock::wait(&lock, progress, "awaiting the same toolchain, which is being unpacked")
-                .map_err(StoreError::at(&lock))?;
+        let _lock = Lock::wait(&lock, progress, "awaiting another kbisect")
+            .map_err(StoreError::at(&lock))?;
         if root.is_dir() {
             return Ok(Self { root: Some(root) });
         }
