@@ -46,6 +46,9 @@ impl fmt::Display for VerdictKind {
     }
 }
 
+/// Most files that are named.
+const FILES: usize = 5;
+
 /// Why a kernel cannot answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "why", rename_all = "kebab-case")]
@@ -113,7 +116,12 @@ impl fmt::Display for Untestable {
             }
             Self::NoPackages { said } | Self::NoBuild { said } => f.write_str(said),
             Self::Conflicts { files } => {
-                write!(f, "the change does not apply: conflicts in {}", files.join(", "))
+                let named: Vec<&str> = files.iter().take(FILES).map(String::as_str).collect();
+                write!(f, "the change does not apply: conflicts in {}", named.join(", "))?;
+                match files.len().saturating_sub(FILES) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
             }
             Self::Unclear { check, said } => write!(f, "check `{check}`: {said}"),
             Self::NoBoot { said } => write!(f, "did not reach user space: {said}"),

@@ -99,10 +99,13 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
             .push("confidence", &format!("{}: {}", doubt::level(confidence), confidence.statement));
     }
     if let Some(test) = &result.revert {
-        lines.push("revert", &words::revert(test, result.direction));
+        lines.push("tested", &words::revert(test, result.direction));
     }
     for further in &result.further {
-        lines.push(words::further_label(further.because), &words::further(further));
+        lines.push(
+            words::further_label(further.because),
+            &words::further(further, result.direction),
+        );
     }
     for notice in story.notices().iter().take(NOTICES) {
         lines.push("note", notice.trim_start_matches("Note: "));

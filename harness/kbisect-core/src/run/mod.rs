@@ -23,9 +23,7 @@ pub use rates::{CheckRate, Rates};
 pub use result::{
     Aborted, BisectResult, Confidence, Doubt, OutcomeWord, RunResult, SeriesEntry, SeriesVerdict,
 };
-pub use revert::{
-    Because, Further, RevertOutcome, RevertResult, RevertStep, RevertTest, RevertTrial,
-};
+pub use revert::{Because, Further, RevertOutcome, RevertResult, RevertStep, RevertTest};
 pub use score::{Scored, score_again};
 pub use single::KernelPlan;
 pub use target::{

@@ -46,14 +46,11 @@ pub enum RevertStep {
 }
 
 /// A trial of the test.
-#[derive(Clone, Copy, Debug)]
-pub struct RevertTrial<'a> {
+struct RevertTrial<'a> {
     /// Whether the kernel was changed.
-    pub changed: bool,
-    /// Everything about it.
-    pub record: &'a TrialRecord,
-    /// What it told.
-    pub mark: Option<Mark>,
+    changed: bool,
+    record: &'a TrialRecord,
+    mark: Option<Mark>,
 }
 
 /// What a test came to.
@@ -223,7 +220,8 @@ impl RevertTest {
         plan: &Plan,
         events: impl IntoIterator<Item = &'a RunEvent> + Clone,
     ) -> Option<RevertResult> {
-        let last = trials(events.clone()).filter(|trial| trial.changed).last();
+        let changed_ones = trials(events.clone()).filter(|trial| trial.changed);
+        let last = changed_ones.map(|trial| trial.record).last();
         let (original, changed) =
             (self.tally(events.clone(), false), self.tally(events.clone(), true));
         let refused = self.refused(events.clone());
@@ -244,7 +242,7 @@ impl RevertTest {
         };
         let reason = match outcome {
             RevertOutcome::NoBuild | RevertOutcome::NoAnswer => {
-                last.and_then(|trial| trial.record.reason.clone())
+                last.and_then(|record| record.reason.clone())
             }
             _ => None,
         };
@@ -264,7 +262,7 @@ impl RevertTest {
             before: before.unwrap_or_default(),
             after: self.of_version(events, self.culprit),
             reason,
-            notes: last.map(|trial| trial.record.notes.clone()).unwrap_or_default(),
+            notes: last.map(|record| record.notes.clone()).unwrap_or_default(),
             files,
         })
     }

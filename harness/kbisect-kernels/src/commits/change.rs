@@ -109,18 +109,15 @@ impl Workshop {
             }
             Some(1) => {
                 let files: Vec<String> = fields.map(str::to_owned).collect();
-                let is_needed = |file: &String| {
-                    Ok::<bool, BuildError>(match file.as_str() {
-                        "Makefile" => !self.is_version(&base, &theirs)?,
-                        _ => !is_left_out(file, build),
-                    })
+                let is_makefile = |file: &str| file == "Makefile";
+                let is_version = files.iter().any(|file| is_makefile(file))
+                    && self.is_version(&base, &theirs)?;
+                let is_left = |file: &&String| match is_makefile(file) {
+                    true => is_version,
+                    false => is_left_out(file, build),
                 };
-                let mut needed = Vec::new();
-                for file in &files {
-                    if is_needed(file)? {
-                        needed.push(file.clone());
-                    }
-                }
+                let needed: Vec<String> =
+                    files.iter().filter(|file| !is_left(file)).cloned().collect();
                 if !needed.is_empty() {
                     return Err(BuildError::Conflicts { files: needed });
                 }
@@ -159,7 +156,6 @@ impl Workshop {
         for file in files {
             // In the tree of a conflict a file may have other names beside its own.
             git(&["update-index", "--force-remove", "--", file])?;
-            let spec = format!("{commit}:{file}");
             let mut asked = self.own_git();
             asked.args(["ls-tree", "-z", "--full-tree", commit, "--", file]);
             let known = self.output(asked)?;
@@ -167,7 +163,7 @@ impl Workshop {
             let mut words = about.split(' ');
             let (mode, id) = (words.next(), words.nth(1));
             let (Some(mode), Some(id)) = (mode, id) else {
-                return Err(BuildError::Git(format!("unreadable answer about {spec}")));
+                return Err(BuildError::Git(format!("unreadable answer about {file}")));
             };
             git(&["update-index", "--add", "--cacheinfo", &format!("{mode},{id},{file}")])?;
         }
@@ -218,7 +214,9 @@ fn is_named(file: &str, folder: &Path) -> bool {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => is_named(file, &entry.path()),
             Ok(kind) if kind.is_file() && name.starts_with('.') && name.ends_with(".cmd") => {
-                fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(file))
+                let needle = file.as_bytes();
+                fs::read(entry.path())
+                    .map_or(true, |text| text.windows(needle.len()).any(|some| some == needle))
             }
             Ok(_) => false,
             Err(_) => true,
@@ -306,6 +304,9 @@ mod tests {
         // Another source can include it.
         let list = build.path().join("drivers/.all.o.cmd");
         fs::write(&list, "deps_drivers/all.o := \\\n  /src/drivers/x.c \\\n").unwrap();
+        assert_eq!(files(), ["drivers/x.c"]);
+        // What cannot be read as text may name it, too.
+        fs::write(&list, b"\xff /src/drivers/x.c").unwrap();
         assert_eq!(files(), ["drivers/x.c"]);
         fs::write(&list, "deps_drivers/all.o := \\\n  /src/drivers/y.c \\\n").unwrap();
         let made = shop.changed(&last, &without, build.path()).unwrap();

@@ -58,16 +58,21 @@ impl Recipe {
         let repository = std::fs::canonicalize(repository).map_err(crate::files::at(repository))?;
         let compiler = toolchain.compiler()?;
         let places = Places { repository, cache: cache.join(FOLDER) };
-        Ok(Self { toolchain, ..Self::with(configuration, compiler, places) })
+        Ok(Self::with(configuration, compiler, toolchain, places))
     }
 
-    fn with(configuration: Configuration, compiler: String, places: Places) -> Self {
+    fn with(
+        configuration: Configuration,
+        compiler: String,
+        toolchain: Toolchain,
+        places: Places,
+    ) -> Self {
         let (kind, text) = match &configuration {
             Configuration::Fragment(text) => ("fragment", text),
             Configuration::Whole(text) => ("whole", text),
         };
         let key = hash::of_bytes(format!("{VERSION}\n{compiler}\n{kind}\n{text}").as_bytes());
-        Self { configuration, compiler, toolchain: Toolchain::default(), places, key }
+        Self { configuration, compiler, toolchain, places, key }
     }
 
     /// Names the kernel that a commit becomes, once it is changed.
@@ -120,7 +125,7 @@ mod tests {
     fn recipe(compiler: &str, text: &str) -> Recipe {
         let places = Places { repository: "/r".into(), cache: "/c".into() };
         let configuration = Configuration::Fragment(text.to_owned());
-        Recipe::with(configuration, compiler.to_owned(), places)
+        Recipe::with(configuration, compiler.to_owned(), Toolchain::default(), places)
     }
 
     #[test]
@@ -129,7 +134,8 @@ mod tests {
         let other = recipe("gcc (Debian 12.2.0-14) 12.2.0", "CONFIG_B=y\n");
         let newer = recipe("gcc (Debian 13.2.0-14) 13.2.0", "CONFIG_A=y\n");
         let text = Configuration::Whole("CONFIG_A=y\n".to_owned());
-        let whole = Recipe::with(text, one.compiler.clone(), one.places.clone());
+        let whole =
+            Recipe::with(text, one.compiler.clone(), Toolchain::default(), one.places.clone());
         let ids = [
             one.id_of("1", &[]),
             one.id_of("2", &[]),

@@ -79,7 +79,7 @@ impl Toolchain {
             None => ("gcc", "gcc"),
             Some(_) => ("bwrap", "bubblewrap"),
         };
-        let nothing = tempfile::tempdir().map_err(at(Path::new("/tmp")))?;
+        let nothing = tempfile::tempdir().map_err(at(&std::env::temp_dir()))?;
         let mut command = match &self.root {
             None => Command::new("gcc"),
             Some(root) => {
@@ -134,4 +134,43 @@ fn plain_modes(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_root_is_unpacked_whole_and_without_privileges_or_not_at_all() {
+        let (work, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = work.path().join("root");
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        fs::create_dir_all(root.join("dev")).unwrap();
+        for (name, mode) in [("usr/bin/gcc", 0o755), ("usr/bin/su", 0o4755), ("dev/null", 0o644)] {
+            fs::write(root.join(name), "x").unwrap();
+            fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let image = work.path().join("image");
+        let mut pack = Command::new("mksquashfs");
+        let output = pack.arg(&root).arg(&image).args(["-quiet", "-no-progress"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let unpack = |key: &str| Toolchain::unpacked(&image, key, cache.path(), &Silent);
+        let made = unpack("whole").unwrap().root.unwrap();
+        assert_eq!(
+            (mode(&made.join("usr/bin/gcc")), mode(&made.join("usr/bin/su"))),
+            (0o755, 0o755)
+        );
+        assert!(!made.join("dev").exists());
+        // The image is cut off: nothing of it stays under its name.
+        let bytes = fs::read(&image).unwrap();
+        fs::write(&image, &bytes[..120]).unwrap();
+        assert!(unpack("cut").is_err());
+        assert!(!cache.path().join(FOLDER).join("cut").exists());
+        assert_eq!(unpack("whole").unwrap().root, Some(made));
+    }
 }

@@ -76,7 +76,7 @@ pub(crate) fn side_by_side(to: &mut Vec<Block>, trials: &[(String, &Trial)]) {
 /// Adds the test of the answer, and what runs found that went on.
 pub(crate) fn revert(to: &mut Vec<Block>, result: &BisectResult) {
     if let Some(test) = &result.revert {
-        to.push(heading("Tested by a revert"));
+        to.push(heading(words::revert_heading(result.direction)));
         let sentence = words::revert(test, result.direction);
         to.push(Block::Paragraph(text(&sentence, 1000).own(".")));
         let (onto, commit) = (test.onto.label(), test.commit.label());
@@ -98,7 +98,7 @@ pub(crate) fn revert(to: &mut Vec<Block>, result: &BisectResult) {
         to.push(heading("Further runs"));
         let line = |further: &Further| {
             let label = words::further_label(further.because);
-            own(format!("{label}: ")).text(&words::further(further), CELL)
+            own(format!("{label}: ")).text(&words::further(further, result.direction), CELL)
         };
         to.push(Block::List(result.further.iter().map(line).collect()));
     }

@@ -28,7 +28,7 @@ pub use plan::{
 };
 pub(crate) use rates::{failed_of, rate, rates_of};
 pub use revert::{TESTS_ANSWER, goes_on, not_gone_on, revert_not_made, without};
-pub(crate) use revert::{further, further_label, of, revert};
+pub(crate) use revert::{further, further_label, of, revert, revert_heading};
 pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;
 pub use search::{matching, undecided, why};

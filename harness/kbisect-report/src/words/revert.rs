@@ -80,7 +80,7 @@ pub fn of(tally: &Tally) -> String {
 
 /// What a run found that went on.
 #[must_use]
-pub fn further(further: &Further) -> String {
+pub fn further(further: &Further, direction: Direction) -> String {
     let found = match &further.commit {
         Some(commit) => format!("{} \"{}\"", commit.label(), commit.subject),
         None => {
@@ -92,13 +92,23 @@ pub fn further(further: &Further) -> String {
             }
         }
     };
-    let tested = match further.revert {
-        Some(RevertOutcome::Proven) => ", shown by a revert",
+    let tested = match (further.revert, direction) {
+        (Some(RevertOutcome::Proven), Direction::Regression) => ", shown by a revert",
+        (Some(RevertOutcome::Proven), Direction::Fix) => ", shown by applying it",
         _ => "",
     };
     match further.run_id.as_str() {
         "" => found,
         run_id => format!("{found}{tested} (run {run_id})"),
+    }
+}
+
+/// What the test of an answer is called.
+#[must_use]
+pub fn revert_heading(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Regression => "Tested by a revert",
+        Direction::Fix => "Tested by applying the fix",
     }
 }
 

@@ -110,11 +110,14 @@ mod tests {
             ("lab/vrf-from-5.10.251.toml", "vrf-from-5.10.251"),
             ("../a..b.toml", "a..b"),
             ("./list", "list"),
+            ("../lists/../list", "list"),
         ] {
             let series: Series = text.parse().unwrap();
             assert_eq!(series, Series::File(PathBuf::from(text)));
             assert_eq!(series.to_string(), name);
         }
+        let series: Series = "origin/one..origin/two".parse().unwrap();
+        assert!(matches!(&series, Series::Range(range) if range.new == "origin/two"));
         let series: Series = "6.1..mine".parse().unwrap();
         assert!(matches!(&series, Series::Range(range) if range.new == "mine"));
         assert_eq!(series.to_string(), "6.1..mine");

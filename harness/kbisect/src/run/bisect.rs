@@ -20,14 +20,13 @@ use super::context::{Base, Context, Ground, machines, placement_of};
 use super::culprit::Telling;
 use super::decode::{Decoder, Sources};
 use super::ending::{conclude, finish};
-use super::executor::{Site, execute};
+use super::executor::execute_alone;
 use super::files::{keep_image, keep_scenario, new_run};
 use super::further;
 use super::journal::Journal;
 use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
 use super::plan::{check_placement, check_symptom, check_testable, check_work, plan, show};
-use super::prefetch::Prefetch;
 use super::revert::Revert;
 use super::search::Search;
 use super::symptom;
@@ -199,7 +198,7 @@ pub(super) fn resume_bisection(
     if budget.is_none() && is_over(journal.events()) && is_tested {
         // Nothing is left to try; the reports are written again.
         base.ui.finish();
-        let is_last = further::due(&plan, journal.events()).is_none();
+        let is_last = further::due(&plan, &journal.lines).is_none();
         return conclude(&telling.culprit(global, is_last), &journal, folder, global);
     }
     let kernels = plan.series.iter().map(|planned| &planned.kernel);
@@ -265,12 +264,9 @@ fn end_skipped<'a>(
     }
 }
 
-/// Whether two builds failed alike: lines of files and names of commits differ.
+/// Whether two builds failed alike: other lines of one file are the same place.
 fn is_same_error(one: &str, other: &str) -> bool {
-    let plain = |said: &str| {
-        let said = said.split_once(": ").map_or(said, |(_, rest)| rest);
-        said.chars().filter(|c| !c.is_ascii_digit()).collect::<String>()
-    };
+    let plain = |said: &str| said.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
     plain(one) == plain(other)
 }
 
@@ -325,24 +321,17 @@ impl Bisection<'_> {
             .and_then(|()| self.revert())
             .and_then(|()| self.before_drill());
         self.context.base.ui.finish();
-        let root = self.telling.root.as_deref().unwrap_or(self.folder);
+        let root = self.telling.root().unwrap_or(self.folder);
         let resume = resume_command(root, global, self.machine);
-        let is_last = further::due(&self.plan, self.journal.events()).is_none();
+        let is_last = further::due(&self.plan, &self.journal.lines).is_none();
         let answers = self.telling.culprit(global, is_last || ended.is_err());
         finish(&answers, ended, &mut self.journal, self.folder, global, &resume)
     }
 
     fn search(&mut self, may_ask: bool) -> anyhow::Result<()> {
-        let context = self.context;
-        let site = Site {
-            context,
-            folder: self.folder,
-            workers: self.workers.get() as usize,
-            prefetch: &Prefetch::start(&context.base, context.choices.boot),
-            retries: self.plan.options.infra_retries,
-        };
         let mut search = Search::new(&self.plan, &self.series, &self.subject, may_ask);
-        execute(&site, &mut self.journal, &mut search)?.0?;
+        let crew = (self.workers.get() as usize, self.plan.options.infra_retries);
+        execute_alone(self.context, self.folder, crew, &mut self.journal, &mut search)?.0?;
         self.check_builds()
     }
 
@@ -393,17 +382,9 @@ impl Bisection<'_> {
         let events = self.journal.events();
         let due = Revert::due(&self.plan, &self.subject, &self.series, events, &context.base);
         let Some(mut work) = due else { return Ok(()) };
-        let site = Site {
-            context,
-            folder: self.folder,
-            workers: self.workers.get() as usize,
-            prefetch: &Prefetch::start(&context.base, context.choices.boot),
-            retries: self.plan.options.infra_retries,
-        };
-        let ended = match execute(&site, &mut self.journal, &mut work) {
-            Ok((ended, _)) => ended,
-            Err(error) => Err(error),
-        };
+        let crew = (self.workers.get() as usize, self.plan.options.infra_retries);
+        let ended = execute_alone(context, self.folder, crew, &mut self.journal, &mut work)
+            .and_then(|(ended, _)| ended);
         let Err(error) = ended else { return Ok(()) };
         if context.base.interrupt.is_set() || errors::class(&error) == Class::Interrupted {
             return Err(error);

@@ -19,17 +19,21 @@ pub struct Culprit {
 /// Who hears of an answer, where runs go on from one to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Telling {
-    /// The run that it all began with; this one without.
-    pub root: Option<PathBuf>,
-    /// The runs that led to this one.
+    /// The runs that led to this one, the first one first.
     pub before: Vec<PathBuf>,
 }
 
 impl Telling {
+    /// The run that it all began with; none where it is this one.
+    #[must_use]
+    pub fn root(&self) -> Option<&Path> {
+        self.before.first().map(PathBuf::as_path)
+    }
+
     /// The answer of a run. There is one document of all: that of the first run, once the last one is over.
     #[must_use]
     pub fn culprit(&self, global: &Global, is_last: bool) -> Culprit {
-        Culprit { is_silent: global.json && (self.root.is_some() || !is_last) }
+        Culprit { is_silent: global.json && (self.root().is_some() || !is_last) }
     }
 }
 

@@ -167,6 +167,23 @@ pub fn execute(
     })
 }
 
+/// As [`execute`], with kernels fetched ahead for this work alone; `workers` trials side by side, each repeated up to
+/// `retries` times when it fails for our own reasons.
+///
+/// # Errors
+/// As [`execute`].
+pub fn execute_alone(
+    context: &Context,
+    folder: &Path,
+    (workers, retries): (usize, u32),
+    journal: &mut Journal,
+    work: &mut dyn Work,
+) -> anyhow::Result<(anyhow::Result<()>, Probe)> {
+    let prefetch = Prefetch::start(&context.base, context.choices.boot);
+    let site = Site { context, folder, workers, prefetch: &prefetch, retries };
+    execute(&site, journal, work)
+}
+
 impl Crew<'_> {
     /// How many workers there are.
     #[must_use]

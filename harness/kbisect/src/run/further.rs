@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use kbisect_core::run::{
     Because, BisectResult, DrillPlan, Further, JournalLine, OutcomeWord, Plan, PlannedCommit,
-    RevertOutcome, RevertTest, RunEvent,
+    RevertOutcome, RevertTest, RunEvent, SymptomName, target_symptom,
 };
 use kbisect_core::search::Direction;
 use kbisect_kernels::Candidate;
@@ -24,22 +24,14 @@ use crate::errors;
 use crate::settings::scenario::LoadedScenario;
 
 /// Whether another run goes on from here, and why.
-pub fn due<'a>(
-    plan: &Plan,
-    events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator> + Clone,
-) -> Option<Because> {
+pub fn due(plan: &Plan, lines: &[JournalLine]) -> Option<Because> {
     if plan.options.drill.is_some() {
-        return sides(&answer(events)?).map(|_| Because::Drill);
+        return sides(&bisect_result(lines, "")?).map(|_| Because::Drill);
     }
+    let events = lines.iter().map(|line| &line.event);
     let test = RevertTest::of(plan, events.clone())?;
     let still = test.result(plan, events)?.outcome == RevertOutcome::StillFails;
     (still && plan.direction == Direction::Regression).then_some(Because::StillFails)
-}
-
-fn answer<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<BisectResult> {
-    let line = |event: &RunEvent| JournalLine { at_ms: 0, event: event.clone() };
-    let lines: Vec<JournalLine> = events.into_iter().map(line).collect();
-    bisect_result(&lines, "")
 }
 
 /// The two releases between which a change came.
@@ -185,6 +177,9 @@ pub fn begin(
     let options = &mut plan.options;
     (options.assume_old, options.assume_new) = (false, false);
     (options.drill, options.commits) = (None, Some(next.found.plan.clone()));
+    // It is the same failure that is looked for, whatever else a kernel of our own shows.
+    let target = target_symptom(lines.iter().map(|line| &line.event));
+    options.symptom = target.map(|symptom| SymptomName::Title(symptom.title.clone()));
     commits::keep(&made, &next.configuration)?;
     keep_scenario(&made, &loaded.scenario)?;
     let image = folder.join("image");

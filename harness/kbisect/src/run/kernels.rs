@@ -59,13 +59,12 @@ pub fn to_try_unless(
         Err(FetchError::Build { source: BuildError::Conflicts { files }, .. }) => {
             Ok(Err(Untestable::Conflicts { files }))
         }
+        Err(FetchError::Build { source, .. }) if source.is_final() => {
+            Ok(Err(Untestable::NoBuild { said: errors::message(&source.into()) }))
+        }
         Err(error) if error.is_final() => {
-            let is_build = matches!(error, FetchError::Build { .. });
             let said = errors::message(&error.into());
-            Ok(Err(match is_build {
-                true => Untestable::NoBuild { said },
-                false => Untestable::NoPackages { said: format!("it cannot be obtained: {said}") },
-            }))
+            Ok(Err(Untestable::NoPackages { said: format!("it cannot be obtained: {said}") }))
         }
         Err(error) => Err(error.into()),
     }

@@ -10,11 +10,10 @@ use kbisect_kernels::{Candidate, ReadyKernel};
 
 use super::context::{Base, Context};
 use super::ending::{Answers, conclude, finish};
-use super::executor::{Site, Work, execute};
+use super::executor::{Work, execute_alone};
 use super::files::{keep_image, keep_scenario, new_run};
 use super::journal::Journal;
 use super::kept::{Kept, resume_command};
-use super::prefetch::Prefetch;
 use super::workers::workers;
 use super::{kernels, plan};
 use crate::cli::{Global, MachineArgs, ResumeArgs, SettingArgs};
@@ -248,9 +247,7 @@ pub fn make(
     (workers, retries): (usize, u32),
     work: &mut dyn Work,
 ) -> anyhow::Result<()> {
-    let prefetch = Prefetch::start(&context.base, context.choices.boot);
-    let site = Site { context, folder, workers, prefetch: &prefetch, retries };
-    let (ended, probe) = execute(&site, journal, work)?;
+    let (ended, probe) = execute_alone(context, folder, (workers, retries), journal, work)?;
     context.probe = probe;
     journal.runs_in(context.environment())?;
     ended

@@ -13,6 +13,7 @@ use super::culprit::Telling;
 use super::ending::{tell, write};
 use super::further::{begin, due, what_came};
 use super::journal::Journal;
+use super::kept::resume_command;
 use super::minimize::minimize;
 use super::resume as resumed;
 use crate::cli::{BisectArgs, Global, MachineArgs, MinimizeArgs, ResumeArgs};
@@ -26,7 +27,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let telling = Telling::default();
     let (code, folder) = alone::bisect(args, global, &telling)?;
     let Some(folder) = folder else { return Ok(code) };
-    let code = go_on(&of(&folder, &args.machine), code, global, &telling)?;
+    let code = go_on(&as_resumed(&folder, &args.machine), code, global, &telling)?;
     if !args.minimize || Dossier::read(&folder)?.bad().is_none() {
         return Ok(code);
     }
@@ -52,7 +53,7 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
 }
 
 /// A run that goes on with the machines of another one.
-fn of(folder: &Path, machine: &MachineArgs) -> ResumeArgs {
+fn as_resumed(folder: &Path, machine: &MachineArgs) -> ResumeArgs {
     ResumeArgs {
         run: folder.to_owned(),
         budget: None,
@@ -82,7 +83,7 @@ fn go_on(
         _ => None,
     });
     let Some(plan) = began else { return Ok(code) };
-    let Some(because) = due(plan, events()) else { return Ok(code) };
+    let Some(because) = due(plan, &lines) else { return Ok(code) };
     let known = events().find_map(|event| match event {
         RunEvent::WentOn { run_id, .. } => Some(run_id.clone()),
         _ => None,
@@ -99,7 +100,6 @@ fn go_on(
             if before.contains(&next) {
                 return Err(anyhow::anyhow!("the runs lead in a circle: {}", next.display()));
             }
-            let root = telling.root.clone().unwrap_or_else(|| folder.clone());
             let image = next.join("image");
             let args = ResumeArgs {
                 run: next.clone(),
@@ -107,13 +107,22 @@ fn go_on(
                 budget: None,
                 ..args.clone()
             };
-            let telling = Telling { root: Some(root), before };
+            let telling = Telling { before };
             ended = resumed::resume(&args, global, &telling)
                 .and_then(|code| go_on(&args, code, global, &telling));
             what_came(&next, run_id, because)?
         }
         Ok(run_id) => return Err(anyhow::anyhow!("`{run_id}` is no name of a run")),
-        Err(error) if errors::class(&error) == exit::Class::Interrupted => return Err(error),
+        Err(error) if errors::class(&error) == exit::Class::Interrupted => {
+            let machine = MachineArgs {
+                qemu: args.qemu.clone(),
+                image: args.image.clone(),
+                ..MachineArgs::default()
+            };
+            let root = telling.root().unwrap_or(folder);
+            let hint = format!("resume with: {}", resume_command(root, global, &machine));
+            return Err(errors::interrupted("interrupted", Some(hint)));
+        }
         Err(error) => {
             let reason = errors::message(&error);
             if !global.json {
@@ -133,13 +142,17 @@ fn go_on(
     let mut journal = Journal::resume(folder, &base.ui)?;
     let was_cut_off =
         found.iter().any(|it| it.outcome == OutcomeWord::Aborted && !it.run_id.is_empty());
-    for further in found {
+    let is_new = |further: &Further| {
+        let known = |event: &RunEvent| matches!(event, RunEvent::Further { further: it } if **it == *further);
+        !events().any(known)
+    };
+    for further in found.into_iter().filter(is_new) {
         journal.append(RunEvent::Further { further: Box::new(further) })?;
     }
     base.ui.finish();
     let answers = telling.culprit(global, true);
     if let Some(answer) = write(&answers, &journal, folder)?
-        && (global.json || telling.root.is_none())
+        && (global.json || telling.root().is_none())
     {
         tell(&answers, &answer, global)?;
     }

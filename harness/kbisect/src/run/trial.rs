@@ -12,6 +12,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
 use kbisect_core::trial::{TrialRecord, Untestable, Verdict};
 use kbisect_kernels::{ReadyKernel, Source};
+use kbisect_report::words;
 use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
 use kbisect_vm::lab::{BootPolicy, Coming, LabSettings};
 use kbisect_vm::session::{Interrupt, Session, SessionError};
@@ -28,7 +29,6 @@ use super::memory;
 use super::plan::INFRA_RETRIES;
 use super::preflight;
 use crate::errors;
-use kbisect_report::words;
 
 /// Runs trials in one lab; the lab is made with the first one.
 pub struct Trials<'a> {

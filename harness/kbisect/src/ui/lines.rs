@@ -63,7 +63,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             let what = view.trial(*number).map_or("the kernel", |trial| &trial.label);
             let why = match aim {
                 Aim::Version { reason: Some(reason), .. } => format!(": {reason}"),
-                Aim::Revert { changed: true, .. } => format!(": {}", TESTS_ANSWER),
+                Aim::Revert { changed: true, .. } => format!(": {TESTS_ANSWER}"),
                 Aim::Version { reason: None, .. } | Aim::Cell { .. } | Aim::Revert { .. } => {
                     String::new()
                 }

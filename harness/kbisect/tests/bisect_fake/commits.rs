@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::place::{BAD, Ended, NO_BOOT, Place};
+use crate::place::{BAD, Ended, NO_BOOT, PANIC, Place};
 
 const MAKEFILE: &str = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION =\n\
     olddefconfig: ; @true\n\
@@ -324,6 +324,21 @@ fn each_of_several_culprits_is_named() {
     assert_eq!(std::fs::read_dir(place.path("results")).unwrap().count(), 3);
     let said = place.run(&format!("resume {first}")).code(0).stdout;
     assert!(said.contains("guilty-4") && said.contains("guilty-7"), "{said}");
+
+    // Folders of others can name whatever they like.
+    let journal = Path::new(first).join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let second = further[0]["run_id"].as_str().unwrap();
+    let own = Path::new(first).file_name().unwrap().to_str().unwrap();
+    for (name, says) in [(own, "lead in a circle"), ("..", "no name of a run"), ("a/b", "no name")]
+    {
+        let hostile =
+            text.replace(&format!("\"run_id\":\"{second}\""), &format!("\"run_id\":\"{name}\""));
+        assert_ne!(hostile, text);
+        std::fs::write(&journal, hostile).unwrap();
+        let said = place.run(&format!("resume {first}")).code(69).stderr;
+        assert!(said.contains(says), "{name}: {said}");
+    }
 }
 
 #[test]
@@ -371,6 +386,14 @@ fn a_release_leads_to_the_commit() {
     let said = place.run(&format!("resume {first}")).code(0).stdout;
     let line = format!("commit      {} \"guilty-3\", shown by a revert", &all[3][..12]);
     assert!(said.contains(&line), "{said}");
+    // A kernel of our own that fails in another way is not what is looked for.
+    tree.git(&["checkout", "-q", "-b", "panics", &all[2]]);
+    let panics = tree.part("panics", "parts/0", Some(PANIC));
+    tree.git(&["tag", "-f", "v6.12.3", &panics]);
+    let result = place.run(&format!("{words} --json")).code(1).json();
+    assert_eq!(result["first_bad"]["package_version"], "6.12.3");
+    let further = &result["further"][0];
+    assert_eq!((&further["outcome"], further.get("commit")), (&"not-reproduced".into(), None));
     // What a tree lacks shows before anything is tried.
     tree.git(&["tag", "-d", "v6.12.4"]);
     let said = place.run(words).code(2).stderr;
