@@ -43,6 +43,16 @@ enum Kind {
     Doubt(Box<NoisySearch>),
 }
 
+impl Kind {
+    fn weighed(mut self, weights: &[f64]) -> Result<Self, SearchError> {
+        match &mut self {
+            Self::Halving(search) => search.weigh(weights)?,
+            Self::Doubt(search) => search.weigh(weights)?,
+        }
+        Ok(self)
+    }
+}
+
 /// What comes next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
@@ -118,7 +128,7 @@ impl Method {
         let settings = asked.unwrap_or_else(|| {
             with_ends(Settings::default(), plan.direction, assume_old, assume_new)
         });
-        let budget = events.into_iter().filter_map(budget_runs).last();
+        let budget = events.clone().into_iter().filter_map(budget_runs).last();
         let settings = Settings { budget: budget.unwrap_or(settings.budget), ..settings };
         let costs = if plan.options.commits.is_some() { BUILDS } else { settings.costs };
         let settings = Settings { costs, ..settings };
@@ -140,6 +150,10 @@ impl Method {
                 search = search.assume_new();
             }
             Kind::Halving(Box::new(search))
+        };
+        let kind = match weights(events) {
+            Some(weights) => kind.weighed(weights)?,
+            None => kind,
         };
         let (direction, quick) = (plan.direction, plan.options.quick);
         let mut method = Self { kind, boots, direction, quick, told, model, disagreed };
@@ -363,6 +377,14 @@ fn budget_runs(event: &RunEvent) -> Option<Option<u32>> {
         RunEvent::BudgetSet { runs, .. } => Some(*runs),
         _ => None,
     }
+}
+
+/// How likely each version is the culprit before it is tried, where that was worked out.
+fn weights<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<&'a [f64]> {
+    events.into_iter().find_map(|event| match event {
+        RunEvent::Weighed { prior } => Some(prior.weights.as_slice()),
+        _ => None,
+    })
 }
 
 /// Versions whose trial began and did not end.

@@ -125,6 +125,19 @@ pub enum SearchError {
         /// Kernels in the series.
         len: usize,
     },
+    /// Weights that are none.
+    #[error("the weights of the kernels are not one number above 0 for each")]
+    Weights,
+}
+
+/// Refuses weights that cannot be used for `len` kernels.
+///
+/// # Errors
+/// [`SearchError::Weights`].
+pub(crate) fn check_weights(weights: &[f64], len: usize) -> Result<(), SearchError> {
+    let is_weight = |weight: &f64| weight.is_finite() && *weight > 0.0;
+    let fits = weights.len() == len && weights.iter().all(is_weight);
+    if fits { Ok(()) } else { Err(SearchError::Weights) }
 }
 
 /// Why an answer is refused. The search is unchanged.
@@ -162,6 +175,31 @@ pub struct Search {
     bad_failed: Option<Outcome>,
     /// The same of the good end; it counts once the bad end failed as it should.
     good_failed: Option<Outcome>,
+    /// How likely the change came with each kernel or one before it, up to a factor.
+    weights: Cumulated,
+}
+
+/// Sums of weights up to each kernel.
+#[derive(Clone, Debug)]
+struct Cumulated(Vec<f64>);
+
+impl Cumulated {
+    fn of(weights: impl Iterator<Item = f64>) -> Self {
+        let mut sum = 0.0;
+        Self(
+            weights
+                .map(|weight| {
+                    sum += weight;
+                    sum
+                })
+                .collect(),
+        )
+    }
+
+    /// Weight of the kernels after `from` up to `to`.
+    fn between(&self, from: usize, to: usize) -> f64 {
+        self.0[to] - self.0[from]
+    }
 }
 
 /// Distance at which a neighbour of a skipped kernel has an even chance of being testable.
@@ -196,7 +234,19 @@ impl Search {
             skipped: BTreeSet::new(),
             bad_failed: None,
             good_failed: None,
+            weights: Cumulated::of(std::iter::repeat_n(1.0, len)),
         })
+    }
+
+    /// Takes some kernels for more likely to have brought the change than others: cuts leave as much weight
+    /// on one side as on the other. What an answer means does not depend on it.
+    ///
+    /// # Errors
+    /// [`SearchError::Weights`], unless there is one above 0 for each kernel.
+    pub fn weigh(&mut self, weights: &[f64]) -> Result<(), SearchError> {
+        check_weights(weights, self.len)?;
+        self.weights = Cumulated::of(weights.iter().copied());
+        Ok(())
     }
 
     /// Takes the old end as known, without a trial.
@@ -403,8 +453,8 @@ impl Search {
         (old + 1..new).filter(|i| !self.untestable.contains(i) && !self.skipped.contains(i))
     }
 
-    /// The best cut: the one that leaves the least in the worse half, marked down near kernels
-    /// that were tried in vain. What makes a kernel useless usually spans its neighbours too.
+    /// The best cut: the one that leaves the least in the worse half. What makes a kernel useless usually
+    /// spans its neighbours too, so those count less.
     fn cut(&self) -> Option<usize> {
         let (old, new) = self.interval();
         let under_way: BTreeSet<usize> =
@@ -412,35 +462,34 @@ impl Search {
         if !under_way.is_empty() {
             return self.cut_beside(&under_way);
         }
-        // Equal scores: the older kernel, by keeping the first of the maxima.
-        let mut best: Option<(usize, (u128, u128))> = None;
-        for index in self.open() {
-            let balance = (index - old).min(new - index) as u128;
-            let score = match self.distance_to_skip(index) {
-                None => (balance, 1),
-                Some(d) => (balance * d as u128, (d + SKIP_REACH) as u128),
-            };
-            if best.is_none_or(|(_, top)| score.0 * top.1 > top.0 * score.1) {
-                best = Some((index, score));
-            }
-        }
-        best.map(|(index, _)| index)
+        let weights = &self.weights;
+        self.best(|index| Some(weights.between(old, index).min(weights.between(index, new))))
     }
 
     /// The cut that tells most, on average over the answers of trials under way: those part the
     /// candidates, and a cut tells something only when the change is in its part.
     fn cut_beside(&self, under_way: &BTreeSet<usize>) -> Option<usize> {
         let (old, new) = self.interval();
-        let mut best: Option<(usize, f64)> = None;
-        for index in self.open().filter(|index| !under_way.contains(index)) {
+        self.best(|index| {
+            if under_way.contains(&index) {
+                return None;
+            }
             let from = under_way.range(..index).next_back().map_or(old, |at| *at);
             let to = under_way.range(index..).next().map_or(new, |at| *at);
-            let part = (to - from) as f64;
+            let part = self.weights.between(from, to);
+            Some(part * bits(self.weights.between(from, index) / part))
+        })
+    }
+
+    /// The open kernel that is worth most, marked down near those that were tried in vain.
+    fn best(&self, worth: impl Fn(usize) -> Option<f64>) -> Option<usize> {
+        let mut best: Option<(usize, f64)> = None;
+        for index in self.open() {
             let hope =
                 self.distance_to_skip(index).map_or(1.0, |d| d as f64 / (d + SKIP_REACH) as f64);
-            let score = part * bits((index - from) as f64 / part) * hope;
+            let Some(score) = worth(index).map(|worth| worth * hope) else { continue };
             // Rounding must not decide between equals: the older one stays.
-            if best.is_none_or(|(_, top)| score > top * (1.0 + 1e-9)) {
+            if best.is_none_or(|(_, top)| score > top + 1e-9 * top.abs()) {
                 best = Some((index, score));
             }
         }

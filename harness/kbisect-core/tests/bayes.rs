@@ -156,6 +156,58 @@ fn culprit_is_found_in_a_graph_of_commits() {
 }
 
 #[test]
+fn weights_save_runs_and_change_no_probability() {
+    // Two branches and a merge: 0 - 1..20 - 41, 0 - 21..40 - 41, and a line after it.
+    let parents = (0..64).map(|at| match at {
+        0 => Vec::new(),
+        21 => vec![0],
+        41 => vec![20, 40],
+        at => vec![at - 1],
+    });
+    let parents: Vec<Vec<usize>> = parents.collect();
+    let graph = History::graph(parents.clone()).unwrap();
+    for history in [graph, History::list(64).unwrap()] {
+        let search = || {
+            NoisySearch::new(history.clone(), Settings::default(), &[])
+                .unwrap()
+                .maybe_deterministic()
+        };
+        let (mut plain, mut weighed) = (0, 0);
+        for culprit in 1..64 {
+            let contains = |index: usize| history.contained(index)[culprit];
+            let answer = |index| if contains(index) { Answer::Fail } else { Answer::Pass };
+            let likely = |suspect: usize| {
+                (0..64).map(|at| if at == suspect { 30.0 } else { 0.5 }).collect::<Vec<_>>()
+            };
+            let mut one = search();
+            let (ending, asked) = finish(&mut one, answer);
+            assert_eq!(found(&ending), Some(culprit), "{ending:?}");
+            plain += asked.len();
+            let mut other = search();
+            other.weigh(&likely(culprit)).unwrap();
+            let (ending, asked) = finish(&mut other, answer);
+            assert_eq!(found(&ending), Some(culprit), "{ending:?}");
+            weighed += asked.len();
+            // The likely one is not it: found all the same.
+            let mut wrong = search();
+            wrong.weigh(&likely(64 - culprit)).unwrap();
+            let (ending, _) = finish(&mut wrong, answer);
+            assert_eq!(found(&ending), Some(culprit), "{ending:?}");
+            // What is believed follows from the trials alone.
+            let mut same = search();
+            for (index, tally) in (0..64).map(|at| (at, other.tally(at))) {
+                same.record_all(index, tally).unwrap();
+            }
+            for (one, other) in same.belief().versions.iter().zip(&other.belief().versions) {
+                assert!((one.culprit - other.culprit).abs() < 1e-9, "{one:?} {other:?}");
+                assert!((one.bad - other.bad).abs() < 1e-9, "{one:?} {other:?}");
+            }
+        }
+        assert!(weighed + 63 < plain, "{weighed} runs with weights, {plain} without");
+    }
+}
+
+#[test]
 fn strict_compares_longer() {
     let passes = |strict| {
         let mut search = listed(16, Settings { strict, ..Settings::default() }, &[]);

@@ -54,6 +54,48 @@ fn finds_every_planted_culprit_within_the_bound() {
     }
 }
 
+/// Weights as commits get them: half alike, the other half by how likely each is.
+fn weights(len: usize, likely: impl Fn(usize) -> f64) -> Vec<f64> {
+    let likely: Vec<f64> = (0..len).map(likely).collect();
+    let mean = likely.iter().sum::<f64>() / len as f64;
+    likely.iter().map(|one| 0.5 + 0.5 * one / mean).collect()
+}
+
+#[test]
+fn a_likely_culprit_takes_few_trials_and_the_least_likely_one_more_at_most() {
+    for len in 4..=96 {
+        for suspect in 1..len {
+            let likely =
+                weights(len, |at| if at == suspect { 200.0 } else { 1.0 / (1 + at % 7) as f64 });
+            let cuts = |culprit: usize| {
+                let mut search = Search::new(len, Direction::Regression, &[]).unwrap();
+                search.weigh(&likely).unwrap();
+                let (asked, outcome) =
+                    run(search, |i| answer(Direction::Regression, culprit, &[], i));
+                let expected = Outcome::Found { last_old: culprit - 1, first_new: culprit };
+                assert_eq!(outcome, expected, "N {len}, suspect {suspect}, culprit {culprit}");
+                asked.len() - 2
+            };
+            assert!(cuts(suspect) <= 3, "N {len}, suspect {suspect}: {} cuts", cuts(suspect));
+            for culprit in 1..len {
+                let most = ceil_log2(len - 1) + 2;
+                assert!(cuts(culprit) <= most, "N {len}, {suspect}, {culprit}: {}", cuts(culprit));
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_that_are_none_are_refused() {
+    let mut search = Search::new(3, Direction::Regression, &[]).unwrap();
+    for weights in
+        [&[1.0, 1.0][..], &[1.0, 0.0, 1.0], &[1.0, f64::NAN, 1.0], &[1.0, f64::INFINITY, 1.0]]
+    {
+        assert_eq!(search.weigh(weights), Err(SearchError::Weights));
+    }
+    assert_eq!(search.weigh(&[1.0, 2.0, 1.0]), Ok(()));
+}
+
 #[test]
 fn tries_the_bad_end_first_then_the_good_one() {
     for (direction, bad, good) in [(Direction::Regression, 9, 0), (Direction::Fix, 0, 9)] {

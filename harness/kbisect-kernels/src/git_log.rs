@@ -52,18 +52,7 @@ pub fn git_log(
     let (old_tag, new_tag) = (tag(old), tag(new));
     let old_id = commit(repository, &old_tag)?;
     let new_id = commit(repository, &new_tag)?;
-    let mut command = git(repository);
-    command.args(["log", "--reverse", "--no-merges", "--no-color", "--name-only", "--no-renames"]);
-    command.args(["--no-show-signature", "--encoding=UTF-8", &format!("--format={GIT_FORMAT}")]);
-    command.arg(format!("{old_id}..{new_id}")).arg("--");
-    let ended = run_within(command, DEADLINE, MAX_LOG).map_err(failed(repository))?;
-    if !ended.status.success() && !ended.cut {
-        return Err(GitLogError::Failed(ended.status.to_string()));
-    }
-    let mut segment = read_git_log(&String::from_utf8_lossy(&ended.stdout));
-    if ended.cut {
-        segment.notes.push(format!("only the first {} MiB of the log were read", MAX_LOG >> 20));
-    }
+    let mut segment = log(repository, &old_id, &new_id, &["--no-merges"])?;
     if old.series() != new.series() {
         segment.notes.push(format!(
             "the range crosses from stable series {} to {}: what both got is listed, too",
@@ -72,6 +61,39 @@ pub fn git_log(
         ));
     }
     Ok((format!("{old_tag}..{new_tag}"), segment))
+}
+
+/// What each commit changes that is in `new` and not in `old`. Of merges nothing is told, unless only first
+/// parents are followed: then a merge changes what it brought.
+pub fn commit_changes(
+    repository: &Path,
+    old: &str,
+    new: &str,
+    first_parent: bool,
+) -> Result<Segment, GitLogError> {
+    let how: &[&str] = if first_parent {
+        &["--first-parent", "--diff-merges=first-parent"]
+    } else {
+        &["--no-merges"]
+    };
+    log(repository, old, new, how)
+}
+
+/// The log of a range of commits, given by their ids, the oldest first.
+fn log(repository: &Path, old: &str, new: &str, how: &[&str]) -> Result<Segment, GitLogError> {
+    let mut command = git(repository);
+    command.args(["log", "--reverse", "--no-color", "--name-only", "--no-renames"]).args(how);
+    command.args(["--no-show-signature", "--encoding=UTF-8", &format!("--format={GIT_FORMAT}")]);
+    command.arg("--end-of-options").arg(format!("{old}..{new}")).arg("--");
+    let ended = run_within(command, DEADLINE, MAX_LOG).map_err(failed(repository))?;
+    if !ended.status.success() && !ended.cut {
+        return Err(GitLogError::Failed(ended.status.to_string()));
+    }
+    let mut segment = read_git_log(&String::from_utf8_lossy(&ended.stdout));
+    if ended.cut {
+        segment.notes.push(format!("only the first {} MiB of the log were read", MAX_LOG >> 20));
+    }
+    Ok(segment)
 }
 
 /// The tag of a release, as upstream names it: `v6.12.57`, `v6.13-rc1`.

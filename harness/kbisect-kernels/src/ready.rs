@@ -1,5 +1,6 @@
 //! A kernel in the store, ready to boot.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +10,9 @@ use kbisect_core::kernel::Kernel;
 use crate::commits::Built;
 use crate::import::boot;
 use crate::modules::{ModuleTree, Provided};
+
+/// In its directory: the files that it was made from.
+pub const SOURCES: &str = "sources";
 
 /// A kernel in the store, ready to boot.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ pub struct ReadyKernel {
     pub size: u64,
     /// How it was built, where it is a commit of a git tree.
     pub built: Option<Built>,
+    /// List of the files that it was made from, one a line, where that is known.
+    pub sources: Option<PathBuf>,
     /// Keeps the kernel from being pruned: an open file with a shared lock.
     #[expect(dead_code, reason = "held for its lock alone")]
     pub(crate) lease: Option<Arc<File>>,
@@ -38,6 +44,13 @@ impl ReadyKernel {
     /// Words that a variant adds to the kernel's command line.
     pub fn cmdline(&self) -> &[String] {
         self.kernel.variant.as_ref().map_or(&[], |variant| &variant.cmdline)
+    }
+
+    /// Files of its tree that it was made from, as paths below the tree, where that is known.
+    pub fn sources(&self) -> Option<BTreeSet<String>> {
+        let text = fs::read_to_string(self.sources.as_ref()?).ok()?;
+        let files: BTreeSet<String> = text.lines().map(str::to_owned).collect();
+        Some(files).filter(|files| !files.is_empty())
     }
 
     /// Looks an option up in the kernel's configuration (with or without `CONFIG_`): `y`, `m`, a

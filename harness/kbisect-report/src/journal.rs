@@ -19,7 +19,7 @@ pub const EARLIER_CHECK_JOURNAL: &str = "check.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/2";
 
 /// Events that this version understands.
-const EVENTS: [&str; 26] = [
+const EVENTS: [&str; 27] = [
     "began",
     "check-began",
     "run-began",
@@ -35,6 +35,7 @@ const EVENTS: [&str; 26] = [
     "trial-ended",
     "reference-tried",
     "symptom-chosen",
+    "weighed",
     "decoded",
     "changes",
     "note",

@@ -39,6 +39,8 @@ pub(super) struct Choice<'a> {
     /// Versions that are at hand.
     pub prepared: &'a BTreeSet<usize>,
     pub costs: Costs,
+    /// How likely each version is the culprit, up to a factor; all alike without.
+    pub weights: Option<&'a [f64]>,
 }
 
 /// What is believed if pending trials answer in one certain way.
@@ -89,7 +91,8 @@ impl Choice<'_> {
         pending: &[usize],
     ) -> Vec<Scenario> {
         let limit = if self.history.is_list() { LIST_SCENARIOS } else { GRAPH_SCENARIOS };
-        let now = Scenario { share: 1.0, counts: counts.to_vec(), posterior: posterior.clone() };
+        let posterior = self.weighed(posterior.clone());
+        let now = Scenario { share: 1.0, counts: counts.to_vec(), posterior };
         let mut scenarios = vec![now];
         for slot in pending {
             let mut after = Vec::with_capacity(2 * scenarios.len());
@@ -113,11 +116,21 @@ impl Choice<'_> {
                     counts[slot] = counts[slot].plus(more);
                     let posterior =
                         Posterior::new(self.atoms, &counts, self.likelihood, self.assumed);
+                    let posterior = self.weighed(posterior);
                     Scenario { share: share / kept, counts, posterior }
                 })
                 .collect();
         }
         scenarios
+    }
+
+    /// What is believed when versions are not alike before any trial. It decides what is tried next and
+    /// nothing else.
+    fn weighed(&self, mut posterior: Posterior) -> Posterior {
+        let Some(weights) = self.weights else { return posterior };
+        let shares = self.atoms.shares(weights);
+        posterior.weigh(&shares);
+        posterior
     }
 
     /// Takes a version if what that many runs of it tell beats the best so far.
@@ -178,7 +191,22 @@ impl Choice<'_> {
                     .sum()
             };
             let version = |inside: usize| atom.first + inside - 1;
-            if self.is_plain(atom.first, atom.first + atom.size - 1) {
+            if let Some(weights) = self.weights {
+                let weights = &weights[atom.first..atom.first + atom.size];
+                let whole: f64 = weights.iter().sum();
+                let gain = |share: f64| -> f64 {
+                    let each = scenarios.iter().zip(&lines);
+                    each.map(|(scenario, line)| {
+                        scenario.share * line[at].gain(share * atom.size as f64)
+                    })
+                    .sum()
+                };
+                let mut sum = 0.0;
+                for inside in 1..atom.size {
+                    sum += weights[inside - 1];
+                    self.offer(best, version(inside), gain(sum / whole), runs);
+                }
+            } else if self.is_plain(atom.first, atom.first + atom.size - 1) {
                 let tops = lines.iter().map(|line| line[at].top());
                 if let Some(inside) = peak(tops, atom.size - 1, gain) {
                     self.offer(best, version(inside), gain(inside), runs);
@@ -213,23 +241,38 @@ impl Choice<'_> {
         }
     }
 
+    /// Share of a candidate in its atom.
+    fn share(&self) -> impl Fn(usize, usize) -> f64 {
+        let whole = self.weights.map(|weights| {
+            let mut whole = vec![0.0; self.atoms.all().len()];
+            (1..weights.len()).for_each(|at| whole[self.atoms.of(at)] += weights[at]);
+            whole
+        });
+        move |candidate, atom| match (self.weights, &whole) {
+            (Some(weights), Some(whole)) => weights[candidate] / whole[atom],
+            _ => 1.0 / self.atoms.all()[atom].size as f64,
+        }
+    }
+
     /// Graph: what each untried version is worth. One pass for all scenarios, each of which needs
     /// two of the `N` sums.
     fn gains<const N: usize>(&self, scenarios: &[Scenario], runs: u32) -> Vec<f64> {
         let mut terms = vec![[0.0; N]; self.atoms.all().len()];
         for (at, scenario) in scenarios.iter().enumerate() {
-            let beliefs = self.atoms.all().iter().zip(&scenario.posterior.atoms);
-            for (term, (atom, belief)) in terms.iter_mut().zip(beliefs) {
+            for (term, belief) in terms.iter_mut().zip(&scenario.posterior.atoms) {
                 let (_, step) = sides(belief, self.assumed.direction, runs);
-                (term[2 * at], term[2 * at + 1]) =
-                    (step[0] / atom.size as f64, step[1] / atom.size as f64);
+                (term[2 * at], term[2 * at + 1]) = (step[0], step[1]);
             }
         }
         let starts: Vec<[f64; 2]> = scenarios
             .iter()
             .map(|scenario| nothing_inside(&scenario.posterior, self.assumed.direction, runs))
             .collect();
-        let sums = self.history.sums(|candidate| terms[self.atoms.of(candidate)]);
+        let share = self.share();
+        let sums = self.history.sums(|candidate| {
+            let atom = self.atoms.of(candidate);
+            terms[atom].map(|term| term * share(candidate, atom))
+        });
         let gain = |sum: [f64; N]| -> f64 {
             let each = scenarios.iter().zip(&starts).zip(sum.chunks_exact(2));
             each.map(|((scenario, [fails, left]), sum)| {

@@ -13,7 +13,7 @@ use super::step::{Ending, NoisyStep, Notice, RangeReason};
 use super::stop::{FAILURES, Seen, frontiers, patience};
 use super::tally::{Answer, Tally};
 use crate::boots::{BootRuns, IN_VAIN};
-use crate::search::Direction;
+use crate::search::{Direction, SearchError, check_weights};
 use crate::trial::BootId;
 
 /// Search for a change under doubt: failures that show in some runs only, answers that are missing,
@@ -51,6 +51,8 @@ pub struct NoisySearch {
     /// they have to be run again.
     pub(super) surprises: BTreeMap<usize, (u32, bool)>,
     notices: Vec<Notice>,
+    /// How likely each version is the culprit before any trial, up to a factor; all alike without.
+    pub(super) weights: Option<Arc<[f64]>>,
 }
 
 /// Why a search cannot be set up.
@@ -110,6 +112,7 @@ impl NoisySearch {
             posterior,
             surprises: BTreeMap::new(),
             notices: Vec::new(),
+            weights: None,
         };
         search.refresh();
         Ok(search)
@@ -122,6 +125,17 @@ impl NoisySearch {
         self.likelihood.maybe_deterministic();
         self.refresh();
         self
+    }
+
+    /// Takes some versions for more likely to have brought the change than others. It decides what is tried next
+    /// and nothing else: what is sure, and how sure, follows from the trials alone.
+    ///
+    /// # Errors
+    /// [`SearchError::Weights`], unless there is one above 0 for each version.
+    pub fn weigh(&mut self, weights: &[f64]) -> Result<(), SearchError> {
+        check_weights(weights, self.history.len())?;
+        self.weights = Some(weights.into());
+        Ok(())
     }
 
     /// Notes that a trial begins, so that [`NoisySearch::next`] can name one for another worker. The

@@ -98,6 +98,17 @@ impl Posterior {
         Self { atoms: beliefs, all_bad, noise, evidence: sum }
     }
 
+    /// Multiplies the probability of each atom by a factor.
+    pub(super) fn weigh(&mut self, factors: &[f64]) {
+        for (belief, factor) in self.atoms.iter_mut().zip(factors) {
+            belief.mass *= factor;
+        }
+        let sum: f64 = self.all().map(|belief| belief.mass).sum();
+        for belief in self.atoms.iter_mut().chain([&mut self.all_bad, &mut self.noise]) {
+            belief.mass /= sum;
+        }
+    }
+
     /// Probability that the version of a slot fails when it is tried, and what of the entropy of
     /// that answer would be left if the culprit were known, in nats.
     pub(super) fn at_slot(

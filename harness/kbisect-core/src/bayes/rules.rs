@@ -234,6 +234,7 @@ impl NoisySearch {
             near_vain: &self.near_vain,
             prepared: &self.prepared,
             costs: self.settings.costs,
+            weights: self.weights.as_deref(),
         };
         let pending: Vec<usize> =
             self.pending.iter().filter_map(|version| self.atoms.slot(*version)).collect();

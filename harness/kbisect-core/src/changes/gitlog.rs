@@ -10,7 +10,7 @@ pub const GIT_FORMAT: &str = "%x1e%H%x1f%an%x1f%s";
 /// Most commits that are read.
 const MAX_COMMITS: usize = 200_000;
 /// Most files of a commit that are kept.
-const MAX_FILES: usize = 64;
+pub(super) const MAX_FILES: usize = 64;
 
 /// Reads the output of `git log --reverse --no-merges --format=FORMAT --name-only`, the oldest commit
 /// first. What has not this form is passed over.

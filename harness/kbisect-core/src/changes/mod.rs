@@ -15,6 +15,7 @@ mod clues;
 mod gitlog;
 mod model;
 mod names;
+mod prior;
 mod range;
 mod rank;
 mod rules;
@@ -26,5 +27,6 @@ pub use gitlog::{GIT_FORMAT, read_git_log};
 pub use model::{
     Change, ChangeSource, Considered, RankedChange, Ranking, Reason, ReasonKind, WhatChanged,
 };
+pub use prior::{Prior, Weighed};
 pub use range::Segment;
 pub use rank::{TOP, rank};

@@ -29,17 +29,10 @@ pub fn rank(
     to: &str,
 ) -> Ranking {
     let Segment { changes, notes } = segment;
-    let names: Vec<Names> = changes.iter().map(Names::of).collect();
-    let rarity = Rarity::of(&names);
-    let keys = Keys::of(clues);
-    let mut scored: Vec<(usize, f64, Vec<Reason>)> = changes
-        .iter()
-        .zip(&names)
+    let mut scored: Vec<(usize, f64, Vec<Reason>)> = scores(&changes, clues)
+        .into_iter()
         .enumerate()
-        .filter_map(|(index, (change, names))| {
-            let (score, reasons) = keys.score(change, names, &rarity)?;
-            Some((index, score, reasons))
-        })
+        .filter_map(|(index, scored)| scored.map(|(score, reasons)| (index, score, reasons)))
         .collect();
     let considered = Considered { changes: changes.len(), touching: scored.len() };
     scored.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
@@ -55,6 +48,14 @@ pub fn rank(
         })
         .collect();
     Ranking { from: from.to_owned(), to: to.to_owned(), source, considered, top, notes }
+}
+
+/// Points of each change, with their reasons; nothing for a change that has no name in common with any clue.
+pub(super) fn scores(changes: &[Change], clues: &Clues) -> Vec<Option<(f64, Vec<Reason>)>> {
+    let names: Vec<Names> = changes.iter().map(Names::of).collect();
+    let rarity = Rarity::of(&names);
+    let keys = Keys::of(clues);
+    changes.iter().zip(&names).map(|(change, names)| keys.score(change, names, &rarity)).collect()
 }
 
 /// How many changes have a name.

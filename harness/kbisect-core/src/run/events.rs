@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Because, Environment, Further, KernelPlan, Plan, SymptomChoice};
 use crate::answer::Taken;
 use crate::bayes;
-use crate::changes::WhatChanged;
+use crate::changes::{Prior, WhatChanged};
 use crate::evidence::Decoded;
 use crate::fault::ScenarioFault;
 use crate::gate::{GateOptions, GatePlan};
@@ -217,6 +217,11 @@ pub enum RunEvent {
         symptom: Box<Symptom>,
         /// Who chose, and from what.
         choice: SymptomChoice,
+    },
+    /// How likely each commit is the culprit, by what it changes: the likely ones are tried first.
+    Weighed {
+        /// By position in the series.
+        prior: Box<Prior>,
     },
     /// The trace of a failed trial was decoded, or could not be.
     Decoded {

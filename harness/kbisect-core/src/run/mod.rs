@@ -16,8 +16,8 @@ pub use events::{
     Aim, JournalLine, RunEvent, RunKind, Tried, end_of_search, is_over, wall_seconds,
 };
 pub use plan::{
-    CommitsPlan, ConfigurationKind, DrillPlan, Environment, EvidenceChoices, Plan, PlanOptions,
-    PlannedCommit, PlannedKernel,
+    CommitChoices, CommitsPlan, ConfigurationKind, DrillPlan, Environment, EvidenceChoices, Plan,
+    PlanOptions, PlannedCommit, PlannedKernel,
 };
 pub use rates::{CheckRate, Rates};
 pub use result::{

@@ -104,28 +104,40 @@ impl PlannedCommit {
     }
 }
 
-/// Where the commits of a plan come from, and how they are built.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct CommitsPlan {
-    /// Folder of the git tree.
-    pub repository: String,
+/// What was chosen of commits, for a run over them and for one that goes on to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CommitChoices {
     /// Whether merges are followed to their first parents only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_parent: bool,
     /// Only commits that change something below these; all without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// Whose compiler: `debian:bullseye`; the host's without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
+    /// The answer is not tested by a revert.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_revert: bool,
+    /// All commits are taken for equally likely, whatever they change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_prior: bool,
+}
+
+/// Where the commits of a plan come from, and how they are built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommitsPlan {
+    /// Folder of the git tree.
+    pub repository: String,
+    /// What was chosen.
+    #[serde(flatten)]
+    pub choices: CommitChoices,
     /// How the configuration comes about; its text is in the run's folder.
     pub configuration: ConfigurationKind,
     /// Commits whose changes are taken back in all that come after them: culprits that were found before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without: Vec<String>,
-    /// Whose compiler: `debian:bullseye`; the host's without.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub toolchain: Option<String>,
-    /// The answer is not tested by a revert; so it was before there was such a test.
-    #[serde(default = "yes")]
-    pub no_revert: bool,
 }
 
 /// The git tree in which the commit is looked for, once a release is known.
@@ -133,21 +145,12 @@ pub struct CommitsPlan {
 pub struct DrillPlan {
     /// Its folder.
     pub repository: String,
-    /// Whether merges are followed to their first parents only.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub first_parent: bool,
-    /// Only commits that change something below these; all without.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub paths: Vec<String>,
+    /// What was chosen.
+    #[serde(flatten)]
+    pub choices: CommitChoices,
     /// File of the configuration; one that is derived without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// Whose compiler: `debian:bullseye`; the host's without.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub toolchain: Option<String>,
-    /// The answer is not tested by a revert.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub no_revert: bool,
 }
 
 /// How a configuration comes about.
@@ -284,10 +287,6 @@ impl Default for PlanOptions {
             drill: None,
         }
     }
-}
-
-fn yes() -> bool {
-    true
 }
 
 fn is_one(workers: &NonZeroU32) -> bool {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Environment, Further, PlannedCommit, Rates, RevertResult, SymptomChoice};
 use crate::answer::Trial;
 use crate::bayes;
-use crate::changes::WhatChanged;
+use crate::changes::{Weighed, WhatChanged};
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::search::Direction;
@@ -211,6 +211,9 @@ pub struct BisectResult {
     /// What changed between the two sides, the most suspect first, or why that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<WhatChanged>,
+    /// How commits were weighed, where that decided which were tried first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<Weighed>,
     /// The bad end with the culprit's change taken back, or with the fix applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<RevertResult>,

@@ -137,7 +137,7 @@ impl RevertTest {
         events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator> + Clone,
     ) -> Option<Self> {
         let commits = plan.options.commits.as_ref()?;
-        if commits.no_revert {
+        if commits.choices.no_revert {
             return None;
         }
         let culprit = match end_of_search(events.clone())? {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::change::Change;
 use super::checkout::Workshop;
 use super::error::BuildError;
+use super::made_from::made_from;
 use super::recipe::{Configuration, Recipe, is_before};
 use super::said::judge;
 use super::sandbox::{BUILD, CCACHE, SRC, Sandbox};
@@ -25,7 +26,7 @@ use crate::import::prepare::{self, Modules};
 use crate::import::sink::Sink;
 use crate::import::tree::Tree;
 use crate::progress::Progress;
-use crate::ready::config_value;
+use crate::ready::{SOURCES, config_value};
 use crate::store::Meta;
 
 /// How long one `make` may take: a distribution's configuration on one slow processor.
@@ -148,6 +149,8 @@ pub(crate) fn build(
         take(&build, "System.map", &map)?;
     }
     let content = content(&tree)?;
+    let sources: String = made_from(&build).into_iter().map(|file| file + "\n").collect();
+    fs::write(out.join(SOURCES), sources).map_err(at(out))?;
     let mut sink = Sink::new(work);
     let place = format!("the build of {label}");
     Tree::of_dir(&tree, None)?.feed(&mut sink)?;

@@ -10,6 +10,7 @@ use kbisect_process::Ended;
 
 use super::checkout::{CHANGED_INDEX, Workshop};
 use super::error::BuildError;
+use super::made_from::is_list;
 
 /// What is changed in a commit before it is built.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -213,7 +214,7 @@ fn is_named(file: &str, folder: &Path) -> bool {
         let name = entry.file_name().to_string_lossy().into_owned();
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => is_named(file, &entry.path()),
-            Ok(kind) if kind.is_file() && name.starts_with('.') && name.ends_with(".cmd") => {
+            Ok(kind) if kind.is_file() && is_list(&name) => {
                 let needle = file.as_bytes();
                 fs::read(entry.path())
                     .map_or(true, |text| text.windows(needle.len()).any(|some| some == needle))

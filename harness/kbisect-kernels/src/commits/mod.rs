@@ -19,6 +19,7 @@ pub mod config;
 mod error;
 mod history;
 mod history_error;
+mod made_from;
 mod quilt;
 mod quilt_error;
 mod recipe;

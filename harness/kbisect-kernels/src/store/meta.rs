@@ -13,7 +13,7 @@ use crate::files;
 use crate::import::boot::BootModules;
 use crate::import::prepare::{BOOT, CONFIG, MODULES, SYSTEM_MAP, VMLINUZ};
 use crate::modules::ModuleTree;
-use crate::ready::ReadyKernel;
+use crate::ready::{ReadyKernel, SOURCES};
 
 const SCHEMA: &str = "kbisect.kernel/1";
 const FILE: &str = "meta.json";
@@ -102,6 +102,7 @@ impl Meta {
                 lookup: Default::default(),
             }),
             size: self.size,
+            sources: existing(SOURCES),
             lease: None,
             built: self.built,
             kernel: self.kernel,

@@ -59,6 +59,7 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
         }),
         revert: RevertTest::of(&plan, &events).and_then(|test| test.result(&plan, &events)),
         further: further(&events),
+        prior: None,
         series: series_of(&plan, &trials),
         warnings: plan.warnings.clone(),
         scenario: plan.scenario.clone(),
@@ -102,6 +103,16 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
             ends
         }
     };
+    let culprit = match plan.direction {
+        Direction::Regression => result.first_bad.as_ref(),
+        Direction::Fix => result.first_good.as_ref(),
+    };
+    let culprit =
+        culprit.and_then(|it| plan.series.iter().position(|planned| planned.kernel.id == it.id));
+    result.prior = events.iter().find_map(|event| match event {
+        RunEvent::Weighed { prior } => Some(prior.told(culprit)),
+        _ => None,
+    });
     // It has an answer: that the end is bad in another way.
     if matches!(result.outcome, OutcomeWord::Aborted | OutcomeWord::NotReproduced)
         && end.is_some()

@@ -207,6 +207,9 @@ pub(crate) fn trials(to: &mut Vec<Block>, result: &BisectResult) {
         return;
     }
     to.push(heading("Trials"));
+    if let Some(weighed) = &result.prior {
+        to.push(Block::Paragraph(own(words::was_weighed(weighed)).own(".")));
+    }
     let story = Story { result };
     let head = ["trial", "version", "verdict", "symptom or reason", "seconds", "folder"];
     let mut head: Vec<Line> = head.map(own).into();

@@ -5,6 +5,7 @@ mod by_hand;
 mod import;
 mod notices;
 mod plan;
+mod prior;
 mod rates;
 mod revert;
 mod rules;
@@ -26,6 +27,8 @@ pub use plan::{
     built_otherwise, by_version, cannot_pass, config_head, crosses_series, makes_toolchain,
     merge_base, mixes_vendors, no_option, plan_text, reused, same_build,
 };
+pub(crate) use prior::was_weighed;
+pub use prior::weighed;
 pub(crate) use rates::{failed_of, rate, rates_of};
 pub use revert::{TESTS_ANSWER, goes_on, not_gone_on, revert_not_made, without};
 pub(crate) use revert::{further, further_label, of, revert, revert_heading};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kbisect_core::run::DrillPlan;
+use kbisect_core::run::{CommitChoices, DrillPlan};
 
 const COMMITS: &str = "Commits (--source git:PATH or quilt:DIR, --drill git:PATH)";
 
@@ -63,6 +63,10 @@ pub struct CommitArgs {
     /// the fix to it)
     #[arg(long, help_heading = COMMITS)]
     pub no_revert: bool,
+    /// Take all commits for equally likely. Otherwise those are tried first that change what is built and what the
+    /// failure and the scenario are about
+    #[arg(long, help_heading = COMMITS)]
+    pub no_prior: bool,
     /// Afterwards look for the commit in this git tree, between the two releases that were found; with --json
     /// the document says what came of it in `further`
     #[arg(long, value_name = "git:PATH", value_parser = tree, help_heading = COMMITS)]
@@ -84,36 +88,27 @@ impl CommitArgs {
         };
         Some(DrillPlan {
             repository: absolute(self.drill.as_ref()?),
-            first_parent: self.first_parent,
-            paths: self.paths.clone(),
+            choices: self.choices(),
             config: self.config.as_ref().map(absolute),
-            toolchain: self.toolchain.clone(),
-            no_revert: self.no_revert,
         })
     }
 
-    /// The options as a plan has them.
+    /// What a plan has of it.
     #[must_use]
-    pub fn of_plan(plan: &DrillPlan) -> Self {
-        Self {
-            first_parent: plan.first_parent,
-            config: plan.config.as_ref().map(PathBuf::from),
-            toolchain: plan.toolchain.clone(),
-            no_revert: plan.no_revert,
-            drill: None,
-            base: None,
-            paths: plan.paths.clone(),
+    pub fn choices(&self) -> CommitChoices {
+        CommitChoices {
+            first_parent: self.first_parent,
+            paths: self.paths.clone(),
+            toolchain: self.toolchain.clone(),
+            no_revert: self.no_revert,
+            no_prior: self.no_prior,
         }
     }
 
     /// Whether something of it was typed that means nothing without a tree.
     #[must_use]
     pub fn is_given(&self) -> bool {
-        self.first_parent
-            || self.no_revert
-            || self.toolchain.is_some()
-            || self.config.is_some()
-            || !self.paths.is_empty()
+        self.config.is_some() || self.choices() != CommitChoices::default()
     }
 }
 

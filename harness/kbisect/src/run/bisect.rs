@@ -56,7 +56,8 @@ pub fn bisect(
     let tree = commits::tree(global, &args.commits)?;
     let commits = match (&tree, &wanted) {
         (Some(tree), Wanted::Between(range)) => {
-            Some(ChosenCommits::find(tree, range, &args.commits)?)
+            let kind = commits::kind_of(args.commits.config.as_deref());
+            Some(ChosenCommits::find(tree, range, &args.commits.choices(), kind)?)
         }
         (Some(_), Wanted::Listed(_)) => {
             return Err(errors::usage(
@@ -85,7 +86,8 @@ pub fn bisect(
     let dry = args.trial.setting.dry_run;
     let configuration = match &commits {
         Some(commits) if !dry => {
-            Some(commits.configuration(&args.commits, &loaded.scenario, &base)?)
+            let config = args.commits.config.as_deref();
+            Some(commits.configuration(config, &loaded.scenario, &base)?)
         }
         _ => None,
     };

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::{CommitsPlan, ConfigurationKind, Plan, PlannedCommit, PlannedKernel};
+use kbisect_core::run::{
+    CommitChoices, CommitsPlan, ConfigurationKind, Plan, PlannedCommit, PlannedKernel,
+};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::version::PackageVersion;
 use kbisect_kernels::commits::config::{Derived, derive};
@@ -41,12 +43,17 @@ impl ChosenCommits {
     ///
     /// # Errors
     /// A folder that is no git tree, ends that it does not have.
-    pub fn find(tree: &Path, range: &Range, args: &CommitArgs) -> anyhow::Result<Self> {
+    pub fn find(
+        tree: &Path,
+        range: &Range,
+        choices: &CommitChoices,
+        configuration: ConfigurationKind,
+    ) -> anyhow::Result<Self> {
         let wanted = CommitRange {
             old: range.old.clone(),
             new: range.new.clone(),
-            first_parent: args.first_parent,
-            paths: args.paths.clone(),
+            first_parent: choices.first_parent,
+            paths: choices.paths.clone(),
         };
         let tree = std::path::absolute(tree).unwrap_or_else(|_| tree.to_owned());
         let commits = Commits::between(&tree, &wanted)?;
@@ -58,15 +65,9 @@ impl ChosenCommits {
         });
         let plan = CommitsPlan {
             repository: tree.display().to_string(),
-            first_parent: args.first_parent,
-            paths: args.paths.clone(),
-            configuration: match args.config {
-                Some(_) => ConfigurationKind::Given,
-                None => ConfigurationKind::Derived,
-            },
+            choices: choices.clone(),
+            configuration,
             without: Vec::new(),
-            toolchain: args.toolchain.clone(),
-            no_revert: args.no_revert,
         };
         let planned = planned.collect();
         let base = commits.merge_base.as_ref();
@@ -85,11 +86,11 @@ impl ChosenCommits {
     /// A file that cannot be read; a tree whose files cannot be had.
     pub fn configuration(
         &self,
-        args: &CommitArgs,
+        config: Option<&Path>,
         scenario: &Scenario,
         base: &Base,
     ) -> anyhow::Result<Configuration> {
-        if let Some(path) = &args.config {
+        if let Some(path) = config {
             return given(path);
         }
         derived(&self.commits, scenario, base)
@@ -152,9 +153,18 @@ impl ChosenCommits {
     }
 
     fn recipe(&self, configuration: Configuration, base: &Base) -> anyhow::Result<Recipe> {
-        let toolchain = toolchain(self.plan.toolchain.as_deref(), base)?;
+        let toolchain = toolchain(self.plan.choices.toolchain.as_deref(), base)?;
         let (tree, cache) = (&self.commits.repository, &base.settings.cache_dir);
         Ok(Recipe::new(tree, cache, configuration, toolchain)?)
+    }
+}
+
+/// How a configuration comes about, given the file that was named.
+#[must_use]
+pub fn kind_of(config: Option<&Path>) -> ConfigurationKind {
+    match config {
+        Some(_) => ConfigurationKind::Given,
+        None => ConfigurationKind::Derived,
     }
 }
 
@@ -239,7 +249,7 @@ pub fn again(
 ) -> anyhow::Result<Vec<Candidate>> {
     let configuration = kept(folder, of)?;
     let tree = PathBuf::from(&of.repository);
-    let toolchain = toolchain(of.toolchain.as_deref(), base)?;
+    let toolchain = toolchain(of.choices.toolchain.as_deref(), base)?;
     let recipe = Recipe::new(&tree, &base.settings.cache_dir, configuration, toolchain)?;
     let recipe = Arc::new(recipe);
     let commits = plan.series.iter().map(|planned| planned.commit.as_ref());

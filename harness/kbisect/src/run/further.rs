@@ -19,7 +19,7 @@ use super::context::Base;
 use super::files::{keep_image, keep_scenario, new_run};
 use super::journal::Journal;
 use super::plan::planned;
-use crate::cli::{BisectArgs, CommitArgs, Global, Range};
+use crate::cli::{BisectArgs, Global, Range};
 use crate::errors;
 use crate::settings::scenario::LoadedScenario;
 
@@ -71,8 +71,12 @@ pub fn check_drill(args: &BisectArgs, series: &[Candidate]) -> anyhow::Result<()
 }
 
 fn commits_between(drill: &DrillPlan, old: String, new: String) -> anyhow::Result<ChosenCommits> {
-    let args = CommitArgs::of_plan(drill);
-    ChosenCommits::find(Path::new(&drill.repository), &Range { old, new }, &args)
+    let kind = commits::kind_of(config_of(drill));
+    ChosenCommits::find(Path::new(&drill.repository), &Range { old, new }, &drill.choices, kind)
+}
+
+fn config_of(drill: &DrillPlan) -> Option<&Path> {
+    drill.config.as_deref().map(Path::new)
 }
 
 /// What a run that went on found, and those that went on from it.
@@ -126,8 +130,8 @@ pub fn begin(
                 ));
             }
             let found = commits_between(drill, old, new)?;
-            let args = CommitArgs::of_plan(drill);
-            let configuration = found.configuration(&args, &loaded.scenario, &base)?;
+            let config = config_of(drill);
+            let configuration = found.configuration(config, &loaded.scenario, &base)?;
             let series = found.candidates(configuration.clone(), &base)?;
             Next { found, series, configuration }
         }
@@ -141,14 +145,8 @@ pub fn begin(
             let before = before.context("the culprit has no parent in the range")?;
             let newest = commit(test.bad_end).context("the bad end is no commit")?;
             let range = Range { old: before.id.clone(), new: newest.id.clone() };
-            let args = CommitArgs {
-                first_parent: of.first_parent,
-                paths: of.paths.clone(),
-                toolchain: of.toolchain.clone(),
-                ..CommitArgs::default()
-            };
-            let mut found = ChosenCommits::find(Path::new(&of.repository), &range, &args)?;
-            found.plan.configuration = of.configuration;
+            let (tree, kind) = (Path::new(&of.repository), of.configuration);
+            let mut found = ChosenCommits::find(tree, &range, &of.choices, kind)?;
             let configuration = commits::kept(folder, of)?;
             let without = [of.without.as_slice(), std::slice::from_ref(&culprit.id)].concat();
             let series = found.without(&without, configuration.clone(), &base)?;

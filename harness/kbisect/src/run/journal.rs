@@ -68,6 +68,7 @@ impl Journal {
                 | RunEvent::Completed
                 | RunEvent::TrialEnded { .. }
                 | RunEvent::SymptomChosen { .. }
+                | RunEvent::Weighed { .. }
                 | RunEvent::BudgetSet { .. }
                 | RunEvent::Ended { .. }
                 | RunEvent::Decided { .. }

@@ -34,6 +34,7 @@ mod plan;
 mod pool;
 mod prefetch;
 mod preflight;
+mod prior;
 mod resume;
 mod reuse;
 mod revert;

@@ -19,6 +19,7 @@ use super::executor::{Crew, Task, With, Work};
 use super::files::write_json;
 use super::journal::Journal;
 use super::kept::budget_s;
+use super::prior;
 use super::symptom;
 use crate::errors;
 
@@ -57,6 +58,11 @@ impl Work for Search<'_> {
             if matches!(event, RunEvent::Decided { .. }) {
                 return self.end(crew, event);
             }
+            crew.journal.append(event)?;
+        }
+        let (scenario, base) = (&self.subject.scenario, &crew.context.base);
+        let weighed = prior::due(self.plan, self.series, scenario, base, crew.journal.events());
+        if let Some(event) = weighed {
             crew.journal.append(event)?;
         }
         let method = self.method(crew)?;

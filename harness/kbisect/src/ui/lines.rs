@@ -8,7 +8,7 @@ use kbisect_core::evidence::Decoded;
 use kbisect_core::gate::GatePlan;
 use kbisect_core::run::{Aim, KernelPlan, RunEvent};
 use kbisect_core::trial::CheckStatus;
-use kbisect_report::words::{TESTS_ANSWER, goes_on, symptom_choice};
+use kbisect_report::words::{TESTS_ANSWER, goes_on, symptom_choice, weighed};
 
 use super::paint::{Ink, Paint};
 use super::time::time;
@@ -51,6 +51,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::Resumed => Some("resuming where the run was interrupted".to_owned()),
         RunEvent::WentOn { run_id, because } => Some(goes_on(*because, run_id)),
         RunEvent::Further { .. } => None,
+        RunEvent::Weighed { prior } => Some(format!("note: {}", weighed(&prior.told(None)))),
         RunEvent::BudgetSet { runs, seconds } => {
             let runs = runs.map(|runs| format!("{runs} runs in all"));
             let seconds = seconds.map(|seconds| time(Duration::from_secs(seconds)));

@@ -155,6 +155,7 @@ impl View {
             RunEvent::EnvironmentChanged { .. }
             | RunEvent::BudgetSet { .. }
             | RunEvent::SymptomChosen { .. }
+            | RunEvent::Weighed { .. }
             | RunEvent::Decoded { .. }
             | RunEvent::Changes { .. }
             | RunEvent::Note { .. } => {}
