@@ -16,6 +16,7 @@ use super::checkout::Workshop;
 use super::error::BuildError;
 use super::made_from::made_from;
 use super::recipe::{Configuration, Recipe, is_before};
+use super::room::make_room;
 use super::said::judge;
 use super::sandbox::{BUILD, CCACHE, SRC, Sandbox};
 use super::toolchain::Toolchain;
@@ -41,8 +42,6 @@ const KILLED: i32 = 128;
 const MOST_FORCED: usize = 100;
 /// Bytes of compiled objects that ccache keeps.
 const CCACHE_SIZE: &str = "1G";
-/// Most folders of builds with other configurations that are kept, of 300 MB each for derived ones.
-const OTHER_BUILDS: usize = 2;
 /// The same for each build: what a kernel says of its build is no difference between two.
 const STAMPS: [(&str, &str); 4] = [
     ("KBUILD_BUILD_TIMESTAMP", "1970-01-01 00:00:00 +0000"),
@@ -113,8 +112,10 @@ pub(crate) fn build(
         (shop.bring(&made.commit)?, made.left)
     };
     let ccache = ccache(shop.root(), &recipe.toolchain)?;
-    fs::create_dir_all(&build).map_err(at(&build))?;
-    forget_builds(shop.root(), &build)?;
+    if !build.exists() {
+        fs::create_dir_all(&build).map_err(at(&build))?;
+        make_room(&places.cache, shop.root(), &build)?;
+    }
     let src = shop.src();
     let root = recipe.toolchain.root.as_deref();
     let sandbox = Sandbox { src: &src, build: &build, ccache: ccache.as_deref(), root };
@@ -285,25 +286,6 @@ fn ccache(cache: &Path, toolchain: &Toolchain) -> Result<Option<PathBuf>, BuildE
     Ok(Some(folder))
 }
 
-/// Removes what builds with other configurations left, but for the latest of them: a tree has room for few.
-fn forget_builds(root: &Path, own: &Path) -> Result<(), BuildError> {
-    let mut others = Vec::new();
-    for entry in fs::read_dir(root).map_err(at(root))? {
-        let entry = entry.map_err(at(root))?;
-        let is_build = entry.file_name().to_string_lossy().starts_with("build-");
-        if is_build && entry.path() != own {
-            let meta = entry.metadata().map_err(at(root))?;
-            others.push((meta.modified().map_err(at(root))?, entry.path()));
-        }
-    }
-    others.sort();
-    others.truncate(others.len().saturating_sub(OTHER_BUILDS));
-    for (_, folder) in others {
-        fs::remove_dir_all(&folder).map_err(at(&folder))?;
-    }
-    Ok(())
-}
-
 /// What a build left below its folder. A link could lead anywhere.
 fn left(build: &Path, name: &str) -> Result<PathBuf, BuildError> {
     let mut below = build.to_owned();
@@ -431,20 +413,6 @@ mod tests {
         let expected = ["B: y wanted, not set", "C: not set wanted, y", "HZ: 100 wanted, 250"];
         assert_eq!(forced(&wanted, got), expected);
         assert_eq!(forced(&Configuration::Whole(String::new()), got), [""; 0]);
-    }
-
-    #[test]
-    fn the_latest_builds_are_kept() {
-        let root = tempfile::tempdir().unwrap();
-        for name in ["build-1", "build-2", "build-3", "build-own", "src"] {
-            fs::create_dir(root.path().join(name)).unwrap();
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        forget_builds(root.path(), &root.path().join("build-own")).unwrap();
-        let left = fs::read_dir(root.path()).unwrap().map(|it| it.unwrap().file_name());
-        let mut left: Vec<_> = left.collect();
-        left.sort();
-        assert_eq!(left, ["build-2", "build-3", "build-own", "src"]);
     }
 
     #[test]

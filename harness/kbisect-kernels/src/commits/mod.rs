@@ -23,6 +23,7 @@ mod made_from;
 mod quilt;
 mod quilt_error;
 mod recipe;
+mod room;
 mod said;
 mod sandbox;
 mod toolchain;

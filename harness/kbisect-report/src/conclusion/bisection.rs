@@ -103,12 +103,7 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
             ends
         }
     };
-    let culprit = match plan.direction {
-        Direction::Regression => result.first_bad.as_ref(),
-        Direction::Fix => result.first_good.as_ref(),
-    };
-    let culprit =
-        culprit.and_then(|it| plan.series.iter().position(|planned| planned.kernel.id == it.id));
+    let culprit = ends.map(|(_, first_new)| first_new);
     result.prior = events.iter().find_map(|event| match event {
         RunEvent::Weighed { prior } => Some(prior.told(culprit)),
         _ => None,
