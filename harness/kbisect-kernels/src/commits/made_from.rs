@@ -53,8 +53,7 @@ fn plain(path: &str) -> Option<String> {
             part => parts.push(part),
         }
     }
-    parts.last().filter(|last| last.contains('.'))?;
-    Some(parts.join("/"))
+    (!parts.is_empty()).then(|| parts.join("/"))
 }
 
 #[cfg(test)]

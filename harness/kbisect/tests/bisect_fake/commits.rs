@@ -12,6 +12,7 @@ const MAKEFILE: &str = "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\nEXTRAVERSION
     \t@mkdir -p $(O)/arch/x86/boot $(O)/include/config\n\
     \t@cat image $(wildcard parts/*) > $(O)/arch/x86/boot/bzImage\n\
     \t@echo 6.12.1 > $(O)/include/config/kernel.release\n\
+    \t@echo deps: /src/image > $(O)/.image.cmd\n\
     \t@touch $(O)/System.map\n";
 
 /// What every trial needs, built in.
@@ -282,6 +283,71 @@ fn the_culprit_is_taken_back_in_the_bad_end() {
         (&result["revert"]["outcome"], &result["revert"]["changed"]["passes"]),
         (&"proven".into(), &1.into())
     );
+}
+
+#[test]
+fn likely_commits_are_tried_first_and_unlikely_ones_are_found() {
+    let place = Place::new();
+    let tree = tree(&place);
+    // Nothing is built of a driver, as far as the list of the kernel's sources goes.
+    let mut all = vec![tree.commit("first", "", "first")];
+    let driver = |at: usize| format!("drivers/{at}.c");
+    all.extend((1..20).map(|at| match at {
+        17 => tree.commit("image: guilty", BAD, "17"),
+        at => tree.part(&format!("driver: {at}"), &driver(at), Some("")),
+    }));
+    let range = format!("{}..{}", all[0], all[19]);
+    let run = |range: &str, words: &str| {
+        let words = format!("--no-revert --skip-endpoint good --json {words}");
+        bisect(&place, range, &words).code(0).json()
+    };
+    let kernels = |result: &serde_json::Value| {
+        let names =
+            result["trials"].as_array().unwrap().iter().map(|it| it["kernel"]["name"].to_string());
+        names.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    let (weighed, plain) = (run(&range, ""), run(&range, "--no-prior"));
+    for result in [&weighed, &plain] {
+        assert_eq!(result["first_bad"]["name"], all[17][..12], "{result:#}");
+    }
+    let told = |of: &serde_json::Value, name: &str| of["prior"][name].as_u64();
+    assert_eq!((told(&weighed, "commits"), told(&weighed, "place")), (Some(20), Some(1)));
+    assert_eq!(told(&weighed, "built"), Some(2), "the end stands for what came before");
+    assert!(plain.get("prior").is_none());
+    assert!(kernels(&weighed) < kernels(&plain), "{} {}", kernels(&weighed), kernels(&plain));
+
+    // The same weights lead a resumed run, and a report says them.
+    let folder = Path::new(weighed["run_dir"].as_str().unwrap()).to_owned();
+    let journal = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+    let is_end =
+        |line: &&str| line.contains(r#""event":"ended""#) || line.contains(r#""number":3"#);
+    let begun: String =
+        journal.lines().take_while(|line| !is_end(line)).map(|line| format!("{line}\n")).collect();
+    assert!(begun.contains(r#""event":"weighed""#), "{begun}");
+    std::fs::write(folder.join("journal.jsonl"), begun).unwrap();
+    let resumed = place.run(&format!("resume {} --json", folder.display())).code(0).json();
+    assert_eq!(
+        (&resumed["first_bad"], &resumed["prior"]),
+        (&weighed["first_bad"], &weighed["prior"])
+    );
+    let report = std::fs::read_to_string(folder.join("report.md")).unwrap();
+    assert!(report.contains("(the answer has place 1 of 20 by that)"), "{report}");
+}
+
+#[test]
+fn a_commit_that_nothing_speaks_for_is_found() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let mut all = vec![tree.commit("first", "", "first")];
+    all.extend((1..20).map(|at| match at {
+        // The list of sources does not have it.
+        7 => tree.part("driver: guilty", "parts/7.c", Some(BAD)),
+        at => tree.part(&format!("net: http: smoke {at}"), &format!("net/{at}.sh"), Some("")),
+    }));
+    let range = format!("{}..{}", all[0], all[19]);
+    let result = bisect(&place, &range, "--no-revert --json").code(0).json();
+    assert_eq!(result["first_bad"]["name"], all[7][..12], "{result:#}");
+    assert_eq!(result["prior"]["place"], 20, "{result:#}");
 }
 
 #[test]
