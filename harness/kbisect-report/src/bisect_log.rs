@@ -178,13 +178,19 @@ fn fits_tags(result: &BisectResult) -> bool {
     series.len() == 1 && different.len() == tags.len()
 }
 
-/// The range that brought a regression, as regzbot is told it: the two releases around the change, when packages stand for releases.
+/// The range that brought a regression, as regzbot is told it: the commit, or the two releases around the change, when packages stand for releases.
 pub(crate) fn introduced(dossier: &Dossier) -> Option<String> {
     let story = dossier.story()?;
     let Subject::Bisection(result) = &dossier.subject else { return None };
     let sides = story.sides();
     let [old, new] = sides.as_slice() else { return None };
-    if result.direction != Direction::Regression || old.kernel.series() != new.kernel.series() {
+    if result.direction != Direction::Regression {
+        return None;
+    }
+    if let Some(commit) = story.culprit() {
+        return Some(commit.id.clone());
+    }
+    if old.kernel.series() != new.kernel.series() {
         return None;
     }
     let (old, new) = (tag(old.kernel)?, tag(new.kernel)?);

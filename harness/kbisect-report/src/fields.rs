@@ -8,6 +8,7 @@ use kbisect_core::trial::SymptomKind;
 
 use crate::changed;
 use crate::dossier::{Dossier, Subject};
+use crate::story::Story;
 
 /// One thing that recipients ask for.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,13 @@ fn missing(why: &str) -> State {
 pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
     let story = dossier.story();
     let bisected = story.as_ref().is_some_and(|story| story.sides().len() == 2);
+    let commit = story.as_ref().and_then(Story::culprit);
+    let is_of_commits = story
+        .as_ref()
+        .is_some_and(|story| story.sides().iter().any(|side| story.commit(side.kernel).is_some()));
+    let is_tested = story.as_ref().is_some_and(|story| {
+        story.result.revert.as_ref().is_some_and(|test| test.changed.counted() > 0)
+    });
     let single = matches!(dossier.subject, Subject::Trial(_));
     let bad = dossier.bad();
     let (files, paths) = (&dossier.evidence.bad, dossier.evidence.paths());
@@ -60,7 +68,9 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         field("summary", here("first sentence")),
         field(
             "first bad and last good",
-            if bisected {
+            if commit.is_some() {
+                here("first table, and below it")
+            } else if bisected {
                 partly("as packages; commits are not known, since packages were bisected")
             } else {
                 missing(no_bisection)
@@ -68,7 +78,9 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         ),
         field(
             "A/B table",
-            if bisected {
+            if is_tested {
+                partly("the newest kernel overall was not tried")
+            } else if bisected {
                 partly(
                     "each version was tried as often as Trials says; the first bad kernel with the change \
                      reverted, and the newest kernel overall, were not tried",
@@ -88,7 +100,11 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         ),
         field(
             "trailers for the fix",
-            missing("the commit is not known, since packages were bisected"),
+            has(
+                commit.is_some(),
+                "`--format text`",
+                "the commit is not known, since packages were bisected",
+            ),
         ),
         field(
             "still broken in the newest",
@@ -142,8 +158,22 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         ),
         field("bisection log", has(!single, "`--format bisect-log`", no_bisection)),
         field("runs", here(if single { "one" } else { "Trials" })),
-        field("what changed", if bisected { changed(dossier) } else { missing(no_bisection) }),
-        field("recipients", missing("they follow from the commit, which is not known")),
+        field(
+            "what changed",
+            match bisected {
+                _ if is_of_commits => here("first table: a commit is the change"),
+                true => changed(dossier),
+                false => missing(no_bisection),
+            },
+        ),
+        field(
+            "recipients",
+            missing(if commit.is_some() {
+                "`scripts/get_maintainer.pl` of the kernel's tree names them, given the commit's patch"
+            } else {
+                "they follow from the commit, which is not known"
+            }),
+        ),
         field("vmcore", vmcore(bad)),
         field("machine copies", here("result.json; `--format junit`, `--format ktap`")),
         field("flags", has(!single, "Series, Confidence", no_bisection)),

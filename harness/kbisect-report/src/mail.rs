@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
+use kbisect_core::run::PlannedCommit;
 use kbisect_core::search::Direction;
 
 use crate::bisect_log::{bisect_log, introduced};
@@ -12,13 +13,16 @@ use crate::changed;
 use crate::dossier::{Dossier, Subject};
 use crate::fields::{State, fields};
 use crate::sections;
-use crate::story::duration;
+use crate::story::{Story, duration};
 use crate::text::{line, lines};
+use crate::words;
 
 /// Most lines of a trace: lists want a short one, the whole is in the bundle.
 const TRACE_LINES: usize = 40;
 /// Most lines of frames, counters or state.
 const STATE_LINES: usize = 20;
+/// Source of kernels that were built.
+const BUILT: &str = "git";
 /// Most changes that are named.
 const CHANGES: usize = 5;
 /// Where lines are broken. Traces and commands are left as they are.
@@ -32,6 +36,7 @@ pub(crate) fn mail(dossier: &Dossier) -> String {
     if let Some(symptom) = dossier.symptom() {
         paragraph(&mut to, &format!("Symptom: {symptom}"));
     }
+    commit(&mut to, dossier);
     for remark in dossier.story().map(|story| story.remarks()).unwrap_or_default() {
         paragraph(&mut to, &remark);
     }
@@ -42,6 +47,9 @@ pub(crate) fn mail(dossier: &Dossier) -> String {
         let _ = writeln!(to, "#regzbot introduced: {range}");
         let title = dossier.symptom().map(|symptom| symptom.title.clone()).unwrap_or_default();
         let _ = writeln!(to, "#regzbot title: {}\n", line(&title, 200));
+    }
+    if let Some(commit) = fixes(dossier) {
+        let _ = writeln!(to, "Fixes: {}\n", line(&words::named(commit), 300));
     }
     table(&mut to, dossier);
     kind_of_kernels(&mut to, dossier);
@@ -70,6 +78,32 @@ pub(crate) fn mail(dossier: &Dossier) -> String {
     to.truncate(to.trim_end().len());
     to.push('\n');
     to
+}
+
+/// The commit that was found, and what came of taking it back.
+fn commit(to: &mut String, dossier: &Dossier) {
+    let Subject::Bisection(result) = &dossier.subject else { return };
+    if let Some(commit) = dossier.story().and_then(|story| story.culprit()) {
+        paragraph(to, &words::culprit(commit, result.direction));
+    }
+    if let Some(test) = &result.revert {
+        let label = words::revert_heading(result.direction);
+        paragraph(to, &format!("{label}: {}.", words::revert(test, result.direction)));
+        for note in &test.notes {
+            paragraph(to, &format!("Note: {note}"));
+        }
+    }
+    for further in &result.further {
+        let label = words::further_label(further.because);
+        paragraph(to, &format!("{label}: {}", words::further(further, result.direction)));
+    }
+}
+
+/// The commit that a fix would name.
+fn fixes(dossier: &Dossier) -> Option<&PlannedCommit> {
+    let Subject::Bisection(result) = &dossier.subject else { return None };
+    let story = Story { result };
+    (result.direction == Direction::Regression).then(|| story.culprit()).flatten()
 }
 
 fn subject(dossier: &Dossier) -> String {
@@ -131,22 +165,33 @@ fn table(to: &mut String, dossier: &Dossier) {
         rows.push(("newest of the series".to_owned(), &newest.kernel));
     }
     heading(to, "Failed runs");
+    let mut row = |role: &str, version: &str, (bad, all): (usize, usize)| {
+        let runs = if all == 0 { "not run".to_owned() } else { format!("{bad}:{all}") };
+        let _ = writeln!(to, "  {role:<27} {:<24} fail:runs {runs}", line(version, 60));
+    };
     for (role, kernel) in rows {
         let of = |verdict: VerdictKind| {
             let same = dossier.trials().iter().filter(|trial| trial.kernel.id == kernel.id);
             same.filter(|trial| trial.verdict == verdict).count()
         };
         let (good, bad) = (of(VerdictKind::Good), of(VerdictKind::Bad));
-        let runs =
-            if good + bad == 0 { "not run".to_owned() } else { format!("{bad}:{}", good + bad) };
-        let version = line(kernel.package_version.as_str(), 60);
-        let _ = writeln!(to, "  {role:<27} {version:<24} fail:runs {runs}");
+        row(&role, kernel.package_version.as_str(), (bad, good + bad));
     }
-    let _ = writeln!(
-        to,
-        "  {:<27} {:<24} not run: the commit is not known",
-        "first bad, change reverted", ""
-    );
+    if let Subject::Bisection(result) = &dossier.subject {
+        let role = words::changed_bad_end(result.direction);
+        let count = |of: u32| usize::try_from(of).unwrap_or(usize::MAX);
+        match &result.revert {
+            Some(test) => {
+                let counts = (count(test.changed.fails), count(test.changed.counted()));
+                row(role, test.onto.label(), counts);
+            }
+            None if story.culprit().is_some() => row(role, "", (0, 0)),
+            None => {
+                let why = words::NO_COMMIT;
+                let _ = writeln!(to, "  {role:<27} {:<24} not run: {why}", "");
+            }
+        }
+    }
     to.push('\n');
 }
 
@@ -155,6 +200,14 @@ fn kind_of_kernels(to: &mut String, dossier: &Dossier) {
         .trials()
         .iter()
         .any(|trial| trial.kernel.source.starts_with("debian") || trial.kernel.variant.is_some());
+    let built = dossier.trials().iter().any(|trial| trial.kernel.source == BUILT);
+    if built {
+        paragraph(
+            to,
+            "The kernels were built from the commits of a git tree; `candidate/config` of each trial is what \
+             they were configured with.",
+        );
+    }
     if distribution {
         paragraph(
             to,

@@ -7,7 +7,7 @@ use kbisect_core::bayes::Notice;
 use kbisect_core::boot::{BootWay, SpeedSource};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{
-    Aborted, BisectResult, OutcomeWord, PlannedCommit, SeriesEntry, SeriesVerdict,
+    Aborted, Because, BisectResult, OutcomeWord, PlannedCommit, SeriesEntry, SeriesVerdict,
 };
 use kbisect_core::search::Direction;
 use kbisect_core::trial::{BootKind, VerdictKind};
@@ -109,6 +109,16 @@ impl<'a> Story<'a> {
     pub(crate) fn commit(&self, kernel: &Kernel) -> Option<&'a PlannedCommit> {
         let entry = self.result.series.iter().find(|entry| entry.kernel.id == kernel.id)?;
         entry.commit.as_ref()
+    }
+
+    /// The commit that brought the change, where one was found: by this run, or by one that went on from it.
+    pub(crate) fn culprit(&self) -> Option<&'a PlannedCommit> {
+        if !self.found() {
+            return None;
+        }
+        let newer = self.sides().last().and_then(|side| self.commit(side.kernel));
+        let drilled = self.result.further.iter().find(|it| it.because == Because::Drill);
+        newer.or_else(|| drilled?.commit.as_ref())
     }
 
     /// The trial of a kernel that led to its verdict: the last one with an answer. A repeat in vain takes

@@ -113,13 +113,11 @@ impl Workshop {
     /// do. Gives paths of files that the repository lacks. The caller holds the folder's lock.
     pub fn bring(&self, commit: &str) -> Result<Vec<String>, BuildError> {
         self.prepare()?;
-        let known = self.missing_before();
-        self.leave_out(&known)?;
-        if self.read_tree(commit).is_ok() {
-            return Ok(known.into_iter().collect());
+        if self.missing_before().is_empty() && self.read_tree(commit).is_ok() {
+            return Ok(Vec::new());
         }
-        // Most likely not all files are there: what is built may not need them.
-        let missing: BTreeSet<String> = self.missing(commit)?.into_iter().chain(known).collect();
+        // Most likely not all files are there, or some were not, and are by now: what is built may not need them.
+        let missing: BTreeSet<String> = self.missing(commit)?.into_iter().collect();
         self.leave_out(&missing)?;
         self.read_tree(commit)
             .map_err(|said| BuildError::Checkout { commit: commit.to_owned(), said })?;
@@ -352,5 +350,29 @@ mod tests {
         assert_eq!(shop.bring(&commit).unwrap(), ["gpu/lost [1].h"]);
         let unknown = "0".repeat(40);
         assert!(shop.bring(&unknown).is_err());
+        // Once they are there, they are used.
+        fs::write(tree.path().join("same"), "lost").unwrap();
+        tree.git("hash-object -w same");
+        assert_eq!(shop.bring(&commit).unwrap(), [""; 0]);
+        assert_eq!(fs::read_to_string(shop.src().join("gpu/lost [1].h")).unwrap(), "lost");
+    }
+
+    #[test]
+    fn the_hint_for_a_partial_clone_brings_what_it_lacks() {
+        let origin = Tree::new();
+        let commit = origin.commit("one", &[("a.c", "1"), ("b.c", "2")]);
+        origin.git("config uploadpack.allowFilter true");
+        let clone = Tree::new();
+        let url = format!("file://{}", origin.path().display());
+        clone.git(&format!("clone -q --filter=blob:none --no-checkout {url} clone"));
+        let path = clone.path().join("clone");
+        let cache = tempfile::tempdir().unwrap();
+        let shop = Workshop::of(&path, cache.path());
+        assert_eq!(shop.bring(&commit).unwrap(), ["a.c", "b.c"], "nothing is fetched on the way");
+        let hint = BuildError::Incomplete { commit: commit.clone(), missing: 2 }.hint().unwrap();
+        let words = hint.split('`').nth(1).unwrap().strip_prefix("git ").unwrap();
+        clone.git(&format!("-C clone {words}"));
+        assert_eq!(shop.bring(&commit).unwrap(), [""; 0]);
+        assert_eq!(fs::read_to_string(shop.src().join("b.c")).unwrap(), "2");
     }
 }

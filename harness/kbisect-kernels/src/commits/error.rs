@@ -114,7 +114,7 @@ impl BuildError {
             ),
             Self::Host { .. } | Self::NoRoom { .. } => Some("make room, then resume the run".to_owned()),
             Self::Checkout { .. } | Self::Incomplete { .. } => {
-                Some("`git fetch --refetch` brings objects that a clone lacks".to_owned())
+                Some("`git fetch --refetch --no-filter` brings what a partial clone lacks".to_owned())
             }
             Self::Import(error) => error.hint(),
             Self::Store(error) => error.hint(),

@@ -30,8 +30,10 @@ pub use plan::{
 pub(crate) use prior::was_weighed;
 pub use prior::weighed;
 pub(crate) use rates::{failed_of, rate, rates_of};
+pub(crate) use revert::{
+    NO_COMMIT, changed_bad_end, culprit, further, further_label, named, of, revert, revert_heading,
+};
 pub use revert::{TESTS_ANSWER, goes_on, not_gone_on, revert_not_made, without};
-pub(crate) use revert::{further, further_label, of, revert, revert_heading};
 pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;
 pub use search::{matching, undecided, why};

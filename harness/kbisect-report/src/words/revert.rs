@@ -1,7 +1,9 @@
 //! The test of an answer by a revert, and the runs that went on from there.
 
 use kbisect_core::bayes::Tally;
-use kbisect_core::run::{Because, Further, OutcomeWord, RevertOutcome, RevertResult};
+use kbisect_core::run::{
+    Because, Further, OutcomeWord, PlannedCommit, RevertOutcome, RevertResult,
+};
 use kbisect_core::search::Direction;
 
 /// Most files that are named.
@@ -67,6 +69,34 @@ pub fn revert(result: &RevertResult, direction: Direction) -> String {
             format!("not finished: {changed} fails in {} so far; {as_it_is}", of(&result.changed))
         }
     }
+}
+
+/// Why nothing was taken back.
+pub(crate) const NO_COMMIT: &str = "the commit is not known";
+
+/// The bad end with the culprit's change taken back, or the fix applied, in a table.
+#[must_use]
+pub(crate) fn changed_bad_end(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Regression => "bad end, change reverted",
+        Direction::Fix => "bad end, fix applied",
+    }
+}
+
+/// A commit as the trailers of other commits name it.
+#[must_use]
+pub(crate) fn named(commit: &PlannedCommit) -> String {
+    format!("{} (\"{}\")", commit.id.get(..12).unwrap_or(&commit.id), commit.subject)
+}
+
+/// What is said of the commit that was found.
+#[must_use]
+pub(crate) fn culprit(commit: &PlannedCommit, direction: Direction) -> String {
+    let what = match direction {
+        Direction::Regression => "The first bad commit is",
+        Direction::Fix => "The first good commit is",
+    };
+    format!("{what} {}.", named(commit))
 }
 
 /// What is there to be counted: failures of answers.

@@ -255,8 +255,23 @@ fn the_culprit_is_taken_back_in_the_bad_end() {
     assert!(counts("after").0 >= Some(3) && counts("before").1 >= Some(3), "{test:#}");
     assert!(result.get("further").is_none());
 
-    // Killed once the search was over: the test is made, and only that.
+    // What is sent to those who answer for it says so.
     let folder = Path::new(result["run_dir"].as_str().unwrap()).to_owned();
+    let words = format!("report {} --format text", folder.display());
+    let mail = place.as_printed(&words).code(0).stdout;
+    let short = &all[2][..12];
+    for part in [
+        format!("The first bad commit is {short} (\"guilty-2\")."),
+        format!("#regzbot introduced: {}", all[2]),
+        format!("Fixes: {short} (\"guilty-2\")"),
+        "bad end, change reverted".to_owned(),
+        "fail:runs 0:3".to_owned(),
+    ] {
+        assert!(mail.contains(&part), "{part}: {mail}");
+    }
+    assert!(!mail.contains("not known") && !mail.contains("packages were bisected"), "{mail}");
+
+    // Killed once the search was over: the test is made, and only that.
     let journal = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
     let over = journal.lines().position(|line| line.contains("\"event\":\"ended\"")).unwrap();
     let kept: String = journal.lines().take(over + 1).map(|line| format!("{line}\n")).collect();
