@@ -157,8 +157,14 @@ pub fn resume_command(folder: &Path, global: &Global, machine: &MachineArgs) -> 
 
 /// The shortest way to name a run folder: relative to where the user is.
 fn shown(folder: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    quoted(&folder.strip_prefix(here).unwrap_or(folder).display().to_string())
+    seen_from(&std::env::current_dir().unwrap_or_default(), folder)
+}
+
+fn seen_from(here: &Path, folder: &Path) -> String {
+    match folder.strip_prefix(here) {
+        Ok(same) if same.as_os_str().is_empty() => ".".to_owned(),
+        below => quoted(&below.unwrap_or(folder).display().to_string()),
+    }
 }
 
 /// A word for a POSIX shell.
@@ -199,6 +205,12 @@ mod tests {
             "kbisect resume '/r/it'\\''s' --cache '/my cache' --qemu /opt/qemu \
              --snapshot-url https://s.example --source snapshot --suite sid --offline"
         );
+    }
+
+    #[test]
+    fn a_folder_is_named_from_where_the_user_is() {
+        let from = |here: &str| seen_from(Path::new(here), Path::new("/r/one"));
+        assert_eq!([from("/r/one"), from("/r"), from("/x")], [".", "one", "/r/one"]);
     }
 
     #[test]

@@ -13,9 +13,9 @@ use super::context::Base;
 /// Fewest commits of which it matters which one is tried first.
 const FEWEST: usize = 4;
 
-/// How the commits of a run are weighed, once it is known how the bad end fails. What keeps it from being known
-/// costs builds and nothing else.
-pub fn due<'a>(
+/// What the commits of a run weigh, given how the bad end fails; nothing where that was told before. What keeps it
+/// from being known costs builds and nothing else.
+pub fn weighed<'a>(
     plan: &Plan,
     series: &[Candidate],
     scenario: &Scenario,

@@ -36,6 +36,8 @@ pub struct Search<'a> {
     may_ask: bool,
     /// How the search ended.
     over: Option<RunEvent>,
+    /// Whether it was looked what commits weigh.
+    is_weighed: bool,
 }
 
 /// Position in the series and role of a trial of a search.
@@ -60,11 +62,7 @@ impl Work for Search<'_> {
             }
             crew.journal.append(event)?;
         }
-        let (scenario, base) = (&self.subject.scenario, &crew.context.base);
-        let weighed = prior::due(self.plan, self.series, scenario, base, crew.journal.events());
-        if let Some(event) = weighed {
-            crew.journal.append(event)?;
-        }
+        self.weigh(crew)?;
         let method = self.method(crew)?;
         if method.boots_disagree() {
             say_once(crew.journal, words::BOOTS_DISAGREE)?;
@@ -152,7 +150,20 @@ impl<'a> Search<'a> {
         subject: &'a Subject,
         may_ask: bool,
     ) -> Self {
-        Self { plan, series, subject, may_ask, over: None }
+        Self { plan, series, subject, may_ask, over: None, is_weighed: false }
+    }
+
+    /// Weighs the commits, once it is known how the bad end fails.
+    fn weigh(&mut self, crew: &mut Crew<'_>) -> anyhow::Result<()> {
+        if self.is_weighed || target_symptom(crew.journal.events()).is_none() {
+            return Ok(());
+        }
+        self.is_weighed = true;
+        let (scenario, base) = (&self.subject.scenario, &crew.context.base);
+        match prior::weighed(self.plan, self.series, scenario, base, crew.journal.events()) {
+            Some(event) => crew.journal.append(event),
+            None => Ok(()),
+        }
     }
 
     fn end(&mut self, crew: &mut Crew<'_>, event: RunEvent) -> anyhow::Result<()> {
