@@ -41,7 +41,7 @@ impl Store {
             return Err(FetchError::Untestable { kernel: version, reason: reason.clone() });
         }
         if let Some(order) = &candidate.build {
-            return self.build(order, candidate, progress);
+            return self.build(order, candidate, settings, progress);
         }
         // One that was added by hand was only ever in the store.
         let source = Source::of(&candidate.kernel).unwrap_or(Source::STORE);
@@ -82,6 +82,7 @@ impl Store {
         &self,
         order: &BuildOrder,
         candidate: &Candidate,
+        settings: &Settings,
         progress: &dyn Progress,
     ) -> Result<ReadyKernel, FetchError> {
         let kernel = &candidate.kernel;
@@ -92,7 +93,9 @@ impl Store {
             return Ok(ready);
         }
         let failed = |source| FetchError::Build { kernel: kernel.label().to_owned(), source };
-        self.put(&kernel.id, |work, out| build(order, kernel, progress, work, out).map_err(failed))
+        self.put(&kernel.id, |work, out| {
+            build(order, kernel, (settings, progress), work, out).map_err(failed)
+        })
     }
 }
 

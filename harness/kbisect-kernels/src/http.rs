@@ -80,6 +80,8 @@ pub enum Size {
 pub enum Checksum<'a> {
     /// SHA-256: nobody can make another file of it.
     Sha256(&'a str),
+    /// There is none.
+    None,
     /// SHA-1: it finds damage. Who made the file must be known in another way.
     Sha1(&'a str),
 }
@@ -420,7 +422,7 @@ struct Transfer<'a> {
 impl<'a> Transfer<'a> {
     fn new(wanted: &'a Wanted<'a>, file: File) -> Self {
         let weak = match wanted.checksum {
-            Checksum::Sha256(_) => None,
+            Checksum::Sha256(_) | Checksum::None => None,
             Checksum::Sha1(_) => Some(Hasher::new(Algorithm::Sha1)),
         };
         Self { wanted, file, hasher: Hasher::default(), weak, done: 0, promised: None }
@@ -467,6 +469,7 @@ impl<'a> Transfer<'a> {
         let sha256 = self.hasher.finish();
         let (name, expected, got) = match self.wanted.checksum {
             Checksum::Sha256(expected) => ("SHA-256", expected, sha256.clone()),
+            Checksum::None => ("SHA-256", sha256.as_str(), sha256.clone()),
             Checksum::Sha1(expected) => {
                 let weak = self.weak.map(Hasher::finish).unwrap_or_default();
                 ("SHA-1", expected, weak)

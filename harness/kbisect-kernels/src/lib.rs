@@ -39,8 +39,8 @@ pub use candidate::{Candidate, CandidateState, PackageRef};
 pub use catalog::{Catalog, Newest, NewestError, ResolveError};
 pub use changelog::{ChangelogError, PackageChangelog, changelog, changelog_file};
 pub use commits::{
-    BuildError, BuildOrder, Built, COMMITS, Change, Commit, CommitRange, Commits, Configuration,
-    HistoryError, QuiltBase, QuiltError, Recipe, Toolchain,
+    BuildError, BuildOrder, Built, COMMIT_PLACE, COMMITS, Change, Commit, CommitRange, Commits,
+    Configuration, Elsewhere, HistoryError, QuiltBase, QuiltError, Recipe, Toolchain,
 };
 pub use debug::{DebugInfo, DebugInfoError};
 pub use discovery::{Options, SettingsError};

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use kbisect_core::answer::Trial;
 use kbisect_core::kernel::Kernel;
-use kbisect_core::run::PlannedCommit;
+use kbisect_core::run::{ConfigurationKind, PlannedCommit, RunEvent};
 use kbisect_core::search::Direction;
 
 use crate::bisect_log::{bisect_log, introduced};
@@ -21,8 +21,6 @@ use crate::words;
 const TRACE_LINES: usize = 40;
 /// Most lines of frames, counters or state.
 const STATE_LINES: usize = 20;
-/// Source of kernels that were built.
-const BUILT: &str = "git";
 /// Most changes that are named.
 const CHANGES: usize = 5;
 /// Where lines are broken. Traces and commands are left as they are.
@@ -200,7 +198,13 @@ fn kind_of_kernels(to: &mut String, dossier: &Dossier) {
         .trials()
         .iter()
         .any(|trial| trial.kernel.source.starts_with("debian") || trial.kernel.variant.is_some());
-    let built = dossier.trials().iter().any(|trial| trial.kernel.source == BUILT);
+    let built = dossier.journal.iter().any(|line| match &line.event {
+        RunEvent::Began { plan } => {
+            let of = plan.options.commits.as_ref();
+            of.is_some_and(|of| of.configuration != ConfigurationKind::Elsewhere)
+        }
+        _ => false,
+    });
     if built {
         paragraph(
             to,

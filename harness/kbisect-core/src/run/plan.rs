@@ -120,6 +120,9 @@ pub struct CommitChoices {
     /// The answer is not tested by a revert.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_revert: bool,
+    /// Where the kernels are that somebody else built: a URL or a path with `{commit}` in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// All commits are taken for equally likely, whatever they change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_prior: bool,
@@ -161,6 +164,8 @@ pub enum ConfigurationKind {
     Derived,
     /// A whole one that the user gave, brought up to date for each commit.
     Given,
+    /// Whoever built the kernels knows.
+    Elsewhere,
 }
 
 /// Where a run takes place.

@@ -137,7 +137,8 @@ impl RevertTest {
         events: impl IntoIterator<Item = &'a RunEvent, IntoIter: DoubleEndedIterator> + Clone,
     ) -> Option<Self> {
         let commits = plan.options.commits.as_ref()?;
-        if commits.choices.no_revert {
+        // Nobody built what it would try.
+        if commits.choices.no_revert || commits.choices.template.is_some() {
             return None;
         }
         let culprit = match end_of_search(events.clone())? {

@@ -4,17 +4,16 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kbisect_core::kernel::Kernel;
 use kbisect_process::run_unless;
-use serde::{Deserialize, Serialize};
 
-use super::change::Change;
+use super::artefact;
 use super::checkout::Workshop;
 use super::error::BuildError;
 use super::made_from::made_from;
+use super::order::{BuildOrder, Built};
 use super::recipe::{Configuration, Recipe, is_before};
 use super::room::make_room;
 use super::said::judge;
@@ -28,6 +27,7 @@ use crate::import::sink::Sink;
 use crate::import::tree::Tree;
 use crate::progress::Progress;
 use crate::ready::{SOURCES, config_value};
+use crate::settings::Settings;
 use crate::store::Meta;
 
 /// How long one `make` may take: a distribution's configuration on one slow processor.
@@ -56,51 +56,18 @@ const STAMPS: [(&str, &str); 4] = [
     ("KBUILD_BUILD_VERSION", "1"),
 ];
 
-/// A kernel that is to be built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildOrder {
-    /// The commit.
-    pub commit: String,
-    /// What is changed in it, in this order.
-    pub changes: Vec<Change>,
-    /// How.
-    pub recipe: Arc<Recipe>,
-}
-
-/// How a kernel was built.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Built {
-    /// The commit.
-    pub commit: String,
-    /// First line of `gcc --version`.
-    pub compiler: String,
-    /// SHA-256 over image and modules: the same for commits that change nothing in them.
-    pub content: String,
-    /// Variables of `make` that the tree needed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub variables: Vec<String>,
-    /// Options that came out otherwise than wanted, such as `NET_VRF: y wanted, not set`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub forced: Vec<String>,
-    /// Files that the repository lacks, and that were not needed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub missing: Vec<String>,
-    /// Files that a change does not fit to, and that were left as they are since nothing of them is built.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<String>,
-    /// Seconds that it took.
-    pub seconds: f64,
-}
-
 /// Builds a kernel into `out`; `work` is for what is not kept.
 pub(crate) fn build(
     order: &BuildOrder,
     kernel: &Kernel,
-    progress: &dyn Progress,
+    (settings, progress): (&Settings, &dyn Progress),
     work: &Path,
     out: &Path,
 ) -> Result<Meta, BuildError> {
     let began = Instant::now();
+    if let Some(template) = &order.recipe.template {
+        return artefact::bring(order, template, kernel, (settings, progress), (work, out));
+    }
     let (recipe, places) = (&*order.recipe, &order.recipe.places);
     let shop = Workshop::of(&places.repository, &places.cache);
     if free_space(&places.cache).is_some_and(|free| free < ROOM) {
@@ -172,6 +139,7 @@ pub(crate) fn build(
         forced: forced(&recipe.configuration, &configuration),
         missing: missing.into_iter().take(MOST_FORCED).collect(),
         left: as_before,
+        elsewhere: None,
         seconds: began.elapsed().as_secs_f64(),
     };
     let meta = Meta::new(kernel, Vec::new(), prepared.banner.release, prepared.modules);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::files::FileError;
+use crate::http::HttpError;
 use crate::import::ImportError;
 use crate::store::StoreError;
 
@@ -50,6 +51,25 @@ pub enum BuildError {
         /// Files that others changed in the same places.
         files: Vec<String>,
     },
+    /// Nobody built it.
+    #[error("there is no kernel of it at `{0}`")]
+    NoArtefact(String),
+    /// What is beside a kernel is no checksum.
+    #[error("`{0}` holds no SHA-256")]
+    NoChecksum(String),
+    /// A kernel is not what its checksum says.
+    #[error("`{place}` is not what `{place}.sha256` says: expected {expected}, got {got}")]
+    Damaged {
+        /// URL or path.
+        place: String,
+        /// The checksum.
+        expected: String,
+        /// That of the file.
+        got: String,
+    },
+    /// The service does not answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// git failed.
     #[error("git failed: {0}")]
     Git(String),
@@ -93,6 +113,7 @@ impl BuildError {
         match self {
             Self::Failed { .. }
             | Self::Incomplete { .. }
+            | Self::NoArtefact(_)
             | Self::NoFile(_)
             | Self::Conflicts { .. } => true,
             // A build that leaves something else than a kernel.
@@ -120,6 +141,10 @@ impl BuildError {
             Self::Store(error) => error.hint(),
             Self::Failed { .. }
             | Self::NoFile(_)
+            | Self::NoArtefact(_)
+            | Self::NoChecksum(_)
+            | Self::Damaged { .. }
+            | Self::Http(_)
             | Self::Conflicts { .. }
             | Self::Git(_)
             | Self::File(_)

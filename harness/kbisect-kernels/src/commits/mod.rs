@@ -12,6 +12,7 @@
 //! The user's tree is only read. Code of a tree runs in a sandbox: as an ordinary user in name spaces of
 //! its own, without network, able to write to its build folder alone.
 
+mod artefact;
 mod build;
 mod change;
 mod checkout;
@@ -20,6 +21,7 @@ mod error;
 mod history;
 mod history_error;
 mod made_from;
+mod order;
 mod quilt;
 mod quilt_error;
 mod recipe;
@@ -34,12 +36,13 @@ mod tests;
 /// What is told as the source of a kernel that was built.
 pub const COMMITS: &str = "git";
 
+pub use artefact::COMMIT as COMMIT_PLACE;
 pub(crate) use build::build;
-pub use build::{BuildOrder, Built};
 pub use change::Change;
 pub use error::BuildError;
 pub use history::{Commit, CommitRange, Commits, commit};
 pub use history_error::HistoryError;
+pub use order::{BuildOrder, Built, Elsewhere};
 pub use quilt::{QuiltBase, quilt};
 pub use quilt_error::QuiltError;
 pub use recipe::{Configuration, Recipe};

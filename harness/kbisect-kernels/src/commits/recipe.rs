@@ -31,6 +31,8 @@ pub struct Recipe {
     pub compiler: String,
     /// Whose compiler.
     pub toolchain: Toolchain,
+    /// Where the kernels are that somebody else built: a URL or a path, with the commit's place in it.
+    pub template: Option<String>,
     /// Folders of the user's tree and of the cache.
     pub(super) places: Places,
     /// What all that it builds has in common.
@@ -72,7 +74,24 @@ impl Recipe {
             Configuration::Whole(text) => ("whole", text),
         };
         let key = hash::of_bytes(format!("{VERSION}\n{compiler}\n{kind}\n{text}").as_bytes());
-        Self { configuration, compiler, toolchain, places, key }
+        Self { configuration, compiler, toolchain, template: None, places, key }
+    }
+
+    /// Kernels that somebody else built, one for each commit.
+    ///
+    /// # Errors
+    /// A folder that is none.
+    pub fn elsewhere(
+        repository: &std::path::Path,
+        cache: &std::path::Path,
+        template: &str,
+    ) -> Result<Self, BuildError> {
+        let repository = std::fs::canonicalize(repository).map_err(crate::files::at(repository))?;
+        let places = Places { repository, cache: cache.join(FOLDER) };
+        let nothing = Configuration::Fragment(String::new());
+        let own = Self::with(nothing, String::new(), Toolchain::default(), places);
+        let key = hash::of_bytes(format!("{VERSION}\nelsewhere\n{template}").as_bytes());
+        Ok(Self { template: Some(template.to_owned()), key, ..own })
     }
 
     /// Names the kernel that a commit becomes, once it is changed.

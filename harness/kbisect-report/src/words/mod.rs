@@ -2,6 +2,7 @@
 
 mod answer;
 mod by_hand;
+mod elsewhere;
 mod import;
 mod notices;
 mod plan;
@@ -20,6 +21,7 @@ pub(crate) use answer::{
     stopped, tried_once, verdict_of_trial,
 };
 pub use by_hand::{all_planned, by_hand, planned, planned_file};
+pub use elsewhere::{built_elsewhere, from_elsewhere};
 pub use import::{import_head, import_next, import_note, import_text};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub(crate) use plan::trials_reused;

@@ -102,6 +102,7 @@ impl CommitArgs {
             toolchain: self.toolchain.clone(),
             no_revert: self.no_revert,
             no_prior: self.no_prior,
+            template: None,
         }
     }
 

@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
-use kbisect_kernels::Source;
+use kbisect_kernels::{COMMIT_PLACE, Source};
 
 use super::command::ARCHIVES;
 
@@ -21,6 +22,8 @@ pub struct SourceArgs {
     pub git: Option<PathBuf>,
     /// The folder of patches that are built one after the other.
     pub quilt: Option<PathBuf>,
+    /// Where kernels of commits are that somebody else built.
+    pub template: Option<String>,
 }
 
 /// How a git tree is named.
@@ -28,12 +31,16 @@ const GIT: &str = "git:";
 /// How a folder of patches is named.
 const QUILT: &str = "quilt:";
 
+/// How kernels that somebody else built are named.
+const URLS: &str = "urls:";
+
 /// A source as it is typed.
 #[derive(Clone, Debug)]
 enum Typed {
     Known(Source),
     Git(PathBuf),
     Quilt(PathBuf),
+    Urls(String),
 }
 
 /// Reads the name of a source, or `git:PATH`.
@@ -55,6 +62,15 @@ impl TypedValueParser for Names {
         if let Some(path) = value.to_str().and_then(|text| text.strip_prefix(QUILT)) {
             return Ok(Typed::Quilt(PathBuf::from(path)));
         }
+        if let Some(template) = value.to_str().and_then(|text| text.strip_prefix(URLS)) {
+            if template.contains(COMMIT_PLACE) {
+                return Ok(Typed::Urls(template.to_owned()));
+            }
+            let text = format!(
+                "`{template}` has no {COMMIT_PLACE} in it, which stands for a commit's id\n"
+            );
+            return Err(clap::Error::raw(ErrorKind::ValueValidation, text).with_cmd(command));
+        }
         let known = PossibleValuesParser::new(known()).try_map(|name| name.parse::<Source>());
         known.parse_ref(command, arg, value).map(Typed::Known)
     }
@@ -63,7 +79,10 @@ impl TypedValueParser for Names {
         let git = PossibleValue::new("git:PATH").help("The commits of a git tree, which are built");
         let quilt =
             PossibleValue::new("quilt:DIR").help("The patches of a series, on --base git:PATH");
-        Some(Box::new(known().chain([git, quilt])))
+        let urls = PossibleValue::new("urls:TEMPLATE").help(
+            "With git:PATH: kernels that somebody else built, as https://HOST/{commit}/bzImage",
+        );
+        Some(Box::new(known().chain([git, quilt, urls])))
     }
 }
 
@@ -104,22 +123,27 @@ impl FromArgMatches for SourceArgs {
         let typed = || matches.get_many::<Typed>("sources").into_iter().flatten();
         let named = typed().filter_map(|typed| match typed {
             Typed::Known(source) => Some(*source),
-            Typed::Git(_) | Typed::Quilt(_) => None,
+            Typed::Git(_) | Typed::Quilt(_) | Typed::Urls(_) => None,
         });
         let mut trees = typed().filter_map(|typed| match typed {
             Typed::Git(path) => Some(path.clone()),
-            Typed::Known(_) | Typed::Quilt(_) => None,
+            Typed::Known(_) | Typed::Quilt(_) | Typed::Urls(_) => None,
         });
         let mut stacks = typed().filter_map(|typed| match typed {
             Typed::Quilt(path) => Some(path.clone()),
-            Typed::Known(_) | Typed::Git(_) => None,
+            Typed::Known(_) | Typed::Git(_) | Typed::Urls(_) => None,
+        });
+        let mut templates = typed().filter_map(|typed| match typed {
+            Typed::Urls(template) => Some(template.clone()),
+            Typed::Known(_) | Typed::Git(_) | Typed::Quilt(_) => None,
         });
         let url = |source: Source| {
             let url = matches.get_one::<String>(source.address?.option)?;
             Some((source, url.clone()))
         };
         let urls = Source::all().filter_map(url).collect();
-        Ok(Self { named: named.collect(), urls, git: trees.next_back(), quilt: stacks.next_back() })
+        let (git, quilt) = (trees.next_back(), stacks.next_back());
+        Ok(Self { named: named.collect(), urls, git, quilt, template: templates.next_back() })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -32,7 +32,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
     let done = |result: anyhow::Result<()>| result.map(|()| exit::code(exit::OK));
     // It would be looked into by nobody.
     let reads_tree = matches!(cli.command, Some(Command::Bisect(_) | Command::Config(_)));
-    let stack = global.sources.quilt.is_some();
+    let stack = global.sources.quilt.is_some() || global.sources.template.is_some();
     if stack && !matches!(cli.command, Some(Command::Bisect(_)))
         || global.sources.git.is_some() && !reads_tree
     {

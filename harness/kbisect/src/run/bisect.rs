@@ -56,8 +56,8 @@ pub fn bisect(
     let tree = commits::tree(global, &args.commits)?;
     let commits = match (&tree, &wanted) {
         (Some(tree), Wanted::Between(range)) => {
-            let kind = commits::kind_of(args.commits.config.as_deref());
-            Some(ChosenCommits::find(tree, range, &args.commits.choices(), kind)?)
+            let (choices, kind) = commits::choices(global, &args.commits)?;
+            Some(ChosenCommits::find(tree, range, &choices, kind)?)
         }
         (Some(_), Wanted::Listed(_)) => {
             return Err(errors::usage(

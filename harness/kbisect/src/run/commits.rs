@@ -75,7 +75,8 @@ impl ChosenCommits {
         let by_version = commits.by_version.iter();
         let notes = notes
             .into_iter()
-            .chain(by_version.map(|(name, commit)| words::by_version(name, commit)));
+            .chain(by_version.map(|(name, commit)| words::by_version(name, commit)))
+            .chain(plan.choices.template.as_deref().map(words::built_elsewhere));
         let notes = notes.collect();
         Ok(Self { planned, plan, notes, commits })
     }
@@ -90,6 +91,9 @@ impl ChosenCommits {
         scenario: &Scenario,
         base: &Base,
     ) -> anyhow::Result<Configuration> {
+        if self.plan.configuration == ConfigurationKind::Elsewhere {
+            return Ok(Configuration::Fragment(String::new()));
+        }
         if let Some(path) = config {
             return given(path);
         }
@@ -148,15 +152,31 @@ impl ChosenCommits {
     pub fn shown(&self, base: &Base) -> anyhow::Result<Vec<Candidate>> {
         let (tree, cache) = (&self.commits.repository, &base.settings.cache_dir);
         let nothing = Configuration::Fragment(String::new());
-        let recipe = Arc::new(Recipe::new(tree, cache, nothing, Toolchain::default())?);
+        let recipe = Arc::new(match &self.plan.choices.template {
+            Some(template) => Recipe::elsewhere(tree, cache, template)?,
+            None => Recipe::new(tree, cache, nothing, Toolchain::default())?,
+        });
         self.commits.commits.iter().map(|commit| candidate(commit, &recipe, base)).collect()
     }
 
     fn recipe(&self, configuration: Configuration, base: &Base) -> anyhow::Result<Recipe> {
-        let toolchain = toolchain(self.plan.choices.toolchain.as_deref(), base)?;
-        let (tree, cache) = (&self.commits.repository, &base.settings.cache_dir);
-        Ok(Recipe::new(tree, cache, configuration, toolchain)?)
+        recipe(&self.commits.repository, &self.plan.choices, configuration, base)
     }
+}
+
+/// How the kernels of a tree come about.
+fn recipe(
+    tree: &Path,
+    choices: &CommitChoices,
+    configuration: Configuration,
+    base: &Base,
+) -> anyhow::Result<Recipe> {
+    let cache = &base.settings.cache_dir;
+    if let Some(template) = &choices.template {
+        return Ok(Recipe::elsewhere(tree, cache, template)?);
+    }
+    let toolchain = toolchain(choices.toolchain.as_deref(), base)?;
+    Ok(Recipe::new(tree, cache, configuration, toolchain)?)
 }
 
 /// How a configuration comes about, given the file that was named.
@@ -168,6 +188,31 @@ pub fn kind_of(config: Option<&Path>) -> ConfigurationKind {
     }
 }
 
+/// What was chosen of commits that are candidates, and how their configuration comes about.
+///
+/// # Errors
+/// Choices about builds where somebody else builds.
+pub fn choices(
+    global: &Global,
+    args: &CommitArgs,
+) -> anyhow::Result<(CommitChoices, ConfigurationKind)> {
+    let (choices, kind) = (args.choices(), kind_of(args.config.as_deref()));
+    let Some(template) = &global.sources.template else { return Ok((choices, kind)) };
+    if args.config.is_some() || args.toolchain.is_some() {
+        return Err(errors::usage(
+            "--config and --toolchain are about builds, and --source urls: names kernels that are built already",
+            "leave them out, or --source urls:",
+        ));
+    }
+    // A path counts from where the user is.
+    let template = match template.contains("://") {
+        true => template.clone(),
+        false => std::path::absolute(template)?.display().to_string(),
+    };
+    let choices = CommitChoices { template: Some(template), ..choices };
+    Ok((choices, ConfigurationKind::Elsewhere))
+}
+
 /// The git tree whose commits are candidates: the user's, or one that is made of patches; none where candidates are
 /// released kernels.
 ///
@@ -175,6 +220,13 @@ pub fn kind_of(config: Option<&Path>) -> ConfigurationKind {
 /// Both or half of them named; patches that do not apply.
 pub fn tree(global: &Global, args: &CommitArgs) -> anyhow::Result<Option<PathBuf>> {
     let (git, quilt) = (&global.sources.git, &global.sources.quilt);
+    let is_tree = git.is_some() || quilt.is_some();
+    if global.sources.template.is_some() && !is_tree {
+        return Err(errors::usage(
+            "--source urls: names kernels of commits, and no git tree says which those are",
+            "add --source git:PATH; with --drill, which builds what it tries, leave out --source urls:",
+        ));
+    }
     match (git, quilt, &args.base) {
         (git, None, None) => Ok(git.clone()),
         (None, Some(folder), Some(base)) => {
@@ -232,7 +284,7 @@ pub fn kept(folder: &Path, of: &CommitsPlan) -> anyhow::Result<Configuration> {
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
     Ok(match of.configuration {
-        ConfigurationKind::Derived => Configuration::Fragment(text),
+        ConfigurationKind::Derived | ConfigurationKind::Elsewhere => Configuration::Fragment(text),
         ConfigurationKind::Given => Configuration::Whole(text),
     })
 }
@@ -249,9 +301,7 @@ pub fn again(
 ) -> anyhow::Result<Vec<Candidate>> {
     let configuration = kept(folder, of)?;
     let tree = PathBuf::from(&of.repository);
-    let toolchain = toolchain(of.choices.toolchain.as_deref(), base)?;
-    let recipe = Recipe::new(&tree, &base.settings.cache_dir, configuration, toolchain)?;
-    let recipe = Arc::new(recipe);
+    let recipe = Arc::new(recipe(&tree, &of.choices, configuration, base)?);
     let commits = plan.series.iter().map(|planned| planned.commit.as_ref());
     let commits: Vec<Option<&PlannedCommit>> = commits.collect();
     let parents: Vec<&[usize]> =

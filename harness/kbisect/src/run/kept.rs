@@ -196,6 +196,7 @@ mod tests {
                 urls: vec![(Source::SNAPSHOT, "https://s.example".to_owned())],
                 git: None,
                 quilt: None,
+                template: None,
             },
             ..Global::default()
         };

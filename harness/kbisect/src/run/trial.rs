@@ -139,6 +139,11 @@ impl<'a> Trials<'a> {
                 keep_config(kernel, &folder, &mut result);
                 if let Some(built) = &kernel.built {
                     result.notes.extend(words::built_otherwise(&built.forced, &built.left));
+                    let elsewhere = built.elsewhere.as_ref();
+                    result.notes.extend(
+                        elsewhere
+                            .map(|it| words::from_elsewhere(&it.place, &it.sha256, it.is_checked)),
+                    );
                 }
                 if job.by_hand {
                     keep_confirmed(&self.run_folder, &job.subject, &mut result)?;

@@ -537,3 +537,70 @@ fn a_stack_of_patches_is_bisected() {
     let said = place.run(&format!("base..all {stack} {words}")).code(2).stderr;
     assert!(said.contains("patch `two.patch` does not apply"), "{said}");
 }
+
+#[test]
+fn kernels_that_somebody_else_built_are_bisected() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let put = |id: &str, script: &str, sum: Option<&str>| {
+        let folder = place.path("built").join(id);
+        std::fs::create_dir_all(&folder).unwrap();
+        let image = kbisect_fake_qemu::image("6.12.1", script);
+        std::fs::write(folder.join("bzImage"), &image).unwrap();
+        if let Some(sum) = sum {
+            std::fs::write(folder.join("bzImage.sha256"), sum).unwrap();
+        }
+    };
+    let all: Vec<String> =
+        (0..6).map(|at| tree.part(&format!("c{at}"), &at.to_string(), Some(""))).collect();
+    for (at, id) in all.iter().enumerate() {
+        let script = if at >= 4 { format!("{BAD}# {at}\n") } else { format!("# {at}\n") };
+        // Of the second nobody built one.
+        if at != 2 {
+            put(id, &script, None);
+        }
+    }
+    let sum =
+        Command::new("sha256sum").arg(place.path("built").join(&all[5]).join("bzImage")).output();
+    let sum = String::from_utf8(sum.unwrap().stdout).unwrap();
+    std::fs::write(place.path("built").join(&all[5]).join("bzImage.sha256"), &sum).unwrap();
+    let words = |template: &str| {
+        format!(
+            "{}..{} --source git:tree --source urls:{template} --scenario smoke",
+            all[0], all[5]
+        )
+    };
+    let result = place.run(&format!("{} --json", words("built/{commit}/bzImage"))).code(0).json();
+    assert_eq!(result["first_bad"]["name"], all[4][..12], "{result:#}");
+    assert!(result.get("revert").is_none(), "nobody built that");
+    assert!(result["warnings"].to_string().contains("untrusted"), "{result:#}");
+    let notes = |of: &str| {
+        let trials = result["trials"].as_array().unwrap();
+        let trial = trials.iter().find(|trial| trial["kernel"]["name"] == of[..12]).unwrap();
+        trial["notes"].to_string()
+    };
+    assert!(notes(&all[4]).contains("untrusted, no checksum"), "{}", notes(&all[4]));
+    assert!(notes(&all[5]).contains(&sum[..64]) && !notes(&all[5]).contains("untrusted"));
+    let folder = result["run_dir"].as_str().unwrap();
+    let mail = place.as_printed(&format!("report {folder} --format text")).code(0).stdout;
+    assert!(mail.contains("untrusted") && !mail.contains("were built from the commits"), "{mail}");
+    let lost = result["series"][2].clone();
+    if lost["verdict"] == "skip" {
+        assert!(lost["reason"].as_str().unwrap().contains("there is no kernel of it"), "{lost:#}");
+    }
+
+    // What its checksum belies is nobody's answer.
+    put(&all[5], "# another\n", Some(&sum));
+    // Under another name it is not at hand yet.
+    let said = place.run(&words("built/../built/{commit}/bzImage")).code(69).stderr;
+    assert!(said.contains("is not what") && said.contains(".sha256` says"), "{said}");
+    for (wrong, says) in [
+        ("built/bzImage", "has no {commit} in it"),
+        ("built/{commit}/bzImage --config kernel.config", "are about builds"),
+    ] {
+        let said = place.run(&words(wrong)).code(2).stderr;
+        assert!(said.contains(says), "{said}");
+    }
+    let said = place.run("6.12.1..6.12.4 --source urls:x/{commit} --scenario smoke").code(2).stderr;
+    assert!(said.contains("add --source git:PATH"), "{said}");
+}

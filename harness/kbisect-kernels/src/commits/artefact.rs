@@ -1,0 +1,151 @@
+//! Kernels of commits that somebody else built: a file for each, by a template with the commit in it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use kbisect_core::kernel::Kernel;
+
+use super::error::BuildError;
+use super::order::{BuildOrder, Built, Elsewhere};
+use crate::files::at;
+use crate::hash;
+use crate::http::{Checksum, Client, HttpError, Size, Wanted};
+use crate::import::package;
+use crate::import::prepare::{self, Modules};
+use crate::import::sink::Sink;
+use crate::import::tree::Tree;
+use crate::progress::Progress;
+use crate::settings::Settings;
+use crate::store::Meta;
+
+/// What stands for the commit's id.
+pub const COMMIT: &str = "{commit}";
+/// Most bytes of a kernel: packages with debug information have about as many.
+const MOST: u64 = 2 << 30;
+/// Most bytes of a checksum's file.
+const MOST_SUM: u64 = 4096;
+
+/// Brings the kernel of a commit into `out`; `work` is for what is not kept.
+pub(super) fn bring(
+    order: &BuildOrder,
+    template: &str,
+    kernel: &Kernel,
+    (settings, progress): (&Settings, &dyn Progress),
+    (work, out): (&Path, &Path),
+) -> Result<Meta, BuildError> {
+    let began = Instant::now();
+    let place = template.replace(COMMIT, &order.commit);
+    let file = work.join(name_of(&place));
+    let sum = match is_url(&place) {
+        true => download(&place, &file, settings, progress)?,
+        false => copy(Path::new(&place), &file)?,
+    };
+    let sha256 = hash::of_file(&file).map_err(at(&file))?;
+    if let Some(expected) = &sum
+        && *expected != sha256
+    {
+        return Err(BuildError::Damaged { place, expected: expected.clone(), got: sha256 });
+    }
+    let mut sink = Sink::new(work);
+    match package::Kind::of(&file)? {
+        Some(_) => package::unpack(&file, &mut sink)?,
+        None => Tree::of_image(&file, None)?.feed(&mut sink)?,
+    }
+    let prepared = prepare::prepare(work, &sink.finish()?, Modules::Optional, &place, out)?;
+    let mut kernel = kernel.clone();
+    kernel.release = Some(prepared.banner.release.clone());
+    let built = Built {
+        commit: order.commit.clone(),
+        compiler: String::new(),
+        content: sha256.clone(),
+        variables: Vec::new(),
+        forced: Vec::new(),
+        missing: Vec::new(),
+        left: Vec::new(),
+        elsewhere: Some(Elsewhere { place, sha256, is_checked: sum.is_some() }),
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    let meta = Meta::new(kernel, Vec::new(), prepared.banner.release, prepared.modules);
+    Ok(meta.built(built))
+}
+
+fn is_url(place: &str) -> bool {
+    place.starts_with("http://") || place.starts_with("https://")
+}
+
+/// The file's name; its suffix tells what it is.
+fn name_of(place: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "-_.+~".contains(*c);
+    let name: String = place.rsplit('/').next().unwrap_or_default().chars().filter(plain).collect();
+    format!("artefact-{name}")
+}
+
+/// Downloads a file; gives the checksum beside it, where there is one.
+fn download(
+    url: &str,
+    to: &Path,
+    settings: &Settings,
+    progress: &dyn Progress,
+) -> Result<Option<String>, BuildError> {
+    let client = Client::new(&[url], &settings.proxies).staying_encrypted(url);
+    let sum = match client.get(&format!("{url}.sha256"), MOST_SUM) {
+        Ok(text) => Some(checksum(&text, url)?),
+        Err(HttpError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let mut item = progress.begin(url, None);
+    let wanted = Wanted {
+        url,
+        size: Size::AtMost(MOST),
+        checksum: sum.as_deref().map_or(Checksum::None, Checksum::Sha256),
+    };
+    match client.download(&wanted, to, item.as_mut(), progress) {
+        Ok(_) => Ok(sum),
+        Err(HttpError::NotFound { .. }) => Err(BuildError::NoArtefact(url.to_owned())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// As [`download`], of a file of this machine.
+fn copy(from: &Path, to: &Path) -> Result<Option<String>, BuildError> {
+    if !from.is_file() {
+        return Err(BuildError::NoArtefact(from.display().to_string()));
+    }
+    fs::copy(from, to).map_err(at(from))?;
+    let beside = std::path::PathBuf::from(format!("{}.sha256", from.display()));
+    match fs::read(&beside) {
+        Ok(text) => checksum(&text, &from.display().to_string()).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(&beside)(error).into()),
+    }
+}
+
+/// The checksum in a text as `sha256sum` writes it.
+fn checksum(text: &[u8], place: &str) -> Result<String, BuildError> {
+    let text = String::from_utf8_lossy(text);
+    let first = text.split_ascii_whitespace().next().unwrap_or_default();
+    let is_sum = first.len() == 64 && first.bytes().all(|b| b.is_ascii_hexdigit());
+    match is_sum {
+        true => Ok(first.to_ascii_lowercase()),
+        false => Err(BuildError::NoChecksum(format!("{place}.sha256"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checksum_is_what_sha256sum_writes() {
+        let sum = "0123456789abcdef".repeat(4);
+        let text = format!("{}  bzImage\n", sum.to_uppercase());
+        assert_eq!(checksum(text.as_bytes(), "x").unwrap(), sum);
+        for wrong in ["", "<html>", "0123"] {
+            let error = checksum(wrong.as_bytes(), "x").unwrap_err();
+            assert!(error.to_string().contains("x.sha256"), "{error}");
+        }
+        assert_eq!(name_of("https://ci.example/a/../bzImage?x=/etc"), "artefact-etc");
+        assert!(is_url("https://a/b") && !is_url("/srv/b"));
+    }
+}
