@@ -50,6 +50,7 @@ pub mod symptom;
 pub mod trial;
 pub mod verdict;
 pub mod version;
+mod weights;
 pub mod whose;
 pub mod workers;
 pub mod wrong;

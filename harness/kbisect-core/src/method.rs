@@ -13,7 +13,9 @@ use crate::boots::Boots;
 use crate::confirm::{Confirmation, Examination, REPEATS, Standing, Told};
 use crate::mark::{remark, untestable};
 use crate::run::{Aim, Plan, RunEvent, Tried, target_symptom};
-use crate::search::{self, Direction, Mark, Outcome, RecordError, Role, Search, SearchError};
+use crate::search::{
+    self, Direction, Mark, Outcome, RecordError, Role, Search, SearchError, WeightsError,
+};
 use crate::trial::TrialRecord;
 
 /// What trials of commits cost: a build takes as long as several trials.
@@ -44,7 +46,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn weighed(mut self, weights: &[f64]) -> Result<Self, SearchError> {
+    fn weighed(mut self, weights: &[f64]) -> Result<Self, WeightsError> {
         match &mut self {
             Self::Halving(search) => search.weigh(weights)?,
             Self::Doubt(search) => search.weigh(weights)?,
@@ -84,6 +86,9 @@ pub enum MethodError {
     /// The search under doubt cannot be set up.
     #[error(transparent)]
     Noisy(#[from] NoisySearchError),
+    /// Weights of a journal that this program did not write.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// An answer that can tell halving nothing.
     #[error(transparent)]
     Record(#[from] RecordError),

@@ -9,6 +9,9 @@ use std::collections::{BTreeSet, VecDeque};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::weights::Weights;
+pub use crate::weights::WeightsError;
+
 /// What the run looks for: which end of the series is expected to be bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -125,19 +128,6 @@ pub enum SearchError {
         /// Kernels in the series.
         len: usize,
     },
-    /// Weights that are none.
-    #[error("the weights of the kernels are not one number above 0 for each")]
-    Weights,
-}
-
-/// Refuses weights that cannot be used for `len` kernels.
-///
-/// # Errors
-/// [`SearchError::Weights`].
-pub(crate) fn check_weights(weights: &[f64], len: usize) -> Result<(), SearchError> {
-    let is_weight = |weight: &f64| weight.is_finite() && *weight > 0.0;
-    let fits = weights.len() == len && weights.iter().all(is_weight);
-    if fits { Ok(()) } else { Err(SearchError::Weights) }
 }
 
 /// Why an answer is refused. The search is unchanged.
@@ -176,30 +166,7 @@ pub struct Search {
     /// The same of the good end; it counts once the bad end failed as it should.
     good_failed: Option<Outcome>,
     /// How likely the change came with each kernel or one before it, up to a factor.
-    weights: Cumulated,
-}
-
-/// Sums of weights up to each kernel.
-#[derive(Clone, Debug)]
-struct Cumulated(Vec<f64>);
-
-impl Cumulated {
-    fn of(weights: impl Iterator<Item = f64>) -> Self {
-        let mut sum = 0.0;
-        Self(
-            weights
-                .map(|weight| {
-                    sum += weight;
-                    sum
-                })
-                .collect(),
-        )
-    }
-
-    /// Weight of the kernels after `from` up to `to`.
-    fn between(&self, from: usize, to: usize) -> f64 {
-        self.0[to] - self.0[from]
-    }
+    weights: Weights,
 }
 
 /// Distance at which a neighbour of a skipped kernel has an even chance of being testable.
@@ -234,7 +201,7 @@ impl Search {
             skipped: BTreeSet::new(),
             bad_failed: None,
             good_failed: None,
-            weights: Cumulated::of(std::iter::repeat_n(1.0, len)),
+            weights: Weights::alike(len),
         })
     }
 
@@ -242,10 +209,9 @@ impl Search {
     /// on one side as on the other. What an answer means does not depend on it.
     ///
     /// # Errors
-    /// [`SearchError::Weights`], unless there is one above 0 for each kernel.
-    pub fn weigh(&mut self, weights: &[f64]) -> Result<(), SearchError> {
-        check_weights(weights, self.len)?;
-        self.weights = Cumulated::of(weights.iter().copied());
+    /// [`WeightsError`], unless there is one above 0 for each kernel.
+    pub fn weigh(&mut self, weights: &[f64]) -> Result<(), WeightsError> {
+        self.weights = Weights::of(weights, self.len)?;
         Ok(())
     }
 

@@ -208,6 +208,28 @@ fn weights_save_runs_and_change_no_probability() {
 }
 
 #[test]
+fn weights_cut_a_list_where_looking_at_each_version_cuts_it() {
+    let line =
+        History::graph((0..48usize).map(|at| at.checked_sub(1).into_iter().collect()).collect());
+    let (line, list) = (line.unwrap(), History::list(48).unwrap());
+    for seed in 0..40 {
+        let mut chance = Chance(seed);
+        let weights: Vec<f64> = (0..48).map(|_| 0.5 + 20.0 * chance.unit().powi(8)).collect();
+        let culprit = 1 + chance.below(47);
+        let asked = |history: &History| {
+            let search = NoisySearch::new(history.clone(), Settings::default(), &[]).unwrap();
+            let mut search = search.maybe_deterministic();
+            search.weigh(&weights).unwrap();
+            let answer = |at| if at >= culprit { Answer::Fail } else { Answer::Pass };
+            let (ending, asked) = finish(&mut search, answer);
+            assert_eq!(found(&ending), Some(culprit), "{ending:?}");
+            asked
+        };
+        assert_eq!(asked(&list), asked(&line), "seed {seed}");
+    }
+}
+
+#[test]
 fn strict_compares_longer() {
     let passes = |strict| {
         let mut search = listed(16, Settings { strict, ..Settings::default() }, &[]);

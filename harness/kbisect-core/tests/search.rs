@@ -1,7 +1,7 @@
 //! The search against planted culprits.
 
 use kbisect_core::search::{
-    Direction, Mark, Outcome, RecordError, Role, Search, SearchError, SearchStep,
+    Direction, Mark, Outcome, RecordError, Role, Search, SearchError, SearchStep, WeightsError,
 };
 use proptest::prelude::*;
 
@@ -91,7 +91,7 @@ fn weights_that_are_none_are_refused() {
     for weights in
         [&[1.0, 1.0][..], &[1.0, 0.0, 1.0], &[1.0, f64::NAN, 1.0], &[1.0, f64::INFINITY, 1.0]]
     {
-        assert_eq!(search.weigh(weights), Err(SearchError::Weights));
+        assert_eq!(search.weigh(weights), Err(WeightsError));
     }
     assert_eq!(search.weigh(&[1.0, 2.0, 1.0]), Ok(()));
 }

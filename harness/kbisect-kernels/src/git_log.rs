@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kbisect_core::changes::{GIT_FORMAT, Segment, read_git_log};
 use kbisect_core::kernel::Kernel;
-use kbisect_process::run_within;
+use kbisect_process::{run_unless, run_within};
 
 use crate::git::git;
 
@@ -52,7 +52,7 @@ pub fn git_log(
     let (old_tag, new_tag) = (tag(old), tag(new));
     let old_id = commit(repository, &old_tag)?;
     let new_id = commit(repository, &new_tag)?;
-    let mut segment = log(repository, &old_id, &new_id, &["--no-merges"])?;
+    let mut segment = log(repository, &old_id, &new_id, &["--no-merges"], &|| false)?;
     if old.series() != new.series() {
         segment.notes.push(format!(
             "the range crosses from stable series {} to {}: what both got is listed, too",
@@ -64,28 +64,35 @@ pub fn git_log(
 }
 
 /// What each commit changes that is in `new` and not in `old`. Of merges nothing is told, unless only first
-/// parents are followed: then a merge changes what it brought.
+/// parents are followed: then a merge changes what it brought. `is_moot` ends it before its time.
 pub fn commit_changes(
     repository: &Path,
     old: &str,
     new: &str,
     first_parent: bool,
+    is_moot: &dyn Fn() -> bool,
 ) -> Result<Segment, GitLogError> {
     let how: &[&str] = if first_parent {
         &["--first-parent", "--diff-merges=first-parent"]
     } else {
         &["--no-merges"]
     };
-    log(repository, old, new, how)
+    log(repository, old, new, how, is_moot)
 }
 
 /// The log of a range of commits, given by their ids, the oldest first.
-fn log(repository: &Path, old: &str, new: &str, how: &[&str]) -> Result<Segment, GitLogError> {
+fn log(
+    repository: &Path,
+    old: &str,
+    new: &str,
+    how: &[&str],
+    is_moot: &dyn Fn() -> bool,
+) -> Result<Segment, GitLogError> {
     let mut command = git(repository);
     command.args(["log", "--reverse", "--no-color", "--name-only", "--no-renames"]).args(how);
     command.args(["--no-show-signature", "--encoding=UTF-8", &format!("--format={GIT_FORMAT}")]);
     command.arg("--end-of-options").arg(format!("{old}..{new}")).arg("--");
-    let ended = run_within(command, DEADLINE, MAX_LOG).map_err(failed(repository))?;
+    let ended = run_unless(command, DEADLINE, MAX_LOG, is_moot).map_err(failed(repository))?;
     if !ended.status.success() && !ended.cut {
         return Err(GitLogError::Failed(ended.status.to_string()));
     }

@@ -13,7 +13,7 @@ use crate::changed;
 use crate::dossier::{Dossier, Subject};
 use crate::fields::{State, fields};
 use crate::sections;
-use crate::story::{Story, duration};
+use crate::story::duration;
 use crate::text::{line, lines};
 use crate::words;
 
@@ -99,9 +99,8 @@ fn commit(to: &mut String, dossier: &Dossier) {
 
 /// The commit that a fix would name.
 fn fixes(dossier: &Dossier) -> Option<&PlannedCommit> {
-    let Subject::Bisection(result) = &dossier.subject else { return None };
-    let story = Story { result };
-    (result.direction == Direction::Regression).then(|| story.culprit()).flatten()
+    let story = dossier.story()?;
+    story.culprit().filter(|_| story.result.direction == Direction::Regression)
 }
 
 fn subject(dossier: &Dossier) -> String {
@@ -183,10 +182,9 @@ fn table(to: &mut String, dossier: &Dossier) {
                 let counts = (count(test.changed.fails), count(test.changed.counted()));
                 row(role, test.onto.label(), counts);
             }
-            None if story.culprit().is_some() => row(role, "", (0, 0)),
             None => {
-                let why = words::NO_COMMIT;
-                let _ = writeln!(to, "  {role:<27} {:<24} not run: {why}", "");
+                let why = words::not_reverted(result, story.culprit().is_some());
+                let _ = writeln!(to, "  {role:<27} {:<24} not run: {}", "", line(&why, 200));
             }
         }
     }

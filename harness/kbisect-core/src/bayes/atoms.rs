@@ -5,6 +5,7 @@
 //! is done on those.
 
 use super::history::History;
+use crate::weights::Weights;
 
 /// The groups of hypotheses, split by the versions that were tried.
 #[derive(Clone, Debug)]
@@ -81,13 +82,11 @@ impl Atoms {
         self.len - 1
     }
 
-    /// How much more likely each atom is by these weights of the versions than if all were alike.
-    pub(super) fn shares(&self, weights: &[f64]) -> Vec<f64> {
+    /// What the candidates of each atom weigh together.
+    pub(super) fn weigh(&self, weights: &Weights) -> Vec<f64> {
         let mut sums = vec![0.0; self.atoms.len()];
-        (1..self.len).for_each(|at| sums[self.of(at)] += weights[at]);
-        let whole: f64 = sums.iter().sum();
-        let alike = |atom: &Atom| atom.size as f64 / self.candidates() as f64;
-        sums.iter().zip(&self.atoms).map(|(sum, atom)| sum / whole / alike(atom)).collect()
+        (1..self.len).for_each(|at| sums[self.of(at)] += weights.get(at));
+        sums
     }
 
     pub(super) fn of(&self, candidate: usize) -> usize {

@@ -12,6 +12,7 @@ use super::likelihood::{FailPass, Likelihood, h2};
 use super::posterior::{Assumptions, Belief, Posterior};
 use super::settings::Costs;
 use crate::search::Direction;
+use crate::weights::Weights;
 
 /// Distance at which a neighbour of a version that was tried in vain has an even chance.
 const REACH: usize = 3;
@@ -39,8 +40,8 @@ pub(super) struct Choice<'a> {
     /// Versions that are at hand.
     pub prepared: &'a BTreeSet<usize>,
     pub costs: Costs,
-    /// How likely each version is the culprit, up to a factor; all alike without.
-    pub weights: Option<&'a [f64]>,
+    /// How likely each version is the culprit, up to a factor, and each atom; all alike without.
+    pub weights: Option<(&'a Weights, Vec<f64>)>,
 }
 
 /// What is believed if pending trials answer in one certain way.
@@ -127,9 +128,9 @@ impl Choice<'_> {
     /// What is believed when versions are not alike before any trial. It decides what is tried next and
     /// nothing else.
     fn weighed(&self, mut posterior: Posterior) -> Posterior {
-        let Some(weights) = self.weights else { return posterior };
-        let shares = self.atoms.shares(weights);
-        posterior.weigh(&shares);
+        if let Some((_, atoms)) = &self.weights {
+            posterior.weigh(self.atoms, atoms);
+        }
         posterior
     }
 
@@ -184,30 +185,16 @@ impl Choice<'_> {
                 continue;
             }
             let gain = |inside: usize| -> f64 {
+                let inside = self.even(at, inside);
                 scenarios
                     .iter()
                     .zip(&lines)
-                    .map(|(scenario, line)| scenario.share * line[at].gain(inside as f64))
+                    .map(|(scenario, line)| scenario.share * line[at].gain(inside))
                     .sum()
             };
             let version = |inside: usize| atom.first + inside - 1;
-            if let Some(weights) = self.weights {
-                let weights = &weights[atom.first..atom.first + atom.size];
-                let whole: f64 = weights.iter().sum();
-                let gain = |share: f64| -> f64 {
-                    let each = scenarios.iter().zip(&lines);
-                    each.map(|(scenario, line)| {
-                        scenario.share * line[at].gain(share * atom.size as f64)
-                    })
-                    .sum()
-                };
-                let mut sum = 0.0;
-                for inside in 1..atom.size {
-                    sum += weights[inside - 1];
-                    self.offer(best, version(inside), gain(sum / whole), runs);
-                }
-            } else if self.is_plain(atom.first, atom.first + atom.size - 1) {
-                let tops = lines.iter().map(|line| line[at].top());
+            if self.is_plain(atom.first, atom.first + atom.size - 1) {
+                let tops = lines.iter().map(|line| self.uneven(at, line[at].top()));
                 if let Some(inside) = peak(tops, atom.size - 1, gain) {
                     self.offer(best, version(inside), gain(inside), runs);
                 }
@@ -241,16 +228,38 @@ impl Choice<'_> {
         }
     }
 
-    /// Share of a candidate in its atom.
-    fn share(&self) -> impl Fn(usize, usize) -> f64 {
-        let whole = self.weights.map(|weights| {
-            let mut whole = vec![0.0; self.atoms.all().len()];
-            (1..weights.len()).for_each(|at| whole[self.atoms.of(at)] += weights[at]);
-            whole
-        });
-        move |candidate, atom| match (self.weights, &whole) {
-            (Some(weights), Some(whole)) => weights[candidate] / whole[atom],
-            _ => 1.0 / self.atoms.all()[atom].size as f64,
+    /// List: of how many candidates the first `inside` ones of an atom have the weight, were all alike.
+    fn even(&self, at: usize, inside: usize) -> f64 {
+        let atom = &self.atoms.all()[at];
+        match &self.weights {
+            Some((weights, atoms)) => {
+                let before = atom.first - 1;
+                atom.size as f64 * weights.between(before, before + inside) / atoms[at]
+            }
+            None => inside as f64,
+        }
+    }
+
+    /// The other way round: how many of the first ones have the weight of `even` that are alike.
+    fn uneven(&self, at: usize, even: f64) -> f64 {
+        let atom = &self.atoms.all()[at];
+        match &self.weights {
+            Some((weights, atoms)) if even.is_finite() => {
+                let (before, size) = (atom.first - 1, atom.size as f64);
+                let weight = atoms[at] * even.clamp(0.0, size) / size;
+                let last = weights.up_to(before, weight);
+                // Between the one that has less and the one that has more.
+                (last - before) as f64 + 0.5
+            }
+            _ => even,
+        }
+    }
+
+    /// Graph: share of a candidate in its atom.
+    fn share(&self, candidate: usize, at: usize) -> f64 {
+        match &self.weights {
+            Some((weights, atoms)) => weights.get(candidate) / atoms[at],
+            None => 1.0 / self.atoms.all()[at].size as f64,
         }
     }
 
@@ -268,10 +277,10 @@ impl Choice<'_> {
             .iter()
             .map(|scenario| nothing_inside(&scenario.posterior, self.assumed.direction, runs))
             .collect();
-        let share = self.share();
         let sums = self.history.sums(|candidate| {
             let atom = self.atoms.of(candidate);
-            terms[atom].map(|term| term * share(candidate, atom))
+            let share = self.share(candidate, atom);
+            terms[atom].map(|term| term * share)
         });
         let gain = |sum: [f64; N]| -> f64 {
             let each = scenarios.iter().zip(&starts).zip(sum.chunks_exact(2));

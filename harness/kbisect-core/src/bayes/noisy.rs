@@ -13,8 +13,9 @@ use super::step::{Ending, NoisyStep, Notice, RangeReason};
 use super::stop::{FAILURES, Seen, frontiers, patience};
 use super::tally::{Answer, Tally};
 use crate::boots::{BootRuns, IN_VAIN};
-use crate::search::{Direction, SearchError, check_weights};
+use crate::search::Direction;
 use crate::trial::BootId;
+use crate::weights::{Weights, WeightsError};
 
 /// Search for a change under doubt: failures that show in some runs only, answers that are missing,
 /// ends that are not what they should be.
@@ -52,7 +53,7 @@ pub struct NoisySearch {
     pub(super) surprises: BTreeMap<usize, (u32, bool)>,
     notices: Vec<Notice>,
     /// How likely each version is the culprit before any trial, up to a factor; all alike without.
-    pub(super) weights: Option<Arc<[f64]>>,
+    pub(super) weights: Option<Arc<Weights>>,
 }
 
 /// Why a search cannot be set up.
@@ -131,10 +132,9 @@ impl NoisySearch {
     /// and nothing else: what is sure, and how sure, follows from the trials alone.
     ///
     /// # Errors
-    /// [`SearchError::Weights`], unless there is one above 0 for each version.
-    pub fn weigh(&mut self, weights: &[f64]) -> Result<(), SearchError> {
-        check_weights(weights, self.history.len())?;
-        self.weights = Some(weights.into());
+    /// [`WeightsError`], unless there is one above 0 for each version.
+    pub fn weigh(&mut self, weights: &[f64]) -> Result<(), WeightsError> {
+        self.weights = Some(Arc::new(Weights::of(weights, self.history.len())?));
         Ok(())
     }
 

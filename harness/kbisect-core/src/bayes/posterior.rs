@@ -98,10 +98,11 @@ impl Posterior {
         Self { atoms: beliefs, all_bad, noise, evidence: sum }
     }
 
-    /// Multiplies the probability of each atom by a factor.
-    pub(super) fn weigh(&mut self, factors: &[f64]) {
-        for (belief, factor) in self.atoms.iter_mut().zip(factors) {
-            belief.mass *= factor;
+    /// What is believed if the candidates of each atom weigh this, and not as many as they are.
+    pub(super) fn weigh(&mut self, atoms: &Atoms, weights: &[f64]) {
+        let mean = weights.iter().sum::<f64>() / atoms.candidates() as f64;
+        for ((belief, atom), weight) in self.atoms.iter_mut().zip(atoms.all()).zip(weights) {
+            belief.mass *= weight / (mean * atom.size as f64);
         }
         let sum: f64 = self.all().map(|belief| belief.mass).sum();
         for belief in self.atoms.iter_mut().chain([&mut self.all_bad, &mut self.noise]) {

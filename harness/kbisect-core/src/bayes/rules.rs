@@ -234,7 +234,7 @@ impl NoisySearch {
             near_vain: &self.near_vain,
             prepared: &self.prepared,
             costs: self.settings.costs,
-            weights: self.weights.as_deref(),
+            weights: self.weights.as_deref().map(|weights| (weights, self.atoms.weigh(weights))),
         };
         let pending: Vec<usize> =
             self.pending.iter().filter_map(|version| self.atoms.slot(*version)).collect();

@@ -60,12 +60,11 @@ impl Prior {
     /// failing kernel was made from it.
     #[must_use]
     pub fn of(
-        commits: &[Option<Change>],
+        commits: Vec<Option<Change>>,
         clues: &Clues,
         is_built: Option<&dyn Fn(&str) -> bool>,
     ) -> Self {
-        let known: Vec<Change> =
-            commits.iter().map(|change| change.clone().unwrap_or_default()).collect();
+        let known: Vec<Change> = commits.into_iter().map(Option::unwrap_or_default).collect();
         let scores = scores(&known, clues);
         let near = scores.iter().flatten().count();
         // Of more files than are kept nobody knows.
@@ -105,14 +104,14 @@ mod tests {
     fn what_is_near_and_built_weighs_most_and_nothing_weighs_nothing() {
         let mut clues = Clues::default();
         clues.text("vrf");
-        let commits = [
+        let commits = vec![
             change("wifi: foo", "drivers/net/wireless/foo.c"),
             change("vrf: reset conntrack", "drivers/net/vrf.c"),
             change("net: bar", "net/core/dev.c"),
             None,
         ];
         let is_built = |file: &str| file != "drivers/net/wireless/foo.c";
-        let prior = Prior::of(&commits, &clues, Some(&is_built));
+        let prior = Prior::of(commits.clone(), &clues, Some(&is_built));
         assert_eq!((prior.told(Some(1)).place, prior.told(Some(0)).place), (Some(1), Some(4)));
         let Prior { weights, built, near } = prior;
         assert_eq!((built, near), (Some(3), 1));
@@ -120,8 +119,8 @@ mod tests {
         assert_eq!(weights[2], weights[3], "of a merge nothing is known");
         assert!(weights.iter().all(|weight| *weight >= ALIKE), "{weights:?}");
         assert!((weights.iter().sum::<f64>() - 4.0).abs() < 1e-9, "{weights:?}");
-        let Prior { weights, built, .. } = Prior::of(&commits, &clues, None);
+        let Prior { weights, built, .. } = Prior::of(commits, &clues, None);
         assert_eq!((built, weights[0]), (None, weights[2]));
-        assert_eq!(Prior::of(&[], &clues, None).weights, [0.0; 0]);
+        assert_eq!(Prior::of(Vec::new(), &clues, None).weights, [0.0; 0]);
     }
 }

@@ -1,7 +1,8 @@
 //! Kernels of commits that somebody else built: a file for each, by a template with the commit in it.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use kbisect_core::kernel::Kernel;
@@ -37,14 +38,11 @@ pub(super) fn bring(
     let began = Instant::now();
     let place = template.replace(COMMIT, &order.commit);
     let file = work.join(name_of(&place));
-    let sum = match is_url(&place) {
+    let (sha256, sum) = match is_url(&place) {
         true => download(&place, &file, settings, progress)?,
         false => copy(Path::new(&place), &file)?,
     };
-    let sha256 = hash::of_file(&file).map_err(at(&file))?;
-    if let Some(expected) = &sum
-        && *expected != sha256
-    {
+    if let Some(expected) = sum.as_ref().filter(|sum| **sum != sha256) {
         return Err(BuildError::Damaged { place, expected: expected.clone(), got: sha256 });
     }
     let mut sink = Sink::new(work);
@@ -81,44 +79,42 @@ fn name_of(place: &str) -> String {
     format!("artefact-{name}")
 }
 
-/// Downloads a file; gives the checksum beside it, where there is one.
+/// Downloads a file; gives its SHA-256, and the one beside it, where there is one.
 fn download(
     url: &str,
     to: &Path,
     settings: &Settings,
     progress: &dyn Progress,
-) -> Result<Option<String>, BuildError> {
+) -> Result<(String, Option<String>), BuildError> {
     let client = Client::new(&[url], &settings.proxies).staying_encrypted(url);
     let sum = match client.get(&format!("{url}.sha256"), MOST_SUM) {
         Ok(text) => Some(checksum(&text, url)?),
-        Err(HttpError::NotFound { .. }) => None,
+        // Object stores refuse what they do not have.
+        Err(HttpError::NotFound { .. } | HttpError::Status { status: 403, .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let mut item = progress.begin(url, None);
-    let wanted = Wanted {
-        url,
-        size: Size::AtMost(MOST),
-        checksum: sum.as_deref().map_or(Checksum::None, Checksum::Sha256),
-    };
+    let wanted = Wanted { url, size: Size::AtMost(MOST), checksum: Checksum::None };
     match client.download(&wanted, to, item.as_mut(), progress) {
-        Ok(_) => Ok(sum),
+        Ok(sha256) => Ok((sha256, sum)),
         Err(HttpError::NotFound { .. }) => Err(BuildError::NoArtefact(url.to_owned())),
         Err(error) => Err(error.into()),
     }
 }
 
 /// As [`download`], of a file of this machine.
-fn copy(from: &Path, to: &Path) -> Result<Option<String>, BuildError> {
+fn copy(from: &Path, to: &Path) -> Result<(String, Option<String>), BuildError> {
     if !from.is_file() {
         return Err(BuildError::NoArtefact(from.display().to_string()));
     }
     fs::copy(from, to).map_err(at(from))?;
-    let beside = std::path::PathBuf::from(format!("{}.sha256", from.display()));
-    match fs::read(&beside) {
-        Ok(text) => checksum(&text, &from.display().to_string()).map(Some),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(at(&beside)(error).into()),
-    }
+    let beside = PathBuf::from(format!("{}.sha256", from.display()));
+    let sum = match fs::read(&beside) {
+        Ok(text) => Some(checksum(&text, &from.display().to_string())?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(at(&beside)(error).into()),
+    };
+    Ok((hash::of_file(to).map_err(at(to))?, sum))
 }
 
 /// The checksum in a text as `sha256sum` writes it.

@@ -30,12 +30,13 @@ pub use plan::{
     merge_base, mixes_vendors, no_option, plan_text, reused, same_build,
 };
 pub(crate) use prior::was_weighed;
-pub use prior::weighed;
+pub use prior::{not_weighed, weighed};
 pub(crate) use rates::{failed_of, rate, rates_of};
-pub(crate) use revert::{
-    NO_COMMIT, changed_bad_end, culprit, further, further_label, named, of, revert, revert_heading,
-};
 pub use revert::{TESTS_ANSWER, goes_on, not_gone_on, revert_not_made, without};
+pub(crate) use revert::{
+    changed_bad_end, culprit, further, further_label, named, not_reverted, of, revert,
+    revert_heading,
+};
 pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;
 pub use search::{matching, undecided, why};

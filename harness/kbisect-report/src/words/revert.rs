@@ -2,7 +2,7 @@
 
 use kbisect_core::bayes::Tally;
 use kbisect_core::run::{
-    Because, Further, OutcomeWord, PlannedCommit, RevertOutcome, RevertResult,
+    Because, BisectResult, Further, OutcomeWord, PlannedCommit, RevertOutcome, RevertResult,
 };
 use kbisect_core::search::Direction;
 
@@ -71,8 +71,16 @@ pub fn revert(result: &RevertResult, direction: Direction) -> String {
     }
 }
 
-/// Why nothing was taken back.
-pub(crate) const NO_COMMIT: &str = "the commit is not known";
+/// Why a run took nothing back.
+#[must_use]
+pub(crate) fn not_reverted(result: &BisectResult, is_known: bool) -> String {
+    let drilled = result.further.iter().find(|further| further.because == Because::Drill);
+    match drilled.filter(|further| further.commit.is_some()) {
+        Some(further) => format!("run {} has it", further.run_id),
+        None if is_known => "no trial of it was made".to_owned(),
+        None => "the commit is not known".to_owned(),
+    }
+}
 
 /// The bad end with the culprit's change taken back, or the fix applied, in a table.
 #[must_use]

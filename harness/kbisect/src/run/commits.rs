@@ -266,12 +266,15 @@ fn toolchain(name: Option<&str>, base: &Base) -> anyhow::Result<Toolchain> {
     Ok(Toolchain::unpacked(&image.path, &image.key, cache, base.progress().as_ref())?)
 }
 
-/// Keeps the configuration with the run.
+/// Keeps the configuration with the run, if there is one.
 ///
 /// # Errors
 /// A file that cannot be written.
 pub fn keep(folder: &Path, configuration: &Configuration) -> anyhow::Result<()> {
     let (Configuration::Fragment(text) | Configuration::Whole(text)) = configuration;
+    if text.is_empty() {
+        return Ok(());
+    }
     write_whole(&folder.join(CONFIG), text.as_bytes())
 }
 
@@ -281,11 +284,13 @@ pub fn keep(folder: &Path, configuration: &Configuration) -> anyhow::Result<()> 
 /// A file that is not there any more.
 pub fn kept(folder: &Path, of: &CommitsPlan) -> anyhow::Result<Configuration> {
     let path = folder.join(CONFIG);
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text = || {
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
     Ok(match of.configuration {
-        ConfigurationKind::Derived | ConfigurationKind::Elsewhere => Configuration::Fragment(text),
-        ConfigurationKind::Given => Configuration::Whole(text),
+        ConfigurationKind::Derived => Configuration::Fragment(text()?),
+        ConfigurationKind::Given => Configuration::Whole(text()?),
+        ConfigurationKind::Elsewhere => Configuration::Fragment(String::new()),
     })
 }
 

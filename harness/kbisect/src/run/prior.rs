@@ -7,6 +7,7 @@ use kbisect_core::changes::{Change, Clues, Prior};
 use kbisect_core::run::{Plan, RunEvent, target_symptom};
 use kbisect_core::scenario::Scenario;
 use kbisect_kernels::{Candidate, commit_changes};
+use kbisect_report::words;
 
 use super::context::Base;
 
@@ -14,7 +15,7 @@ use super::context::Base;
 const FEWEST: usize = 4;
 
 /// What the commits of a run weigh, given how the bad end fails; nothing where that was told before. What keeps it
-/// from being known costs builds and nothing else.
+/// from being known is told: it costs builds and nothing else.
 pub fn weighed<'a>(
     plan: &Plan,
     series: &[Candidate],
@@ -40,8 +41,12 @@ pub fn weighed<'a>(
         .filter_map(|planned| Some(planned.commit.as_ref()?.id.as_str()))
         .collect();
     let (Some(old), Some(new)) = (commits.first(), commits.last()) else { return None };
-    let first_parent = of.choices.first_parent;
-    let log = commit_changes(Path::new(&of.repository), old, new, first_parent).ok()?;
+    let (tree, first_parent) = (Path::new(&of.repository), of.choices.first_parent);
+    let log = match commit_changes(tree, old, new, first_parent, &|| base.interrupt.is_set()) {
+        Ok(log) => log,
+        Err(_) if base.interrupt.is_set() => return None,
+        Err(error) => return Some(RunEvent::Note { text: words::not_weighed(&error) }),
+    };
     let id = |change: &Change| change.commit.clone().unwrap_or_default();
     let mut known: BTreeMap<String, Change> =
         log.changes.into_iter().map(|change| (id(&change), change)).collect();
@@ -51,8 +56,7 @@ pub fn weighed<'a>(
     let is_built =
         sources.map(|sources| move |file: &str| is_part(file, |file| sources.contains(file)));
     let clues = Clues::of(Some(scenario), failed);
-    let prior =
-        Prior::of(&changes, &clues, is_built.as_ref().map(|is| is as &dyn Fn(&str) -> bool));
+    let prior = Prior::of(changes, &clues, is_built.as_ref().map(|is| is as &dyn Fn(&str) -> bool));
     // All alike is what it is without.
     let tells = prior.weights.windows(2).any(|pair| pair[0] != pair[1]);
     tells.then(|| RunEvent::Weighed { prior: Box::new(prior) })
