@@ -21,6 +21,7 @@ mod outcomes;
 mod place;
 mod probes;
 mod reuse;
+mod reverts;
 mod scenario_errors;
 mod selftest;
 mod series;
