@@ -13,6 +13,7 @@ use kbisect_report::words::{TESTS_ANSWER, goes_on, symptom_choice, weighed};
 use super::paint::{Ink, Paint};
 use super::time::time;
 use super::view::View;
+use crate::cli::Range;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,13 +30,12 @@ pub enum Detail {
 pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Option<String> {
     match event {
         RunEvent::Began { plan } => {
-            let count = plan.series.len();
+            let (count, old, new) = (plan.series.len(), plan.old_end.clone(), plan.new_end.clone());
             // Whoever runs the plan tells its warnings.
             Some(format!(
-                "{}: {}..{}, {count} kernels, {}",
+                "{}: {}, {count} kernels, {}",
                 paint.ink(Ink::Bright, &plan.scenario),
-                plan.old_end,
-                plan.new_end,
+                Range { old, new },
                 plan.environment.accelerator
             ))
         }
