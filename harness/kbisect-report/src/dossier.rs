@@ -18,6 +18,7 @@ use crate::journal::{
     EARLIER_CHECK_JOURNAL, JOURNAL_NAME, Journal, JournalError, JournalWarning, read_journal,
 };
 use crate::plain::file_name;
+use crate::rules::rules_of;
 use crate::story::{Story, THAT_FAILS, of_trial};
 use crate::words;
 
@@ -200,10 +201,12 @@ impl Dossier {
         let (bad, good) = (self.bad().cloned(), self.good().cloned());
         self.evidence = Evidence::read(folder, bad.as_ref(), good.as_ref());
         self.folder = Some(folder.to_owned());
-        if let Some(scenario) = &self.evidence.scenario
-            && self.extra.scenario_summary.is_empty()
-        {
-            self.extra.scenario_summary.clone_from(&scenario.summary);
+        if let Some(scenario) = &self.evidence.scenario {
+            if self.extra.scenario_summary.is_empty() {
+                self.extra.scenario_summary.clone_from(&scenario.summary);
+            }
+            scenario.description.trim().clone_into(&mut self.extra.description);
+            self.extra.rules = rules_of(scenario);
         }
     }
 

@@ -9,6 +9,10 @@ pub struct Extra {
     pub command: Vec<String>,
     /// One line about the scenario.
     pub scenario_summary: String,
+    /// What the scenario is about, in paragraphs.
+    pub description: String,
+    /// The rules that nodes under test load.
+    pub rules: Vec<Rules>,
     /// SHA-256 over the scenario's files.
     pub scenario_sha256: String,
     /// The older end, as typed.
@@ -19,6 +23,17 @@ pub struct Extra {
     pub notes: Vec<String>,
     /// How often the run was resumed.
     pub resumed: usize,
+}
+
+/// A file of rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The node that loads it.
+    pub node: String,
+    /// Its name in the scenario.
+    pub file: String,
+    /// The text.
+    pub text: String,
 }
 
 impl Extra {

@@ -186,7 +186,7 @@ fn json(document: &impl Serialize) -> Result<String, RenderError> {
     Ok(serde_json::to_string_pretty(document)? + "\n")
 }
 
-fn markdown(dossier: &Dossier) -> String {
+pub(crate) fn markdown(dossier: &Dossier) -> String {
     let text = match &dossier.subject {
         Subject::Bisection(result) => crate::markdown(result, &dossier.extra),
         Subject::Trial(result) => crate::markdown_run(result),

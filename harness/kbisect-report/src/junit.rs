@@ -1,14 +1,18 @@
-//! JUnit XML. Of a run: a suite for each trial, a case for each check. Of a check: a suite for each
-//! scenario, a case for each kernel.
+//! JUnit XML. Of a run: a suite for each trial, a case for each check. Of a bisection: a suite of what was asked,
+//! and one with a case for each kernel; that kernels fail is what it looks for, and no failure of it. Of a check:
+//! a suite for each scenario, a case for each kernel.
 
 use std::fmt::Write;
 
 use kbisect_core::answer::Trial;
 use kbisect_core::gate::{Cell, GateResult, GateScenario, Standing};
+use kbisect_core::run::{BisectResult, OutcomeWord, RevertOutcome};
 use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord, VerdictKind};
 
-use crate::dossier::Dossier;
+use crate::dossier::{Dossier, Subject};
+use crate::story::Story;
 use crate::text::{line, lines};
+use crate::{doubt, words};
 
 /// Most characters of a message.
 const MESSAGE: usize = 400;
@@ -18,9 +22,18 @@ const LINES: usize = 200;
 /// How a case ended.
 enum Case {
     Passed,
-    Failed { kind: String, message: String, text: String },
+    /// Passed, and what is to be known of it.
+    Told(String),
+    Failed {
+        kind: String,
+        message: String,
+        text: String,
+    },
     Skipped(String),
-    Error { kind: &'static str, message: String },
+    Error {
+        kind: &'static str,
+        message: String,
+    },
 }
 
 /// One suite, ready to be written.
@@ -45,9 +58,101 @@ struct SuiteCounts {
 
 /// Writes the report of a run.
 pub(crate) fn junit(dossier: &Dossier) -> String {
-    let suites: Vec<Suite> =
-        dossier.trials().iter().map(|trial| suite_of(dossier, trial)).collect();
+    let suites: Vec<Suite> = match &dossier.subject {
+        Subject::Bisection(result) => vec![questions(result), kernels(result)],
+        Subject::Trial(_) => {
+            dossier.trials().iter().map(|trial| suite_of(dossier, trial)).collect()
+        }
+    };
     document(dossier.scenario(), &suites)
+}
+
+/// What a bisection was asked, each question with its answer.
+fn questions(result: &BisectResult) -> Suite {
+    let story = Story { result };
+    let found = match (story.found(), result.outcome) {
+        (true, _) => {
+            let headline = story.headline().map(|headline| headline.sentences());
+            Case::Told([story.verdict(), headline.unwrap_or_default()].join("\n"))
+        }
+        (false, OutcomeWord::Aborted) => {
+            let message = result.reason.clone().unwrap_or_else(|| story.verdict());
+            Case::Error { kind: "aborted", message }
+        }
+        (false, _) => Case::Failed {
+            kind: story.heading(),
+            message: story.verdict(),
+            text: result.reason.clone().unwrap_or_default(),
+        },
+    };
+    let confidence = &result.confidence;
+    let told = || format!("{}: {}", doubt::level(confidence), confidence.statement);
+    let confirmed = match confidence.level.as_str() {
+        "confirmed" => Case::Told(told()),
+        "none" => Case::Skipped(confidence.statement.clone()),
+        _ => Case::Skipped(told()),
+    };
+    let mut cases = vec![("culprit found".to_owned(), found), ("confirmed".to_owned(), confirmed)];
+    if let Some(test) = &result.revert {
+        let said = words::revert(test, result.direction);
+        let case = match test.outcome {
+            RevertOutcome::Proven => Case::Told(said),
+            _ => Case::Skipped(said),
+        };
+        cases.push((words::revert_heading(result.direction).to_owned(), case));
+    }
+    if let Some(fixed) = story.headline().and_then(|headline| headline.fixed) {
+        cases.push(("fixed".to_owned(), Case::Told(fixed)));
+    }
+    let cases: Vec<(String, f64, Case)> =
+        cases.into_iter().map(|(name, case)| (name, 0.0, case)).collect();
+    let range = [result.series.first(), result.series.last()];
+    let range = range.map(|end| end.map(|end| story.label(&end.kernel)).unwrap_or_default());
+    Suite {
+        name: format!("{} {}", result.scenario, range.join("..")),
+        class: result.scenario.clone(),
+        time: result.wall_s,
+        stamp: String::new(),
+        properties: vec![
+            ("accelerator", result.environment.accelerator.clone()),
+            ("kbisect", result.tool_version.clone()),
+        ],
+        cases,
+    }
+}
+
+/// The kernels that were tried.
+fn kernels(result: &BisectResult) -> Suite {
+    let story = Story { result };
+    let tried = result.series.iter().filter_map(|entry| {
+        let trial = story.trial_of(&entry.kernel)?;
+        let reason = entry.reason.clone().unwrap_or_default();
+        let case = match trial.verdict {
+            VerdictKind::Good => Case::Passed,
+            VerdictKind::Bad => {
+                let symptom = trial.symptom.as_ref().map(ToString::to_string);
+                Case::Told(format!("bad: {}", symptom.unwrap_or(reason)))
+            }
+            _ => Case::Skipped(reason),
+        };
+        Some((story.label(&entry.kernel), trial.wall_s, case))
+    });
+    let cases: Vec<(String, f64, Case)> = tried.collect();
+    Suite {
+        name: result.scenario.clone(),
+        class: result.scenario.clone(),
+        time: cases.iter().map(|(_, time, _)| time).sum(),
+        stamp: stamp(
+            result
+                .trials
+                .iter()
+                .filter_map(|trial| trial.record.began_ms)
+                .min()
+                .map(|ms| ms.saturating_mul(1_000_000)),
+        ),
+        properties: vec![("accelerator", result.environment.accelerator.clone())],
+        cases,
+    }
 }
 
 /// Writes the matrix of a check. A baseline that is not under test is no case.
@@ -98,7 +203,7 @@ fn suite_of(dossier: &Dossier, trial: &Trial) -> Suite {
     cases.extend(whole.map(|case| ("kernel".to_owned(), trial.wall_s, case)));
     Suite {
         name: format!("{} on {label}", dossier.scenario()),
-        class: format!("{}.{label}", dossier.scenario()),
+        class: dossier.scenario().to_owned(),
         time: trial.wall_s,
         stamp: stamp(dossier.times(trial).began),
         properties: properties(dossier, trial),
@@ -162,7 +267,7 @@ fn write_suite(to: &mut String, suite: &Suite) -> SuiteCounts {
     let mut counts = SuiteCounts { tests: suite.cases.len(), ..SuiteCounts::default() };
     for (_, _, case) in &suite.cases {
         match case {
-            Case::Passed => {}
+            Case::Passed | Case::Told(_) => {}
             Case::Failed { .. } => counts.failures += 1,
             Case::Skipped(_) => counts.skipped += 1,
             Case::Error { .. } => counts.errors += 1,
@@ -194,6 +299,7 @@ fn write_suite(to: &mut String, suite: &Suite) -> SuiteCounts {
                 let _ = writeln!(to, "{head}/>");
                 continue;
             }
+            Case::Told(text) => format!("<system-out>{}</system-out>", xml(&lines(text, LINES))),
             Case::Failed { kind, message, text } => format!(
                 "<failure type=\"{}\" message=\"{}\">{}</failure>",
                 xml(kind),

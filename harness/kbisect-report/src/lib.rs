@@ -30,7 +30,9 @@ mod markdown;
 mod minimize;
 pub mod plain;
 mod print;
+mod recipient;
 mod redact;
+mod rules;
 mod schema;
 mod sections;
 mod selftest;
@@ -54,7 +56,7 @@ pub use documents::{
 pub use dossier::{Dossier, DossierError, Subject};
 pub use dry_run::{DryRunDocument, PlannedTrial};
 
-pub use extra::Extra;
+pub use extra::{Extra, Rules};
 pub use format::{Format, FormatError, RenderError};
 pub use gate::{
     check_result, html_check, markdown_check, read_check, svg_map, terminal_summary_check,
@@ -68,7 +70,8 @@ pub use journal::{
 pub use junit::junit_check;
 pub use markdown::{markdown, markdown_run};
 pub use minimize::{minimize_result, terminal_summary_minimize};
+pub use recipient::{Recipient, RecipientError};
 pub use redact::{Hosts, PatternError, RedactRules, Redactor, Rereadable, Survey, pattern};
 pub use schema::{SCHEMA_NAMES, schema};
 pub use selftest::terminal_summary_selftest;
-pub use terminal::{terminal_summary, terminal_summary_run};
+pub use terminal::{Style, terminal_summary, terminal_summary_run};

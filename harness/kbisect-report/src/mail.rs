@@ -1,6 +1,7 @@
 //! Plain text: a mail to a kernel list (Documentation/admin-guide/reporting-regressions.rst).
 
 use kbisect_core::trial::VerdictKind;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use kbisect_core::answer::Trial;
@@ -8,28 +9,72 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{ConfigurationKind, PlannedCommit, RunEvent};
 use kbisect_core::search::Direction;
 
+pub(crate) use crate::bisect_log::introduced as introduced_by;
 use crate::bisect_log::{bisect_log, introduced};
 use crate::changed;
 use crate::dossier::{Dossier, Subject};
 use crate::fields::{State, fields};
+use crate::rules::{marked, suspects};
 use crate::sections;
-use crate::story::duration;
-use crate::text::{line, lines};
+use crate::story::{Story, duration};
+use crate::text::{line, lines, plain_lines};
 use crate::words;
 
 /// Most lines of a trace: lists want a short one, the whole is in the bundle.
 const TRACE_LINES: usize = 40;
 /// Most lines of frames, counters or state.
 const STATE_LINES: usize = 20;
+/// Longest beginning of a commit's subject that names a subsystem.
+const LONGEST_PREFIX: usize = 30;
+/// Lists of subsystems, by what subjects of their commits begin with (MAINTAINERS).
+const LISTS: [(&[&str], &str); 6] = [
+    (&["netfilter", "ipvs", "netlink/netfilter"], "netfilter-devel@vger.kernel.org"),
+    (&["bpf", "xdp", "selftests/bpf"], "bpf@vger.kernel.org"),
+    (&["wifi", "mac80211", "cfg80211"], "linux-wireless@vger.kernel.org"),
+    (&["kvm", "x86/kvm"], "kvm@vger.kernel.org"),
+    (&["virtio", "virtio_net", "vhost"], "virtualization@lists.linux.dev"),
+    (
+        &[
+            "net",
+            "ipv4",
+            "ipv6",
+            "tcp",
+            "udp",
+            "vrf",
+            "bridge",
+            "bonding",
+            "net/sched",
+            "net_sched",
+            "mptcp",
+        ],
+        "netdev@vger.kernel.org",
+    ),
+];
+/// Most lines of a file of rules.
+const RULES: usize = 60;
 /// Most changes that are named.
 const CHANGES: usize = 5;
 /// Where lines are broken. Traces and commands are left as they are.
 const WIDTH: usize = 76;
 
-/// Writes the mail, subject first.
+/// Writes the mail, recipients and subject first.
 pub(crate) fn mail(dossier: &Dossier) -> String {
     let mut to = String::new();
+    let is_regression =
+        |story: &Story<'_>| story.found() && story.result.direction == Direction::Regression;
+    if dossier.story().is_some_and(|story| is_regression(&story)) {
+        let _ = writeln!(to, "To: {}", recipients(dossier));
+    }
     let _ = writeln!(to, "Subject: {}\n", line(&subject(dossier), 300));
+    to + &mail_body(dossier, true)
+}
+
+/// What stands below the subject; `regzbot` for the kernel's tracker of regressions.
+pub(crate) fn mail_body(dossier: &Dossier, regzbot: bool) -> String {
+    let mut to = String::new();
+    if let Some(headline) = dossier.story().and_then(|story| story.headline()) {
+        paragraph(&mut to, &headline.sentences());
+    }
     paragraph(&mut to, &dossier.verdict());
     if let Some(symptom) = dossier.symptom() {
         paragraph(&mut to, &format!("Symptom: {symptom}"));
@@ -41,17 +86,13 @@ pub(crate) fn mail(dossier: &Dossier) -> String {
     if let Some(warning) = &dossier.warning {
         paragraph(&mut to, &warning.to_string());
     }
-    if let Some(range) = introduced(dossier) {
-        let _ = writeln!(to, "#regzbot introduced: {range}");
-        let title = dossier.symptom().map(|symptom| symptom.title.clone()).unwrap_or_default();
-        let _ = writeln!(to, "#regzbot title: {}\n", line(&title, 200));
-    }
     if let Some(commit) = fixes(dossier) {
         let _ = writeln!(to, "Fixes: {}\n", line(&words::named(commit), 300));
     }
     table(&mut to, dossier);
     kind_of_kernels(&mut to, dossier);
     seen(&mut to, dossier);
+    rules(&mut to, dossier);
     changes(&mut to, dossier);
     confidence(&mut to, dossier);
     environment(&mut to, dossier);
@@ -66,6 +107,11 @@ pub(crate) fn mail(dossier: &Dossier) -> String {
     }
     to.push('\n');
     not_available(&mut to, dossier);
+    if let Some(range) = introduced(dossier).filter(|_| regzbot) {
+        let _ = writeln!(to, "#regzbot introduced: {range}");
+        let title = dossier.symptom().map(|symptom| symptom.title.clone()).unwrap_or_default();
+        let _ = writeln!(to, "#regzbot title: {}\n", line(&title, 200));
+    }
     paragraph(
         &mut to,
         &format!(
@@ -103,12 +149,36 @@ fn fixes(dossier: &Dossier) -> Option<&PlannedCommit> {
     story.culprit().filter(|_| story.result.direction == Direction::Regression)
 }
 
-fn subject(dossier: &Dossier) -> String {
+/// Lists that a regression goes to: the tracker's, and those of the subsystem of what is most suspect.
+fn recipients(dossier: &Dossier) -> String {
+    let mut lists = vec!["regressions@lists.linux.dev", "stable@vger.kernel.org"];
+    let suspect = prefix(dossier).unwrap_or_default().to_lowercase();
+    let of_it = LISTS.iter().find(|(prefixes, _)| prefixes.contains(&suspect.as_str()));
+    lists.extend(of_it.map(|(_, list)| *list));
+    lists.join(", ")
+}
+
+/// What the subject of the commit that was found begins with, or else that of the most suspect change.
+fn prefix(dossier: &Dossier) -> Option<String> {
+    let story = dossier.story()?;
+    let subject = match story.culprit() {
+        Some(commit) => commit.subject.clone(),
+        None => changed::ranking(story.result)?.top.first()?.change.subject.clone(),
+    };
+    let (prefix, _) = subject.split_once(':')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-/ ".contains(c);
+    (prefix.len() <= LONGEST_PREFIX && prefix.chars().all(plain)).then(|| prefix.trim().to_owned())
+}
+
+pub(crate) fn subject(dossier: &Dossier) -> String {
     let title = dossier.symptom().map_or_else(
         || dossier.heading(),
         |symptom| format!("{}: {}", symptom.kind, symptom.title),
     );
-    let part = subsystem(dossier).map(|name| format!(" ({name})")).unwrap_or_default();
+    let part = subsystem(dossier)
+        .or_else(|| prefix(dossier))
+        .map(|name| format!(" ({name})"))
+        .unwrap_or_default();
     let Some(story) = dossier.story() else {
         return match dossier.trials().first().map(|trial| trial.verdict) {
             Some(VerdictKind::Bad) => format!("[BUG] {title} on {}{part}", on(dossier)),
@@ -247,6 +317,19 @@ fn seen(to: &mut String, dossier: &Dossier) {
     to.push('\n');
 }
 
+/// The rules that nodes under test load: without them nobody can repeat it.
+fn rules(to: &mut String, dossier: &Dossier) {
+    let suspects = match &dossier.subject {
+        Subject::Bisection(result) => suspects(result),
+        Subject::Trial(_) => BTreeSet::new(),
+    };
+    for rules in &dossier.extra.rules {
+        heading(to, &format!("Rules of {} ({})", line(&rules.node, 40), line(&rules.file, 80)));
+        let text = marked(&rules.text, &suspects);
+        let _ = writeln!(to, "{}\n", indented(&text, RULES));
+    }
+}
+
 fn trace(to: &mut String, trial: &Trial) {
     if let Some(report) = sections::telling(trial).first() {
         let console = report.console.as_ref().map(|path| format!(" in {}", line(path, 80)));
@@ -346,22 +429,7 @@ fn paragraph(to: &mut String, text: &str) {
 
 /// Breaks a text into lines of at most [`WIDTH`] characters; a longer word stays whole.
 fn wrapped(text: &str, indent: &str) -> String {
-    let mut to = String::new();
-    let mut width = 0;
-    for word in text.split_whitespace() {
-        let length = word.chars().count();
-        if width > 0 && width + 1 + length > WIDTH {
-            to.push('\n');
-            to.push_str(indent);
-            width = indent.len();
-        } else if width > 0 {
-            to.push(' ');
-            width += 1;
-        }
-        to.push_str(word);
-        width += length;
-    }
-    to
+    textwrap::fill(text, plain_lines(WIDTH).subsequent_indent(indent))
 }
 
 fn indented(text: &str, max: usize) -> String {

@@ -14,7 +14,7 @@ use kbisect_core::trial::{BootKind, VerdictKind};
 
 use crate::extra::Extra;
 use crate::text::{as_kbisect, command_line};
-use crate::words::{self, notice_texts};
+use crate::words::{self, Headline, notice_texts};
 
 /// A result with the questions that a report asks of it.
 pub(crate) struct Story<'a> {
@@ -167,6 +167,35 @@ impl<'a> Story<'a> {
             commands.push(("The whole bisection", command_line(&as_kbisect(&extra.command))));
         }
         commands
+    }
+
+    /// What decides, where a kernel was found.
+    pub(crate) fn headline(&self) -> Option<Headline> {
+        Headline::of(self.result, |kernel| self.label(kernel))
+    }
+
+    /// The one command that makes sense after a run that is over.
+    pub(crate) fn next(&self) -> Option<String> {
+        let run = crate::text::shell_word(&self.result.run_dir);
+        if !self.found() {
+            let bad = self.result.end(false)?.kernel.label();
+            let scenario = crate::text::shell_word(&self.result.scenario);
+            return (self.result.outcome == OutcomeWord::NotReproduced)
+                .then(|| format!("kbisect run {bad} --scenario {scenario} --shell"));
+        }
+        let affected = self.result.affected.as_ref();
+        let newest = affected.filter(|it| it.fixed.is_none()).and_then(|it| it.newest.as_ref());
+        if let (Some(affected), Some(newest)) = (affected, newest)
+            && newest.fails == Some(false)
+        {
+            let ends = [&affected.to, &newest.kernel].map(|it| it.package_version.to_string());
+            let scenario = crate::text::shell_word(&self.result.scenario);
+            return Some(format!(
+                "kbisect {}..{} --scenario {scenario} --find-fix",
+                ends[0], ends[1]
+            ));
+        }
+        Some(format!("kbisect report {run} --bundle"))
     }
 
     /// What to call a kernel: its name or upstream version; the package version where another

@@ -7,7 +7,7 @@ use kbisect_core::trial::{CheckStatus, Symptom, Verdict};
 
 use crate::disturbed::disturbed;
 use crate::story::{Story, came_up, count, duration};
-use crate::text::line;
+use crate::text::{line, plain_lines};
 use crate::{changed, doubt, words};
 
 /// Widest text of a line, in characters: long enough for commands and sentences, short enough that
@@ -32,48 +32,116 @@ enum Colour {
     Yellow,
 }
 
+/// How a summary is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether colours are used, lines are drawn, and files are links.
+    pub color: bool,
+    /// Columns that there are; lines are not broken without.
+    pub width: Option<usize>,
+}
+
+/// Narrowest terminal whose lines are broken to fit.
+const NARROWEST: usize = 50;
+/// Columns before the text of a line: two spaces, the label, a space.
+const INDENT: usize = 14;
+
 /// Lines of a summary, a label and a text each.
 struct Lines {
-    color: bool,
+    style: Style,
     text: String,
 }
 
 impl Lines {
-    fn new(color: bool, verdict: &str, colour: Colour) -> Self {
-        let verdict = line(verdict, WIDTH);
-        let text = if color {
-            let code = match colour {
-                Colour::Red => 31,
-                Colour::Green => 32,
-                Colour::Yellow => 33,
-            };
-            format!("\u{1b}[1;{code}m{verdict}\u{1b}[0m\n")
-        } else {
-            format!("{verdict}\n")
+    fn new(style: Style, verdict: &str, colour: Colour) -> Self {
+        let mut lines = Self { style, text: String::new() };
+        let code = match colour {
+            Colour::Red => "1;31",
+            Colour::Green => "1;32",
+            Colour::Yellow => "1;33",
         };
-        Self { color, text }
+        lines.lead(verdict, code);
+        lines
+    }
+
+    /// A line without a label, in a colour or bold.
+    fn lead(&mut self, text: &str, code: &str) {
+        for text in self.broken(&line(text, WIDTH), 0) {
+            self.text += &self.in_colour(&text, code);
+            self.text.push('\n');
+        }
     }
 
     fn push(&mut self, label: &str, text: &str) {
+        self.put(label, text, |part| part.to_owned());
+    }
+
+    /// A file, as a link to it where the terminal may know links (OSC 8).
+    fn file(&mut self, label: &str, path: &str) {
+        let target = std::path::absolute(path).ok().filter(|_| self.style.color);
+        let target = target.map(|path| line(&path.display().to_string(), WIDTH));
+        self.put(label, path, |part| match &target {
+            Some(target) => {
+                format!("\u{1b}]8;;file://{}\u{1b}\\{part}\u{1b}]8;;\u{1b}\\", uri(target))
+            }
+            None => part.to_owned(),
+        });
+    }
+
+    fn put(&mut self, label: &str, text: &str, shown: impl Fn(&str) -> String) {
         let text = line(text, WIDTH);
         if text.is_empty() {
             return;
         }
-        let label = format!("{label:<11}");
-        let label = if self.color { format!("\u{1b}[2m{label}\u{1b}[0m") } else { label };
-        self.text.push_str(&format!("  {label} {text}\n"));
+        for (at, part) in self.broken(&text, INDENT).iter().enumerate() {
+            let label = format!("{:<11}", if at == 0 { label } else { "" });
+            self.text += &format!("  {} {}\n", self.in_colour(&label, "2"), shown(part));
+        }
+    }
+
+    /// A line across.
+    fn rule(&mut self) {
+        if self.style.color {
+            let width = self.style.width.map_or(80, |width| width.clamp(NARROWEST, 100));
+            self.text += &self.in_colour(&"\u{2500}".repeat(width), "2");
+            self.text.push('\n');
+        }
+    }
+
+    fn in_colour(&self, text: &str, code: &str) -> String {
+        match self.style.color {
+            true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            false => text.to_owned(),
+        }
+    }
+
+    /// A text in lines that fit beside what is before them. Commands and paths stay whole.
+    fn broken(&self, text: &str, indent: usize) -> Vec<String> {
+        let Some(width) = self.style.width else { return vec![text.to_owned()] };
+        let room = width.max(NARROWEST) - indent;
+        textwrap::wrap(text, plain_lines(room)).into_iter().map(Into::into).collect()
     }
 }
 
-/// Sums up a bisection in at most 12 lines, each ended by a line break, and at most 7 more of what
-/// changed.
+/// A path as a URI has it (RFC 3986).
+fn uri(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let of = |byte: u8| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    path.bytes().map(of).collect()
+}
+
+/// Sums up a bisection: what was found and seen in at most 20 lines, and the answer in ten at the end, where
+/// it is on the screen.
 ///
-/// Text from guests has its control characters spelled out, with `color` or without.
+/// Text from guests has its control characters spelled out, in any style.
 #[must_use]
-pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
+pub fn terminal_summary(result: &BisectResult, style: Style) -> String {
     let story = Story { result };
     let colour = if story.found() { Colour::Green } else { Colour::Yellow };
-    let mut lines = Lines::new(color, &story.verdict(), colour);
+    let mut lines = Lines::new(style, &story.verdict(), colour);
     for side in story.sides() {
         lines.push(side.label, &identity(side.kernel, &story.label(side.kernel)));
         if let Some(commit) = story.commit(side.kernel) {
@@ -93,11 +161,6 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
     if let Some(symptom) = story.shown_trial().and_then(|trial| trial.symptom.as_ref()) {
         lines.push("seen", &seen(symptom));
     }
-    if result.confidence.level != "none" {
-        let confidence = &result.confidence;
-        lines
-            .push("confidence", &format!("{}: {}", doubt::level(confidence), confidence.statement));
-    }
     if let Some(test) = &result.revert {
         lines.push("tested", &words::revert(test, result.direction));
     }
@@ -113,7 +176,7 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
     let accelerator = result.environment.accelerator.to_uppercase();
     let accelerator =
         if accelerator.is_empty() { String::new() } else { format!(" ({accelerator})") };
-    let trials = count(result.trials.len(), "trial");
+    let trials = count(result.all_trials().len(), "trial");
     lines.push("trials", &format!("{trials} in {}{accelerator}", duration(result.wall_s)));
     match result.warnings.as_slice() {
         [] => {}
@@ -121,19 +184,42 @@ pub fn terminal_summary(result: &BisectResult, color: bool) -> String {
         many => lines.push("warnings", &format!("{} (see the report): {}", many.len(), many[0])),
     }
     changes(&mut lines, result);
-    lines.push("report", &format!("{}/report.md", result.run_dir));
+    if story.resume().is_none() {
+        lines.push("repeat", story.repeat().unwrap_or_default());
+    }
+    answer(&mut lines, &story);
+    lines.text
+}
+
+/// What decides, last.
+fn answer(lines: &mut Lines, story: &Story<'_>) {
+    let result = story.result;
+    lines.rule();
+    if let Some(headline) = story.headline() {
+        lines.lead(&headline.broken, "1");
+        let good = headline.good.as_ref().map(|good| format!("; good: {good}"));
+        lines.push("affected", &format!("{}{}", headline.affected, good.unwrap_or_default()));
+        lines.push("fixed", headline.fixed.as_deref().unwrap_or_default());
+        lines.push("do", &headline.advice);
+    }
+    if result.confidence.level != "none" {
+        let confidence = &result.confidence;
+        lines
+            .push("confidence", &format!("{}: {}", doubt::level(confidence), confidence.statement));
+    }
+    lines.file("report", &format!("{}/report.html", result.run_dir));
     match story.resume() {
         Some(resume) => lines.push("go on", &resume),
-        None => lines.push("repeat", story.repeat().unwrap_or_default()),
+        None => lines.push("next", &story.next().unwrap_or_default()),
     }
-    lines.text
+    lines.rule();
 }
 
 /// Sums up one trial in at most 12 lines, and how often its checks failed where it was repeated, each ended by a line break.
 ///
-/// Text from guests has its control characters spelled out, with `color` or without.
+/// Text from guests has its control characters spelled out, in any style.
 #[must_use]
-pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
+pub fn terminal_summary_run(result: &RunResult, style: Style) -> String {
     let trial = &result.trial;
     let (scenario, label) = (&result.scenario, trial.kernel.label());
     let (verdict, colour) = match trial.verdict() {
@@ -149,7 +235,7 @@ pub fn terminal_summary_run(result: &RunResult, color: bool) -> String {
             (format!("scenario error: {scenario} says nothing of {label}."), Colour::Yellow)
         }
     };
-    let mut lines = Lines::new(color, &verdict, colour);
+    let mut lines = Lines::new(style, &verdict, colour);
     lines.push("kernel", &identity(&trial.kernel, label));
     if let Some(symptom) = &trial.symptom {
         lines.push("symptom", &symptom.to_string());

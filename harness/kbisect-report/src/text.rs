@@ -149,6 +149,14 @@ fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
+/// Lines of at most so many columns; words, paths and commands stay whole.
+pub(crate) fn plain_lines<'a>(width: usize) -> textwrap::Options<'a> {
+    textwrap::Options::new(width)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

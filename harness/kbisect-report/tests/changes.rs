@@ -9,7 +9,7 @@ use common::Play;
 use kbisect_core::changes::{ChangeSource, Changelog, Clues, WhatChanged, rank};
 use kbisect_core::run::{BisectResult, JournalLine, RunEvent, wall_seconds};
 use kbisect_report::{
-    Dossier, Format, bisect_result, journal_line, read_journal, terminal_summary,
+    Dossier, Format, Style, bisect_result, journal_line, read_journal, terminal_summary,
 };
 
 /// Three changes that have a name in common with `turnstile`, one of them of a hostile hand, and
@@ -89,8 +89,8 @@ fn every_form_shows_the_first_ones_with_their_reasons() {
 #[test]
 fn the_terminal_has_five() {
     let result = bisect_result(&journal(ranked()), "results/sample").unwrap();
-    let text = terminal_summary(&result, false);
-    assert!(text.lines().count() <= 19, "{text}");
+    let text = terminal_summary(&result, Style::default());
+    assert!(text.lines().count() <= 24, "{text}");
     assert!(
         text.contains("1         netfilter: nft_turnstile: count what was let in (6.12.63): is in"),
         "{text}"

@@ -53,6 +53,8 @@ fn plan(len: usize, direction: Direction, options: PlanOptions) -> Plan {
         command: Vec::new(),
         scenario: "s".to_owned(),
         scenario_summary: String::new(),
+        scenario_says: String::new(),
+        beyond: None,
         scenario_sha256: String::new(),
         direction,
         old_end: String::new(),

@@ -133,19 +133,35 @@ fn has_the_shape(text: &str) -> Element {
 }
 
 #[test]
-fn junit_has_a_case_for_each_check_and_kernel() {
+fn junit_of_a_bisection_has_a_case_for_each_question_and_kernel() {
     for play in plays() {
         has_the_shape(&Format::Junit.render(&dossier(&play)).unwrap());
     }
-    let root = has_the_shape(&Format::Junit.render(&dossier(&plays()[0])).unwrap());
-    let panicked =
-        root.children.iter().find(|suite| suite.get("name").ends_with("6.12.57")).unwrap();
-    let case = panicked.children.iter().find(|c| c.name == "testcase" && c.get("name") == "kernel");
-    assert_eq!(case.unwrap().children[0].get("type"), "panic");
-    let bad = root.children.iter().find(|suite| suite.get("name").ends_with("6.12.69")).unwrap();
-    let failure = &bad.children[1].children[0];
-    assert_eq!((failure.name.as_str(), failure.get("type")), ("failure", "lost-ingress"));
-    assert!(failure.text.contains("repeat: kbisect run 6.12.69-1"));
+    let play = Play::new(&[
+        ("6.12.43-1", Pass),
+        ("6.12.57-1", Pass),
+        ("6.12.69-1", Lose),
+        ("6.12.96-1", Lose),
+    ]);
+    let root = has_the_shape(&Format::Junit.render(&dossier(&play)).unwrap());
+    assert_eq!((root.number("failures"), root.number("errors")), (0, 0), "a culprit is no failure");
+    let case = |name: &str| {
+        let cases = root.children.iter().flat_map(|suite| &suite.children);
+        cases.into_iter().find(|case| case.name == "testcase" && case.get("name") == name)
+    };
+    let found = &case("culprit found").unwrap().children[0];
+    assert!(found.name == "system-out" && found.text.contains("6.12.69"), "{}", found.text);
+    assert_eq!(case("confirmed").unwrap().get("classname"), "connlimit");
+    let bad = &case("6.12.69").unwrap().children[0];
+    assert!(bad.text.starts_with("bad: lost-ingress"), "{}", bad.text);
+    let trial = Format::Junit.render(&Dossier::of_trial(run_result(Does::Lose), None)).unwrap();
+    let root = has_the_shape(&trial);
+    let case = root.children[0].children.iter().find(|case| case.name == "testcase").unwrap();
+    assert_eq!(case.get("classname"), "connlimit");
+    let failures = root.children[0].children.iter().flat_map(|case| &case.children);
+    let failure = failures.into_iter().find(|it| it.name == "failure").unwrap();
+    assert_eq!(failure.get("type"), "lost-ingress");
+    assert!(failure.text.contains("repeat: kbisect run"), "{}", failure.text);
 }
 
 /// Our own failure is an error, a kernel without an answer is skipped: neither is a failure.

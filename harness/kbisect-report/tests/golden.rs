@@ -13,7 +13,7 @@ use kbisect_core::run::OutcomeWord;
 use kbisect_core::search::Direction;
 use kbisect_core::trial::Untestable;
 use kbisect_report::{
-    Dossier, Extra, Format, markdown, markdown_run, terminal_summary, terminal_summary_run,
+    Dossier, Extra, Format, Style, markdown, markdown_run, terminal_summary, terminal_summary_run,
 };
 
 use Does::{Lacks, Lose, OurFault, Panic, PanicAtBoot, Pass};
@@ -39,8 +39,8 @@ fn check(name: &str, play: &Play, outcome: OutcomeWord) {
     let result = play.result();
     assert_eq!(result.outcome, outcome);
     golden(&format!("{name}.md"), &markdown(&result, &Extra::from_journal(&journal)));
-    let summary = terminal_summary(&result, false);
-    assert!(summary.lines().count() <= 12, "{summary}");
+    let summary = terminal_summary(&result, Style::default());
+    assert!(summary.lines().count() <= 17, "{summary}");
     golden(&format!("{name}.txt"), &summary);
 }
 
@@ -259,7 +259,7 @@ fn one_trial() {
                 vec!["rules refused and accepted: load rules on gw".to_owned()];
         }
         golden(&format!("{name}.md"), &markdown_run(&result));
-        let summary = terminal_summary_run(&result, false);
+        let summary = terminal_summary_run(&result, Style::default());
         assert!(summary.lines().count() <= 12, "{summary}");
         golden(&format!("{name}.txt"), &summary);
     }

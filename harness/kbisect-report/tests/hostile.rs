@@ -8,7 +8,9 @@ use common::{Does, Play, Stop, run_result};
 use kbisect_core::run::BisectResult;
 use kbisect_core::search::Direction;
 use kbisect_core::trial::TrialRecord;
-use kbisect_report::{Extra, markdown, markdown_run, terminal_summary, terminal_summary_run};
+use kbisect_report::{
+    Extra, Rules, Style, markdown, markdown_run, terminal_summary, terminal_summary_run,
+};
 use proptest::prelude::*;
 
 /// Puts `text` wherever a guest, a scenario or an archive has a say.
@@ -74,6 +76,11 @@ fn poison(result: &mut BisectResult, text: &str) {
     result.repeat = Some(text.to_owned());
     result.warnings = vec![text.to_owned(), text.to_owned()];
     text.clone_into(&mut result.scenario);
+    text.clone_into(&mut result.says);
+    if let Some(affected) = &mut result.affected {
+        affected.from.name = Some(text.to_owned());
+        affected.to.name = Some(text.to_owned());
+    }
     text.clone_into(&mut result.run_dir);
     text.clone_into(&mut result.tool_version);
     let environment = &mut result.environment;
@@ -95,6 +102,8 @@ fn poisoned(text: &str) -> (BisectResult, Extra) {
         scenario_summary: text.to_owned(),
         scenario_sha256: text.to_owned(),
         notes: vec![text.to_owned()],
+        description: text.to_owned(),
+        rules: vec![Rules { node: text.to_owned(), file: text.to_owned(), text: text.to_owned() }],
         ..Extra::default()
     };
     (result, extra)
@@ -239,7 +248,7 @@ fn a_flood_does_not_make_a_long_report() {
     let report = markdown(&result, &Extra::default());
     assert!(report.len() < 40_000, "{}", report.len());
     assert!(report.contains("... 99920 more lines"), "{report}");
-    assert!(terminal_summary(&result, false).len() < 6_000);
+    assert!(terminal_summary(&result, Style::default()).len() < 6_000);
 }
 
 fn controls(text: &str) -> Vec<char> {
@@ -250,14 +259,25 @@ fn controls(text: &str) -> Vec<char> {
 #[test]
 fn colours_are_the_only_control_characters_of_a_summary() {
     let (result, _) = poisoned("\u{1b}[31m\u{7}x");
-    let plain = terminal_summary(&result, false);
+    let plain = terminal_summary(&result, Style::default());
     assert_eq!(controls(&plain), Vec::<char>::new());
     assert!(plain.contains("\\x1b[31m\\x07x"), "{plain}");
-    let coloured = terminal_summary(&result, true);
+    let coloured = terminal_summary(&result, Style { color: true, width: None });
     let mut bare = coloured.clone();
-    for code in ["\u{1b}[1;31m", "\u{1b}[1;32m", "\u{1b}[1;33m", "\u{1b}[2m", "\u{1b}[0m"] {
+    let rule = format!("\u{1b}[2m{}\u{1b}[0m\n", "\u{2500}".repeat(80));
+    assert!(bare.contains(&rule), "{bare}");
+    bare = bare.replace(&rule, "");
+    for code in
+        ["\u{1b}[1;31m", "\u{1b}[1;32m", "\u{1b}[1;33m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m"]
+    {
         bare = bare.replace(code, "");
     }
+    // The link to the report: its target is a path, with everything else spelled out.
+    let link = bare.find("\u{1b}]8;;file://").expect("a link");
+    let target = bare[link..].find("\u{1b}\\").expect("its end") + 2;
+    assert!(bare[link + 1..link + target - 2].chars().all(|c| c.is_ascii_graphic()), "{bare}");
+    bare.replace_range(link..link + target, "");
+    bare = bare.replacen("\u{1b}]8;;\u{1b}\\", "", 1);
     assert_ne!(bare, coloured);
     assert_eq!(bare, plain);
 }
@@ -298,9 +318,9 @@ proptest! {
         prop_assert_eq!(controls(&report), Vec::<char>::new());
         prop_assert_eq!(markdown(&result, &extra), report.clone());
         outside_code(&report);
-        let summary = terminal_summary(&result, false);
+        let summary = terminal_summary(&result, Style::default());
         prop_assert_eq!(controls(&summary), Vec::<char>::new());
-        prop_assert!(summary.lines().count() <= 12);
+        prop_assert!(summary.lines().count() <= 17);
         if result.candidates.len() > 1 {
             prop_assert!(!report.contains("fails from") && !report.contains("passes from"));
         }
@@ -313,7 +333,7 @@ proptest! {
         let report = markdown_run(&result);
         prop_assert_eq!(controls(&report), Vec::<char>::new());
         outside_code(&report);
-        let summary = terminal_summary_run(&result, false);
+        let summary = terminal_summary_run(&result, Style::default());
         prop_assert_eq!(controls(&summary), Vec::<char>::new());
         prop_assert!(summary.lines().count() <= 12);
     }

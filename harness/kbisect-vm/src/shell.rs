@@ -32,6 +32,11 @@ pub async fn offer(trial: &Trial<'_>, request: &ShellRequest) {
     let Some(node) = node else { return };
     let Some(machine) = trial.machine_of(&node) else {
         eprintln!("no shell: the machine of {node} is down ({verdict})");
+        let alive = trial.nodes_up();
+        if let Some(first) = alive.first() {
+            eprintln!("these nodes are up: {}; a shell in one: --shell={first}", alive.join(", "));
+        }
+        eprintln!("--vmcore keeps the memory of a machine that crashed");
         return;
     };
     eprintln!("verdict so far: {verdict}");

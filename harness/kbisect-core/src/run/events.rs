@@ -55,6 +55,15 @@ pub enum Aim {
         /// Trials still to come with this one.
         estimated_left: usize,
     },
+    /// Beside the search, once that is over.
+    Beside {
+        /// What is asked.
+        beside: Beside,
+        /// Kernel.
+        kernel: Box<Kernel>,
+        /// Trials still to come with this one.
+        estimated_left: usize,
+    },
 }
 
 impl Aim {
@@ -63,7 +72,8 @@ impl Aim {
         match self {
             Self::Version { estimated_left, .. }
             | Self::Cell { estimated_left, .. }
-            | Self::Revert { estimated_left, .. } => *estimated_left,
+            | Self::Revert { estimated_left, .. }
+            | Self::Beside { estimated_left, .. } => *estimated_left,
         }
     }
 }
@@ -93,6 +103,21 @@ pub enum Tried {
         /// Whether it was changed.
         changed: bool,
     },
+    /// Beside the search, once that was over.
+    Beside {
+        /// What was asked.
+        beside: Beside,
+    },
+}
+
+/// What is asked beside a search, once that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Beside {
+    /// Whether the newest kernel of the series still fails.
+    Newest,
+    /// Whether the end fails that should pass, where the other one passes: the range is the wrong way round.
+    OtherEnd,
 }
 
 /// One event of a run.

@@ -4,6 +4,8 @@
 //! report made again later is the same, byte by byte.
 
 mod events;
+mod newest;
+mod other_end;
 mod plan;
 mod rates;
 mod result;
@@ -13,8 +15,10 @@ mod single;
 mod target;
 
 pub use events::{
-    Aim, JournalLine, RunEvent, RunKind, Tried, end_of_search, is_over, wall_seconds,
+    Aim, Beside, JournalLine, RunEvent, RunKind, Tried, end_of_search, is_over, wall_seconds,
 };
+pub use newest::{Affected, Beyond, Newest, NewestTest};
+pub use other_end::OtherEnd;
 pub use plan::{
     CommitChoices, CommitsPlan, ConfigurationKind, DrillPlan, Environment, EvidenceChoices, Plan,
     PlanOptions, PlannedCommit, PlannedKernel,

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SymptomName;
+use super::{Beyond, SymptomName};
 use crate::bayes::{self, History, HistoryError};
 use crate::kernel::Kernel;
 use crate::options::MachineChoices;
@@ -28,6 +28,9 @@ pub struct Plan {
     pub scenario: String,
     /// Scenario summary.
     pub scenario_summary: String,
+    /// What a failure of the scenario means to people, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub scenario_says: String,
     /// SHA-256 over the scenario's files.
     pub scenario_sha256: String,
     /// What is looked for.
@@ -38,6 +41,9 @@ pub struct Plan {
     pub new_end: String,
     /// The candidates, oldest first.
     pub series: Vec<PlannedKernel>,
+    /// What is known beyond the newer end, where that is to be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Beyond>,
     /// The kernel of the reference nodes.
     pub reference: Kernel,
     /// Where and with what it runs.
@@ -226,6 +232,9 @@ pub struct PlanOptions {
     /// What changed between the two sides is not looked up.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_changes: bool,
+    /// Where the newest kernel passes, another run looks for the one that fixed it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fix: bool,
     /// Git repository whose log is ranked in place of the distribution's changelog.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<String>,
@@ -287,6 +296,7 @@ impl Default for PlanOptions {
             machine: MachineChoices::default(),
             evidence: EvidenceChoices::default(),
             no_changes: false,
+            fix: false,
             git: None,
             commits: None,
             drill: None,

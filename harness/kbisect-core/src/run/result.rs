@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, Further, PlannedCommit, Rates, RevertResult, SymptomChoice};
+use super::{Affected, Environment, Further, PlannedCommit, Rates, RevertResult, SymptomChoice};
 use crate::answer::Trial;
 use crate::bayes;
 use crate::changes::{Weighed, WhatChanged};
@@ -211,6 +211,9 @@ pub struct BisectResult {
     /// What changed between the two sides, the most suspect first, or why that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<WhatChanged>,
+    /// Which kernels the failure concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affected: Option<Affected>,
     /// How commits were weighed, where that decided which were tried first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prior: Option<Weighed>,
@@ -220,14 +223,20 @@ pub struct BisectResult {
     /// What runs found that went on from here: further culprits, the commit in a release.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<Further>,
-    /// All trials in order.
+    /// All trials of the search, in order.
     pub trials: Vec<Trial>,
+    /// Trials beside the search: those that test its answer, of the newest kernel, of the other end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Trial>,
     /// The series with what became of each kernel.
     pub series: Vec<SeriesEntry>,
     /// What the user must know before believing the answer.
     pub warnings: Vec<String>,
     /// Scenario name.
     pub scenario: String,
+    /// What a failure of it means to people, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub says: String,
     /// Regression or fix.
     pub direction: Direction,
     /// The kernel of the reference nodes.
@@ -246,6 +255,13 @@ pub struct BisectResult {
 }
 
 impl BisectResult {
+    /// All trials in the order of their numbers.
+    pub fn all_trials(&self) -> Vec<&Trial> {
+        let mut all: Vec<&Trial> = self.trials.iter().chain(&self.beside).collect();
+        all.sort_by_key(|trial| trial.number);
+        all
+    }
+
     /// The end that was expected to be good, or to be bad.
     #[must_use]
     pub fn end(&self, good: bool) -> Option<&SeriesEntry> {

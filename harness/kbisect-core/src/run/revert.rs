@@ -13,7 +13,7 @@ use crate::trial::{TrialRecord, Untestable};
 /// Trials of either kernel, at the least, unless one trial a version is enough.
 const REPEATS: u32 = 3;
 /// Most trials of either kernel.
-const MOST_REPEATS: u32 = 20;
+pub(super) const MOST_REPEATS: u32 = 20;
 /// Chance that the failure is taken for gone though it is not.
 const MISTAKE: f64 = 0.05;
 
@@ -107,6 +107,8 @@ pub enum Because {
     StillFails,
     /// A release is known: it looks for the commit.
     Drill,
+    /// The newest kernel passes: it looks for the one that fixed it.
+    Fix,
 }
 
 /// What came of a run that went on.
@@ -121,6 +123,9 @@ pub struct Further {
     /// The commit that it names: the first bad one, or the first good one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<PlannedCommit>,
+    /// The kernels on both sides of the change that it names, the older one first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sides: Option<[Kernel; 2]>,
     /// Its test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<RevertOutcome>,
@@ -170,7 +175,7 @@ impl RevertTest {
         if self.quick {
             return 1;
         }
-        let sides = [self.of_version(events.clone(), self.shown()), self.tally(events, false)];
+        let sides = [of_version(events.clone(), self.shown()), self.tally(events, false)];
         let of_side = |side: &Tally| repeats(side.fails, side.passes);
         sides.iter().map(of_side).max().unwrap_or(REPEATS).max(REPEATS)
     }
@@ -248,7 +253,7 @@ impl RevertTest {
             _ => None,
         };
         let commit = plan.series.get(self.culprit)?.commit.clone()?;
-        let parents = commit.parents.iter().map(|at| self.of_version(events.clone(), *at));
+        let parents = commit.parents.iter().map(|at| of_version(events.clone(), *at));
         let before = parents.reduce(|one, other| Tally {
             fails: one.fails + other.fails,
             passes: one.passes + other.passes,
@@ -261,7 +266,7 @@ impl RevertTest {
             original,
             changed,
             before: before.unwrap_or_default(),
-            after: self.of_version(events, self.culprit),
+            after: of_version(events, self.culprit),
             reason,
             notes: last.map(|record| record.notes.clone()).unwrap_or_default(),
             files,
@@ -285,26 +290,26 @@ impl RevertTest {
     ) -> Tally {
         let mut tally = match changed {
             true => Tally::default(),
-            false => self.of_version(events.clone(), self.bad_end),
+            false => of_version(events.clone(), self.bad_end),
         };
         for trial in trials(events).filter(|trial| trial.changed == changed) {
             tally.add(Answer::of(trial.record, trial.mark));
         }
         tally
     }
+}
 
-    fn of_version<'a>(&self, events: impl IntoIterator<Item = &'a RunEvent>, at: usize) -> Tally {
-        let mut tally = Tally::default();
-        for event in events {
-            if let RunEvent::TrialEnded { tried: Tried::Version { index }, record, mark, .. } =
-                event
-                && *index == at
-            {
-                tally.add(Answer::of(record, *mark));
-            }
+/// Trials of a version of the series that the search made.
+pub(super) fn of_version<'a>(events: impl IntoIterator<Item = &'a RunEvent>, at: usize) -> Tally {
+    let mut tally = Tally::default();
+    for event in events {
+        if let RunEvent::TrialEnded { tried: Tried::Version { index }, record, mark, .. } = event
+            && *index == at
+        {
+            tally.add(Answer::of(record, *mark));
         }
-        tally
     }
+    tally
 }
 
 /// The trials of a test, in their order.
@@ -320,7 +325,7 @@ fn trials<'a>(
 }
 
 /// How often a failure with this record must be missing before that is believed.
-fn repeats(fails: u32, passes: u32) -> u32 {
+pub(super) fn repeats(fails: u32, passes: u32) -> u32 {
     if fails == 0 || passes == 0 {
         return 1;
     }

@@ -42,6 +42,7 @@ pub(super) fn read_flavours(
         }
         let flavour = Flavour {
             summary,
+            says: table.get("says").and_then(|item| item.parsed(words::line)),
             replace: replace.map(|item| read_replace(&item, assets)).unwrap_or_default(),
             without: without.map(|item| read_without(&item, parts)).unwrap_or_default(),
             repeat: repeat.map(|item| read_repeat(&item, parts)).unwrap_or_default(),
@@ -162,6 +163,7 @@ impl Scenario {
         }
         self.name = format!("{}:{flavour}", self.name);
         self.summary = chosen.summary;
+        self.says = chosen.says.unwrap_or(self.says);
         self.expect = chosen.expect;
         Some(self)
     }
@@ -186,6 +188,7 @@ impl Scenario {
         let steps: Vec<String> = steps.map(|step| step.name.clone()).collect();
         without.extend(steps);
         (!without.is_empty()).then(|| Flavour {
+            says: None,
             summary: format!("the application is stopped: {names}"),
             replace: BTreeMap::new(),
             without,

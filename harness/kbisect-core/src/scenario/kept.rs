@@ -32,6 +32,9 @@ impl Scenario {
         let (name, flavour) = self.name.split_once(':').unwrap_or((&self.name, "x"));
         rule("name", words::name(name).and_then(|_| words::check_name(flavour)))?;
         rule("description", words::prose(&self.description))?;
+        if !self.says.is_empty() {
+            rule("says", words::line(&self.says))?;
+        }
         if let Some(way) = &self.way {
             rule("way", words::name(way))?;
         }

@@ -27,6 +27,9 @@ pub struct Scenario {
     /// Longer text for `scenario show` and reports.
     #[serde(default)]
     pub description: String,
+    /// What people meet when it fails, in one sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub says: String,
     /// What a kernel must offer before it is worth a boot.
     #[serde(default)]
     pub requires: Requires,
@@ -81,6 +84,9 @@ pub struct Scenario {
 pub struct Flavour {
     /// One line for lists.
     pub summary: String,
+    /// What people meet when it fails, where that is something else than without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
     /// Files that take another one's place: file that the scenario names -> file to use.
     #[serde(default)]
     pub replace: BTreeMap<String, String>,

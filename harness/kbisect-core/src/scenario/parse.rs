@@ -79,6 +79,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
     let text = |item: Option<Item<'_>>| item.and_then(|item| item.parsed(words::line));
     let summary = text(top.require("summary", "one line that says what is tested"));
     let description = top.get("description").and_then(|item| item.parsed(words::prose));
+    let says = top.get("says").and_then(|item| item.parsed(words::line));
     let requires = top.get("requires").and_then(|item| item.table()).map(read_requires);
     let image = top.get("image").and_then(|item| item.table()).map(read_image);
     let nodes = top
@@ -123,6 +124,7 @@ fn read(name: &str, top: Table<'_>) -> (Scenario, Vec<AssetRef>) {
         name: name.to_owned(),
         summary: summary.unwrap_or_default(),
         description: description.unwrap_or_default(),
+        says: says.unwrap_or_default(),
         requires: requires.unwrap_or_default(),
         image: image.unwrap_or_default(),
         candidate: machine("candidate").unwrap_or_default(),

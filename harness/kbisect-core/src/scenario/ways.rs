@@ -89,6 +89,7 @@ pub(super) fn add_ways(
             top.findings.wrong("checks", message);
         }
         let flavour = Flavour {
+            says: None,
             summary: about.summary.unwrap_or_else(|| format!("by the way `{name}`")),
             replace: BTreeMap::new(),
             without: Vec::new(),

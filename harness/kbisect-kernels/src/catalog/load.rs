@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::notices::is_due;
 use super::{Catalog, Item};
 use crate::candidate::{Candidate, CandidateState};
 use crate::chain::chain;
@@ -24,7 +25,7 @@ impl Catalog {
     ) -> Result<Self, CatalogError> {
         let asking = Asking { settings, store, progress };
         let mut warnings = Vec::new();
-        let mut warn = |line: String| {
+        let warn = |line: String, warnings: &mut Vec<String>| {
             progress.note(&line);
             warnings.push(line);
         };
@@ -33,14 +34,20 @@ impl Catalog {
             let asked = implementation(source);
             match asked.list(&asking) {
                 Ok(listing) => {
-                    listing.notes.into_iter().for_each(&mut warn);
+                    for note in listing.notes {
+                        match is_due(&settings.cache_dir, &note) {
+                            true => warn(note, &mut warnings),
+                            false => warnings.push(note),
+                        }
+                    }
                     lists.push((asked.trust(settings.keyrings_of(source)), listing.kernels));
                 }
                 // What is stored can be used all the same.
-                Err(error @ CatalogError::Offline(..)) => warn(chain(&error)),
+                Err(error @ CatalogError::Offline(..)) => warn(chain(&error), &mut warnings),
                 // It is no error of one that merely came along.
                 Err(error) if source.offers.is_some() && !settings.sources.contains(&source) => {
-                    warn(format!("{} is left out: {}", source.title, chain(&error)));
+                    let text = format!("{} is left out: {}", source.title, chain(&error));
+                    warn(text, &mut warnings);
                 }
                 Err(error) => return Err(error),
             }

@@ -2,6 +2,7 @@
 
 mod load;
 mod newest;
+mod notices;
 mod resolve;
 mod resolve_errors;
 mod series;

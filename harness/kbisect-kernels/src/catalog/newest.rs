@@ -1,7 +1,9 @@
 //! The newest kernel that the archive offers for a suite.
 
-use super::{Catalog, Item, NewestError};
-use crate::candidate::Candidate;
+use kbisect_core::kernel::Kernel;
+
+use super::{Catalog, Item, NewestError, Preference};
+use crate::candidate::{Candidate, CandidateState};
 use crate::sources::Source;
 
 /// What stands for a release beside the suite of its name: a machine that runs it takes kernels from
@@ -18,6 +20,23 @@ pub struct Newest {
 }
 
 impl Catalog {
+    /// The newest kernel that can be tried of those that are newer than this one: of the same series, and of
+    /// the same distribution and flavour, or built by hand as it is.
+    pub fn newest_beyond(&self, kernel: &Kernel) -> Option<Candidate> {
+        let vendor = |kernel: &Kernel| Source::of(kernel).map(Source::other_vendor);
+        let is_of_it = |other: &Kernel| {
+            other.series() == kernel.series()
+                && other.flavour == kernel.flavour
+                && vendor(other) == vendor(kernel)
+                && other.package_version > kernel.package_version
+        };
+        let can_be_tried = |candidate: &Candidate| {
+            matches!(candidate.state, CandidateState::Stored | CandidateState::Downloadable { .. })
+        };
+        let all = self.ordered(&Preference::default());
+        all.into_iter().rev().find(|other| is_of_it(&other.kernel) && can_be_tried(other))
+    }
+
     /// Finds the newest kernel that the archive offers for a suite now, and the one before it. A release
     /// (`bookworm`) stands for its updates and its security suite too, since a machine that runs it takes
     /// kernels from there; not for its backports. Newer kernels that are rebuilt for a release count only

@@ -77,6 +77,10 @@ pub(super) fn named<'a>(catalog: &'a Catalog, spec: &str) -> Result<Named<'a>, R
             if !found.is_empty() {
                 return Ok(Named::Upstream(found));
             }
+            let found = ordered(&|item| item.candidate.kernel.series() == version.as_str());
+            if !found.is_empty() {
+                return Ok(Named::Upstream(found));
+            }
         } else {
             let found = ordered(&|item| item.archive && item.source_version == version);
             if !found.is_empty() {
@@ -118,6 +122,9 @@ fn several_note(spec: &str, items: &[&Item], newest: &Item) -> Option<String> {
     let mut versions: Vec<String> =
         items.iter().map(|item| item.source_version.to_string()).collect();
     versions.dedup();
+    if items.iter().any(|item| item.candidate.kernel.version != spec) {
+        return Some(format!("{spec} is a series; took its newest, {}", newest.source_version));
+    }
     (versions.len() > 1).then(|| {
         format!("{spec} is {}; took the newest, {}", versions.join(" and "), newest.source_version)
     })

@@ -51,6 +51,11 @@ pub(super) fn bring(
         None => Tree::of_image(&file, None)?.feed(&mut sink)?,
     }
     let prepared = prepare::prepare(work, &sink.finish()?, Modules::Optional, &place, out)?;
+    let release = &prepared.banner.release;
+    if !may_be_of(release, &kernel.version, &order.commit) {
+        let (release, version) = (release.clone(), kernel.version.clone());
+        return Err(BuildError::OtherKernel { place, release, version });
+    }
     let mut kernel = kernel.clone();
     kernel.release = Some(prepared.banner.release.clone());
     let built = Built {
@@ -66,6 +71,24 @@ pub(super) fn bring(
     };
     let meta = Meta::new(kernel, Vec::new(), prepared.banner.release, prepared.modules);
     Ok(meta.built(built))
+}
+
+/// Whether a kernel of this release can be that of a commit with this version in its Makefile. Distributions
+/// leave out the third number (`5.10.0-8-amd64`); what a build's `LOCALVERSION_AUTO` appends names the commit.
+fn may_be_of(release: &str, version: &str, commit: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> {
+        let plain =
+            text.split(|c: char| c != '.' && !c.is_ascii_digit()).next().unwrap_or_default();
+        plain.split('.').map_while(|number| number.parse().ok()).take(3).collect()
+    };
+    let third = |numbers: &[u32]| numbers.get(2).copied().unwrap_or(0);
+    let (is, expected) = (numbers(release), numbers(version));
+    // A tree without a version in its Makefile says nothing.
+    let is_version = expected.len() < 2
+        || (is.get(..2) == expected.get(..2) && [0, third(&expected)].contains(&third(&is)));
+    let named = release.rsplit_once("-g").map(|(_, id)| id.split('-').next().unwrap_or_default());
+    let is_id = |id: &&str| id.len() >= 7 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_version && named.filter(is_id).is_none_or(|id| commit.starts_with(id))
 }
 
 fn is_url(place: &str) -> bool {
@@ -131,6 +154,26 @@ fn checksum(text: &[u8], place: &str) -> Result<String, BuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_of_another_version_or_commit_is_not_that_of_the_commit() {
+        let id = "3ee2c59c2910f7b0f8e6b8a3e4b1d2c3f4a5b6c7";
+        let of = |release: &str, version: &str| may_be_of(release, version, id);
+        for release in [
+            "5.10.61",
+            "5.10.61+",
+            "5.10.0-8-amd64",
+            "5.10.61-ci3-g3ee2c59c2910",
+            "5.10.61-good1234",
+        ] {
+            assert!(of(release, "5.10.61"), "{release}");
+        }
+        for release in ["5.10.60", "5.11.61", "5.10.61-g1234567", "6.1.61", "none"] {
+            assert!(!of(release, "5.10.61"), "{release}");
+        }
+        assert!(of("6.13.0-rc1", "6.13~rc1") && of("6.13.0", "6.13") && of("6.13.0", "0"));
+        assert!(!of("6.12.0-rc1", "6.13~rc1"));
+    }
 
     #[test]
     fn a_checksum_is_what_sha256sum_writes() {

@@ -78,7 +78,7 @@ pub(crate) fn build(
     let _lock = shop.lock(progress)?;
     let label = kernel.label();
     let key = &recipe.key;
-    let build = shop.root().join(format!("build-{}", key.get(..16).unwrap_or(key)));
+    let build = folder(&shop, recipe);
     let (missing, as_before) = {
         let _item = progress.begin(&format!("checking out {label}"), None);
         let made = shop.changed(&order.commit, &order.changes, &build)?;
@@ -144,6 +144,35 @@ pub(crate) fn build(
     };
     let meta = Meta::new(kernel, Vec::new(), prepared.banner.release, prepared.modules);
     Ok(meta.built(built))
+}
+
+/// The whole configuration that a commit's tree makes of a recipe's, as `make` writes it.
+///
+/// # Errors
+/// Files that cannot be had, a tree that cannot be configured, a missing program.
+pub fn configured(
+    recipe: &Recipe,
+    commit: &str,
+    version: &str,
+    progress: &dyn Progress,
+) -> Result<String, BuildError> {
+    let places = &recipe.places;
+    let shop = Workshop::of(&places.repository, &places.cache);
+    let _lock = shop.lock(progress)?;
+    let _item =
+        progress.begin(&format!("configuring {}", commit.get(..12).unwrap_or(commit)), None);
+    shop.bring(commit)?;
+    let (src, build) = (shop.src(), folder(&shop, recipe));
+    fs::create_dir_all(&build).map_err(at(&build))?;
+    let root = recipe.toolchain.root.as_deref();
+    let sandbox = Sandbox { src: &src, build: &build, ccache: None, root };
+    Make { sandbox, variables: &recipe.variables(version), progress }.configure(recipe)
+}
+
+/// Where everything is built that a recipe is for.
+fn folder(shop: &Workshop, recipe: &Recipe) -> PathBuf {
+    let key = &recipe.key;
+    shop.root().join(format!("build-{}", key.get(..16).unwrap_or(key)))
 }
 
 /// `make` in the sandbox.

@@ -67,6 +67,16 @@ pub enum BuildError {
         /// That of the file.
         got: String,
     },
+    /// A kernel is not that of its commit.
+    #[error("`{place}` is a kernel {release}, and the commit makes {version}")]
+    OtherKernel {
+        /// URL or path.
+        place: String,
+        /// What `uname -r` would say.
+        release: String,
+        /// Version in the commit's Makefile.
+        version: String,
+    },
     /// The service does not answer.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -114,6 +124,7 @@ impl BuildError {
             Self::Failed { .. }
             | Self::Incomplete { .. }
             | Self::NoArtefact(_)
+            | Self::OtherKernel { .. }
             | Self::NoFile(_)
             | Self::Conflicts { .. } => true,
             // A build that leaves something else than a kernel.
@@ -143,6 +154,7 @@ impl BuildError {
             | Self::NoFile(_)
             | Self::NoArtefact(_)
             | Self::NoChecksum(_)
+            | Self::OtherKernel { .. }
             | Self::Damaged { .. }
             | Self::Http(_)
             | Self::Conflicts { .. }

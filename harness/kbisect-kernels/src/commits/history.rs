@@ -132,6 +132,17 @@ pub fn commit(repository: &Path, name: &str) -> Result<String, HistoryError> {
     Ok(asked.commit(name)?.id)
 }
 
+/// The version in the Makefile of a commit, given by its id; `0` where there is none.
+///
+/// # Errors
+/// git that fails.
+pub fn version_of(repository: &Path, id: &str) -> Result<String, HistoryError> {
+    let (old, new) = (id.to_owned(), id.to_owned());
+    let range = CommitRange { old, new, first_parent: false, paths: Vec::new() };
+    let versions = Asked { repository, range: &range }.versions(&[id])?;
+    Ok(versions.get(id).cloned().unwrap_or_else(|| "0".to_owned()))
+}
+
 struct Asked<'a> {
     repository: &'a Path,
     range: &'a CommitRange,

@@ -38,9 +38,10 @@ pub const COMMITS: &str = "git";
 
 pub use artefact::COMMIT as COMMIT_PLACE;
 pub(crate) use build::build;
+pub use build::configured;
 pub use change::Change;
 pub use error::BuildError;
-pub use history::{Commit, CommitRange, Commits, commit};
+pub use history::{Commit, CommitRange, Commits, commit, version_of};
 pub use history_error::HistoryError;
 pub use order::{BuildOrder, Built, Elsewhere};
 pub use quilt::{QuiltBase, quilt};

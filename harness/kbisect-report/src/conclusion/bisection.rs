@@ -5,13 +5,14 @@ use kbisect_core::confirm::Confirmation;
 use kbisect_core::mark::mark_again;
 use kbisect_core::method::Method;
 use kbisect_core::run::{
-    BisectResult, Confidence, Further, JournalLine, OutcomeWord, Plan, RevertTest, RunEvent,
-    SeriesEntry, SeriesVerdict, Tried, end_of_search, named_is_missing, target_symptom,
+    BisectResult, Confidence, Further, JournalLine, OtherEnd, OutcomeWord, Plan, RevertTest,
+    RunEvent, SeriesEntry, SeriesVerdict, Tried, end_of_search, named_is_missing, target_symptom,
     wall_seconds,
 };
 use kbisect_core::search::{Direction, Mark, Outcome, Role};
 use kbisect_core::trial::{AcceptedRefusal, VerdictKind};
 
+use super::affected::affected;
 use super::doubt::conclude_doubt;
 use super::ends::{by_boots, end_skipped, good_fails, kernels, stop};
 use crate::words;
@@ -59,10 +60,12 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
         }),
         revert: RevertTest::of(&plan, &events).and_then(|test| test.result(&plan, &events)),
         further: further(&events),
+        affected: None,
         prior: None,
         series: series_of(&plan, &trials),
         warnings: plan.warnings.clone(),
         scenario: plan.scenario.clone(),
+        says: plan.scenario_says.clone(),
         direction: plan.direction,
         reference: plan.reference.clone(),
         environment: plan.environment.clone(),
@@ -71,6 +74,7 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
         repeat: None,
         tool_version: plan.tool_version.clone(),
         trials: trials.iter().map(|(_, record)| record.clone()).collect(),
+        beside: beside(&events),
     };
     let method = Method::replay(&plan, &events).ok();
     result.warnings.extend(accepted(&result.trials));
@@ -123,6 +127,13 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
             Direction::Regression => (result.last_good, result.first_bad) = (old, new),
             Direction::Fix => (result.last_bad, result.first_good) = (old, new),
         }
+    }
+    result.affected = affected(&result, &plan, &events);
+    if let Some(end) = OtherEnd::of(&plan, &events).filter(|end| end.fails == Some(true)) {
+        let passing = plan.series.len() - 1 - end.index;
+        let [fails, passes] =
+            [end.index, passing].map(|at| plan.series[at].kernel.label().to_owned());
+        result.reason = Some(words::wrong_way_round(plan.direction, &fails, &passes));
     }
     let shown = match plan.direction {
         Direction::Regression => result.first_bad.as_ref(),
@@ -181,6 +192,20 @@ fn trials_of(plan: &Plan, events: &[RunEvent]) -> Vec<(usize, Trial)> {
         }
     }
     trials
+}
+
+/// Trials that the search did not make for itself.
+fn beside(events: &[RunEvent]) -> Vec<Trial> {
+    let of_event = |event: &RunEvent| match event {
+        RunEvent::TrialEnded {
+            tried: Tried::Revert { .. } | Tried::Beside { .. },
+            record,
+            taken,
+            ..
+        } => Some(Trial::new(record, taken)),
+        _ => None,
+    };
+    events.iter().filter_map(of_event).collect()
 }
 
 /// Fills in what a halving found; gives the positions around the change.

@@ -1,5 +1,6 @@
 //! What a journal came to: the document of a bisection.
 
+mod affected;
 mod bisection;
 mod doubt;
 mod ends;

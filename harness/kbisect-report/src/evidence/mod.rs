@@ -4,6 +4,7 @@
 
 mod capture;
 mod console;
+mod ladder;
 mod packet;
 mod paths;
 mod times;
@@ -17,6 +18,8 @@ use kbisect_core::scenario::{KeptError, Scenario};
 
 pub(crate) use capture::{Blocks, Capture, word};
 pub(crate) use console::ConsoleLine;
+pub(crate) use ladder::{Ladder, Step, failed, hosts, ladder, part};
+pub(crate) use packet::Protocol;
 pub(crate) use paths::{Hop, HopFrames, Path, compare};
 pub(crate) use times::Times;
 

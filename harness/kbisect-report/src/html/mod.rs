@@ -4,6 +4,7 @@
 
 mod beliefs;
 mod details;
+mod ladder;
 mod page;
 mod parts;
 mod seen;

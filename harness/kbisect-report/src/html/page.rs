@@ -8,6 +8,7 @@ use super::{details, seen, timeline};
 use crate::document::{Block, PARAGRAPH, Tone, own, text};
 use crate::dossier::{Dossier, Subject};
 use crate::print::{page, put};
+use crate::rules;
 use crate::sections;
 use crate::story::{Story, is_other_failure};
 
@@ -21,6 +22,7 @@ pub fn html(dossier: &Dossier) -> String {
         (seen::section(dossier))
         (details::checks(dossier))
         (rates(dossier))
+        (what_was_tested(dossier))
         (details::section(dossier, sections::revert))
         (details::section(dossier, sections::changes))
         (timeline::section(dossier))
@@ -32,6 +34,17 @@ pub fn html(dossier: &Dossier) -> String {
         (details::files(dossier))
     };
     page(&title, dossier.tool_version(), &content)
+}
+
+/// The scenario and its rules.
+fn what_was_tested(dossier: &Dossier) -> Markup {
+    let mut blocks = Vec::new();
+    let result = match &dossier.subject {
+        Subject::Bisection(result) => Some(result.as_ref()),
+        Subject::Trial(_) => None,
+    };
+    rules::scenario(&mut blocks, result, &dossier.extra);
+    put(&blocks)
 }
 
 /// How often each check failed, where one kernel was tried several times.
@@ -53,7 +66,14 @@ fn verdict(dossier: &Dossier) -> Markup {
         },
         Subject::Trial(result) => sections::tone(result.trial.verdict),
     };
-    let mut blocks = vec![Block::Lead(tone, text(&dossier.verdict(), PARAGRAPH))];
+    let verdict = text(&dossier.verdict(), PARAGRAPH);
+    let mut blocks = match dossier.story().and_then(|story| story.headline()) {
+        Some(headline) => {
+            let decides = text(&headline.sentences(), PARAGRAPH);
+            vec![Block::Lead(tone, decides), Block::Paragraph(verdict)]
+        }
+        None => vec![Block::Lead(tone, verdict)],
+    };
     blocks.extend(
         dossier.symptom().map(|symptom| {
             Block::Paragraph(own("Symptom: ").text(&symptom.to_string(), PARAGRAPH))

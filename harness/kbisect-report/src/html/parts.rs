@@ -1,5 +1,8 @@
 //! Pieces that the sections share.
 
+use std::net::IpAddr;
+
+use kbisect_core::scenario::Scenario;
 use maud::{Markup, html};
 
 use crate::evidence::Hop;
@@ -43,4 +46,21 @@ pub(super) fn lost_word(hop: &Hop) -> &'static str {
 /// A value in code letters, if there is one.
 pub(crate) fn code(text: &str) -> Option<Markup> {
     (!text.trim().is_empty()).then(|| html! { code { (paragraph(text)) } })
+}
+
+/// The node that has an address, or the address.
+pub(super) fn named(scenario: Option<&Scenario>, ip: IpAddr) -> String {
+    let has = |addresses: &[String]| {
+        addresses.iter().any(|address| {
+            address.split('/').next().and_then(|plain| plain.parse().ok()) == Some(ip)
+        })
+    };
+    let Some(scenario) = scenario else { return ip.to_string() };
+    let on_link = scenario.links.values().flatten().find(|(_, port)| has(&port.addresses));
+    let on_node =
+        || scenario.nodes.iter().find(|(_, node)| node.addresses.values().any(|list| has(list)));
+    match on_link.map(|(name, _)| name).or_else(|| on_node().map(|(name, _)| name)) {
+        Some(name) => cell(name),
+        None => ip.to_string(),
+    }
 }

@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 
 use kbisect_core::answer::Trial;
-use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::SymptomKind;
 use maud::{Markup, html};
 
-use super::parts::{block, cell, lost_word, paragraph};
-use super::topology;
+use super::parts::{block, cell, lost_word, named, paragraph};
+use super::{ladder, topology};
 use crate::document::Block;
 use crate::dossier::Dossier;
 use crate::evidence::{Hop, HopFrames, Path};
@@ -68,6 +67,9 @@ fn paths(dossier: &Dossier) -> Markup {
         @if !shown.is_empty() || !rest.is_empty() {
             h3 { "Frames hop by hop" }
             p.soft { "Connections with the same client and server are counted together; data: frames with payload." }
+            @if let Some(path) = shown.iter().find(|path| path.is_lost()).or(shown.first()) {
+                (ladder::figure(dossier, path))
+            }
             @for path in shown { (table(dossier, path)) }
             @if !rest.is_empty() {
                 details.screen {
@@ -155,23 +157,6 @@ fn frames(counts: HopFrames) -> String {
     match parts.as_slice() {
         [] => counts.frames.to_string(),
         parts => format!("{} ({})", counts.frames, parts.join(", ")),
-    }
-}
-
-/// The node that has an address, or the address.
-pub(super) fn named(scenario: Option<&Scenario>, ip: IpAddr) -> String {
-    let has = |addresses: &[String]| {
-        addresses.iter().any(|address| {
-            address.split('/').next().and_then(|plain| plain.parse().ok()) == Some(ip)
-        })
-    };
-    let Some(scenario) = scenario else { return ip.to_string() };
-    let on_link = scenario.links.values().flatten().find(|(_, port)| has(&port.addresses));
-    let on_node =
-        || scenario.nodes.iter().find(|(_, node)| node.addresses.values().any(|list| has(list)));
-    match on_link.map(|(name, _)| name).or_else(|| on_node().map(|(name, _)| name)) {
-        Some(name) => cell(name),
-        None => ip.to_string(),
     }
 }
 

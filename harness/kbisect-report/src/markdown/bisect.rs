@@ -8,6 +8,7 @@ use crate::document::{Block, CELL, Document, Line, Tone, code, heading, own, tab
 use crate::extra::Extra;
 use crate::journal::JOURNAL_NAME;
 use crate::print;
+use crate::rules;
 use crate::sections;
 use crate::story::{Story, is_other_failure};
 
@@ -25,6 +26,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
         let trials = [good, bad].map(|trial| (story.label(&trial.kernel), trial));
         sections::side_by_side(to, &trials);
     }
+    rules::scenario(to, Some(result), extra);
     sections::revert(to, result);
     sections::changes(to, result);
     series(to, &story);
@@ -58,7 +60,13 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
 
 fn verdict(to: &mut Vec<Block>, story: &Story<'_>) {
     let result = story.result;
-    to.push(Block::Lead(Tone::Other, text(&story.verdict(), 1000)));
+    match story.headline() {
+        Some(headline) => {
+            to.push(Block::Lead(Tone::Other, text(&headline.sentences(), 1000)));
+            to.push(Block::Paragraph(text(&story.verdict(), 1000)));
+        }
+        None => to.push(Block::Lead(Tone::Other, text(&story.verdict(), 1000))),
+    }
     if let Some(symptom) = &result.symptom {
         to.push(Block::Paragraph(own("Symptom: ").text(&symptom.to_string(), CELL)));
     }

@@ -214,11 +214,12 @@ pub(crate) fn trials(to: &mut Vec<Block>, result: &BisectResult) {
     let head = ["trial", "version", "verdict", "symptom or reason", "seconds", "folder"];
     let mut head: Vec<Line> = head.map(own).into();
     // Earlier journals do not say when.
-    let timed = result.trials.iter().any(|trial| trial.began_ms.is_some());
+    let all = result.all_trials();
+    let timed = all.iter().any(|trial| trial.began_ms.is_some());
     if timed {
         head.push(own("began (UTC)"));
     }
-    let rows = result.trials.iter().map(|trial| {
+    let rows = all.iter().map(|trial| {
         let reason = trial.reason.clone();
         let why = match &trial.symptom {
             Some(symptom) => {
@@ -247,7 +248,7 @@ pub(crate) fn trials(to: &mut Vec<Block>, result: &BisectResult) {
         row
     });
     to.push(Block::Table(head, rows.collect()));
-    let (trials, took) = (count(result.trials.len(), "trial"), duration(result.wall_s));
+    let (trials, took) = (count(all.len(), "trial"), duration(result.wall_s));
     to.push(Block::Paragraph(own(format!("{trials} in {took}."))));
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod by_hand;
 mod elsewhere;
+mod headline;
 mod import;
 mod notices;
 mod plan;
@@ -12,6 +13,7 @@ mod revert;
 mod rules;
 mod scenario;
 mod search;
+mod verification;
 mod ways;
 
 pub use answer::{BOOTS_DISAGREE, repeats_disagree, symptom_choice};
@@ -22,6 +24,9 @@ pub(crate) use answer::{
 };
 pub use by_hand::{all_planned, by_hand, planned, planned_file};
 pub use elsewhere::{built_elsewhere, from_elsewhere};
+pub(crate) use headline::Headline;
+pub(crate) use headline::wrong_way_round;
+pub use headline::{is_asked, look_for_fix, look_into, not_asked};
 pub use import::{import_head, import_next, import_note, import_text};
 pub use notices::{not_counted, notice_text, notice_texts};
 pub(crate) use plan::trials_reused;
@@ -40,4 +45,5 @@ pub(crate) use revert::{
 pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;
 pub use search::{matching, undecided, why};
+pub use verification::verification;
 pub(crate) use ways::{follows, grounds, states_differ, ways_table};

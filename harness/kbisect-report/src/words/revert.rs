@@ -119,13 +119,16 @@ pub fn of(tally: &Tally) -> String {
 /// What a run found that went on.
 #[must_use]
 pub fn further(further: &Further, direction: Direction) -> String {
-    let found = match &further.commit {
-        Some(commit) => format!("{} \"{}\"", commit.label(), commit.subject),
-        None => {
+    let found = match (&further.commit, &further.sides) {
+        (Some(commit), _) => format!("{} \"{}\"", commit.label(), commit.subject),
+        (None, Some([older, newer])) if further.because == Because::Fix => {
+            format!("{}; {} still fails", newer.label(), older.label())
+        }
+        (None, _) => {
             let why = further.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             match further.outcome {
-                OutcomeWord::NotReproduced | OutcomeWord::GoodFails => format!("no commit{why}"),
-                OutcomeWord::Range => format!("several commits are possible{why}"),
+                OutcomeWord::NotReproduced | OutcomeWord::GoodFails => format!("none{why}"),
+                OutcomeWord::Range => format!("several are possible{why}"),
                 _ => format!("not finished{why}"),
             }
         }
@@ -156,6 +159,7 @@ pub fn further_label(because: Because) -> &'static str {
     match because {
         Because::StillFails => "also",
         Because::Drill => "commit",
+        Because::Fix => "fixed in",
     }
 }
 
@@ -165,6 +169,7 @@ pub fn not_gone_on(because: Because, why: &str) -> String {
     match because {
         Because::StillFails => format!("what else causes it was not looked for: {why}"),
         Because::Drill => format!("the commit was not looked for: {why}"),
+        Because::Fix => format!("the fix was not looked for: {why}"),
     }
 }
 
@@ -178,6 +183,7 @@ pub fn goes_on(because: Because, run_id: &str) -> String {
             )
         }
         Because::Drill => format!("run {run_id} looks for the commit"),
+        Because::Fix => format!("run {run_id} looks for the fix"),
     }
 }
 

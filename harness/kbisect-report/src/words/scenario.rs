@@ -17,6 +17,9 @@ pub fn scenario_text(scenario: &Scenario, origin: &str, sha256: &str) -> String 
     if !description.is_empty() {
         let _ = write!(text, "\n{description}\n");
     }
+    if !scenario.says.is_empty() {
+        let _ = write!(text, "\nwhen it fails: {}\n", scenario.says);
+    }
     let _ = write!(text, "\nfrom {origin}, SHA-256 {sha256}\n");
     needs(scenario, &mut text);
     nodes(scenario, &mut text);

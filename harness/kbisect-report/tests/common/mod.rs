@@ -143,6 +143,8 @@ impl Play {
             .to_vec(),
             scenario: "connlimit".to_owned(),
             scenario_summary: "outgoing TCP connections of a host behind a rule".to_owned(),
+            scenario_says: String::new(),
+            beyond: None,
             scenario_sha256: "5".repeat(64),
             direction: self.direction,
             old_end,

@@ -309,6 +309,12 @@ impl<'a> Trial<'a> {
         machine.filter(|machine| !machine.is_down())
     }
 
+    /// Names of the nodes whose machines run.
+    pub fn nodes_up(&self) -> Vec<&str> {
+        let nodes = self.lab.scenario().nodes.keys().map(String::as_str);
+        nodes.filter(|node| self.machine_of(node).is_some()).collect()
+    }
+
     /// Tells whoever watches.
     pub fn tell(&mut self, notice: Notice) {
         (self.notify)(notice);

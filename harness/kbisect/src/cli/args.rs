@@ -6,7 +6,6 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kbisect_core::run::SymptomName;
 use kbisect_core::workers::Workers;
-use kbisect_report::{Format, FormatError};
 
 use super::command::ARCHIVES;
 use super::commits::ConfigArgs;
@@ -14,8 +13,10 @@ use super::doubt::{Budget, budget};
 use super::machine::{MachineArgs, WorkersArgs, workers};
 use super::{
     ChangesArgs, ChangesOptions, CheckArgs, CommitArgs, DecodeArgs, DoubtArgs, EvidenceArgs,
-    ImportArgs, KernelsArgs, ScoreArgs, Series, SourceArgs, WatchArgs, words,
+    ImportArgs, KernelsArgs, ReportArgs, ScoreArgs, Series, SourceArgs, VerifyArgs, WatchArgs,
+    words,
 };
+use crate::settings::global::NEWEST;
 use crate::settings::templates;
 
 /// Find which kernel version broke a network service.
@@ -58,6 +59,8 @@ pub enum Command {
     /// Go on with a run that was interrupted
     #[command(after_help = words::RESUME_AFTER)]
     Resume(ResumeArgs),
+    /// Try whether another kernel mends what a bisection found, and write that for the ticket
+    Verify(VerifyArgs),
     /// Find out what a failure needs: leave out whatever it shows without
     #[command(long_about = words::MINIMIZE, after_help = words::MINIMIZE_AFTER)]
     Minimize(MinimizeArgs),
@@ -183,6 +186,12 @@ pub struct BisectArgs {
     /// Look for the kernel that heals: the range is BAD..GOOD
     #[arg(long)]
     pub find_fix: bool,
+    /// Where the newest kernel of the series passes again, look for the one that fixed it
+    #[arg(long, conflicts_with_all = ["find_fix", "no_fix", "drill"])]
+    pub fix: bool,
+    /// Do not try the newest kernel of the series once the answer is known
+    #[arg(long)]
+    pub no_fix: bool,
     /// The symptom to look for, where the bad end fails in several ways: a part of its title, its kind
     /// (panic, hang, lost-ingress, ...), or its number in the order of how often it shows (needs --flaky)
     /// [default: asked for on a terminal, else the most frequent one]
@@ -191,6 +200,9 @@ pub struct BisectArgs {
     /// Take this end for granted instead of trying it first; may be repeated
     #[arg(long, value_enum, value_name = "END")]
     pub skip_endpoint: Vec<Endpoint>,
+    /// Where a version left the archive, look into the snapshot service without a question
+    #[arg(short, long)]
+    pub yes: bool,
     /// Afterwards find the smallest part of the scenario that still fails, as `kbisect minimize` does;
     /// with --json its document follows that of the bisection
     #[arg(long)]
@@ -316,7 +328,7 @@ pub enum ShellOn {
 #[derive(Args, Clone, Debug)]
 pub struct ResumeArgs {
     /// The run: its folder, or its name below the results folder
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", default_value = NEWEST)]
     pub run: PathBuf,
     /// Another budget for the whole run (200runs, 2h), also when the old one is used up
     #[arg(long, value_name = "RUNS|TIME", value_parser = budget)]
@@ -353,7 +365,7 @@ pub struct StopArgs {
 #[derive(Args, Debug)]
 pub struct MinimizeArgs {
     /// The run that failed, a bisection or a single trial: its folder, or its name below the results folder
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", default_value = NEWEST)]
     pub run: PathBuf,
     /// How trials are made.
     #[command(flatten)]
@@ -488,63 +500,6 @@ pub struct DetectArgs {
     /// Console logs; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-}
-
-/// Arguments of `kbisect report`.
-#[derive(Args, Debug)]
-pub struct ReportArgs {
-    /// The run: its folder, or its name below the results folder
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
-    /// Its form.
-    #[arg(long, value_name = "FORM", value_parser = format_of, help = forms())]
-    pub format: Option<Format>,
-    /// File to write in place of standard output
-    #[arg(short, long, value_name = "FILE", conflicts_with = "bundle")]
-    pub output: Option<PathBuf>,
-    /// Write everything about the run into one .tar.zst [default name: that of the run]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "format", help_heading = "Bundle")]
-    #[expect(clippy::option_option, reason = "absent, present, present with a file")]
-    pub bundle: Option<Option<PathBuf>>,
-    /// Include the kernels that reproduce.sh boots (about 50 MB each)
-    #[arg(long, requires = "bundle", help_heading = "Bundle")]
-    pub with_kernel: bool,
-    /// Include the root image (about 55 MB)
-    #[arg(long, requires = "bundle", help_heading = "Bundle")]
-    pub with_image: bool,
-    /// Include this program: reproduce.sh needs nothing but QEMU then, with the two above
-    #[arg(long, requires = "bundle", help_heading = "Bundle")]
-    pub with_tool: bool,
-    /// Replace addresses, hardware addresses and host names by placeholders; payload of captured frames
-    /// becomes blank
-    #[arg(long, help_heading = "Redaction")]
-    pub redact: bool,
-    /// Replace what matches, too; may be repeated
-    #[arg(
-        long = "redact-pattern",
-        value_name = "REGEX",
-        requires = "redact",
-        help_heading = "Redaction"
-    )]
-    pub redact_patterns: Vec<String>,
-    /// Write no bundle in which this still matches; may be repeated
-    #[arg(long = "secret", value_name = "REGEX", requires = "bundle", help_heading = "Redaction")]
-    pub secrets: Vec<String>,
-    /// Folder that runs are written to
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
-}
-
-fn forms() -> String {
-    format!(
-        "Form of the report: {}; of a check {} [default: md, or json with --json]",
-        Format::words(false),
-        Format::words(true)
-    )
-}
-
-fn format_of(word: &str) -> Result<Format, String> {
-    word.parse().map_err(|error: FormatError| format!("{error}; {}", error.hint()))
 }
 
 /// Arguments of `kbisect schema`.

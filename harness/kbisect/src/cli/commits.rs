@@ -122,4 +122,7 @@ pub struct ConfigArgs {
     /// Commit of the tree that --source git:PATH names: a tag, a branch or a commit
     #[arg(long, value_name = "COMMIT", default_value = "HEAD")]
     pub kernel: String,
+    /// Print the whole .config that this commit's tree makes of it, with this machine's compiler
+    #[arg(long)]
+    pub whole: bool,
 }

@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{Cli, Series, command};
 use crate::errors;
 use crate::exit::{self, Class};
+use crate::settings::scenario;
 
 /// What is known about a command line before it is parsed: how to report that it cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +79,32 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Refusal> {
         }
     }
     let clap = |error| Refusal::Clap(Box::new(error));
-    let matches = command().try_get_matches_from(arguments).map_err(clap)?;
+    let matches =
+        command().try_get_matches_from(arguments).map_err(|error| {
+            match lacks_scenario(&error) {
+                true => Refusal::Word(no_scenario()),
+                false => clap(error),
+            }
+        })?;
     Cli::from_arg_matches(&matches).map_err(clap)
+}
+
+fn lacks_scenario(error: &clap::Error) -> bool {
+    let missing = error.get(ContextKind::InvalidArg);
+    error.kind() == ErrorKind::MissingRequiredArgument
+        && matches!(missing, Some(ContextValue::Strings(all)) if all.iter().any(|arg| arg.starts_with("--scenario ")))
+}
+
+fn no_scenario() -> anyhow::Error {
+    let known: Vec<String> = scenario::list().into_iter().map(|named| named.name).collect();
+    errors::usage(
+        "no scenario is named: what is to run on the kernels?",
+        format!(
+            "add --scenario NAME, or a folder of your own; there are {}; `kbisect scenario list` says what each \
+             of them is",
+            known.join(", ")
+        ),
+    )
 }
 
 fn lone_version(word: &str, rest: &[OsString]) -> anyhow::Error {
@@ -215,9 +240,18 @@ mod tests {
 
     #[test]
     fn claps_text_in_one_line() {
-        let Err(Refusal::Clap(error)) = parse(words("kbisect run 6.1")) else { panic!() };
+        let Err(Refusal::Clap(error)) = parse(words("kbisect schema")) else { panic!() };
         let (message, hint) = in_short(&error.render().to_string());
-        assert!(message.contains("--scenario <NAME>") && !message.contains('\n'), "{message}");
-        assert!(hint.unwrap().contains("kbisect run"));
+        assert!(message.contains("not provided") && !message.contains('\n'), "{message}");
+        assert!(hint.unwrap().contains("kbisect schema"));
+    }
+
+    #[test]
+    fn without_a_scenario_those_that_there_are_are_named() {
+        for typed in ["kbisect 6.1..6.2", "kbisect run 6.1"] {
+            let Err(Refusal::Word(error)) = parse(words(typed)) else { panic!("{typed}") };
+            let hint = errors::hint(&error).unwrap();
+            assert!(hint.contains("cloudgw, connlimit") && hint.contains("--scenario"), "{hint}");
+        }
     }
 }

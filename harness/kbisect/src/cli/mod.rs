@@ -12,15 +12,17 @@ mod import;
 mod kernels;
 mod machine;
 mod range;
+mod report;
 mod seen;
 mod sources;
+mod verify;
 mod words;
 
 pub use args::{
     BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
-    ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ReportArgs,
-    ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs,
-    ShellOn, StopArgs,
+    ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ResumeArgs,
+    RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs, ShellOn,
+    StopArgs,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
@@ -35,5 +37,7 @@ pub use kernels::{
 };
 pub use machine::{AccelChoice, Chosen, MachineArgs, WorkersArgs};
 pub use range::{Range, Series};
+pub use report::ReportArgs;
 pub use seen::{ScoreArgs, WatchArgs};
 pub use sources::SourceArgs;
+pub use verify::VerifyArgs;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::DoubtArgs;
+use crate::settings::global::NEWEST;
 
 /// Arguments of `kbisect watch`.
 #[derive(Args, Clone, Debug)]
@@ -24,7 +25,7 @@ pub struct WatchArgs {
 #[derive(Args, Clone, Debug)]
 pub struct ScoreArgs {
     /// The run: its folder, or its name below the results folder
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", default_value = NEWEST)]
     pub run: PathBuf,
     /// In place of the run's own.
     #[command(flatten)]

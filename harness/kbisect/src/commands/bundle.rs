@@ -45,9 +45,15 @@ pub fn bundle(args: &ReportArgs, global: &Global, dossier: &Dossier) -> anyhow::
         command: command.collect(),
     };
     let bundle = Bundle::new(dossier, options)?;
-    let path = match args.bundle.clone().flatten() {
-        Some(path) => path,
-        None => PathBuf::from(format!("{}.tar.zst", bundle.folder())),
+    let path = match (args.bundle.clone().flatten(), args.output.clone()) {
+        (Some(_), Some(_)) => {
+            return Err(errors::usage(
+                "two files are named for one bundle",
+                "leave out -o, or the name after --bundle",
+            ));
+        }
+        (Some(path), None) | (None, Some(path)) => path,
+        (None, None) => PathBuf::from(format!("{}.tar.zst", bundle.folder())),
     };
     let size = write(&bundle, &path)?;
     if !global.quiet {

@@ -1,8 +1,10 @@
 //! `kbisect config`: the configuration that commits are built with for a scenario.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use kbisect_kernels::commits::config::derive;
+use kbisect_kernels::commits::{Configuration, Recipe, Toolchain};
 use kbisect_kernels::{Commits, commits};
 use kbisect_report::{ConfigDocument, words};
 
@@ -31,17 +33,41 @@ pub fn config(args: &ConfigArgs, global: &Global) -> anyhow::Result<()> {
     let cache = &base.settings.cache_dir;
     let found = Commits::files_of(tree, &commit, cache, progress.as_ref(), look)?;
     base.go_on()?;
+    let whole = match args.whole {
+        true => {
+            let fragment = Configuration::Fragment(found.fragment());
+            let recipe = Recipe::new(tree, cache, fragment, Toolchain::default())?;
+            let version = commits::version_of(tree, &commit)?;
+            Some(commits::configured(&recipe, &commit, &version, progress.as_ref())?)
+        }
+        false => None,
+    };
+    base.go_on()?;
     base.ui.finish();
     if global.json {
-        return output::json(&ConfigDocument::new(
-            &args.scenario,
-            &commit,
-            found.options,
-            found.unknown,
-        ));
+        let options = whole.as_deref().map_or(found.options, options);
+        return output::json(&ConfigDocument::new(&args.scenario, &commit, options, found.unknown));
     }
     if !found.unknown.is_empty() {
         base.ui.note(&words::no_option(&found.unknown));
     }
-    output::print(&format!("{}{}", words::config_head(&args.scenario, &commit), found.fragment()))
+    match whole {
+        Some(text) => output::print(&text),
+        None => {
+            let head = words::config_head(&args.scenario, &commit);
+            output::print(&format!("{head}{}", found.fragment()))
+        }
+    }
+}
+
+/// The options of a `.config`.
+fn options(text: &str) -> BTreeMap<String, String> {
+    let option = |line: &str| match line.strip_prefix("# CONFIG_") {
+        Some(unset) => Some((unset.strip_suffix(" is not set")?.to_owned(), "n".to_owned())),
+        None => {
+            let (name, value) = line.strip_prefix("CONFIG_")?.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        }
+    };
+    text.lines().filter_map(option).collect()
 }

@@ -48,6 +48,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Check(args)) => run::check(args, global),
         Some(Command::Minimize(args)) => run::minimize(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
+        Some(Command::Verify(args)) => run::verify(args, global),
         Some(Command::Score(args)) => done(score::score(args, global)),
         Some(Command::Stop(args)) => done(stop::stop(args, global)),
         Some(Command::Watch(args)) => watch::watch(args, global),

@@ -53,7 +53,10 @@ pub fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<()> {
     if args.bundle.is_some() {
         return bundle::bundle(args, global, &dossier);
     }
-    write(args, global, &folder, format.render(&dossier)?)
+    match args.recipient {
+        Some(recipient) => write(args, global, &folder, recipient.render(&dossier)),
+        None => write(args, global, &folder, format.render(&dossier)?),
+    }
 }
 
 /// Prints a report or writes it to a file, with placeholders where that is asked for.

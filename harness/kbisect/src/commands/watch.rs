@@ -13,8 +13,8 @@ use rustix::fs::{FlockOperation, flock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::{Global, WatchArgs};
-use crate::run::{Answers, Culprit, Matrix, Proof, Single, Smallest};
-use crate::settings::global::{run_folder, runs};
+use crate::run::{Answers, Culprit, Matrix, Proof, Single, Smallest, style};
+use crate::settings::global::{NEWEST, run_folder};
 use crate::ui::Ui;
 use crate::ui::paint::Paint;
 use crate::{errors, exit, output};
@@ -29,7 +29,7 @@ const EVERY: Duration = Duration::from_millis(200);
 pub fn watch(args: &WatchArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let folder = match &args.run {
         Some(run) => run_folder(run, &args.results)?,
-        None => newest(&args.results)?,
+        None => run_folder(Path::new(NEWEST), &args.results)?,
     };
     let mut followed = Followed::open(&folder)?;
     // Before it is read: what a run writes before it lets go is read then, too.
@@ -174,7 +174,7 @@ impl Followed {
         if global.json {
             output::json(&answer)?;
         } else if !alive {
-            output::print(&answers.text(&answer, Paint::for_stdout(global.color).is_on()))?;
+            output::print(&answers.text(&answer, style(global)))?;
         }
         Ok(exit::code(if alive { exit::OK } else { answers.code(&answer) }))
     }
@@ -185,18 +185,4 @@ fn age(lines: &[JournalLine]) -> Duration {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let began = lines.first().map(|line| Duration::from_millis(line.at_ms));
     began.zip(now.ok()).map(|(began, now)| now.saturating_sub(began)).unwrap_or_default()
-}
-
-/// The newest run that has a journal.
-fn newest(results: &Path) -> anyhow::Result<PathBuf> {
-    let names = runs(results);
-    let with_journal =
-        names.iter().rev().find(|name| results.join(name).join(JOURNAL_NAME).is_file());
-    let name = with_journal.ok_or_else(|| {
-        errors::usage(
-            format!("there is no run with a journal in `{}`", results.display()),
-            "name a run, or the folder of runs with --results DIR",
-        )
-    })?;
-    run_folder(Path::new(name), results)
 }

@@ -4,16 +4,16 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use kbisect_core::bayes::{Ending, Purpose};
 use kbisect_core::job::Subject;
 use kbisect_core::run::{Plan, RevertStep, RevertTest, RunEvent, end_of_search, is_over};
 use kbisect_core::search::{Direction, Outcome, Role};
 use kbisect_core::trial::Untestable;
 use kbisect_core::workers::Workers;
-use kbisect_kernels::{Candidate, SeriesFile};
+use kbisect_kernels::{Candidate, ResolveError, SeriesFile};
 use kbisect_report::{Dossier, words};
 
+use super::beside::{self, BesideTrials};
 use super::changes::{Origin, Ranker};
 use super::commits::{self, ChosenCommits};
 use super::context::{Base, Context, Ground, machines, placement_of};
@@ -34,7 +34,7 @@ use super::workers::workers;
 use crate::cli::{BisectArgs, Global, MachineArgs, Range, ResumeArgs, Series};
 use crate::exit::Class;
 use crate::settings::scenario::LoadedScenario;
-use crate::{errors, exit, settings};
+use crate::{errors, exit, output, settings};
 
 /// Bisects a range. Gives the run's folder, if there is one.
 ///
@@ -79,7 +79,7 @@ pub fn bisect(
             "leave out --drill, or --source git:PATH",
         ));
     }
-    let base = Base::new(global)?;
+    let mut base = Base::new(global)?;
     for warning in &loaded.warnings {
         base.ui.note(&format!("warning: {warning}"));
     }
@@ -96,7 +96,7 @@ pub fn bisect(
             Some(configuration) => commits.candidates(configuration.clone(), &base)?,
             None => commits.shown(&base)?,
         },
-        (None, Wanted::Between(range)) => base.catalog.series(&range.old, &range.new)?,
+        (None, Wanted::Between(range)) => between(&mut base, range, args.yes, global)?,
         (None, Wanted::Listed(file)) => file.resolve(&base.catalog)?,
     };
     for end in [series.first(), series.last()].into_iter().flatten() {
@@ -142,6 +142,43 @@ pub fn bisect(
     };
     let code = bisection.finish(global)?;
     Ok((code, Some(folder.to_owned())))
+}
+
+/// The kernels of a range. Versions that left the archive are looked for where all are that were released, if that
+/// is wanted.
+fn between(
+    base: &mut Base,
+    range: &Range,
+    yes: bool,
+    global: &Global,
+) -> anyhow::Result<Vec<Candidate>> {
+    let error = match base.catalog.series(&range.old, &range.new) {
+        Ok(series) => return Ok(series),
+        Err(error) => error,
+    };
+    let service = match &error {
+        ResolveError::Unknown { elsewhere, .. } => {
+            elsewhere.iter().copied().find(|it| it.is_service && it.other_vendor().is_none())
+        }
+        _ => None,
+    };
+    let Some(service) = service.filter(|_| !base.settings.offline) else {
+        return Err(error.into());
+    };
+    let is_wanted = yes
+        || (symptom::may_ask(global)
+            && base.ui.pause(|| {
+                output::say(&error.to_string());
+                output::prompt(&words::look_into(service.title));
+                let answer = symptom::line(base).unwrap_or_else(|| "n".to_owned());
+                matches!(answer.trim(), "" | "y" | "Y" | "yes")
+            }));
+    base.go_on()?;
+    if !is_wanted {
+        return Err(error.into());
+    }
+    base.look_into([service])?;
+    Ok(base.catalog.series(&range.old, &range.new)?)
 }
 
 /// Prints the plan. Nothing is fetched or built for it.
@@ -197,7 +234,8 @@ pub(super) fn resume_bisection(
     }
     let is_tested = RevertTest::of(&plan, journal.events())
         .is_none_or(|test| test.next(journal.events(), &[]) == RevertStep::Done);
-    if budget.is_none() && is_over(journal.events()) && is_tested {
+    let is_asked = beside::due(&plan, journal.events()).is_some();
+    if budget.is_none() && is_over(journal.events()) && is_tested && !is_asked {
         // Nothing is left to try; the reports are written again.
         base.ui.finish();
         let is_last = further::due(&plan, &journal.lines).is_none();
@@ -279,20 +317,10 @@ fn again(base: &Base, plan: &Plan) -> anyhow::Result<Vec<Candidate>> {
         .iter()
         .map(|planned| {
             let id = &planned.kernel.id;
-            if let Some(candidate) = known.iter().find(|candidate| candidate.kernel.id == *id) {
-                return Ok(candidate.clone());
+            match known.iter().find(|candidate| candidate.kernel.id == *id) {
+                Some(candidate) => Ok(candidate.clone()),
+                None => kernels::again(base, &planned.kernel),
             }
-            let found = base.catalog.resolve(&id.0).or_else(|error| match planned.kernel.variant {
-                // Its version is that of the stock kernel, which is another one.
-                Some(_) => Err(error),
-                None => base.catalog.resolve(planned.kernel.package_version.as_str()),
-            });
-            found.with_context(|| {
-                format!(
-                    "kernel {} of the run is neither in the store nor in its source",
-                    planned.kernel.label()
-                )
-            })
         })
         .collect()
 }
@@ -321,6 +349,7 @@ impl Bisection<'_> {
             .and_then(|()| self.decode())
             .and_then(|()| self.changes())
             .and_then(|()| self.revert())
+            .and_then(|()| self.beside())
             .and_then(|()| self.before_drill());
         self.context.base.ui.finish();
         let root = self.telling.root().unwrap_or(self.folder);
@@ -392,6 +421,26 @@ impl Bisection<'_> {
             return Err(error);
         }
         let text = words::revert_not_made(&errors::message(&error));
+        self.journal.append(RunEvent::Note { text })
+    }
+
+    /// Tries what the end of the search asks for. Whatever keeps it from that is told: the answer stays, also when
+    /// somebody has seen enough.
+    fn beside(&mut self) -> anyhow::Result<()> {
+        let context = self.context;
+        let events = self.journal.events();
+        let (plan, subject) = (&self.plan, &self.subject);
+        let due = BesideTrials::due(plan, subject, &self.series, events, &context.base);
+        let crew = (self.workers.get() as usize, self.plan.options.infra_retries);
+        let ended = due.and_then(|due| match due {
+            Some(mut work) => {
+                execute_alone(context, self.folder, crew, &mut self.journal, &mut work)?.0
+            }
+            None => Ok(()),
+        });
+        let Err(error) = ended else { return Ok(()) };
+        let Some(beside) = beside::due(&self.plan, self.journal.events()) else { return Ok(()) };
+        let text = words::not_asked(beside, &errors::message(&error));
         self.journal.append(RunEvent::Note { text })
     }
 

@@ -98,9 +98,14 @@ impl Base {
         &mut self,
         kernels: impl IntoIterator<Item = &'a Kernel>,
     ) -> anyhow::Result<()> {
+        self.look_into(kernels.into_iter().filter_map(Source::of))
+    }
+
+    /// Looks into these sources, too.
+    pub fn look_into(&mut self, more: impl IntoIterator<Item = Source>) -> anyhow::Result<()> {
         let sources = &mut self.settings.sources;
         let before = sources.len();
-        for source in kernels.into_iter().filter_map(Source::of) {
+        for source in more {
             if !sources.contains(&source) {
                 sources.push(source);
             }

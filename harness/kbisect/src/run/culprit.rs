@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kbisect_core::run::{BisectResult, JournalLine, OutcomeWord};
-use kbisect_report::{Dossier, Format};
+use kbisect_report::{Dossier, Format, Style};
 
 use super::ending::Answers;
 use super::files::{write_json, write_whole};
@@ -62,8 +62,8 @@ impl Answers for Culprit {
         Ok(())
     }
 
-    fn text(&self, result: &BisectResult, colors: bool) -> String {
-        kbisect_report::terminal_summary(result, colors)
+    fn text(&self, result: &BisectResult, style: Style) -> String {
+        kbisect_report::terminal_summary(result, style)
     }
 
     fn code(&self, result: &BisectResult) -> u8 {

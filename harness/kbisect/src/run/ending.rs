@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use kbisect_core::run::{JournalLine, RunEvent};
+use kbisect_report::Style;
 use serde::Serialize;
 
 use super::journal::Journal;
@@ -42,7 +43,7 @@ pub trait Answers {
     ) -> anyhow::Result<()>;
 
     /// The answer for people.
-    fn text(&self, answer: &Self::Answer, colors: bool) -> String;
+    fn text(&self, answer: &Self::Answer, style: Style) -> String;
 
     /// The exit code of an answer that is whole.
     fn code(&self, answer: &Self::Answer) -> u8;
@@ -100,7 +101,7 @@ pub fn tell<A: Answers>(answers: &A, answer: &A::Answer, global: &Global) -> any
     if global.json {
         return output::json(answer);
     }
-    output::print(&answers.text(answer, super::colors(global)))
+    output::print(&answers.text(answer, super::style(global)))
 }
 
 /// Ends a run: as [`conclude`], or with what failed. `resume` is the command that goes on with it.

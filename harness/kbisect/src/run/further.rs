@@ -6,12 +6,13 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{
-    Because, BisectResult, DrillPlan, Further, JournalLine, OutcomeWord, Plan, PlannedCommit,
-    RevertOutcome, RevertTest, RunEvent, SymptomName, target_symptom,
+    Because, BisectResult, DrillPlan, Further, JournalLine, OtherEnd, OutcomeWord, Plan,
+    PlannedKernel, RevertOutcome, RevertTest, RunEvent, SymptomName, target_symptom,
 };
 use kbisect_core::search::Direction;
-use kbisect_kernels::Candidate;
+use kbisect_kernels::{Candidate, Configuration};
 use kbisect_report::{bisect_result, read_journal_of, words};
 
 use super::commits::{self, ChosenCommits};
@@ -28,10 +29,36 @@ pub fn due(plan: &Plan, lines: &[JournalLine]) -> Option<Because> {
     if plan.options.drill.is_some() {
         return sides(&bisect_result(lines, "")?).map(|_| Because::Drill);
     }
+    if plan.options.fix || has_begun(lines, Because::Fix) {
+        return fix_is_between(plan, lines).map(|_| Because::Fix);
+    }
     let events = lines.iter().map(|line| &line.event);
     let test = RevertTest::of(plan, events.clone())?;
     let still = test.result(plan, events)?.outcome == RevertOutcome::StillFails;
     (still && plan.direction == Direction::Regression).then_some(Because::StillFails)
+}
+
+/// Whether a run went on from here for that reason.
+fn has_begun(lines: &[JournalLine], why: Because) -> bool {
+    lines
+        .iter()
+        .any(|line| matches!(line.event, RunEvent::WentOn { because, .. } if because == why))
+}
+
+/// Between which kernels a fix is: after a culprit, if the newest of the series passes again; or in the range
+/// itself, if that is the wrong way round. The one that fails comes first.
+pub fn fix_is_between(plan: &Plan, lines: &[JournalLine]) -> Option<(Kernel, Kernel)> {
+    if plan.direction == Direction::Fix {
+        return None;
+    }
+    let events = lines.iter().map(|line| &line.event);
+    if OtherEnd::of(plan, events).is_some_and(|end| end.fails == Some(true)) {
+        let (old, new) = (plan.series.first()?, plan.series.last()?);
+        return Some((old.kernel.clone(), new.kernel.clone()));
+    }
+    let affected = bisect_result(lines, "")?.affected?;
+    let newest = affected.newest.filter(|newest| newest.fails == Some(false))?;
+    Some((affected.to, newest.kernel))
 }
 
 /// The two releases between which a change came.
@@ -91,12 +118,17 @@ pub fn what_came(folder: &Path, run_id: String, because: Because) -> anyhow::Res
         Direction::Fix => result.first_good.as_ref(),
     };
     let is_found = matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips);
+    let sides = match result.direction {
+        Direction::Regression => result.last_good.clone().zip(result.first_bad.clone()),
+        Direction::Fix => result.last_bad.clone().zip(result.first_good.clone()),
+    };
     let entry =
         result.series.iter().find(|entry| Some(&entry.kernel.id) == culprit.map(|it| &it.id));
     let own = Further {
         because,
         run_id,
         outcome: result.outcome,
+        sides: sides.filter(|_| is_found).map(|(older, newer)| [older, newer]),
         commit: entry.and_then(|entry| entry.commit.clone()).filter(|_| is_found),
         revert: result.revert.as_ref().map(|test| test.outcome),
         reason: result.reason.clone(),
@@ -133,7 +165,7 @@ pub fn begin(
             let config = config_of(drill);
             let configuration = found.configuration(config, &loaded.scenario, &base)?;
             let series = found.candidates(configuration.clone(), &base)?;
-            Next { found, series, configuration }
+            Next { found: Some(found), series, configuration: Some(configuration) }
         }
         (Because::StillFails, _, Some(of)) => {
             let events = lines.iter().map(|line| &line.event);
@@ -151,34 +183,47 @@ pub fn begin(
             let without = [of.without.as_slice(), std::slice::from_ref(&culprit.id)].concat();
             let series = found.without(&without, configuration.clone(), &base)?;
             found.notes.push(words::without(&without));
-            Next { found, series, configuration }
+            Next { found: Some(found), series, configuration: Some(configuration) }
+        }
+        (Because::Fix, ..) => {
+            let (failing, newest) = fix_is_between(plan, lines).context("the run has no answer")?;
+            let series = base.catalog.series(&failing.id.0, &newest.id.0)?;
+            Next { found: None, series, configuration: None }
         }
         _ => anyhow::bail!("the run has nothing to go on with"),
     };
     let results = folder.parent().unwrap_or(folder);
-    let label = |commit: Option<&PlannedCommit>| {
-        commit.map(|commit| commit.label().to_owned()).unwrap_or_default()
+    let commits = next.found.as_ref().map(|found| found.planned.as_slice()).unwrap_or_default();
+    let series = next.series.iter().enumerate();
+    let series = series.map(|(at, one)| planned(one, commits.get(at), &base, &loaded));
+    let series: Vec<PlannedKernel> = series.collect();
+    let label = |end: Option<&PlannedKernel>| match end {
+        Some(PlannedKernel { commit: Some(commit), .. }) => commit.label().to_owned(),
+        Some(end) => end.kernel.label().to_owned(),
+        None => String::new(),
     };
-    let planned_commits = &next.found.planned;
-    let (old_end, new_end) = (label(planned_commits.first()), label(planned_commits.last()));
+    let (old_end, new_end) = (label(series.first()), label(series.last()));
     let (run_id, made) = new_run(results, &format!("{}-{old_end}..{new_end}", plan.scenario))?;
-    let series = next.series.iter().zip(&next.found.planned);
-    let series = series.map(|(one, commit)| planned(one, Some(commit), &base, &loaded)).collect();
     let mut plan = Plan {
         run_id: run_id.clone(),
         old_end,
         new_end,
         series,
-        warnings: next.found.notes.clone(),
+        beyond: None,
+        warnings: next.found.as_ref().map(|found| found.notes.clone()).unwrap_or_default(),
+        direction: if because == Because::Fix { Direction::Fix } else { plan.direction },
         ..plan.clone()
     };
     let options = &mut plan.options;
     (options.assume_old, options.assume_new) = (false, false);
-    (options.drill, options.commits) = (None, Some(next.found.plan.clone()));
+    (options.drill, options.fix) = (None, false);
+    options.commits = next.found.map(|found| found.plan);
     // It is the same failure that is looked for, whatever else a kernel of our own shows.
     let target = target_symptom(lines.iter().map(|line| &line.event));
     options.symptom = target.map(|symptom| SymptomName::Title(symptom.title.clone()));
-    commits::keep(&made, &next.configuration)?;
+    if let Some(configuration) = &next.configuration {
+        commits::keep(&made, configuration)?;
+    }
     keep_scenario(&made, &loaded.scenario)?;
     let image = folder.join("image");
     keep_image(&made, image.is_dir().then_some(image).as_deref())?;
@@ -191,7 +236,7 @@ pub fn begin(
 
 /// What a run that goes on is made of.
 struct Next {
-    found: ChosenCommits,
+    found: Option<ChosenCommits>,
     series: Vec<Candidate>,
-    configuration: kbisect_kernels::Configuration,
+    configuration: Option<Configuration>,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::trial::Untestable;
 use kbisect_kernels::{
@@ -28,6 +29,21 @@ pub fn boot_files(store: &Store, kernel: &ReadyKernel) -> BootFiles {
         modules: kernel.modules.as_ref().map(|tree| tree.image.clone()),
         cmdline: kernel.cmdline().to_vec(),
     }
+}
+
+/// Finds a kernel of a plan again.
+///
+/// # Errors
+/// That it is known no more.
+pub fn again(base: &Base, kernel: &Kernel) -> anyhow::Result<Candidate> {
+    let found = base.catalog.resolve(&kernel.id.0).or_else(|error| match kernel.variant {
+        // Its version is that of the stock kernel, which is another one.
+        Some(_) => Err(error),
+        None => base.catalog.resolve(kernel.package_version.as_str()),
+    });
+    found.with_context(|| {
+        format!("kernel {} of the run is neither in the store nor in its source", kernel.label())
+    })
 }
 
 /// Fetches a kernel that is to be tried. The inner error says why it can never be had: that is a

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kbisect_core::gate::{GateOutcome, GateResult};
 use kbisect_core::run::JournalLine;
-use kbisect_report::{check_result, html_check, junit_check, markdown_check};
+use kbisect_report::{Style, check_result, html_check, junit_check, markdown_check};
 
 use super::ending::Answers;
 use super::files::{write_json, write_whole};
@@ -35,7 +35,7 @@ impl Answers for Matrix<'_> {
         Ok(())
     }
 
-    fn text(&self, result: &GateResult, _: bool) -> String {
+    fn text(&self, result: &GateResult, _: Style) -> String {
         kbisect_report::terminal_summary_check(result)
     }
 

@@ -14,7 +14,7 @@ use kbisect_core::minimize::{
 use kbisect_core::run::{Aim, JournalLine, KernelPlan, RunEvent, Tried};
 use kbisect_core::trial::{Phase, Symptom, TrialRecord, Verdict};
 use kbisect_kernels::Candidate;
-use kbisect_report::{Dossier, Subject as About};
+use kbisect_report::{Dossier, Style, Subject as About};
 
 use super::context::Base;
 use super::dry_run;
@@ -167,7 +167,7 @@ fn limits(symptom: &Symptom, journal: &Journal) -> Limits {
 fn gone(task: &Task) -> BTreeSet<usize> {
     match &task.aim {
         Aim::Cell { without, .. } => without.iter().map(|at| *at as usize).collect(),
-        Aim::Version { .. } | Aim::Revert { .. } => BTreeSet::new(),
+        Aim::Version { .. } | Aim::Revert { .. } | Aim::Beside { .. } => BTreeSet::new(),
     }
 }
 
@@ -216,7 +216,7 @@ impl Work for Reduce<'_> {
     ) -> anyhow::Result<()> {
         let without = match &task.aim {
             Aim::Cell { without, .. } => without.clone(),
-            Aim::Version { .. } | Aim::Revert { .. } => Vec::new(),
+            Aim::Version { .. } | Aim::Revert { .. } | Aim::Beside { .. } => Vec::new(),
         };
         let whole = without.is_empty();
         let tried =
@@ -268,7 +268,7 @@ impl Answers for Smallest {
         write_json(&folder.join("result.json"), result)
     }
 
-    fn text(&self, result: &MinimizeResult, _: bool) -> String {
+    fn text(&self, result: &MinimizeResult, _: Style) -> String {
         kbisect_report::terminal_summary_minimize(result)
     }
 

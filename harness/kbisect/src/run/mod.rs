@@ -3,6 +3,7 @@
 //! Plan, then execute: a plan makes every choice, the executor has trials made for it, the
 //! journal records what happened, and all that is printed or written follows from it.
 
+mod beside;
 mod bisect;
 mod busy;
 mod by_hand;
@@ -45,6 +46,7 @@ mod single;
 mod stop;
 mod symptom;
 mod trial;
+mod verify;
 mod workers;
 
 pub use changes::changes;
@@ -63,16 +65,23 @@ pub use onward::{bisect, resume};
 pub use selftest::{Proof, selftest};
 pub use single::Single;
 pub use stop::STOP_FILE;
+pub use verify::verify;
 
 use std::io::IsTerminal;
 
+use kbisect_report::Style;
+
 use crate::cli::{Color, Global};
 
-/// Whether the summary on standard output may have colours.
-fn colors(global: &Global) -> bool {
-    match global.color {
+/// How the summary on standard output is printed.
+pub fn style(global: &Global) -> Style {
+    let is_terminal = std::io::stdout().is_terminal();
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+    let color = match global.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-    }
+        Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
+    };
+    Style { color, width: columns.filter(|_| is_terminal) }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use kbisect_core::run::{Because, Further, OutcomeWord, RunEvent};
+use kbisect_core::run::{Because, Further, JournalLine, OutcomeWord, Plan, RunEvent};
 use kbisect_report::plain::file_name;
 use kbisect_report::{Dossier, read_journal_of, words};
 
@@ -11,11 +11,12 @@ use super::bisect as alone;
 use super::context::{Base, existing_run};
 use super::culprit::Telling;
 use super::ending::{tell, write};
-use super::further::{begin, due, what_came};
+use super::further::{begin, due, fix_is_between, what_came};
 use super::journal::Journal;
 use super::kept::resume_command;
 use super::minimize::minimize;
 use super::resume as resumed;
+use super::symptom::{line, may_ask};
 use crate::cli::{BisectArgs, Global, MachineArgs, MinimizeArgs, ResumeArgs};
 use crate::{errors, exit, output};
 
@@ -65,6 +66,24 @@ fn as_resumed(folder: &Path, machine: &MachineArgs) -> ResumeArgs {
     }
 }
 
+/// Whether somebody at the terminal wants to know which version mended what was found.
+fn is_wanted(plan: &Plan, lines: &[JournalLine], global: &Global) -> anyhow::Result<bool> {
+    let Some((failing, newest)) = fix_is_between(plan, lines) else { return Ok(false) };
+    if !may_ask(global) {
+        return Ok(false);
+    }
+    let base = Base::new(global)?;
+    let between = base.catalog.series(&failing.id.0, &newest.id.0)?.len();
+    base.ui.finish();
+    // With none between them the newest is the one.
+    if between <= 2 {
+        return Ok(false);
+    }
+    output::prompt(&words::look_for_fix(&failing, &newest, between - 1));
+    let answer = line(&base).unwrap_or_default();
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
 /// Goes on from a run that is over, if its answer asks for it. `code` is that run's.
 ///
 /// # Errors
@@ -83,7 +102,11 @@ fn go_on(
         _ => None,
     });
     let Some(plan) = began else { return Ok(code) };
-    let Some(because) = due(plan, &lines) else { return Ok(code) };
+    let because = match due(plan, &lines) {
+        None if is_wanted(plan, &lines, global)? => Some(Because::Fix),
+        because => because,
+    };
+    let Some(because) = because else { return Ok(code) };
     let known = events().find_map(|event| match event {
         RunEvent::WentOn { run_id, .. } => Some(run_id.clone()),
         _ => None,
@@ -133,6 +156,7 @@ fn go_on(
                 run_id: String::new(),
                 outcome: OutcomeWord::Aborted,
                 commit: None,
+                sides: None,
                 revert: None,
                 reason: Some(reason),
             }]
@@ -156,8 +180,13 @@ fn go_on(
     {
         tell(&answers, &answer, global)?;
     }
-    let ended = ended?;
+    let ended = match ended {
+        Err(_) if because == Because::Fix => code,
+        ended => ended?,
+    };
     Ok(match because {
+        // The answer stands, whether or not it is known when it was mended.
+        Because::Fix => code,
         Because::StillFails if !was_cut_off => code,
         Because::Drill | Because::StillFails => ended,
     })

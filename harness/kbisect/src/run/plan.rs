@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kbisect_core::method::with_ends;
-use kbisect_core::run::{Plan, PlanOptions, PlannedCommit, PlannedKernel, SymptomName};
+use kbisect_core::run::{Beyond, Plan, PlanOptions, PlannedCommit, PlannedKernel, SymptomName};
 use kbisect_core::scenario::Scenario;
 use kbisect_core::search::Direction;
 use kbisect_core::trial::Untestable;
@@ -43,6 +43,13 @@ pub fn plan(
     let planned: Vec<PlannedKernel> = planned.collect();
     let bad_end = if args.find_fix { planned.first() } else { planned.last() };
     let lack = bad_end.and_then(|end| end.untestable.clone()).filter(|why| why.lacks().is_some());
+    // Commits end where they were said to.
+    let beyond = match (direction, commits, args.no_fix) {
+        (Direction::Regression, None, false) => {
+            series.last().map(|newer| beyond(newer, ground.base, loaded))
+        }
+        _ => None,
+    };
     let mut warnings = match commits {
         Some(commits) => commits.notes.clone(),
         None => warnings(series),
@@ -55,11 +62,13 @@ pub fn plan(
         command: std::env::args().collect(),
         scenario: args.trial.scenario.clone(),
         scenario_summary: loaded.scenario.summary.clone(),
+        scenario_says: loaded.scenario.says.clone(),
         scenario_sha256: loaded.sha256.clone(),
         direction,
         old_end: end(&args.series, series.first(), |range| &range.old),
         new_end: end(&args.series, series.last(), |range| &range.new),
         series: planned,
+        beyond,
         reference: ground.reference.clone(),
         environment: ground.environment(),
         options: PlanOptions {
@@ -78,11 +87,20 @@ pub fn plan(
             machine: ground.choices,
             evidence: args.trial.evidence.choices(),
             no_changes: args.changes.no_changes,
+            fix: args.fix,
             git: absolute(args.changes.git.as_deref()),
             commits: commits.map(|commits| commits.plan.clone()),
             drill: args.commits.drill_plan(),
         },
         warnings,
+    }
+}
+
+/// What is known beyond the newer end of a range.
+fn beyond(newer: &Candidate, base: &Base, loaded: &LoadedScenario) -> Beyond {
+    match base.catalog.newest_beyond(&newer.kernel) {
+        Some(newest) => Beyond::Newer { newest: Box::new(planned(&newest, None, base, loaded)) },
+        None => Beyond::Nothing,
     }
 }
 

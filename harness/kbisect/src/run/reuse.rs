@@ -192,7 +192,9 @@ fn trials_of(run: &Path, inputs: &Inputs) -> Vec<Known> {
                     Tried::Scenario { scenario, injected: None, without } if without.is_empty() => {
                         Some(scenario)
                     }
-                    Tried::Scenario { .. } | Tried::Revert { .. } => continue,
+                    Tried::Scenario { .. } | Tried::Revert { .. } | Tried::Beside { .. } => {
+                        continue;
+                    }
                 };
                 if is_answer(&record) {
                     found.push((name, *record));

@@ -44,7 +44,7 @@ pub struct Search<'a> {
 fn version(task: &Task) -> Option<(usize, Role)> {
     match task.aim {
         Aim::Version { index, role, .. } => Some((index, role)),
-        Aim::Cell { .. } | Aim::Revert { .. } => None,
+        Aim::Cell { .. } | Aim::Revert { .. } | Aim::Beside { .. } => None,
     }
 }
 

@@ -14,6 +14,7 @@ use kbisect_core::run::{
 use kbisect_core::scenario::Scenario;
 use kbisect_core::selftest::{Asked, Made, SelftestResult, usual};
 use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_report::Style;
 
 use super::dry_run;
 use super::ending::{Answers, not_begun};
@@ -249,7 +250,7 @@ impl Answers for Proof {
         write_json(&folder.join("result.json"), result)
     }
 
-    fn text(&self, result: &SelftestResult, _: bool) -> String {
+    fn text(&self, result: &SelftestResult, _: Style) -> String {
         kbisect_report::terminal_summary_selftest(result)
     }
 

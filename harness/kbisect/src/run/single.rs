@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kbisect_core::run::{JournalLine, RunResult};
 use kbisect_core::trial::VerdictKind;
-use kbisect_report::{Dossier, Format};
+use kbisect_report::{Dossier, Format, Style};
 
 use super::ending::Answers;
 use super::files::{write_json, write_whole};
@@ -26,8 +26,8 @@ impl Answers for Single {
         write_result(folder, result)
     }
 
-    fn text(&self, result: &RunResult, colors: bool) -> String {
-        kbisect_report::terminal_summary_run(result, colors)
+    fn text(&self, result: &RunResult, style: Style) -> String {
+        kbisect_report::terminal_summary_run(result, style)
     }
 
     fn code(&self, result: &RunResult) -> u8 {

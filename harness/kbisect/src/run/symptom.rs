@@ -117,8 +117,8 @@ fn ask(seen: &[SymptomCount], base: &Base) -> anyhow::Result<Option<usize>> {
     Ok(answer)
 }
 
-/// A line of standard input; none when it ended or the user wants to stop.
-fn line(base: &Base) -> Option<String> {
+/// A line of standard input, without waiting for one when somebody wants to stop; none when it ended or the user wants to stop.
+pub fn line(base: &Base) -> Option<String> {
     let stdin = std::io::stdin();
     loop {
         if base.interrupt.is_set() {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use kbisect_core::run::{JournalLine, RunEvent};
 use kbisect_kernels::{Options, Settings, Store};
+use kbisect_report::{JOURNAL_NAME, read_journal_of};
 use kbisect_vm::image::{ImageDefinition, ImageSources};
 
 use crate::cli::{Global, MachineArgs};
@@ -117,12 +119,26 @@ pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Finds the folder of a run that was named: a folder, or a name below the results folder.
+/// Most runs that may have led to the newest one.
+const MOST_BEFORE: usize = 20;
+
+/// What stands for the newest run.
+pub const NEWEST: &str = "newest";
+
+/// Finds the folder of a run that was named: a folder, a name below the results folder, or the newest.
 ///
 /// # Errors
 /// When there is no such folder, it holds no run, or something in it leads out of it.
 pub fn run_folder(name: &Path, results: &Path) -> anyhow::Result<PathBuf> {
-    let below = results.join(name);
+    let is_newest = name == Path::new(NEWEST);
+    let newest = is_newest.then(|| newest(results)).flatten();
+    if is_newest && newest.is_none() {
+        return Err(errors::usage(
+            format!("there is no run with a journal in `{}`", results.display()),
+            "name a run, or the folder of runs with --results DIR",
+        ));
+    }
+    let below = results.join(newest.as_deref().map_or(name, Path::new));
     let folder = [name, below.as_path()].into_iter().find(|folder| folder.is_dir());
     let folder = folder.map(absolute).ok_or_else(|| {
         let known = runs(results);
@@ -140,6 +156,23 @@ pub fn run_folder(name: &Path, results: &Path) -> anyhow::Result<PathBuf> {
     })?;
     check_plain(&folder)?;
     Ok(folder)
+}
+
+/// The newest run that has a journal; of runs that went on from one to the next, the first.
+fn newest(results: &Path) -> Option<String> {
+    let names = runs(results);
+    let journal = |name: &str| results.join(name).join(JOURNAL_NAME);
+    let mut names = names.into_iter().rev().filter(|name| journal(name).is_file());
+    let mut newest = names.next()?;
+    // They follow each other at once.
+    for before in names.take(MOST_BEFORE) {
+        let lines = read_journal_of(&results.join(&before)).map(|read| read.lines);
+        let leads_to_it = |line: &JournalLine| matches!(&line.event, RunEvent::WentOn { run_id, .. } if *run_id == newest);
+        if lines.is_ok_and(|lines| lines.iter().any(leads_to_it)) {
+            newest = before;
+        }
+    }
+    Some(newest)
 }
 
 /// Refuses a run's folder with links or special files in it. A run has none; one from somebody else
@@ -188,6 +221,9 @@ mod tests {
         let found = run_folder(Path::new("r1"), results.path()).unwrap();
         assert_eq!(found, results.path().join("r1"));
         assert_eq!(run_folder(&found, Path::new("/nowhere")).unwrap(), found);
+        std::fs::write(found.join(JOURNAL_NAME), "").unwrap();
+        std::fs::create_dir(results.path().join("r3")).unwrap();
+        assert_eq!(run_folder(Path::new(NEWEST), results.path()).unwrap(), found);
         let error = run_folder(Path::new("r2"), results.path()).unwrap_err();
         assert!(errors::hint(&error).unwrap().contains("r1"));
     }

@@ -8,7 +8,7 @@ use kbisect_core::evidence::Decoded;
 use kbisect_core::gate::GatePlan;
 use kbisect_core::run::{Aim, KernelPlan, RunEvent};
 use kbisect_core::trial::CheckStatus;
-use kbisect_report::words::{TESTS_ANSWER, goes_on, symptom_choice, weighed};
+use kbisect_report::words::{TESTS_ANSWER, goes_on, is_asked, symptom_choice, weighed};
 
 use super::paint::{Ink, Paint};
 use super::time::time;
@@ -65,6 +65,7 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
             let why = match aim {
                 Aim::Version { reason: Some(reason), .. } => format!(": {reason}"),
                 Aim::Revert { changed: true, .. } => format!(": {TESTS_ANSWER}"),
+                Aim::Beside { beside, .. } => format!(": {}", is_asked(*beside)),
                 Aim::Version { reason: None, .. } | Aim::Cell { .. } | Aim::Revert { .. } => {
                     String::new()
                 }

@@ -49,12 +49,6 @@ impl Paint {
     pub fn for_stdout(color: Color) -> Self {
         Self::choose(color, std::io::stdout().is_terminal())
     }
-
-    /// Whether there are colours.
-    pub fn is_on(self) -> bool {
-        self.on
-    }
-
     /// The text in a colour.
     pub fn ink(self, ink: Ink, text: &str) -> String {
         let code = match ink {

@@ -103,7 +103,9 @@ impl View {
                     {
                         (None, format!("without {} ingredients", without.len()))
                     }
-                    Aim::Revert { kernel, .. } => (None, kernel.label().to_owned()),
+                    Aim::Revert { kernel, .. } | Aim::Beside { kernel, .. } => {
+                        (None, kernel.label().to_owned())
+                    }
                     Aim::Cell { scenario, kernel, injected, .. } => {
                         (None, self.cell(scenario, kernel.label(), injected.as_ref()))
                     }
@@ -352,6 +354,8 @@ pub mod tests {
                 command: Vec::new(),
                 scenario: "connlimit".to_owned(),
                 scenario_summary: String::new(),
+                scenario_says: String::new(),
+                beyond: None,
                 scenario_sha256: String::new(),
                 direction,
                 old_end: "6.12.0".to_owned(),

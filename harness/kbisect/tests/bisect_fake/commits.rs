@@ -404,6 +404,12 @@ fn kernels_that_somebody_else_built_are_bisected() {
     // Under another name it is not at hand yet.
     let said = place.run(&words("built/../built/{commit}/bzImage")).code(69).stderr;
     assert!(said.contains("is not what") && said.contains(".sha256` says"), "{said}");
+    // A kernel of another version is that of another commit.
+    let another = kbisect_fake_qemu::image("6.12.2", "");
+    std::fs::write(place.path("built").join(&all[5]).join("bzImage"), another).unwrap();
+    std::fs::remove_file(place.path("built").join(&all[5]).join("bzImage.sha256")).unwrap();
+    let said = place.run(&words("built/../built/../built/{commit}/bzImage")).stderr;
+    assert!(said.contains("is a kernel 6.12.2, and the commit makes 6.12.1"), "{said}");
     for (wrong, says) in [
         ("built/bzImage", "has no {commit} in it"),
         ("built/{commit}/bzImage --config kernel.config", "are about builds"),
@@ -413,4 +419,27 @@ fn kernels_that_somebody_else_built_are_bisected() {
     }
     let said = place.run("6.12.1..6.12.4 --source urls:x/{commit} --scenario smoke").code(2).stderr;
     assert!(said.contains("add --source git:PATH"), "{said}");
+}
+
+#[test]
+fn the_whole_configuration_is_what_the_tree_makes_of_it() {
+    let place = Place::new();
+    let tree = tree(&place);
+    let makefile = format!(
+        "{MAKEFILE}allnoconfig:\n\t@cp $(KCONFIG_ALLCONFIG) $(O)/.config\n\t@echo '# CONFIG_X is not set' >> $(O)/.config\n"
+    );
+    std::fs::write(place.path("tree/Kconfig"), "config SQUASHFS\n\tbool \"squashfs\"\n").unwrap();
+    tree.part("one", "Makefile", Some(&makefile));
+    let asked = "config smoke --source git:tree --kernel main";
+    let fragment = place.as_printed(asked).code(0).stdout;
+    assert!(
+        fragment.contains("CONFIG_SQUASHFS=y") && !fragment.contains("CONFIG_X "),
+        "{fragment}"
+    );
+    let whole = place.as_printed(&format!("{asked} --whole")).code(0).stdout;
+    assert!(whole.contains("CONFIG_SQUASHFS=y\n"), "{whole}");
+    assert!(whole.ends_with("# CONFIG_X is not set\n"), "{whole}");
+    let document = place.as_printed(&format!("{asked} --whole --json")).code(0).json();
+    assert_eq!(document["options"]["X"], "n", "{document:#}");
+    assert_eq!(document["options"]["SQUASHFS"], "y");
 }

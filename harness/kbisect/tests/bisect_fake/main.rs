@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of a test fail as the test does")]
 
+mod beside;
 mod changes;
 mod ci_examples;
 mod commits;

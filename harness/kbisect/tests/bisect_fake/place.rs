@@ -121,7 +121,7 @@ impl Place {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // Resuming takes the accelerator from the run.
-        if !words.starts_with("resume") {
+        if !words.starts_with("resume") && !words.starts_with("verify") {
             command.args(["--accel", "tcg"]);
         }
         command

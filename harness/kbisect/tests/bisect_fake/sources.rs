@@ -37,7 +37,11 @@ impl Listed {
 
     /// Runs a command that may use this network.
     fn run(&self, words: &str) -> Ended {
-        let mut command = self.place.command(&format!("{words} {}", self.options()));
+        self.run_with(&format!("{words} {}", self.options()))
+    }
+
+    fn run_with(&self, words: &str) -> Ended {
+        let mut command = self.place.command(words);
         let online: Vec<_> =
             command.get_args().filter(|word| *word != "--offline").map(ToOwned::to_owned).collect();
         let mut other = std::process::Command::new(command.get_program());
@@ -129,6 +133,16 @@ fn an_end_that_the_archive_lacks_names_the_source_that_may_have_it() {
     let place = Place::series(2, |_| String::new());
     let ended = place.run("5.10.40..5.10.70 --scenario smoke --json").code(2);
     assert!(ended.stderr.contains("add --source snapshot"), "{}", ended.stderr);
+    let listed = Listed::new();
+    let address = format!(
+        "--source store --snapshot-url {0} --mirror {0}/none --suite none",
+        listed.server.url
+    );
+    let words = "6.12.2..6.12.5-1 --scenario smoke --reference 6.1.100 --dry-run";
+    let ended = listed.run_with(&format!("{words} {address}")).code(2);
+    assert!(ended.stderr.contains("add --source snapshot"), "{}", ended.stderr);
+    let ended = listed.run_with(&format!("{words} {address} --yes")).code(0);
+    assert!(ended.stdout.contains("6.12.3-2"), "{}", ended.stdout);
     let ended = place.run("kernels list --source snapshots").code(2);
     assert!(ended.stderr.contains("ubuntu-mainline"), "{}", ended.stderr);
 }

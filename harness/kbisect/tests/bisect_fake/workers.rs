@@ -54,10 +54,11 @@ fn assert_found(result: &Value) {
 /// Each trial has a folder of its own, and none is left of those that do not count.
 #[track_caller]
 fn assert_folders(place: &Place, result: &Value) {
-    let mut wanted: Vec<String> = result["trials"]
-        .as_array()
-        .unwrap()
-        .iter()
+    let lists = ["trials", "beside"].map(|list| result[list].as_array());
+    let mut wanted: Vec<String> = lists
+        .into_iter()
+        .flatten()
+        .flatten()
         .map(|trial| trial["directory"].as_str().unwrap().to_owned())
         .collect();
     wanted.sort();

@@ -26,7 +26,7 @@ pub(super) const BROKEN: &[(&str, &str, &str)] = &[
     (
         "summary = \"a gateway in a VRF\"",
         "sumary = \"a gateway in a VRF\"",
-        "2:1: sumary: unknown key (known here: `candidate`, `checks`, `description`, `expect`, `faults`, `flavours`, `image`, `links`, `nodes`, `peer`, `replay`, `requires`, `schema`, `services`, `setup`, `summary`, `warnings`, `ways`; did you mean `summary`?)",
+        "2:1: sumary: unknown key (known here: `candidate`, `checks`, `description`, `expect`, `faults`, `flavours`, `image`, `links`, `nodes`, `peer`, `replay`, `requires`, `says`, `schema`, `services`, `setup`, `summary`, `warnings`, `ways`; did you mean `summary`?)",
     ),
     (
         "warnings = \"record\"",

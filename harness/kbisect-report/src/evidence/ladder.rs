@@ -1,0 +1,277 @@
+//! The packets of one connection, in time, across all wires that they passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use super::capture::Capture;
+use super::packet::{Packet, Protocol};
+
+/// Most packets of a connection that are told.
+const MOST: usize = 24;
+
+/// The packets of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ladder {
+    /// In the order in which they were sent.
+    pub(crate) steps: Vec<Step>,
+    /// How many more there are.
+    pub(crate) more: usize,
+}
+
+/// A packet on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Nanoseconds since the first packet of the connection.
+    pub(crate) at: u64,
+    /// `SYN`, `SYN-ACK`, `data, 1448 bytes`.
+    pub(crate) label: String,
+    /// Whether it goes to the client.
+    pub(crate) back: bool,
+    /// Whether the same was sent before.
+    pub(crate) again: bool,
+    /// Nodes that sent it on, in order: one for each wire that it passed.
+    pub(crate) senders: Vec<String>,
+}
+
+/// The connection of a kind that shows a failure: the first one that brought no data back; of the same kind
+/// `like` many before it, where it is to be compared with another trial's.
+pub(crate) fn failed(captures: &[Capture], client: IpAddr, server: SocketAddr) -> Option<usize> {
+    let ports = connections(captures, client, server);
+    let answered = |port: &u16| {
+        let from_server = |packet: &Packet| {
+            packet.payload > 0 && packet.ends == Some((server, SocketAddr::new(client, *port)))
+        };
+        captures.iter().flat_map(|capture| &capture.frames).any(|frame| from_server(&frame.packet))
+    };
+    ports.iter().position(|port| !answered(port))
+}
+
+/// The packets of the connection of this number, or of the last one there is.
+pub(crate) fn ladder(
+    captures: &[Capture],
+    (client, server): (IpAddr, SocketAddr),
+    number: usize,
+) -> Option<Ladder> {
+    let ports = connections(captures, client, server);
+    let port = ports.get(number).or(ports.last())?;
+    let near = SocketAddr::new(client, *port);
+    // Address translation leaves the fingerprint alone; the direction follows from where it is not yet translated.
+    let mut known: BTreeMap<u64, bool> = BTreeMap::new();
+    for frame in captures.iter().flat_map(|capture| &capture.frames) {
+        let (Some(ends), Some(fingerprint)) = (frame.packet.ends, frame.packet.fingerprint) else {
+            continue;
+        };
+        if frame.packet.protocol == Protocol::Tcp {
+            if ends == (near, server) {
+                known.insert(fingerprint, false);
+            } else if ends == (server, near) {
+                known.insert(fingerprint, true);
+            }
+        }
+    }
+    // Replies that are lost before they are translated back are known by what they acknowledge no more; a second
+    // look finds those of the translated connection.
+    let translated = translated(captures, &known);
+    let mut seen: Vec<(u64, &str, Packet, bool)> = Vec::new();
+    for capture in captures {
+        for frame in &capture.frames {
+            let sender = capture.senders.get(frame.sender).map_or("", String::as_str);
+            let by_print = frame.packet.fingerprint.and_then(|print| known.get(&print));
+            let by_ends = frame.packet.ends.and_then(|ends| translated.get(&ends));
+            let back = by_print.or(by_ends).copied();
+            if let Some(back) = back.filter(|_| frame.packet.protocol == Protocol::Tcp) {
+                seen.push((frame.at, sender, frame.packet, back));
+            }
+        }
+    }
+    seen.sort_by_key(|(at, ..)| *at);
+    let began = seen.first()?.0;
+    let mut steps: Vec<(Option<u64>, Step)> = Vec::new();
+    for (at, sender, packet, back) in seen {
+        let print = packet.fingerprint;
+        let same = |(of, step): &&mut (Option<u64>, Step)| *of == print && step.back == back;
+        let sent = |step: &Step| step.senders.iter().any(|it| it == sender);
+        match steps.iter_mut().rev().find(same) {
+            Some((_, step)) if !sent(step) => step.senders.push(sender.to_owned()),
+            before => {
+                let again = before.is_some();
+                let step = Step {
+                    at: at - began,
+                    label: label(&packet),
+                    back,
+                    again,
+                    senders: vec![sender.to_owned()],
+                };
+                steps.push((print, step));
+            }
+        }
+    }
+    let more = steps.len().saturating_sub(MOST);
+    let steps = steps.into_iter().map(|(_, step)| step).take(MOST).collect();
+    Some(Ladder { steps, more })
+}
+
+/// Ports of the client's connections to a server, in the order in which they began.
+fn connections(captures: &[Capture], client: IpAddr, server: SocketAddr) -> Vec<u16> {
+    let mut began: BTreeMap<u16, u64> = BTreeMap::new();
+    for frame in captures.iter().flat_map(|capture| &capture.frames) {
+        let Some((from, to)) = frame.packet.ends else { continue };
+        if frame.packet.protocol == Protocol::Tcp && from.ip() == client && to == server {
+            let at = began.entry(from.port()).or_insert(frame.at);
+            *at = (*at).min(frame.at);
+        }
+    }
+    let mut ports: Vec<(u64, u16)> = began.into_iter().map(|(port, at)| (at, port)).collect();
+    ports.sort_unstable();
+    ports.into_iter().map(|(_, port)| port).collect()
+}
+
+/// The ends that a connection has on other wires, by direction.
+fn translated(
+    captures: &[Capture],
+    known: &BTreeMap<u64, bool>,
+) -> BTreeMap<(SocketAddr, SocketAddr), bool> {
+    let mut ends = BTreeMap::new();
+    for frame in captures.iter().flat_map(|capture| &capture.frames) {
+        let back = frame.packet.fingerprint.and_then(|print| known.get(&print));
+        if let (Some(back), Some((from, to))) = (back, frame.packet.ends) {
+            ends.insert((from, to), *back);
+            ends.insert((to, from), !*back);
+        }
+    }
+    ends
+}
+
+fn label(packet: &Packet) -> String {
+    let name = match packet {
+        Packet { rst: true, .. } => "RST",
+        Packet { syn: true, ack: true, .. } => "SYN-ACK",
+        Packet { syn: true, .. } => "SYN",
+        Packet { fin: true, .. } => "FIN",
+        Packet { payload: 1.., .. } => "data",
+        _ => "ACK",
+    };
+    match packet.payload {
+        0 => name.to_owned(),
+        bytes => format!("{name}, {bytes} bytes"),
+    }
+}
+
+/// Where two ladders part: the first step that is another one, or that does not come as far.
+pub(crate) fn part(one: &Ladder, other: &Ladder) -> Option<usize> {
+    let same = |a: &Step, b: &Step| {
+        let kind = |step: &Step| step.label.split(',').next().unwrap_or_default().to_owned();
+        (kind(a), a.back, a.again, &a.senders) == (kind(b), b.back, b.again, &b.senders)
+    };
+    let length = one.steps.len().max(other.steps.len());
+    (0..length).find(|at| match (one.steps.get(*at), other.steps.get(*at)) {
+        (Some(a), Some(b)) => !same(a, b),
+        _ => true,
+    })
+}
+
+/// The hosts that packets of a connection came by, the client first.
+pub(crate) fn hosts(ladders: [Option<&Ladder>; 2], client: &str, server: &str) -> Vec<String> {
+    let steps = || ladders.into_iter().flatten().flat_map(|ladder| &ladder.steps);
+    let mut hosts: Vec<String> = vec![client.to_owned()];
+    let mut known: BTreeSet<&str> = [client, server].into();
+    let forward = steps().filter(|step| !step.back).max_by_key(|step| step.senders.len());
+    let back = steps().filter(|step| step.back).max_by_key(|step| step.senders.len());
+    let on_the_way = forward
+        .into_iter()
+        .flat_map(|step| step.senders.iter())
+        .chain(back.into_iter().flat_map(|step| step.senders.iter().rev()));
+    for host in on_the_way {
+        if known.insert(host) {
+            hosts.push(host.clone());
+        }
+    }
+    hosts.push(server.to_owned());
+    hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::capture::Frame;
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn packet(from: &str, to: &str, print: u64, set: impl Fn(&mut Packet)) -> Packet {
+        let mut packet = Packet {
+            protocol: Protocol::Tcp,
+            ends: Some((address(from), address(to))),
+            syn: false,
+            ack: false,
+            fin: false,
+            rst: false,
+            payload: 0,
+            fingerprint: Some(print),
+        };
+        set(&mut packet);
+        packet
+    }
+
+    fn wire(name: &str, senders: [&str; 2], frames: Vec<(u64, usize, Packet)>) -> Capture {
+        Capture {
+            wire: name.to_owned(),
+            senders: senders.map(str::to_owned).to_vec(),
+            frames: frames
+                .into_iter()
+                .map(|(at, sender, packet)| Frame { at, sender, packet })
+                .collect(),
+            cut: None,
+        }
+    }
+
+    /// A reply that the gateway loses: the client sends its SYN again.
+    fn lost() -> Vec<Capture> {
+        let (client, outside, server) = ("10.0.0.9:4711", "192.0.2.1:4711", "192.0.2.80:80");
+        let syn = |from: &str, print| packet(from, server, print, |it| it.syn = true);
+        let answer = |to: &str| packet(server, to, 2, |it| (it.syn, it.ack) = (true, true));
+        vec![
+            wire(
+                "lan",
+                ["vm", "gw"],
+                vec![(0, 0, syn(client, 1)), (1_000_000_000, 0, syn(client, 1))],
+            ),
+            wire(
+                "wan",
+                ["gw", "web"],
+                vec![
+                    (1_000, 0, syn(outside, 1)),
+                    (2_000, 1, answer(outside)),
+                    (1_000_001_000, 0, syn(outside, 1)),
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn a_connection_is_followed_through_translation() {
+        let captures = lost();
+        let (client, server) = ("10.0.0.9".parse().unwrap(), address("192.0.2.80:80"));
+        assert_eq!(failed(&captures, client, server), Some(0));
+        let ladder = ladder(&captures, (client, server), 0).unwrap();
+        let told: Vec<_> = ladder
+            .steps
+            .iter()
+            .map(|step| (step.label.as_str(), step.back, step.again, step.senders.join(" ")))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("SYN", false, false, "vm gw".to_owned()),
+                ("SYN-ACK", true, false, "web".to_owned()),
+                ("SYN", false, true, "vm gw".to_owned()),
+            ]
+        );
+        assert_eq!(hosts([Some(&ladder), None], "vm", "web"), ["vm", "gw", "web"]);
+        let mut good = ladder.clone();
+        good.steps[1].senders.push("gw".to_owned());
+        assert_eq!(part(&good, &ladder), Some(1));
+        assert_eq!(part(&ladder, &ladder), None);
+    }
+}
