@@ -90,7 +90,7 @@ pub(crate) fn mail_body(dossier: &Dossier, regzbot: bool) -> String {
         let _ = writeln!(to, "Fixes: {}\n", line(&words::named(commit), 300));
     }
     table(&mut to, dossier);
-    kind_of_kernels(&mut to, dossier);
+    kind_of_kernels(&mut to, dossier, regzbot);
     seen(&mut to, dossier);
     rules(&mut to, dossier);
     changes(&mut to, dossier);
@@ -229,7 +229,7 @@ fn table(to: &mut String, dossier: &Dossier) {
     if let Some(newest) = dossier.series().last()
         && rows.iter().all(|(_, kernel)| kernel.id != newest.kernel.id)
     {
-        rows.push(("newest of the series".to_owned(), &newest.kernel));
+        rows.push(("newer end".to_owned(), &newest.kernel));
     }
     heading(to, "Failed runs");
     let mut row = |role: &str, version: &str, (bad, all): (usize, usize)| {
@@ -247,6 +247,10 @@ fn table(to: &mut String, dossier: &Dossier) {
     if let Subject::Bisection(result) = &dossier.subject {
         let role = words::changed_bad_end(result.direction);
         let count = |of: u32| usize::try_from(of).unwrap_or(usize::MAX);
+        if let Some(newest) = result.affected.as_ref().and_then(|it| it.newest.as_ref()) {
+            let counts = (count(newest.trials.fails), count(newest.trials.counted()));
+            row("newest of the series", newest.kernel.package_version.as_str(), counts);
+        }
         match &result.revert {
             Some(test) => {
                 let counts = (count(test.changed.fails), count(test.changed.counted()));
@@ -261,7 +265,7 @@ fn table(to: &mut String, dossier: &Dossier) {
     to.push('\n');
 }
 
-fn kind_of_kernels(to: &mut String, dossier: &Dossier) {
+fn kind_of_kernels(to: &mut String, dossier: &Dossier, for_upstream: bool) {
     let distribution = dossier
         .trials()
         .iter()
@@ -280,7 +284,7 @@ fn kind_of_kernels(to: &mut String, dossier: &Dossier) {
              they were configured with.",
         );
     }
-    if distribution {
+    if distribution && for_upstream {
         paragraph(
             to,
             "The kernels are Debian's packages, with Debian's patches and configuration. Upstream asks \

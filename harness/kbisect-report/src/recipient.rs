@@ -106,6 +106,12 @@ fn chat(dossier: &Dossier) -> String {
     to
 }
 
+/// A sentence begins with a capital letter.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 fn manager(dossier: &Dossier) -> String {
     let mut to = String::new();
     let mut answer = |question: &str, said: &str| {
@@ -123,15 +129,14 @@ fn manager(dossier: &Dossier) -> String {
             if let Some(good) = headline.good {
                 answer("Which are safe?", &format!("{good}."));
             }
-            let fixed = headline.fixed.unwrap_or_else(|| "not known".to_owned());
-            answer("Is it fixed?", &format!("{fixed}."));
-            answer("What to do?", &format!("{}.", headline.advice));
+            answer("Is it fixed?", &headline.is_it_fixed);
+            answer("What to do?", &format!("{}.", capital(&headline.advice)));
         }
         None => answer("What came out?", &dossier.verdict()),
     }
     if let Subject::Bisection(result) = &dossier.subject {
         if let Some(sure) = sure(dossier) {
-            answer("How sure is that?", &format!("{sure}."));
+            answer("How sure is that?", &format!("{}.", capital(&sure)));
         }
         let was_shown =
             result.revert.as_ref().filter(|_| result.direction == Direction::Regression);

@@ -23,8 +23,12 @@ pub(crate) struct Ladder {
 pub(crate) struct Step {
     /// Nanoseconds since the first packet of the connection.
     pub(crate) at: u64,
-    /// `SYN`, `SYN-ACK`, `data, 1448 bytes`.
-    pub(crate) label: String,
+    /// `SYN`, `SYN-ACK`, `data`.
+    pub(crate) kind: &'static str,
+    /// How many of its kind came one after the other.
+    pub(crate) packets: usize,
+    /// Bytes of payload in all of them.
+    pub(crate) bytes: usize,
     /// Whether it goes to the client.
     pub(crate) back: bool,
     /// Whether the same was sent before.
@@ -33,8 +37,7 @@ pub(crate) struct Step {
     pub(crate) senders: Vec<String>,
 }
 
-/// The connection of a kind that shows a failure: the first one that brought no data back; of the same kind
-/// `like` many before it, where it is to be compared with another trial's.
+/// The number of the connection of a kind that shows a failure: the first one that brought no data back.
 pub(crate) fn failed(captures: &[Capture], client: IpAddr, server: SocketAddr) -> Option<usize> {
     let ports = connections(captures, client, server);
     let answered = |port: &u16| {
@@ -97,7 +100,9 @@ pub(crate) fn ladder(
                 let again = before.is_some();
                 let step = Step {
                     at: at - began,
-                    label: label(&packet),
+                    kind: kind(&packet),
+                    packets: 1,
+                    bytes: packet.payload,
                     back,
                     again,
                     senders: vec![sender.to_owned()],
@@ -106,9 +111,23 @@ pub(crate) fn ladder(
             }
         }
     }
-    let more = steps.len().saturating_sub(MOST);
-    let steps = steps.into_iter().map(|(_, step)| step).take(MOST).collect();
-    Some(Ladder { steps, more })
+    let mut merged: Vec<Step> = Vec::new();
+    for (_, step) in steps {
+        let same = |before: &&mut Step| {
+            let of = |step: &Step| (step.kind, step.back, step.again);
+            of(before) == of(&step) && before.senders == step.senders && !step.again
+        };
+        match merged.last_mut().filter(same) {
+            Some(before) => {
+                before.packets += 1;
+                before.bytes += step.bytes;
+            }
+            None => merged.push(step),
+        }
+    }
+    let more = merged.len().saturating_sub(MOST);
+    merged.truncate(MOST);
+    Some(Ladder { steps: merged, more })
 }
 
 /// Ports of the client's connections to a server, in the order in which they began.
@@ -142,26 +161,37 @@ fn translated(
     ends
 }
 
-fn label(packet: &Packet) -> String {
-    let name = match packet {
+fn kind(packet: &Packet) -> &'static str {
+    match packet {
         Packet { rst: true, .. } => "RST",
         Packet { syn: true, ack: true, .. } => "SYN-ACK",
         Packet { syn: true, .. } => "SYN",
         Packet { fin: true, .. } => "FIN",
         Packet { payload: 1.., .. } => "data",
         _ => "ACK",
-    };
-    match packet.payload {
-        0 => name.to_owned(),
-        bytes => format!("{name}, {bytes} bytes"),
+    }
+}
+
+impl Step {
+    /// `SYN again`, `data, 12 packets, 17376 bytes`.
+    pub(crate) fn label(&self) -> String {
+        let packets = match self.packets {
+            1 => String::new(),
+            many => format!(", {many} packets"),
+        };
+        let bytes = match self.bytes {
+            0 => String::new(),
+            bytes => format!(", {bytes} bytes"),
+        };
+        let again = if self.again { " again" } else { "" };
+        format!("{}{packets}{bytes}{again}", self.kind)
     }
 }
 
 /// Where two ladders part: the first step that is another one, or that does not come as far.
 pub(crate) fn part(one: &Ladder, other: &Ladder) -> Option<usize> {
     let same = |a: &Step, b: &Step| {
-        let kind = |step: &Step| step.label.split(',').next().unwrap_or_default().to_owned();
-        (kind(a), a.back, a.again, &a.senders) == (kind(b), b.back, b.again, &b.senders)
+        (a.kind, a.back, a.again, &a.senders) == (b.kind, b.back, b.again, &b.senders)
     };
     let length = one.steps.len().max(other.steps.len());
     (0..length).find(|at| match (one.steps.get(*at), other.steps.get(*at)) {
@@ -258,7 +288,7 @@ mod tests {
         let told: Vec<_> = ladder
             .steps
             .iter()
-            .map(|step| (step.label.as_str(), step.back, step.again, step.senders.join(" ")))
+            .map(|step| (step.kind, step.back, step.again, step.senders.join(" ")))
             .collect();
         assert_eq!(
             told,

@@ -65,7 +65,10 @@ impl Evidence {
         let mut evidence = Self::default();
         match bounded(&run.join("scenario/scenario.json")) {
             Some(bytes) => match Scenario::from_kept(&bytes) {
-                Ok(scenario) => evidence.scenario = Some(scenario),
+                Ok(mut scenario) => {
+                    read_rules(&run.join("scenario"), &mut scenario);
+                    evidence.scenario = Some(scenario);
+                }
                 Err(error) => evidence.gaps.push(format!(
                     "No drawing of the hosts: scenario/scenario.json: {}.",
                     reason(&error)
@@ -186,6 +189,21 @@ pub(crate) fn bounded(path: &FilePath) -> Option<Vec<u8>> {
     let file = plain.then(|| File::open(path).ok()).flatten()?;
     file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
     Some(bytes)
+}
+
+/// Reads the files of rules that a scenario's steps load: they are kept beside it.
+fn read_rules(folder: &FilePath, scenario: &mut Scenario) {
+    let steps = scenario.setup.iter().chain(&scenario.replay);
+    let rules = steps.filter(|step| step.action.loads_rules());
+    let named: Vec<String> =
+        rules.filter_map(|step| step.action.asset().map(str::to_owned)).collect();
+    for name in named {
+        let mut parts = FilePath::new(&name).components();
+        let is_below = parts.all(|part| matches!(part, std::path::Component::Normal(_)));
+        if let Some(bytes) = is_below.then(|| bounded(&folder.join(&name))).flatten() {
+            scenario.assets.insert(name, bytes);
+        }
+    }
 }
 
 fn text(path: &FilePath) -> Option<String> {

@@ -110,20 +110,15 @@ impl Drawing<'_> {
             .collect();
         let Some((_, end)) = legs.last().copied() else { return html! {} };
         let goal = if step.back { 0 } else { last };
-        // What is sent again did not count the first time.
-        let is_sent_again = ladder
-            .steps
-            .iter()
-            .skip(at + 1)
-            .any(|later| later.again && later.back == step.back && later.label == step.label);
-        let died = self.is_bad && (end != goal || (self.inside && step.back && is_sent_again));
+        // Whoever got it would have sent something new.
+        let is_answered = ladder.steps.iter().skip(at + 1).any(|it| !it.back && !it.again);
+        let died = self.is_bad && (end != goal || (self.inside && step.back && !is_answered));
         let class = match (died, step.again) {
             (true, _) => "leg bad",
             (false, true) => "leg again",
             (false, false) => "leg",
         };
         let first = legs.first().map_or(0, |(from, _)| *from);
-        let label = format!("{}{}", step.label, if step.again { " again" } else { "" });
         html! {
             text.soft x="4" y=(y(at) + 4) font-size="11" { (milliseconds(step.at)) }
             @for (from, to) in &legs {
@@ -133,7 +128,7 @@ impl Drawing<'_> {
                 path class=(format!("{class} tip")) d=(format!("M {x2} {0} l {tip} -4 l 0 8 z", y(at))) {}
             }
             text x=((x(first) + x(if step.back { first - 1 } else { first + 1 })) / 2) y=(y(at) - 5)
-                text-anchor="middle" font-size="12" { (label) }
+                text-anchor="middle" font-size="12" { (step.label()) }
             @if died {
                 text.bad x=(x(end)) y=(y(at) + 6) text-anchor="middle" font-size="17" font-weight="700" { "✗" }
             }

@@ -66,6 +66,8 @@ pub(crate) struct Headline {
     pub(crate) fixed: Option<String>,
     /// What to do.
     pub(crate) advice: String,
+    /// The answer to that question, as a sentence.
+    pub(crate) is_it_fixed: String,
 }
 
 impl Headline {
@@ -83,6 +85,7 @@ impl Headline {
             good: affected.good.as_ref().map(|[oldest, newest]| range(oldest, newest)),
             fixed: fixed(affected, &label),
             advice: advice(affected, &label),
+            is_it_fixed: is_it_fixed(affected, &label),
         })
     }
 
@@ -122,6 +125,19 @@ fn fixed(affected: &Affected, label: impl Fn(&Kernel) -> String) -> Option<Strin
         (None, Some(reason)) => format!("not known, {name} gave no answer ({reason})"),
         (None, None) => format!("not known, {name} was not tried"),
     })
+}
+
+fn is_it_fixed(affected: &Affected, label: impl Fn(&Kernel) -> String) -> String {
+    match (&affected.fixed, &affected.newest) {
+        (Some(fixed), _) => format!("Yes, in {} and newer ones.", label(fixed)),
+        (None, Some(newest)) => match newest.fails {
+            Some(true) => format!("No: {}, the newest, fails as well.", label(&newest.kernel)),
+            Some(false) => format!("Yes: {}, the newest, works.", label(&newest.kernel)),
+            None => format!("Not known: {} gave no answer.", label(&newest.kernel)),
+        },
+        (None, None) if affected.to_the_newest => "No: no newer kernel is known.".to_owned(),
+        (None, None) => "Not known: no newer kernel was tried.".to_owned(),
+    }
 }
 
 fn advice(affected: &Affected, label: impl Fn(&Kernel) -> String) -> String {
