@@ -51,6 +51,10 @@ pub(crate) enum Piece {
     Code(String),
     /// A verdict.
     Word(Tone, String),
+    /// The number of a trial: a place that can be linked to.
+    Trial(u32),
+    /// A file or a folder of the run: a link where the form lies beside it.
+    File(String),
 }
 
 /// Our own words.
@@ -87,6 +91,14 @@ impl Line {
 
     pub(crate) fn word(self, tone: Tone, word: &str) -> Self {
         self.with(Piece::Word(tone, word.to_owned()))
+    }
+
+    pub(crate) fn trial(self, number: u32) -> Self {
+        self.with(Piece::Trial(number))
+    }
+
+    pub(crate) fn file(self, path: &str) -> Self {
+        self.with(Piece::File(path.to_owned()))
     }
 
     fn with(mut self, piece: Piece) -> Self {

@@ -63,9 +63,9 @@ pub(crate) fn mail(dossier: &Dossier) -> String {
     let is_regression =
         |story: &Story<'_>| story.found() && story.result.direction == Direction::Regression;
     if dossier.story().is_some_and(|story| is_regression(&story)) {
-        let _ = writeln!(to, "To: {}", recipients(dossier));
+        let _ = writeln!(to, "{}", folded(&format!("To: {}", recipients(dossier))));
     }
-    let _ = writeln!(to, "Subject: {}\n", line(&subject(dossier), 300));
+    let _ = writeln!(to, "{}\n", folded(&format!("Subject: {}", line(&subject(dossier), 300))));
     to + &mail_body(dossier, true)
 }
 
@@ -258,7 +258,7 @@ fn table(to: &mut String, dossier: &Dossier) {
             }
             None => {
                 let why = words::not_reverted(result, story.culprit().is_some());
-                let _ = writeln!(to, "  {role:<27} {:<24} not run: {}", "", line(&why, 200));
+                let _ = writeln!(to, "  {role:<27} not run: {}", line(&why, 200));
             }
         }
     }
@@ -429,6 +429,11 @@ fn paragraph(to: &mut String, text: &str) {
     if !text.is_empty() {
         let _ = writeln!(to, "{}\n", wrapped(&text, ""));
     }
+}
+
+/// A field of a mail's head, folded (RFC 5322 §2.2.3).
+pub(crate) fn folded(field: &str) -> String {
+    wrapped(field, " ")
 }
 
 /// Breaks a text into lines of at most [`WIDTH`] characters; a longer word stays whole.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use kbisect_core::search::Direction;
 
 use crate::dossier::{Dossier, Subject};
-use crate::mail::{introduced_by, mail, mail_body, subject};
+use crate::mail::{folded, introduced_by, mail, mail_body, subject};
 use crate::text::{line, plain_lines};
 use crate::{doubt, words};
 
@@ -68,8 +68,8 @@ fn debian(dossier: &Dossier) -> String {
     let title = subject(dossier);
     let title = title.trim_start_matches("[REGRESSION] ").trim_start_matches("[BUG] ");
     let mut to = format!(
-        "To: submit@bugs.debian.org\nSubject: linux: {}\n\nPackage: src:linux\nVersion: {}\nSeverity: important\n",
-        line(title, 200),
+        "To: submit@bugs.debian.org\n{}\n\nPackage: src:linux\nVersion: {}\nSeverity: important\n",
+        folded(&format!("Subject: linux: {}", line(title, 200))),
         line(&version, 60)
     );
     if introduced_by(dossier).is_some() {

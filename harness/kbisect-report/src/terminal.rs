@@ -7,7 +7,7 @@ use kbisect_core::trial::{CheckStatus, Symptom, Verdict};
 
 use crate::disturbed::disturbed;
 use crate::story::{Story, came_up, count, duration};
-use crate::text::{line, plain_lines};
+use crate::text::{line, plain_lines, uri};
 use crate::{changed, doubt, words};
 
 /// Widest text of a line, in characters: long enough for commands and sentences, short enough that
@@ -121,16 +121,6 @@ impl Lines {
         let room = width.max(NARROWEST) - indent;
         textwrap::wrap(text, plain_lines(room)).into_iter().map(Into::into).collect()
     }
-}
-
-/// A path as a URI has it (RFC 3986).
-fn uri(path: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-    let of = |byte: u8| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    path.bytes().map(of).collect()
 }
 
 /// Sums up a bisection: what was found and seen in at most 20 lines, and the answer in ten at the end, where

@@ -157,6 +157,16 @@ pub(crate) fn plain_lines<'a>(width: usize) -> textwrap::Options<'a> {
         .word_separator(textwrap::WordSeparator::AsciiSpace)
 }
 
+/// A path as a URI has it (RFC 3986).
+pub(crate) fn uri(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let of = |byte: u8| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    path.bytes().map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

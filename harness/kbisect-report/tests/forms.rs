@@ -13,7 +13,7 @@ use kbisect_core::bayes::{Ending, Settings};
 use kbisect_core::run::{JournalLine, RunEvent, Tried};
 use kbisect_core::search::{Direction, Mark};
 use kbisect_core::trial::VerdictKind;
-use kbisect_report::{Dossier, Format};
+use kbisect_report::{Dossier, Format, Recipient};
 use proptest::prelude::*;
 
 use Does::{Lose, OurFault, Panic, PanicAtBoot, Pass};
@@ -344,4 +344,48 @@ fn what_a_run_does_not_have_is_named() {
         let text = format.render(&dossier).unwrap();
         assert!(text.contains(says), "{format}: {text}");
     }
+}
+
+#[test]
+fn each_recipient_gets_what_that_one_reads() {
+    let play = Play::new(&[
+        ("6.12.43-1", Pass),
+        ("6.12.57-1", Pass),
+        ("6.12.69-1", Lose),
+        ("6.12.96-1", Lose),
+    ]);
+    let dossier = dossier(&play);
+    let of = |word: &str| word.parse::<Recipient>().unwrap().render(&dossier);
+    let upstream = of("upstream");
+    assert!(
+        upstream.starts_with("To: regressions@lists.linux.dev, stable@vger.kernel.org\nSubject: ")
+    );
+    let debian = of("debian");
+    assert!(
+        debian.contains("\n\nPackage: src:linux\nVersion: 6.12.69-1\nSeverity: important\n"),
+        "{debian}"
+    );
+    assert!(!debian.contains("#regzbot") && !debian.contains("vanilla"), "{debian}");
+    // Commands and frames stay whole; sentences do not.
+    for mail in [&upstream, &debian] {
+        let before_log = mail.split("Bisection log").next().unwrap();
+        let sentences = before_log.lines().filter(|line| !line.starts_with("  "));
+        assert!(sentences.clone().count() > 20);
+        for line in sentences {
+            assert!(line.chars().count() <= 76, "{line}");
+        }
+    }
+    let chat = of("chat");
+    assert!(chat.lines().count() <= 6 && chat.contains("Affected: 6.12.69 to 6.12.96"), "{chat}");
+    let manager = of("manager");
+    for said in
+        ["What broke?", "Which kernels? 6.12.69 to 6.12.96.", "What to do? Stay on 6.12.57."]
+    {
+        assert!(manager.contains(said), "{manager}");
+    }
+    for word in ["tcp", "nft", "trial", "symptom"] {
+        assert!(!manager.to_lowercase().contains(&format!(" {word} ")), "{word}: {manager}");
+    }
+    assert_eq!(of("ticket"), Format::Markdown.render(&dossier).unwrap());
+    assert!("mother".parse::<Recipient>().unwrap_err().to_string().contains("debian, upstream"));
 }

@@ -74,8 +74,19 @@ fn the_page_tells_the_story() {
 fn a_page_needs_neither_network_nor_script() {
     let dir = written(&Play::new(&[("6.12.57-1", Pass), ("6.12.69-1", Panic)]));
     let page = html(&dossier(&dir));
-    for forbidden in ["<script", "src=", "href=", "url(", "@import", "http-equiv=\"refresh"] {
+    for forbidden in ["<script", "src=", "url(", "@import", "http-equiv=\"refresh"] {
         assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    // Links lead within the page, or to the files beside it.
+    let targets: Vec<&str> =
+        page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(targets.contains(&"#trial-1"), "{targets:?}");
+    assert!(targets.iter().any(|target| target.starts_with("trials/")), "{targets:?}");
+    for target in targets {
+        let inside =
+            target.strip_prefix('#').is_some_and(|id| page.contains(&format!("id=\"{id}\"")));
+        let beside = !target.starts_with(['#', '/', '.']) && !target.contains([':', '\\']);
+        assert!(inside || beside, "{target}");
     }
     assert!(page.contains("default-src 'none'"));
     // What the guest wrote is there, as text.

@@ -173,11 +173,11 @@ fn kind(packet: &Packet) -> &'static str {
 }
 
 impl Step {
-    /// `SYN again`, `data, 12 packets, 17376 bytes`.
+    /// `SYN again`, `data ×12, 17376 bytes`.
     pub(crate) fn label(&self) -> String {
         let packets = match self.packets {
             1 => String::new(),
-            many => format!(", {many} packets"),
+            many => format!(" ×{many}"),
         };
         let bytes = match self.bytes {
             0 => String::new(),

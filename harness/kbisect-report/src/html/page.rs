@@ -152,6 +152,25 @@ fn series(dossier: &Dossier) -> Markup {
                 }
             }
         }
+        @let affected = story.result.affected.as_ref();
+        @let known = |kernel: &kbisect_core::kernel::Kernel| entries.iter().any(|it| it.kernel.id == kernel.id);
+        @let newest = affected.and_then(|it| it.newest.as_ref()).filter(|it| !known(&it.kernel));
+        @let fixed = affected.and_then(|it| it.fixed.as_ref()).filter(|it| !known(it));
+        @if newest.is_some() || fixed.is_some() {
+            ol.series aria-label="Beyond the range" {
+                @if let Some(kernel) = fixed.filter(|it| newest.is_none_or(|newest| newest.kernel.id != it.id)) {
+                    li.good.edge { (cell(&story.label(kernel))) span { "good, fixed here" } }
+                }
+                @if let Some(newest) = newest {
+                    @let (class, word) = match newest.fails {
+                        Some(true) => ("bad", "bad"),
+                        Some(false) => ("good", "good"),
+                        None => ("untested", "no answer"),
+                    };
+                    li class=(class) { (cell(&story.label(&newest.kernel))) span { (word) ", the newest" } }
+                }
+            }
+        }
         @let unanswered = story.without_answer();
         @if !unanswered.is_empty() {
             details {

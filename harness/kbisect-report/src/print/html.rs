@@ -13,6 +13,7 @@ pub(crate) fn html(document: &Document, tool_version: &str) -> String {
 /// A page around what it holds.
 pub(crate) fn page(title: &str, tool_version: &str, content: &Markup) -> String {
     let (title, tool_version) = (text::line(title, 400), text::line(tool_version, 400));
+    let (content, sections) = with_anchors(&content.0);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -29,7 +30,8 @@ pub(crate) fn page(title: &str, tool_version: &str, content: &Markup) -> String 
             body {
                 main {
                     h1 { (title) }
-                    (content)
+                    (index(&sections))
+                    (PreEscaped(content))
                     footer {
                         "Made by kbisect " (tool_version)
                         ", a tool: it may contain errors. The evidence is in the run's folder."
@@ -39,6 +41,43 @@ pub(crate) fn page(title: &str, tool_version: &str, content: &Markup) -> String 
         }
     };
     page.into_string()
+}
+
+/// Gives each section's heading a place that can be linked to; lists these and the headings, escaped as they are.
+fn with_anchors(content: &str) -> (String, Vec<(String, String)>) {
+    let (mut to, mut sections) = (String::with_capacity(content.len()), Vec::new());
+    let mut rest = content;
+    while let Some((before, after)) = rest.split_once("<h2>") {
+        let Some((heading, after)) = after.split_once("</h2>") else { break };
+        let id = format!("{}-{}", slug(heading), sections.len() + 1);
+        to += &format!("{before}<h2 id=\"{id}\"><a href=\"#{id}\">{heading}</a></h2>");
+        sections.push((id, heading.to_owned()));
+        rest = after;
+    }
+    (to + rest, sections)
+}
+
+fn slug(heading: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    heading.chars().take(40).map(letter).collect()
+}
+
+/// The sections of a page.
+fn index(sections: &[(String, String)]) -> Markup {
+    html! {
+        @if sections.len() > 2 {
+            nav aria-label="Sections" {
+                @for (id, heading) in sections { a href=(format!("#{id}")) { (PreEscaped(heading)) } }
+            }
+        }
+    }
+}
+
+/// Where a file of the run is, seen from a page in its folder; nothing for a path that leads elsewhere.
+fn beside(path: &str) -> Option<String> {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    let is_below = path.trim_end_matches('/').split('/').all(plain) && !path.contains(':');
+    is_below.then(|| text::uri(path))
 }
 
 /// Prints parts of a document.
@@ -77,7 +116,11 @@ fn table(head: &[Line], rows: &[Vec<Line>]) -> Markup {
         | Piece::Text(text, _)
         | Piece::Strong(text, _)
         | Piece::Code(text)
-        | Piece::Word(_, text)) = piece;
+        | Piece::File(text)
+        | Piece::Word(_, text)) = piece
+        else {
+            return String::new();
+        };
         text::line(text, 200)
     };
     let heads: Vec<String> = head.iter().map(|cell| cell.0.iter().map(plain).collect()).collect();
@@ -110,6 +153,14 @@ fn line(line: &Line) -> Markup {
                 Piece::Code(text) => @if text.trim().is_empty() { "–" } @else {
                     code { (text::line(text, 2000)) }
                 }
+                Piece::Trial(number) => {
+                    @let id = format!("trial-{number}");
+                    a id=(id) href=(format!("#{id}")) { (number) }
+                }
+                Piece::File(path) => @match beside(path) {
+                    Some(href) => a href=(href) { code { (text::line(path, 2000)) } },
+                    None => code { (text::line(path, 2000)) },
+                }
                 Piece::Word(tone, word) => {
                     @let class = match tone {
                         Tone::Good => "good-word",
@@ -120,5 +171,33 @@ fn line(line: &Line) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_linked_to_only_below_the_page() {
+        assert_eq!(beside("trials/001-6.12 x").as_deref(), Some("trials/001-6.12%20x"));
+        for wrong in
+            ["", "/etc/passwd", "../x", "a/../../x", "javascript:alert(1)", "//host/x", "a//b"]
+        {
+            assert_eq!(beside(wrong), None, "{wrong}");
+        }
+        assert_eq!(beside("a\"onclick=x").as_deref(), Some("a%22onclick%3Dx"));
+    }
+
+    #[test]
+    fn sections_get_places_that_can_be_linked_to() {
+        let (page, sections) = with_anchors("<h2>What &lt;b&gt;</h2><p>x</p><h2>Trials</h2>");
+        assert!(
+            page.starts_with(
+                "<h2 id=\"what--lt-b-gt--1\"><a href=\"#what--lt-b-gt--1\">What &lt;b&gt;</a></h2>"
+            ),
+            "{page}"
+        );
+        assert_eq!(sections[1], ("trials-2".to_owned(), "Trials".to_owned()));
     }
 }

@@ -232,12 +232,12 @@ pub(crate) fn trials(to: &mut Vec<Block>, result: &BisectResult) {
             None => text(&reason.unwrap_or_default(), CELL),
         };
         let mut row = vec![
-            own(trial.number),
+            Line::default().trial(trial.number),
             text(&story.label(&trial.kernel), CELL),
             Line::default().word(tone(trial.verdict), trial.verdict.word()),
             why,
             own(format!("{:.1}{}", trial.wall_s, came_up(trial))),
-            code(&trial.directory),
+            Line::default().file(&trial.directory),
         ];
         if timed {
             row.push(own(trial
