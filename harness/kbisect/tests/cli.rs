@@ -115,10 +115,10 @@ const SCENARIO: &str = "schema = \"kbisect.scenario/1\"\nsummary = \"one node\"\
 #[test]
 fn help_teaches_with_examples_and_exit_codes() {
     let place = Place::new();
-    place.run("--help").code(0).says("kbisect 6.12.43..6.12.96 --scenario").says("Exit codes:");
-    place.run("run --help").code(0).says("--shell").says("125 the kernel cannot answer");
-    place.run("bisect --help").code(0).says("--find-fix").says("Usage: kbisect GOOD..BAD");
-    place.run("check --help").code(0).says("--baseline 6.12.57").says("69 kbisect or the host");
+    place.run("--help all").code(0).says("kbisect 6.12.43..6.12.96 --scenario").says("Exit codes:");
+    place.run("run --help all").code(0).says("--shell").says("125 the kernel cannot answer");
+    place.run("bisect --help all").code(0).says("--find-fix").says("Usage: kbisect GOOD..BAD");
+    place.run("check --help all").code(0).says("--baseline 6.12.57").says("69 kbisect or the host");
     place.run("--version").code(0).says("kbisect 0.");
 }
 

@@ -177,7 +177,7 @@ pub enum Color {
 /// Arguments of a bisection.
 #[derive(Args, Clone, Debug)]
 pub struct BisectArgs {
-    /// The kernels: the older end, two dots, the newer end; or a .toml file that lists them
+    /// Range of kernels, the older end first; or a .toml file that lists them
     #[arg(value_name = "GOOD..BAD|FILE")]
     pub series: Series,
     /// What decides.
@@ -186,7 +186,7 @@ pub struct BisectArgs {
     /// Look for the kernel that heals: the range is BAD..GOOD
     #[arg(long)]
     pub find_fix: bool,
-    /// Where the newest kernel of the series passes again, look for the one that fixed it
+    /// Look for the kernel that fixed it, where the newest of the series passes
     #[arg(long, conflicts_with_all = ["find_fix", "no_fix", "drill"])]
     pub fix: bool,
     /// Do not try the newest kernel of the series once the answer is known
@@ -200,7 +200,7 @@ pub struct BisectArgs {
     /// Take this end for granted instead of trying it first; may be repeated
     #[arg(long, value_enum, value_name = "END")]
     pub skip_endpoint: Vec<Endpoint>,
-    /// Where a version left the archive, look into the snapshot service without a question
+    /// Look into the snapshot service without a question, where a version has left the archive
     #[arg(short, long)]
     pub yes: bool,
     /// Afterwards find the smallest part of the scenario that still fails, as `kbisect minimize` does;
@@ -263,7 +263,7 @@ pub struct RunArgs {
 /// What a trial is made of, beside its kernel.
 #[derive(Args, Clone, Debug)]
 pub struct TrialArgs {
-    /// Scenario: a name (see `kbisect scenario list`) or a folder
+    /// Name or folder of the scenario (see `kbisect scenario list`)
     #[arg(short, long, value_name = "NAME")]
     pub scenario: String,
     /// How it is made.
@@ -280,13 +280,13 @@ pub struct SettingArgs {
     /// Kernel of the reference nodes [default: chosen from what is there]
     #[arg(long, value_name = "VERSION")]
     pub reference: Option<String>,
-    /// Machines: `split` (candidate and peer) or `single` (all nodes in one; needs less memory)
+    /// How nodes are placed on machines: `split` (candidate and peer) or `single` (all in one; needs less memory)
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub placement: Placement,
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
-    /// Take trials of earlier runs in that folder in place of new ones where kernel, scenario, image, reference
+    /// Take trials of earlier runs in that folder in place of new ones: where kernel, scenario, image, reference
     /// kernel, QEMU and host are the same; the reports say which
     #[arg(long)]
     pub reuse: bool,

@@ -3,6 +3,7 @@
 use clap::{Command, CommandFactory};
 
 use super::Cli;
+use super::short::with_short_help;
 
 /// Heading of the options that say where kernels are looked for.
 pub const ARCHIVES: &str = "Kernel archives";
@@ -29,7 +30,8 @@ pub fn command() -> Command {
     let mut command = Cli::command();
     // Options for all commands are theirs only then.
     command.build();
-    WITHOUT_KERNELS.into_iter().fold(command, without_archives)
+    let command = WITHOUT_KERNELS.into_iter().fold(command, without_archives);
+    with_short_help(command, "")
 }
 
 fn without_archives(command: Command, path: &[&str]) -> Command {

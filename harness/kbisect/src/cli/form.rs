@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use super::short::asked;
 use super::{Cli, Series, command};
 use crate::errors;
 use crate::exit::{self, Class};
@@ -78,6 +79,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Cli, Refusal> {
             return Err(Refusal::Word(lone_version(&word, &arguments[at + 1..])));
         }
     }
+    let arguments = asked(arguments);
     let clap = |error| Refusal::Clap(Box::new(error));
     let matches =
         command().try_get_matches_from(arguments).map_err(|error| {
@@ -240,10 +242,10 @@ mod tests {
 
     #[test]
     fn claps_text_in_one_line() {
-        let Err(Refusal::Clap(error)) = parse(words("kbisect schema")) else { panic!() };
+        let Err(Refusal::Clap(error)) = parse(words("kbisect verify")) else { panic!() };
         let (message, hint) = in_short(&error.render().to_string());
         assert!(message.contains("not provided") && !message.contains('\n'), "{message}");
-        assert!(hint.unwrap().contains("kbisect schema"));
+        assert!(hint.unwrap().contains("kbisect verify"));
     }
 
     #[test]

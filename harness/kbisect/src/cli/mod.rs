@@ -14,6 +14,7 @@ mod machine;
 mod range;
 mod report;
 mod seen;
+mod short;
 mod sources;
 mod verify;
 mod words;

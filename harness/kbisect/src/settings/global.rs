@@ -225,6 +225,6 @@ mod tests {
         std::fs::create_dir(results.path().join("r3")).unwrap();
         assert_eq!(run_folder(Path::new(NEWEST), results.path()).unwrap(), found);
         let error = run_folder(Path::new("r2"), results.path()).unwrap_err();
-        assert!(errors::hint(&error).unwrap().contains("r1"));
+        assert!(errors::hint(&error).unwrap().contains("r3"));
     }
 }
