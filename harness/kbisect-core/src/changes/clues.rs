@@ -12,6 +12,10 @@ use crate::trial::{Symptom, TrialRecord};
 
 /// Functions of a trace that are looked at, the innermost first.
 const MAX_FRAMES: usize = 16;
+/// What the names of our machines' own hardware begin with: every packet comes by there, whoever crashes on it.
+const OWN_HARDWARE: [&str; 6] = ["virtio", "virtnet", "virtqueue", "vring", "vp_", "vhost"];
+/// What such a name counts beside any other.
+const OWN_SHARE: f64 = 0.1;
 /// Most clues; a scenario can load any number of rules.
 const MAX_CLUES: usize = 400;
 
@@ -93,6 +97,14 @@ pub struct Clues {
     list: Vec<Clue>,
 }
 
+/// The share of a name in a trace that was not where it failed.
+fn share_of(name: &str, share: f64) -> f64 {
+    match OWN_HARDWARE.iter().any(|own| name.starts_with(own)) {
+        true => OWN_SHARE,
+        false => share,
+    }
+}
+
 impl Clues {
     /// Collects what the scenario's nodes under test use, and what the failed trial shows.
     pub fn of(scenario: Option<&Scenario>, failed: Option<&TrialRecord>) -> Self {
@@ -151,7 +163,8 @@ impl Clues {
 
     fn symptom(&mut self, symptom: &Symptom) {
         for (n, frame) in symptom.frames.iter().take(MAX_FRAMES).enumerate() {
-            self.add(ClueKind::Function, frame, (1.0 - 0.05 * n as f64).max(0.3));
+            let share = (1.0 - 0.05 * n as f64).max(0.3);
+            self.add(ClueKind::Function, frame, if n > 0 { share_of(frame, share) } else { share });
         }
         // A title of the kernel's names functions; what we write ourselves has no underscore.
         for title in std::iter::once(&symptom.title).chain(&symptom.alt_titles) {
@@ -170,7 +183,10 @@ impl Clues {
                 && before.contains("+0x")
                 && after.trim().is_empty()
             {
-                self.add(ClueKind::TraceModule, name.split(' ').next().unwrap_or(name), 1.0);
+                let name = name.split(' ').next().unwrap_or(name);
+                let is_first = self.list.iter().all(|clue| clue.kind != ClueKind::TraceModule);
+                let share = if is_first { 1.0 } else { share_of(name, 1.0) };
+                self.add(ClueKind::TraceModule, name, share);
             }
         }
     }

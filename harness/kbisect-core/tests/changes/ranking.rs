@@ -6,7 +6,7 @@ use kbisect_core::changes::{
     Change, ChangeSource, Changelog, ClueKind, Clues, Ranking, ReasonKind, Segment, rank,
 };
 use kbisect_core::scenario::Scenario;
-use kbisect_core::trial::{Symptom, SymptomKind, TrialRecord};
+use kbisect_core::trial::{ConsoleReport, Phase, Symptom, SymptomKind, TrialRecord};
 
 use crate::{LOG, debian};
 
@@ -92,6 +92,22 @@ fn crash(title: &str, frames: &[&str]) -> TrialRecord {
     record
 }
 
+/// The report of a crash on the console.
+fn told(record: &TrialRecord, text: &str) -> Vec<ConsoleReport> {
+    let symptom = record.symptom.as_ref().unwrap();
+    vec![ConsoleReport {
+        kind: symptom.kind,
+        title: symptom.title.clone(),
+        phase: Phase::Checks,
+        fatal: true,
+        console: None,
+        line: 1,
+        alt_titles: Vec::new(),
+        frames: symptom.frames.clone(),
+        text: text.to_owned(),
+    }]
+}
+
 #[test]
 fn clues_are_what_the_nodes_under_test_use() {
     let clues = Clues::of(Some(&scenario()), None);
@@ -159,6 +175,33 @@ fn functions_of_the_trace_count_the_most_and_their_parts_some() {
     assert!(
         matches!(&ranking.top[0].reasons[0].kind, ReasonKind::Touches { of: ClueKind::Function, clue, .. } if clue == "nft_frob_eval")
     );
+}
+
+/// Every packet of a guest comes by the card that we gave it: the trace names that beside whatever crashed.
+#[test]
+fn our_own_card_is_not_above_the_module_that_crashed() {
+    let mut record =
+        crash("BUG: stack guard page was hit in frob_turn", &["frob_turn", "virtnet_poll"]);
+    record.reports =
+        told(&record, " frob_turn+0x10/0x20 [nft_frob]\n virtnet_poll+0x1/0x2 [virtio_net]\n");
+    let clues = Clues::of(None, Some(&record));
+    let segment = among(&[
+        "virtio_net: fix virtnet_poll() with an odd budget",
+        "netfilter: nft_frob: check the depth",
+    ]);
+    let ranking = ranked(segment, &clues);
+    assert_eq!(order(&ranking)[0], "netfilter: nft_frob: check the depth", "{:?}", ranking.top);
+    // Where the card itself crashed it is.
+    let mut record =
+        crash("BUG: stack guard page was hit in virtnet_poll", &["virtnet_poll", "frob_turn"]);
+    record.reports =
+        told(&record, " virtnet_poll+0x1/0x2 [virtio_net]\n frob_turn+0x10/0x20 [nft_frob]\n");
+    let segment = among(&[
+        "netfilter: nft_frob: check the depth",
+        "virtio_net: fix virtnet_poll() with an odd budget",
+    ]);
+    let ranking = ranked(segment, &Clues::of(None, Some(&record)));
+    assert_eq!(order(&ranking)[0], "virtio_net: fix virtnet_poll() with an odd budget");
 }
 
 #[test]
