@@ -11,6 +11,13 @@ fn main() {
     let scenarios = manifest_dir.join("../../scenarios");
     println!("cargo::rerun-if-changed={}", scenarios.display());
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=KBISECT_COMMIT");
+    let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
+    let version = match env::var("KBISECT_COMMIT") {
+        Ok(commit) => format!("{version} ({commit})"),
+        Err(_) => version,
+    };
+    println!("cargo::rustc-env=KBISECT_VERSION={version}");
     embed(&scenarios, "scenarios.rs");
     embed(&scenarios.join("templates"), "templates.rs");
 }

@@ -23,7 +23,7 @@ use crate::settings::templates;
 #[derive(Parser, Debug)]
 #[command(
     name = "kbisect",
-    version,
+    version = env!("KBISECT_VERSION"),
     about = "Find which kernel version broke a network service",
     long_about = "Find which kernel version broke a network service\n\n\
         kbisect boots candidate kernels in QEMU, starts the real application, replays the rules, sends \
