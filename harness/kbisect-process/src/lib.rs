@@ -32,6 +32,12 @@ pub fn die_with_us(command: &mut Command) {
     }
 }
 
+/// Takes a time away from a program that whoever calls us builds packages with: mksquashfs refuses it beside a
+/// time that it is given (<https://reproducible-builds.org/specs/source-date-epoch/>).
+pub fn without_foreign_time(command: &mut Command) {
+    command.env_remove("SOURCE_DATE_EPOCH");
+}
+
 /// Kills a whole process group.
 pub fn kill_group(leader: u32) {
     if let Some(pid) = i32::try_from(leader).ok().and_then(Pid::from_raw) {
@@ -82,6 +88,7 @@ pub fn run_unless(
     const MOST_STDERR: u64 = 1 << 20;
     let until = Instant::now() + deadline;
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    without_foreign_time(&mut command);
     die_with_us(&mut command);
     let mut child = command.spawn()?;
     let leader = child.id();
@@ -151,6 +158,14 @@ mod tests {
         let ended = run_within(shell("echo out; echo err >&2; exit 7"), LONG, 100).unwrap();
         assert_eq!((ended.status.code(), ended.cut), (Some(7), false));
         assert_eq!((&ended.stdout[..], &ended.stderr[..]), (&b"out\n"[..], &b"err\n"[..]));
+    }
+
+    #[test]
+    fn a_time_for_other_peoples_packages_is_not_handed_on() {
+        let mut command = shell("echo ${SOURCE_DATE_EPOCH:-none}");
+        command.env("SOURCE_DATE_EPOCH", "1");
+        let ended = run_within(command, Duration::from_secs(10), 100).unwrap();
+        assert_eq!(ended.stdout, b"none\n");
     }
 
     #[test]

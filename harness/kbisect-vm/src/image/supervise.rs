@@ -47,6 +47,7 @@ fn taken(lifeline: &Lifeline) -> Option<File> {
 pub(super) fn supervised(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", WATCHDOG, "watchdog"]).arg(program);
+    kbisect_process::without_foreign_time(&mut command);
     command
 }
 
