@@ -21,8 +21,8 @@ pub struct Newest {
 
 impl Catalog {
     /// The newest kernel that can be tried of those that are newer than this one: of the same series, and of
-    /// the same distribution and flavour, or built by hand as it is.
-    pub fn newest_beyond(&self, kernel: &Kernel) -> Option<Candidate> {
+    /// the same distribution and flavour, or built by hand as it is. With `stored` one that is at hand.
+    pub fn newest_beyond(&self, kernel: &Kernel, stored: bool) -> Option<Candidate> {
         let vendor = |kernel: &Kernel| Source::of(kernel).map(Source::other_vendor);
         let is_of_it = |other: &Kernel| {
             other.series() == kernel.series()

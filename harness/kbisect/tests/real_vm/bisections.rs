@@ -33,7 +33,7 @@ fn the_connlimit_regression_is_found() {
 #[test]
 fn two_workers_find_the_connlimit_regression() {
     let host = Host::hold();
-    let result = host.run("6.12.43..6.12.96 --scenario connlimit --workers 2").document(0);
+    let result = host.run("6.12.43..6.12.96 --scenario connlimit --workers 2 --no-fix").document(0);
     assert_eq!(result["outcome"], "found");
     assert_eq!(result["last_good"]["version"], "6.12.57");
     assert_eq!(result["first_bad"]["version"], "6.12.69");
