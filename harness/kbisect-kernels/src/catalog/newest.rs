@@ -30,8 +30,10 @@ impl Catalog {
                 && vendor(other) == vendor(kernel)
                 && other.package_version > kernel.package_version
         };
-        let can_be_tried = |candidate: &Candidate| {
-            matches!(candidate.state, CandidateState::Stored | CandidateState::Downloadable { .. })
+        let can_be_tried = |candidate: &Candidate| match candidate.state {
+            CandidateState::Stored => true,
+            CandidateState::Downloadable { .. } => !stored,
+            CandidateState::Buildable | CandidateState::Untestable { .. } => false,
         };
         let all = self.ordered(&Preference::default());
         all.into_iter().rev().find(|other| is_of_it(&other.kernel) && can_be_tried(other))

@@ -46,7 +46,7 @@ pub fn plan(
     // Commits end where they were said to.
     let beyond = match (direction, commits, args.no_fix) {
         (Direction::Regression, None, false) => {
-            series.last().map(|newer| beyond(newer, ground.base, loaded))
+            series.last().and_then(|newer| beyond(newer, ground.base, loaded))
         }
         _ => None,
     };
@@ -96,11 +96,16 @@ pub fn plan(
     }
 }
 
-/// What is known beyond the newer end of a range.
-fn beyond(newer: &Candidate, base: &Base, loaded: &LoadedScenario) -> Beyond {
-    match base.catalog.newest_beyond(&newer.kernel) {
-        Some(newest) => Beyond::Newer { newest: Box::new(planned(&newest, None, base, loaded)) },
-        None => Beyond::Nothing,
+/// What is known beyond the newer end of a range. A newer kernel that cannot be fetched is none to be tried, and
+/// not nothing either.
+fn beyond(newer: &Candidate, base: &Base, loaded: &LoadedScenario) -> Option<Beyond> {
+    let newest = |stored| base.catalog.newest_beyond(&newer.kernel, stored);
+    match (newest(base.settings.offline), newest(false)) {
+        (Some(newest), _) => {
+            Some(Beyond::Newer { newest: Box::new(planned(&newest, None, base, loaded)) })
+        }
+        (None, Some(_)) => None,
+        (None, None) => Some(Beyond::Nothing),
     }
 }
 

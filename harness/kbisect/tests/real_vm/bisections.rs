@@ -22,6 +22,10 @@ fn the_connlimit_regression_is_found() {
     let series = result["series"].as_array().unwrap().len();
     let search = series.next_power_of_two().trailing_zeros() as usize + 2;
     assert!((search + 3..=search + 5).contains(&trials.len()), "{}", trials.len());
+    // The newest of the series was mended long ago.
+    let affected = &result["affected"];
+    assert_eq!(affected["from"]["version"], "6.12.69", "{affected:#}");
+    assert_eq!(affected["newest"]["fails"], false, "{affected:#}");
     let written = std::fs::read_to_string(host.run_folder().join("result.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), result);
     let report = std::fs::read_to_string(host.run_folder().join("report.md")).unwrap();
