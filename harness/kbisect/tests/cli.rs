@@ -384,3 +384,18 @@ fn a_closed_pipe_is_no_error() {
     let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn the_tour_plays_a_recording_and_starts_nothing() {
+    let place = Place::new();
+    let before = std::fs::read_dir(place.path()).unwrap().count();
+    place
+        .run("tour --fast")
+        .code(0)
+        .says("Which kernel broke it?")
+        .says("6.12.69    bad")
+        .says("affected    6.12.69 to 6.12.86; good: 6.12.43 to 6.12.57")
+        .says("the guilty one is number 1")
+        .says("kbisect scenario new --template");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), before, "nothing is written");
+}

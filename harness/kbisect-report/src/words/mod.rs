@@ -13,6 +13,7 @@ mod revert;
 mod rules;
 mod scenario;
 mod search;
+mod tour;
 mod verification;
 mod ways;
 
@@ -45,5 +46,6 @@ pub(crate) use revert::{
 pub(crate) use rules::{more_rules, rules_counted};
 pub use scenario::scenario_text;
 pub use search::{matching, undecided, why};
+pub use tour::{TourStep, tour};
 pub use verification::verification;
 pub(crate) use ways::{follows, grounds, states_differ, ways_table};

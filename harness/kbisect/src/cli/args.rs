@@ -59,6 +59,8 @@ pub enum Command {
     /// Go on with a run that was interrupted
     #[command(after_help = words::RESUME_AFTER)]
     Resume(ResumeArgs),
+    /// See a bisection of real kernels in a minute: a recording, no machine is started
+    Tour(TourArgs),
     /// Try whether another kernel mends what a bisection found, and write that for the ticket
     Verify(VerifyArgs),
     /// Find out what a failure needs: leave out whatever it shows without
@@ -500,6 +502,14 @@ pub struct DetectArgs {
     /// Console logs; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `kbisect tour`.
+#[derive(Args, Debug)]
+pub struct TourArgs {
+    /// Do not wait between what happens
+    #[arg(long)]
+    pub fast: bool,
 }
 
 /// Arguments of `kbisect schema`.

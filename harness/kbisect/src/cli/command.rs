@@ -10,7 +10,8 @@ pub const ARCHIVES: &str = "Kernel archives";
 
 /// Commands that look for no kernels, with those below them; of a command that has several kinds, those
 /// that do not.
-const WITHOUT_KERNELS: [&[&str]; 11] = [
+const WITHOUT_KERNELS: [&[&str]; 12] = [
+    &["tour"],
     &["watch"],
     &["stop"],
     &["score"],

@@ -23,7 +23,7 @@ pub use args::{
     BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
     ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ResumeArgs,
     RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs, ShellOn,
-    StopArgs,
+    StopArgs, TourArgs,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};

@@ -15,6 +15,7 @@ mod scenario_new;
 mod schema;
 mod score;
 mod stop;
+mod tour;
 mod watch;
 mod welcome;
 
@@ -49,6 +50,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Minimize(args)) => run::minimize(args, global),
         Some(Command::Resume(args)) => run::resume(args, global),
         Some(Command::Verify(args)) => run::verify(args, global),
+        Some(Command::Tour(args)) => tour::tour_of(args, global),
         Some(Command::Score(args)) => done(score::score(args, global)),
         Some(Command::Stop(args)) => done(stop::stop(args, global)),
         Some(Command::Watch(args)) => watch::watch(args, global),
