@@ -399,3 +399,32 @@ fn the_tour_plays_a_recording_and_starts_nothing() {
         .says("kbisect scenario new --template");
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), before, "nothing is written");
 }
+
+#[test]
+fn manual_pages_have_their_sections_in_their_places() {
+    let place = Place::new();
+    place.run("man pages").code(0);
+    let read = |name: &str| fs::read_to_string(place.path().join("pages").join(name)).unwrap();
+    let check = read("kbisect-check.1");
+    let mut last = 0;
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "OPTIONS",
+        "EXAMPLES",
+        "EXIT STATUS",
+        "FILES",
+        "ENVIRONMENT",
+        "SEE ALSO",
+    ] {
+        let at =
+            check.find(&format!(".SH {section}\n")).or(check.find(&format!(".SH \"{section}\"\n")));
+        let at = at.unwrap_or_else(|| panic!("{section}: {check}"));
+        assert!(at > last, "{section}");
+        last = at;
+    }
+    assert!(!check.contains(".SH EXTRA"), "{check}");
+    assert!(check.contains("kbisect(1)") && check.contains("69 kbisect or the host"), "{check}");
+    assert!(check.contains("\\-\\-baseline"), "{check}");
+    assert!(read("kbisect.1").contains("kbisect\\-verify(1)"));
+}

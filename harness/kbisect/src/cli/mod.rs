@@ -11,6 +11,7 @@ mod form;
 mod import;
 mod kernels;
 mod machine;
+pub mod man_words;
 mod range;
 mod report;
 mod seen;

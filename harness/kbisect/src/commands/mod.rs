@@ -8,6 +8,7 @@ mod doctor;
 mod image;
 mod kernels;
 mod kselftest;
+mod man;
 mod report;
 mod scenario;
 mod scenario_import;
@@ -64,7 +65,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Report(args)) => done(report::report(args, global)),
         Some(Command::Schema(args)) => done(schema::schema(args, global)),
         Some(Command::Completions(args)) => done(completions::completions(args, global)),
-        Some(Command::Man(args)) => done(completions::man(args, global)),
+        Some(Command::Man(args)) => done(man::man(args, global)),
         Some(Command::Doctor(args)) => doctor::doctor(args, global),
     }
 }

@@ -182,7 +182,6 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
         "kbisect",
         &[
             "commands::bundle",
-            "commands::completions",
             "commands::detect",
             "commands::doctor",
             "commands::doctor::archive",
@@ -191,6 +190,7 @@ pub const STILL_SAY: [(&str, &[&str]); 4] = [
             "commands::doctor::tools",
             "commands::image",
             "commands::kernels",
+            "commands::man",
             "commands::scenario",
             "commands::scenario_new",
             "commands::stop",
