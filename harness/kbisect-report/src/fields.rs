@@ -51,9 +51,13 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
     let is_tested = story.as_ref().is_some_and(|story| {
         story.result.revert.as_ref().is_some_and(|test| test.changed.counted() > 0)
     });
+    let newest_trials =
+        story.as_ref().and_then(|story| story.result.affected.as_ref()?.newest.as_ref());
     let single = matches!(dossier.subject, Subject::Trial(_));
     let bad = dossier.bad();
-    let (files, paths) = (&dossier.evidence.bad, dossier.evidence.paths());
+    // Of a run without a failure it is the trial that passed.
+    let files = dossier.evidence.bad.as_ref().or(dossier.evidence.good.as_ref());
+    let paths = dossier.evidence.paths();
     let crash = crashed(bad);
     let has = |yes: bool, place: &str, why: &str| if yes { here(place) } else { missing(why) };
     let field = |name, state| Field { name, state };
@@ -62,7 +66,8 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
     } else {
         "the search has no answer"
     };
-    let collected = bad.is_some_and(|trial| trial.timings_s.contains_key("collect"));
+    let collected =
+        bad.or(dossier.good()).is_some_and(|trial| trial.timings_s.contains_key("collect"));
     vec![
         field("subject", here("heading; `--format text` has it as a mail's")),
         field("summary", here("first sentence")),
@@ -80,6 +85,11 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
             "A/B table",
             if is_tested {
                 partly("the newest kernel overall was not tried")
+            } else if bisected && newest_trials.is_some() {
+                partly(
+                    "each version was tried as often as Trials says, the newest of the series as well; the first bad \
+                     kernel with the change reverted, and the newest kernel overall, were not tried",
+                )
             } else if bisected {
                 partly(
                     "each version was tried as often as Trials says; the first bad kernel with the change \
@@ -108,15 +118,16 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         ),
         field(
             "still broken in the newest",
-            match newest(dossier) {
-                Some(text) => State::Partly(text),
-                None => missing("the newest kernel was not tried"),
+            match (newest_trials, newest(dossier)) {
+                (Some(newest), _) if newest.fails.is_some() => here("first sentence"),
+                (_, Some(text)) => State::Partly(text),
+                (_, None) => missing("the newest kernel was not tried"),
             },
         ),
         field(
             "environment",
             has(
-                files.as_ref().is_some_and(|files| files.qemu.is_some()),
+                files.is_some_and(|files| files.qemu.is_some()),
                 "Environment",
                 "the trial's folder is not complete; what the journal has is under Environment",
             ),
@@ -128,7 +139,7 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         field(
             "console",
             has(
-                files.as_ref().is_some_and(|files| !files.console.is_empty()),
+                files.is_some_and(|files| !files.console.is_empty()),
                 "Files, Timeline",
                 "the trial's console log is missing or empty",
             ),
@@ -168,11 +179,16 @@ pub(crate) fn fields(dossier: &Dossier) -> Vec<Field> {
         ),
         field(
             "recipients",
-            missing(if commit.is_some() {
-                "`scripts/get_maintainer.pl` of the kernel's tree names them, given the commit's patch"
+            if commit.is_some() {
+                partly(
+                    "lists by subsystem, in `--for upstream`; `scripts/get_maintainer.pl` of the kernel's tree names \
+                     people, given the commit's patch",
+                )
             } else {
-                "they follow from the commit, which is not known"
-            }),
+                partly(
+                    "lists by the most suspect change, in `--for upstream`; the commit is not known",
+                )
+            },
         ),
         field("vmcore", vmcore(bad)),
         field("machine copies", here("result.json; `--format junit`, `--format ktap`")),
