@@ -101,22 +101,35 @@ impl Work for BesideTrials<'_> {
         task: Task,
         record: Box<TrialRecord>,
     ) -> anyhow::Result<()> {
-        let named = self.plan.options.symptom.as_ref();
-        let (mark, taken) = symptom::mark_of(&record, Role::Confirm, crew.journal.events(), named);
-        let tried = Tried::Beside { beside: self.beside };
-        let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
-        crew.journal.append(ended)?;
-        match record.verdict() {
-            _ if mark.is_some() => Ok(()),
-            Verdict::Scenario(fault) => {
-                crew.fail(errors::scenario(fault));
-                Ok(())
-            }
-            _ => crew.try_again(task, &record),
-        }
+        take(self.plan, Tried::Beside { beside: self.beside }, crew, task, record)
     }
 
     fn close(&mut self, _: &mut Crew<'_>) -> anyhow::Result<()> {
         Ok(())
+    }
+}
+
+/// Takes what a trial beside a search came to: an answer about the symptom that was looked for, or none.
+///
+/// # Errors
+/// A trial that failed for our own reasons too often; a journal that cannot be written.
+pub fn take(
+    plan: &Plan,
+    tried: Tried,
+    crew: &mut Crew<'_>,
+    task: Task,
+    record: Box<TrialRecord>,
+) -> anyhow::Result<()> {
+    let named = plan.options.symptom.as_ref();
+    let (mark, taken) = symptom::mark_of(&record, Role::Confirm, crew.journal.events(), named);
+    let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
+    crew.journal.append(ended)?;
+    match record.verdict() {
+        _ if mark.is_some() => Ok(()),
+        Verdict::Scenario(fault) => {
+            crew.fail(errors::scenario(fault));
+            Ok(())
+        }
+        _ => crew.try_again(task, &record),
     }
 }

@@ -4,15 +4,14 @@
 use kbisect_core::boot::Coming;
 use kbisect_core::job::Subject;
 use kbisect_core::run::{Aim, Plan, RevertStep, RevertTest, RunEvent, Tried};
-use kbisect_core::search::{Direction, Role};
-use kbisect_core::trial::{TrialRecord, Verdict};
+use kbisect_core::search::Direction;
+use kbisect_core::trial::TrialRecord;
 use kbisect_kernels::{Candidate, Change};
 
+use super::beside::take;
 use super::commits::changed_too;
 use super::context::Base;
 use super::executor::{Crew, Task, With, Work};
-use super::symptom;
-use crate::errors;
 
 /// The test of an answer.
 pub struct Revert<'a> {
@@ -83,19 +82,8 @@ impl Work for Revert<'_> {
         task: Task,
         record: Box<TrialRecord>,
     ) -> anyhow::Result<()> {
-        let named = self.plan.options.symptom.as_ref();
-        let (mark, taken) = symptom::mark_of(&record, Role::Confirm, crew.journal.events(), named);
         let tried = Tried::Revert { changed: is_changed(&task) };
-        let ended = RunEvent::TrialEnded { tried, record: record.clone(), mark, taken };
-        crew.journal.append(ended)?;
-        match record.verdict() {
-            _ if mark.is_some() => Ok(()),
-            Verdict::Scenario(fault) => {
-                crew.fail(errors::scenario(fault));
-                Ok(())
-            }
-            _ => crew.try_again(task, &record),
-        }
+        take(self.plan, tried, crew, task, record)
     }
 
     fn close(&mut self, _: &mut Crew<'_>) -> anyhow::Result<()> {

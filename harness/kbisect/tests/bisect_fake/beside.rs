@@ -1,7 +1,9 @@
 //! What is asked once a search is over: whether the newest kernel still fails, which one fixed it, and whether
 //! the range is the wrong way round.
 
-use crate::place::{BAD, NO_BOOT, Place};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::place::{BAD, Ended, NO_BOOT, Place, pid_in};
 
 /// Bad from 3 to `last`.
 fn bad_until(last: u32) -> impl Fn(u32) -> String {
@@ -197,4 +199,20 @@ fn a_kernel_that_mends_a_failure_is_verified_for_the_ticket() {
     let other = place.run("run 6.12.6 --scenario smoke --json").code(0).json()["run_dir"].clone();
     let said = place.run(&format!("verify {} --kernel 6.12.6", other.as_str().unwrap())).code(2);
     assert!(said.stderr.contains("is no bisection"), "{}", said.stderr);
+}
+
+#[test]
+fn ctrl_c_at_the_newest_kernel_ends_with_the_answer() {
+    let place = Place::series(5, bad_until(5));
+    let file = place.path("newest");
+    place.kernel("6.12.6", &format!("at http\n pid {}\n mute\n", file.display()));
+    let run = place.start("6.12.1..6.12.5 --scenario smoke");
+    pid_in(&file);
+    let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let ended = Ended::of(run.wait_with_output().unwrap()).code(0);
+    assert!(ended.stdout.contains("6.12.3 on; 6.12.2 is the last good one"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("do          stay on 6.12.2\n"), "{}", ended.stdout);
+    let journal = std::fs::read_to_string(place.run_folder().join("journal.jsonl")).unwrap();
+    assert!(journal.contains("still fails is not known"), "{journal}");
 }
