@@ -53,6 +53,8 @@ pub(crate) enum Piece {
     Word(Tone, String),
     /// The number of a trial: a place that can be linked to.
     Trial(u32),
+    /// Text from elsewhere, and an address of ours where more is known of it.
+    Link(String, String),
     /// A file or a folder of the run: a link where the form lies beside it.
     File(String),
 }
@@ -95,6 +97,14 @@ impl Line {
 
     pub(crate) fn trial(self, number: u32) -> Self {
         self.with(Piece::Trial(number))
+    }
+
+    /// Text from elsewhere, as a link where there is an address for it.
+    pub(crate) fn link(self, text: &str, address: Option<String>) -> Self {
+        match address {
+            Some(address) => self.with(Piece::Link(text.to_owned(), address)),
+            None => self.code(text),
+        }
     }
 
     pub(crate) fn file(self, path: &str) -> Self {

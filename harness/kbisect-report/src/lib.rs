@@ -25,6 +25,7 @@ mod imported;
 mod journal;
 mod junit;
 mod ktap;
+mod links;
 mod mail;
 mod markdown;
 mod minimize;

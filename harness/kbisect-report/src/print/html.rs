@@ -117,6 +117,7 @@ fn table(head: &[Line], rows: &[Vec<Line>]) -> Markup {
         | Piece::Strong(text, _)
         | Piece::Code(text)
         | Piece::File(text)
+        | Piece::Link(text, _)
         | Piece::Word(_, text)) = piece
         else {
             return String::new();
@@ -156,6 +157,9 @@ fn line(line: &Line) -> Markup {
                 Piece::Trial(number) => {
                     @let id = format!("trial-{number}");
                     a id=(id) href=(format!("#{id}")) { (number) }
+                }
+                Piece::Link(text, address) => {
+                    a href=(address) rel="noopener noreferrer" { (text::line(text, 300)) }
                 }
                 Piece::File(path) => @match beside(path) {
                     Some(href) => a href=(href) { code { (text::line(path, 2000)) } },

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use kbisect_core::answer::Trial;
+use kbisect_core::changes::RankedChange;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, Environment, Further, SeriesEntry};
 use kbisect_core::search::Direction;
@@ -14,7 +15,7 @@ use crate::extra::Extra;
 use crate::story::{Story, came_up, count, duration};
 use crate::text::utc;
 use crate::words::{self, not_counted, percent};
-use crate::{changed, doubt};
+use crate::{changed, doubt, links};
 
 /// A check in a cell.
 pub(crate) fn check(check: Option<&CheckResult>) -> Line {
@@ -117,7 +118,7 @@ pub(crate) fn changes(to: &mut Vec<Block>, result: &BisectResult) {
     let rows = ranking.top.iter().map(|ranked| {
         vec![
             own(ranked.rank),
-            text(&changed::subject(ranked), CELL),
+            subject_of(ranked),
             text(&ranked.origin(), CELL),
             text(&ranked.because(), CELL),
         ]
@@ -130,13 +131,20 @@ pub(crate) fn changes(to: &mut Vec<Block>, result: &BisectResult) {
     }
 }
 
+/// A change, with links to the CVEs that it is about.
+fn subject_of(ranked: &RankedChange) -> Line {
+    let line = text(&changed::subject(ranked), CELL);
+    let cves = ranked.change.cves.iter().filter_map(|cve| Some((cve, links::cve(cve)?)));
+    cves.fold(line, |line, (cve, address)| line.own(" ").link(cve, Some(address)))
+}
+
 /// The kernels exactly: what a second person needs to get the same ones.
 pub(crate) fn kernels<'a>(rows: impl IntoIterator<Item = (&'static str, &'a Kernel)>) -> Block {
     let rows = rows.into_iter().map(|(role, kernel)| {
         vec![
             own(role),
             code(kernel.label()),
-            code(kernel.package_version.as_str()),
+            Line::default().link(kernel.package_version.as_str(), links::package(kernel)),
             code(&kernel.flavour),
             code(&kernel.source),
             code(&kernel.id.0),
@@ -147,7 +155,7 @@ pub(crate) fn kernels<'a>(rows: impl IntoIterator<Item = (&'static str, &'a Kern
 
 /// Files of a trial that are worth a look: path in the run's folder, and what it is.
 fn trial_files(trial: &TrialRecord, whose: &str) -> Vec<Vec<Line>> {
-    let path = |name: &str| code(&format!("{}/{name}", trial.directory));
+    let path = |name: &str| Line::default().file(&format!("{}/{name}", trial.directory));
     let console = own(format!("console of the {whose} kernel"));
     let mut rows = vec![vec![path("candidate/console.log"), console]];
     let wires: BTreeSet<&str> = trial.wires.iter().map(|count| count.wire.as_str()).collect();

@@ -63,7 +63,12 @@ impl Answers for Culprit {
     }
 
     fn text(&self, result: &BisectResult, style: Style) -> String {
-        kbisect_report::terminal_summary(result, style)
+        // Whoever reads it types commands in this folder.
+        let here = std::env::current_dir().unwrap_or_default();
+        let run_dir = Path::new(&result.run_dir);
+        let short = run_dir.strip_prefix(here).unwrap_or(run_dir).display().to_string();
+        let run_dir = if short.is_empty() { ".".to_owned() } else { short };
+        kbisect_report::terminal_summary(&BisectResult { run_dir, ..result.clone() }, style)
     }
 
     fn code(&self, result: &BisectResult) -> u8 {
