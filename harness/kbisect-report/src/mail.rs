@@ -171,34 +171,36 @@ fn prefix(dossier: &Dossier) -> Option<String> {
 }
 
 pub(crate) fn subject(dossier: &Dossier) -> String {
+    let (kind, title) = titled(dossier);
+    format!("[{kind}] {title}")
+}
+
+/// What kind of mail it is, and what it is about.
+pub(crate) fn titled(dossier: &Dossier) -> (&'static str, String) {
     let title = dossier.symptom().map_or_else(
         || dossier.heading(),
         |symptom| format!("{}: {}", symptom.kind, symptom.title),
     );
-    let part = subsystem(dossier)
-        .or_else(|| prefix(dossier))
-        .map(|name| format!(" ({name})"))
-        .unwrap_or_default();
+    let part = subsystem(dossier).or_else(|| prefix(dossier));
+    let part = part.map(|name| format!(" ({name})")).unwrap_or_default();
+    let heading = || ("kbisect", format!("{}: {}", dossier.scenario(), dossier.heading()));
     let Some(story) = dossier.story() else {
         return match dossier.trials().first().map(|trial| trial.verdict) {
-            Some(VerdictKind::Bad) => format!("[BUG] {title} on {}{part}", on(dossier)),
-            _ => format!("[kbisect] {}: {}", dossier.scenario(), dossier.heading()),
+            Some(VerdictKind::Bad) => ("BUG", format!("{title} on {}{part}", on(dossier))),
+            _ => heading(),
         };
     };
     let sides = story.sides();
     match (&dossier.subject, sides.as_slice()) {
         (Subject::Bisection(result), [old, new]) if result.direction == Direction::Regression => {
-            if story.found() {
-                format!("[REGRESSION] {title} since {}{part}", story.label(new.kernel))
-            } else {
-                format!(
-                    "[REGRESSION] {title} since a version after {}, up to {}{part}",
-                    story.label(old.kernel),
-                    story.label(new.kernel)
-                )
-            }
+            let new = story.label(new.kernel);
+            let since = match story.found() {
+                true => new,
+                false => format!("a version after {}, up to {new}", story.label(old.kernel)),
+            };
+            ("REGRESSION", format!("{title} since {since}{part}"))
         }
-        _ => format!("[kbisect] {}: {}", dossier.scenario(), dossier.heading()),
+        _ => heading(),
     }
 }
 

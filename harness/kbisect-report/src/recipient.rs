@@ -6,7 +6,7 @@ use std::str::FromStr;
 use kbisect_core::search::Direction;
 
 use crate::dossier::{Dossier, Subject};
-use crate::mail::{folded, introduced_by, mail, mail_body, subject};
+use crate::mail::{folded, introduced_by, mail, mail_body, subject, titled};
 use crate::text::{line, plain_lines};
 use crate::{doubt, words};
 
@@ -65,11 +65,10 @@ impl Recipient {
 fn debian(dossier: &Dossier) -> String {
     let failing = dossier.bad().map(|trial| &trial.kernel);
     let version = failing.map(|kernel| kernel.package_version.to_string()).unwrap_or_default();
-    let title = subject(dossier);
-    let title = title.trim_start_matches("[REGRESSION] ").trim_start_matches("[BUG] ");
+    let (_, title) = titled(dossier);
     let mut to = format!(
         "To: submit@bugs.debian.org\n{}\n\nPackage: src:linux\nVersion: {}\nSeverity: important\n",
-        folded(&format!("Subject: linux: {}", line(title, 200))),
+        folded(&format!("Subject: linux: {}", line(&title, 200))),
         line(&version, 60)
     );
     if introduced_by(dossier).is_some() {

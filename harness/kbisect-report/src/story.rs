@@ -174,28 +174,28 @@ impl<'a> Story<'a> {
         Headline::of(self.result, |kernel| self.label(kernel))
     }
 
-    /// The one command that makes sense after a run that is over.
+    /// The one command that makes sense after a run that found something: the search for the fix, where kernels
+    /// are found without an option, else what a ticket wants.
     pub(crate) fn next(&self) -> Option<String> {
-        let run = crate::text::shell_word(&self.result.run_dir);
-        if !self.found() {
-            let bad = self.result.end(false)?.kernel.label();
-            let scenario = crate::text::shell_word(&self.result.scenario);
-            return (self.result.outcome == OutcomeWord::NotReproduced)
-                .then(|| format!("kbisect run {bad} --scenario {scenario} --shell"));
+        let result = self.result;
+        if !self.found() || result.run_dir.is_empty() {
+            return None;
         }
-        let affected = self.result.affected.as_ref();
-        let newest = affected.filter(|it| it.fixed.is_none()).and_then(|it| it.newest.as_ref());
+        let affected = result.affected.as_ref().filter(|it| it.fixed.is_none());
+        let newest = affected.and_then(|it| it.newest.as_ref());
         if let (Some(affected), Some(newest)) = (affected, newest)
             && newest.fails == Some(false)
         {
-            let ends = [&affected.to, &newest.kernel].map(|it| it.package_version.to_string());
-            let scenario = crate::text::shell_word(&self.result.scenario);
-            return Some(format!(
-                "kbisect {}..{} --scenario {scenario} --find-fix",
-                ends[0], ends[1]
-            ));
+            let ends = [&affected.to, &newest.kernel];
+            let at_hand =
+                |kernel: &&Kernel| kernel.source == "local" || kernel.source.starts_with("debian:");
+            if ends.iter().all(at_hand) {
+                let [old, new] = ends.map(|end| end.package_version.as_str());
+                let scenario = crate::text::shell_word(&result.scenario);
+                return Some(format!("kbisect {old}..{new} --scenario {scenario} --find-fix"));
+            }
         }
-        Some(format!("kbisect report {run} --bundle"))
+        Some(format!("kbisect report {} --bundle", crate::text::shell_word(&result.run_dir)))
     }
 
     /// What to call a kernel: its name or upstream version; the package version where another

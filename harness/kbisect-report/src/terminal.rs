@@ -197,7 +197,10 @@ fn answer(lines: &mut Lines, story: &Story<'_>) {
         lines
             .push("confidence", &format!("{}: {}", doubt::level(confidence), confidence.statement));
     }
-    lines.file("report", &format!("{}/report.html", result.run_dir));
+    // A recording has no files.
+    if !result.run_dir.is_empty() {
+        lines.file("report", &format!("{}/report.html", result.run_dir));
+    }
     match story.resume() {
         Some(resume) => lines.push("go on", &resume),
         None => lines.push("next", &story.next().unwrap_or_default()),

@@ -398,6 +398,9 @@ fn the_tour_plays_a_recording_and_starts_nothing() {
         .says("the guilty one is number 1")
         .says("kbisect scenario new --template");
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), before, "nothing is written");
+    let ended = place.run("tour --fast").code(0);
+    assert!(!ended.stdout.contains("report.html"), "a recording has no files: {}", ended.stdout);
+    place.run("tour --json").code(2).says("no JSON document");
 }
 
 #[test]

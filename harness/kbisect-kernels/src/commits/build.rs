@@ -11,6 +11,7 @@ use kbisect_process::run_unless;
 
 use super::artefact;
 use super::checkout::Workshop;
+use super::config::option;
 use super::error::BuildError;
 use super::made_from::made_from;
 use super::order::{BuildOrder, Built};
@@ -70,25 +71,17 @@ pub(crate) fn build(
     }
     let (recipe, places) = (&*order.recipe, &order.recipe.places);
     let shop = Workshop::of(&places.repository, &places.cache);
-    if free_space(&places.cache).is_some_and(|free| free < ROOM) {
-        let (path, gib) = (places.cache.clone(), ROOM >> 30);
-        return Err(BuildError::NoRoom { path, gib });
-    }
     // One tree of files, one build at a time: `make` has all processors.
     let _lock = shop.lock(progress)?;
     let label = kernel.label();
     let key = &recipe.key;
-    let build = folder(&shop, recipe);
+    let build = folder(&shop, recipe)?;
     let (missing, as_before) = {
         let _item = progress.begin(&format!("checking out {label}"), None);
         let made = shop.changed(&order.commit, &order.changes, &build)?;
         (shop.bring(&made.commit)?, made.left)
     };
     let ccache = ccache(shop.root(), &recipe.toolchain)?;
-    if !build.exists() {
-        fs::create_dir_all(&build).map_err(at(&build))?;
-        make_room(&places.cache, shop.root(), &build)?;
-    }
     let src = shop.src();
     let root = recipe.toolchain.root.as_deref();
     let sandbox = Sandbox { src: &src, build: &build, ccache: ccache.as_deref(), root };
@@ -162,17 +155,24 @@ pub fn configured(
     let _item =
         progress.begin(&format!("configuring {}", commit.get(..12).unwrap_or(commit)), None);
     shop.bring(commit)?;
-    let (src, build) = (shop.src(), folder(&shop, recipe));
-    fs::create_dir_all(&build).map_err(at(&build))?;
+    let (src, build) = (shop.src(), folder(&shop, recipe)?);
     let root = recipe.toolchain.root.as_deref();
     let sandbox = Sandbox { src: &src, build: &build, ccache: None, root };
     Make { sandbox, variables: &recipe.variables(version), progress }.configure(recipe)
 }
 
-/// Where everything is built that a recipe is for.
-fn folder(shop: &Workshop, recipe: &Recipe) -> PathBuf {
-    let key = &recipe.key;
-    shop.root().join(format!("build-{}", key.get(..16).unwrap_or(key)))
+/// The folder in which everything is built that a recipe is for, where there is room.
+fn folder(shop: &Workshop, recipe: &Recipe) -> Result<PathBuf, BuildError> {
+    let (cache, key) = (&recipe.places.cache, &recipe.key);
+    if free_space(cache).is_some_and(|free| free < ROOM) {
+        return Err(BuildError::NoRoom { path: cache.clone(), gib: ROOM >> 30 });
+    }
+    let build = shop.root().join(format!("build-{}", key.get(..16).unwrap_or(key)));
+    if !build.exists() {
+        fs::create_dir_all(&build).map_err(at(&build))?;
+        make_room(cache, shop.root(), &build)?;
+    }
+    Ok(build)
 }
 
 /// `make` in the sandbox.
@@ -385,11 +385,7 @@ fn content(tree: &Path) -> Result<String, BuildError> {
 fn forced(configuration: &Configuration, got: &str) -> Vec<String> {
     let Configuration::Fragment(wanted) = configuration else { return Vec::new() };
     let differs = |line: &str| {
-        let unset = line.strip_prefix("# CONFIG_").and_then(|it| it.strip_suffix(" is not set"));
-        let name = match unset {
-            Some(name) => name,
-            None => line.strip_prefix("CONFIG_")?.split_once('=')?.0,
-        };
+        let (name, _) = option(line)?;
         let value = |text: &str| config_value(text, name).filter(|value| value != "n");
         let (wanted, now) = (value(line), value(got));
         let told = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());

@@ -2,9 +2,12 @@
 
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{
-    Affected, Because, Beyond, BisectResult, NewestTest, OutcomeWord, Plan, RunEvent, SeriesVerdict,
+    Affected, Because, Beyond, BisectResult, NewestTest, OutcomeWord, Plan, RunEvent, SeriesEntry,
+    SeriesVerdict,
 };
 use kbisect_core::search::Direction;
+
+use crate::story::is_other_failure;
 
 /// Which kernels the failure concerns; nothing where no single kernel was found.
 pub(super) fn affected(
@@ -16,7 +19,10 @@ pub(super) fn affected(
         return None;
     }
     let with = |verdict: SeriesVerdict| {
-        let entries = result.series.iter().filter(move |entry| entry.verdict == verdict);
+        // Another failure is none of those that this is about.
+        let is_of_it =
+            move |entry: &&SeriesEntry| entry.verdict == verdict && !is_other_failure(entry);
+        let entries = result.series.iter().filter(is_of_it);
         entries.map(|entry| &entry.kernel)
     };
     if result.direction == Direction::Fix {

@@ -39,14 +39,12 @@ pub(crate) struct Step {
 
 /// The number of the connection of a kind that shows a failure: the first one that brought no data back.
 pub(crate) fn failed(captures: &[Capture], client: IpAddr, server: SocketAddr) -> Option<usize> {
-    let ports = connections(captures, client, server);
-    let answered = |port: &u16| {
-        let from_server = |packet: &Packet| {
-            packet.payload > 0 && packet.ends == Some((server, SocketAddr::new(client, *port)))
-        };
-        captures.iter().flat_map(|capture| &capture.frames).any(|frame| from_server(&frame.packet))
-    };
-    ports.iter().position(|port| !answered(port))
+    let from_server = captures.iter().flat_map(|capture| &capture.frames).filter_map(|frame| {
+        let (from, to) = frame.packet.ends.filter(|_| frame.packet.payload > 0)?;
+        (from == server && to.ip() == client).then_some(to.port())
+    });
+    let answered: BTreeSet<u16> = from_server.collect();
+    connections(captures, client, server).iter().position(|port| !answered.contains(port))
 }
 
 /// The packets of the connection of this number, or of the last one there is.
@@ -89,15 +87,18 @@ pub(crate) fn ladder(
     }
     seen.sort_by_key(|(at, ..)| *at);
     let began = seen.first()?.0;
-    let mut steps: Vec<(Option<u64>, Step)> = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
+    // The last step of each packet: there can be as many as a transfer has.
+    let mut last: BTreeMap<(Option<u64>, bool), usize> = BTreeMap::new();
     for (at, sender, packet, back) in seen {
         let print = packet.fingerprint;
-        let same = |(of, step): &&mut (Option<u64>, Step)| *of == print && step.back == back;
         let sent = |step: &Step| step.senders.iter().any(|it| it == sender);
-        match steps.iter_mut().rev().find(same) {
-            Some((_, step)) if !sent(step) => step.senders.push(sender.to_owned()),
+        let before = last.get(&(print, back)).copied();
+        match before.and_then(|at| steps.get_mut(at)) {
+            Some(step) if !sent(step) => step.senders.push(sender.to_owned()),
             before => {
                 let again = before.is_some();
+                last.insert((print, back), steps.len());
                 let step = Step {
                     at: at - began,
                     kind: kind(&packet),
@@ -107,12 +108,12 @@ pub(crate) fn ladder(
                     again,
                     senders: vec![sender.to_owned()],
                 };
-                steps.push((print, step));
+                steps.push(step);
             }
         }
     }
     let mut merged: Vec<Step> = Vec::new();
-    for (_, step) in steps {
+    for step in steps {
         let same = |before: &&mut Step| {
             let of = |step: &Step| (step.kind, step.back, step.again);
             of(before) == of(&step) && before.senders == step.senders && !step.again

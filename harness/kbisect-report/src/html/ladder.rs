@@ -4,7 +4,9 @@ use maud::{Markup, html};
 
 use super::parts::{cell, named};
 use crate::dossier::Dossier;
-use crate::evidence::{Ladder, Path, Protocol, Step, failed, hosts, ladder, part};
+use crate::evidence::{
+    Capture, Ladder, Path, Protocol, Step, TrialFiles, failed, hosts, ladder, part,
+};
 
 /// Room for times, left of the hosts.
 const LEFT: i32 = 62;
@@ -17,20 +19,14 @@ const STEP: i32 = 34;
 
 /// The figure of a kind of connections; empty where there is none to be shown.
 pub(super) fn figure(dossier: &Dossier, path: &Path) -> Markup {
-    let (good, bad) = (&dossier.evidence.good, &dossier.evidence.bad);
-    let captures = |files: &Option<crate::evidence::TrialFiles>| {
-        files.as_ref().and_then(|files| files.captures.clone())
-    };
-    let (good, bad) = (captures(good), captures(bad));
     if path.protocol != Protocol::Tcp {
         return html! {};
     }
+    let Some(seen) = captures(dossier.evidence.bad.as_ref()) else { return html! {} };
     let ends = (path.client, path.server);
-    let Some(bad_captures) = &bad else { return html! {} };
-    let number = failed(bad_captures, path.client, path.server).unwrap_or(usize::MAX);
-    let bad = ladder(bad_captures, ends, number);
-    let good = good.as_deref().and_then(|good| ladder(good, ends, number));
-    let Some(bad) = bad else { return html! {} };
+    let number = failed(seen, path.client, path.server).unwrap_or(usize::MAX);
+    let Some(bad) = ladder(seen, ends, number) else { return html! {} };
+    let good = captures(dossier.evidence.good.as_ref()).and_then(|good| ladder(good, ends, number));
     let scenario = dossier.evidence.scenario.as_ref();
     let (client, server) = (named(scenario, path.client), named(scenario, path.server.ip()));
     let hosts = hosts([good.as_ref(), Some(&bad)], &client, &server);
@@ -61,6 +57,10 @@ pub(super) fn figure(dossier: &Dossier, path: &Path) -> Markup {
             }
         }
     }
+}
+
+fn captures(files: Option<&TrialFiles>) -> Option<&[Capture]> {
+    files?.captures.as_deref()
 }
 
 struct Drawing<'a> {

@@ -1,5 +1,6 @@
 //! Whether a kernel mends a failure, for the ticket.
 
+use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord};
 use kbisect_core::trial::VerdictKind;
 
@@ -9,20 +10,17 @@ use crate::text::line;
 /// What a verification came to, in lines of at most 76 columns. `tester` is a name with an address.
 #[must_use]
 pub fn verification(result: &BisectResult, tester: &str) -> String {
-    let [fails, mends] = [result.series.first(), result.series.last()];
-    let name = |at: Option<&kbisect_core::run::SeriesEntry>| {
-        at.map(|entry| entry.kernel.label().to_owned()).unwrap_or_default()
+    let ends = [result.series.first(), result.series.last()].map(|end| end.map(|it| &it.kernel));
+    let [failing, mending] =
+        ends.map(|end| end.map(|it| it.label().to_owned()).unwrap_or_default());
+    // Two builds of one version have the same label.
+    let row = |kernel: &Kernel| {
+        let answers = result.trials.iter().filter(|it| it.is_answer() && it.kernel.id == kernel.id);
+        let (all, failed) = answers.fold((0, 0), |(all, failed), trial| {
+            (all + 1, failed + u32::from(trial.verdict == VerdictKind::Bad))
+        });
+        format!("  {:<28} {failed} of {all}\n", line(kernel.label(), 28))
     };
-    let (failing, mending) = (name(fails), name(mends));
-    let count = |label: &str, verdict: Option<VerdictKind>| {
-        let of_it = result.trials.iter().filter(|trial| trial.kernel.label() == label);
-        of_it
-            .filter(|trial| trial.is_answer() && verdict.is_none_or(|it| trial.verdict == it))
-            .count()
-    };
-    let bad = Some(VerdictKind::Bad);
-    let row =
-        |label: &str| format!("  {label:<28} {} of {}\n", count(label, bad), count(label, None));
     let is_mended = matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips);
     let verdict = match result.outcome {
         _ if is_mended => format!("Verification done: {mending} mends it."),
@@ -31,7 +29,7 @@ pub fn verification(result: &BisectResult, tester: &str) -> String {
         }
         OutcomeWord::NotReproduced => {
             format!(
-                "Nothing verified: {failing} does not fail any more, so that {mending} proves nothing."
+                "Nothing verified: {failing} does not fail in this way any more, so that {mending} proves nothing."
             )
         }
         _ => {
@@ -57,10 +55,9 @@ pub fn verification(result: &BisectResult, tester: &str) -> String {
         paragraph(&format!("How sure: {}: {}.", doubt::level(confidence), confidence.statement));
     }
     text += "  kernel                       failed\n";
-    text += &row(&failing);
-    text += &row(&mending);
-    for entry in [fails, mends].into_iter().flatten() {
-        let kernel = &entry.kernel;
+    let kernels = ends.into_iter().flatten();
+    kernels.clone().for_each(|kernel| text += &row(kernel));
+    for kernel in kernels {
         text += &format!(
             "  {}: {}, {}\n",
             line(kernel.label(), 40),

@@ -326,15 +326,9 @@ pub enum ShellOn {
     Always,
 }
 
-/// Arguments of `kbisect resume`.
+/// What a run can be given that goes on with the choices of another one, or with its own.
 #[derive(Args, Clone, Debug)]
-pub struct ResumeArgs {
-    /// The run: its folder, or its name below the results folder
-    #[arg(value_name = "RUN", default_value = NEWEST)]
-    pub run: PathBuf,
-    /// Another budget for the whole run (200runs, 2h), also when the old one is used up
-    #[arg(long, value_name = "RUNS|TIME", value_parser = budget)]
-    pub budget: Option<Budget>,
+pub struct AgainArgs {
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
@@ -347,6 +341,20 @@ pub struct ResumeArgs {
     /// Trials to run side by side, or `auto` [default: as the run was begun]
     #[arg(long, value_name = "N|auto", value_parser = workers)]
     pub workers: Option<Workers>,
+}
+
+/// Arguments of `kbisect resume`.
+#[derive(Args, Clone, Debug)]
+pub struct ResumeArgs {
+    /// The run: its folder, or its name below the results folder
+    #[arg(value_name = "RUN", default_value = NEWEST)]
+    pub run: PathBuf,
+    /// Another budget for the whole run (200runs, 2h), also when the old one is used up
+    #[arg(long, value_name = "RUNS|TIME", value_parser = budget)]
+    pub budget: Option<Budget>,
+    /// Where it runs.
+    #[command(flatten)]
+    pub again: AgainArgs,
     /// Write JUnit XML here (checks only); the file named when the check began is not used
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

@@ -18,11 +18,11 @@ mod seen;
 mod short;
 mod sources;
 mod verify;
-mod words;
+pub mod words;
 
 pub use args::{
-    BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint, Global,
-    ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ResumeArgs,
+    AgainArgs, BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint,
+    Global, ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ResumeArgs,
     RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs, ShellOn,
     StopArgs, TourArgs,
 };

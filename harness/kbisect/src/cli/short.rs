@@ -19,18 +19,11 @@ pub fn with_short_help(command: Command, path: &str) -> Command {
     let after = command.get_after_help().map(ToString::to_string);
     let below: Vec<String> =
         command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
-    let typed = path.replacen("kbisect bisect", "kbisect", 1);
-    let all = match typed.as_str() {
-        "kbisect" => format!("{path} --help {ALL}"),
-        typed => format!("{typed} --help {ALL}"),
-    };
-    let mut command =
-        command.mut_args(short).after_help(format!("All options, examples, exit codes: {all}"));
-    if let Some(after) = after {
-        command = command.after_long_help(after);
-    } else {
-        command = command.after_long_help("");
-    }
+    // Without one of its own the long one would end as the short one does.
+    let command = command
+        .mut_args(short)
+        .after_help(format!("All options, examples, exit codes: {path} --help {ALL}"))
+        .after_long_help(after.unwrap_or_default());
     below.into_iter().fold(command, |command, name| {
         command.mut_subcommand(name, |below| with_short_help(below, &path))
     })

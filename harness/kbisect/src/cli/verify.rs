@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kbisect_core::workers::Workers;
 
-use super::machine::workers;
+use super::AgainArgs;
 use crate::settings::global::NEWEST;
 
 /// Arguments of `kbisect verify`.
@@ -20,18 +19,9 @@ pub struct VerifyArgs {
     /// Who says so in the text: a name and an address
     #[arg(long, value_name = "NAME <ADDRESS>")]
     pub tested_by: Option<String>,
-    /// Folder that runs are written to
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
-    /// QEMU, in place of qemu-system-x86_64 in PATH
-    #[arg(long, value_name = "PATH")]
-    pub qemu: Option<PathBuf>,
-    /// Folder with the definition of the root image, if the run was begun with one
-    #[arg(long, value_name = "DIR")]
-    pub image: Option<PathBuf>,
-    /// Trials to run side by side, or `auto` [default: as the bisection]
-    #[arg(long, value_name = "N|auto", value_parser = workers)]
-    pub workers: Option<Workers>,
+    /// Where it runs.
+    #[command(flatten)]
+    pub again: AgainArgs,
 }
 
 impl VerifyArgs {

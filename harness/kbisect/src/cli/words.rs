@@ -1,5 +1,15 @@
 //! The longer texts of `--help`.
 
+/// What begins the examples of a text, and what begins its exit codes.
+const EXAMPLES: &str = "Examples:\n";
+const EXIT_CODES: &str = "Exit codes:";
+
+/// The parts of a text below: examples with what else is said, and exit codes; either may be empty.
+pub fn parts(text: &str) -> (&str, &str) {
+    let (examples, codes) = text.split_once(EXIT_CODES).unwrap_or((text, ""));
+    (examples.strip_prefix(EXAMPLES).unwrap_or(examples), codes)
+}
+
 pub const AFTER_HELP: &str = "\
 Examples:
   kbisect doctor                                   is this machine ready?

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kbisect_kernels::commits::config::derive;
+use kbisect_kernels::commits::config::{derive, option};
 use kbisect_kernels::commits::{Configuration, Recipe, Toolchain};
 use kbisect_kernels::{Commits, commits};
 use kbisect_report::{ConfigDocument, words};
@@ -62,12 +62,6 @@ pub fn config(args: &ConfigArgs, global: &Global) -> anyhow::Result<()> {
 
 /// The options of a `.config`.
 fn options(text: &str) -> BTreeMap<String, String> {
-    let option = |line: &str| match line.strip_prefix("# CONFIG_") {
-        Some(unset) => Some((unset.strip_suffix(" is not set")?.to_owned(), "n".to_owned())),
-        None => {
-            let (name, value) = line.strip_prefix("CONFIG_")?.split_once('=')?;
-            Some((name.to_owned(), value.to_owned()))
-        }
-    };
-    text.lines().filter_map(option).collect()
+    let options = text.lines().filter_map(option);
+    options.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

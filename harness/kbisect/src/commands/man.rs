@@ -7,11 +7,9 @@ use anyhow::Context as _;
 use clap::Command;
 use clap_mangen::Man;
 
+use crate::cli::words::parts;
 use crate::cli::{Global, ManArgs, command, man_words};
 use crate::{errors, output};
-
-/// Begins the exit codes in a help text.
-const EXIT_CODES: &str = "Exit codes:";
 
 /// Writes a page for each command.
 ///
@@ -61,13 +59,9 @@ impl Page {
         let mut page = Vec::new();
         Man::new(self.command.clone()).render(&mut page)?;
         let mut text = String::new();
-        let (examples, codes) = match self.after.split_once(EXIT_CODES) {
-            Some((examples, codes)) => (examples, codes),
-            None => (self.after.as_str(), ""),
-        };
-        let examples = examples.trim_start().strip_prefix("Examples:").unwrap_or(examples);
-        section(&mut text, "EXAMPLES", examples, true);
-        section(&mut text, "EXIT STATUS", codes, false);
+        let (examples, codes) = parts(&self.after);
+        section(&mut text, "EXAMPLES", examples);
+        section(&mut text, "EXIT STATUS", codes);
         let mut list = |name: &str, entries: &[(&str, &str)]| {
             let _ = writeln!(text, ".SH {name}");
             for (what, about) in entries {
@@ -85,28 +79,18 @@ impl Page {
         let others = all.iter().filter(|name| **name != self.name).filter(near);
         let others: Vec<String> = others.map(|name| format!("{name}(1)")).collect();
         let also = [others.as_slice(), &man_words::ALSO.map(str::to_owned)].concat().join(", ");
-        section(&mut text, "SEE ALSO", &also, false);
+        section(&mut text, "SEE ALSO", &also);
         page.extend(text.into_bytes());
         Ok(page)
     }
 }
 
-/// A section; `as_it_is` keeps its lines.
-fn section(to: &mut String, name: &str, text: &str, as_it_is: bool) {
+/// A section, with its lines as they are.
+fn section(to: &mut String, name: &str, text: &str) {
     let text = text.trim_matches('\n').trim_end();
-    if text.trim().is_empty() {
-        return;
-    }
-    let _ = writeln!(to, ".SH {name}");
-    match as_it_is {
-        true => {
-            let lines: Vec<String> = text.lines().map(escaped).collect();
-            let _ = writeln!(to, ".nf\n{}\n.fi", lines.join("\n"));
-        }
-        false => {
-            let words: Vec<&str> = text.split_whitespace().collect();
-            let _ = writeln!(to, "{}", escaped(&words.join(" ")));
-        }
+    if !text.is_empty() {
+        let lines: Vec<String> = text.lines().map(escaped).collect();
+        let _ = writeln!(to, ".SH {name}\n.nf\n{}\n.fi", lines.join("\n"));
     }
 }
 

@@ -27,8 +27,23 @@ pub fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<()> {
         (Some(format), false) => format,
         (None, false) => Format::Markdown,
     };
+    if args.recipient.is_some() && global.json {
+        return Err(errors::usage(
+            "--for and --json exclude each other",
+            "leave one of them out; --format json is for programs",
+        ));
+    }
     let folder = run_folder(&args.run, &args.results)?;
     if let Some((result, warning)) = read_check(&folder)? {
+        if args.recipient.is_some() {
+            return Err(errors::usage(
+                format!(
+                    "`{}` is a check: what is told to others is of one failure",
+                    folder.display()
+                ),
+                "bisect the kernel that fails, or leave out --for",
+            ));
+        }
         if args.bundle.is_some() {
             return Err(errors::usage(
                 format!(

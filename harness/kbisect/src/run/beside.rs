@@ -81,13 +81,8 @@ impl Work for BesideTrials<'_> {
             }
             let kernel = Box::new(self.candidate.kernel.clone());
             let aim = Aim::Beside { beside: self.beside, kernel, estimated_left: left as usize };
-            let is_of_it = |event: &&RunEvent| {
-                matches!(event, RunEvent::TrialEnded { tried: Tried::Beside { .. }, .. })
-            };
-            let made = crew.journal.events().filter(is_of_it).count();
-            // Each by a boot of its own: what depends on the boot shows in several only.
-            let coming =
-                if made + crew.tasks.len() == 0 { Coming::AsShipped } else { Coming::Renew };
+            let is_of_it = |tried: &Tried| matches!(tried, Tried::Beside { .. });
+            let coming = coming(crew, is_of_it, crew.tasks.len());
             let with = With::only(self.subject.clone());
             crew.start(worker, aim, self.candidate.clone(), coming, with);
         }
@@ -106,6 +101,17 @@ impl Work for BesideTrials<'_> {
 
     fn close(&mut self, _: &mut Crew<'_>) -> anyhow::Result<()> {
         Ok(())
+    }
+}
+
+/// How the kernel of a trial beside a search comes up: each by a boot of its own, since what depends on the boot
+/// shows in several only. `begun` are under way.
+pub fn coming(crew: &Crew<'_>, is_of_it: impl Fn(&Tried) -> bool, begun: usize) -> Coming {
+    let is_ended =
+        |event: &RunEvent| matches!(event, RunEvent::TrialEnded { tried, .. } if is_of_it(tried));
+    match begun == 0 && !crew.journal.events().any(is_ended) {
+        true => Coming::AsShipped,
+        false => Coming::Renew,
     }
 }
 

@@ -36,7 +36,7 @@ use crate::exit::Class;
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, exit, output, settings};
 
-/// Bisects a range. Gives the run's folder, if there is one.
+/// Bisects a range. Gives the run's folder, if there is one and something may follow from it.
 ///
 /// # Errors
 /// What cannot be used; those of the trials; an interruption.
@@ -73,6 +73,12 @@ pub fn bisect(
         }
         (None, _) => None,
     };
+    if commits.is_some() && args.fix {
+        return Err(errors::usage(
+            "--fix goes on to the newest kernel of a series, and the range is one of commits",
+            "look for the fix with --find-fix, in a range that begins with the bad commit",
+        ));
+    }
     if commits.is_some() && args.commits.drill.is_some() {
         return Err(errors::usage(
             "--drill goes on from releases to commits, and the range is one of commits already",
@@ -141,7 +147,9 @@ pub fn bisect(
         telling,
     };
     let code = bisection.finish(global)?;
-    Ok((code, Some(folder.to_owned())))
+    // Whoever has seen enough wants nothing that follows from it either.
+    let goes_on = !context.base.interrupt.is_set();
+    Ok((code, goes_on.then(|| folder.to_owned())))
 }
 
 /// The kernels of a range. Versions that left the archive are looked for where all are that were released, if that
@@ -156,6 +164,9 @@ fn between(
         Ok(series) => return Ok(series),
         Err(error) => error,
     };
+    // It may be why, and not have been told since it was earlier today.
+    let warnings = base.catalog.warnings().iter();
+    warnings.for_each(|warning| base.ui.note(warning));
     let service = match &error {
         ResolveError::Unknown { elsewhere, .. } => {
             elsewhere.iter().copied().find(|it| it.is_service && it.other_vendor().is_none())
@@ -265,7 +276,7 @@ pub(super) fn resume_bisection(
     if let Some(event) = budget {
         journal.append(event)?;
     }
-    let wish = args.workers.unwrap_or(Workers::Count(plan.options.workers));
+    let wish = args.again.workers.unwrap_or(Workers::Count(plan.options.workers));
     let workers = workers(wish, context.ground(), &subject.scenario);
     let machine = &machine;
     let context = &context;

@@ -149,7 +149,7 @@ pub(super) fn resume_check(
     journal.append(RunEvent::Resumed)?;
     journal.runs_in(context.environment())?;
     let wish =
-        args.workers.unwrap_or_else(|| options.workers.map_or(Workers::Auto, Workers::Count));
+        args.again.workers.unwrap_or_else(|| options.workers.map_or(Workers::Auto, Workers::Count));
     let is_canary = plan.canary;
     Check { folder, rows: &rows, wish, options, is_canary, journal, machine: &machine }
         .finish(context, scenarios, global)

@@ -61,6 +61,15 @@ pub fn fix_is_between(plan: &Plan, lines: &[JournalLine]) -> Option<(Kernel, Ker
     Some((affected.to, newest.kernel))
 }
 
+/// The kernels between two that a run tried, from where these came.
+///
+/// # Errors
+/// A source that does not answer; kernels that are known no more.
+pub fn between(base: &mut Base, old: &Kernel, new: &Kernel) -> anyhow::Result<Vec<Candidate>> {
+    base.look_where([old, new])?;
+    Ok(base.catalog.series(&old.id.0, &new.id.0)?)
+}
+
 /// The two releases between which a change came.
 fn sides(result: &BisectResult) -> Option<(String, String)> {
     if !matches!(result.outcome, OutcomeWord::Found | OutcomeWord::FoundDespiteSkips) {
@@ -147,7 +156,7 @@ pub fn begin(
     lines: &[JournalLine],
     global: &Global,
 ) -> anyhow::Result<String> {
-    let base = Base::new(global)?;
+    let mut base = Base::new(global)?;
     let loaded = LoadedScenario::kept(folder, &plan.scenario_sha256)?;
     let next = match (because, &plan.options.drill, &plan.options.commits) {
         (Because::Drill, Some(drill), _) => {
@@ -187,7 +196,7 @@ pub fn begin(
         }
         (Because::Fix, ..) => {
             let (failing, newest) = fix_is_between(plan, lines).context("the run has no answer")?;
-            let series = base.catalog.series(&failing.id.0, &newest.id.0)?;
+            let series = between(&mut base, &failing, &newest)?;
             Next { found: None, series, configuration: None }
         }
         _ => anyhow::bail!("the run has nothing to go on with"),

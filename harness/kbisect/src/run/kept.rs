@@ -31,8 +31,8 @@ impl Kept<'_> {
     pub fn machine(&self, args: &ResumeArgs) -> MachineArgs {
         MachineArgs {
             accel: accelerator_of(self.environment),
-            qemu: args.qemu.clone(),
-            image: args.image.clone(),
+            qemu: args.again.qemu.clone(),
+            image: args.again.image.clone(),
             cold: self.cold,
             chosen: Chosen::Planned(self.machine),
         }

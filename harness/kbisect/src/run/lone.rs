@@ -157,7 +157,7 @@ impl Lone {
         context.base.begin_run();
         journal.append(RunEvent::Resumed)?;
         journal.runs_in(context.environment())?;
-        if let Some(Workers::Count(count)) = args.workers {
+        if let Some(Workers::Count(count)) = args.again.workers {
             options.workers = Some(count);
         }
         let folder = folder.to_owned();

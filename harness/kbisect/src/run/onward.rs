@@ -11,13 +11,13 @@ use super::bisect as alone;
 use super::context::{Base, existing_run};
 use super::culprit::Telling;
 use super::ending::{tell, write};
-use super::further::{begin, due, fix_is_between, what_came};
+use super::further::{begin, between, due, fix_is_between, what_came};
 use super::journal::Journal;
 use super::kept::resume_command;
 use super::minimize::minimize;
 use super::resume as resumed;
 use super::symptom::{line, may_ask};
-use crate::cli::{BisectArgs, Global, MachineArgs, MinimizeArgs, ResumeArgs};
+use crate::cli::{AgainArgs, BisectArgs, Global, MachineArgs, MinimizeArgs, ResumeArgs};
 use crate::{errors, exit, output};
 
 /// Bisects a range.
@@ -48,38 +48,36 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
 /// Those of the run; a journal that is damaged, in use, or has no plan.
 pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let telling = Telling::default();
-    let args = ResumeArgs { run: existing_run(&args.run, &args.results)?, ..args.clone() };
+    let args = ResumeArgs { run: existing_run(&args.run, &args.again.results)?, ..args.clone() };
     let code = resumed::resume(&args, global, &telling)?;
     go_on(&args, code, global, &telling)
 }
 
 /// A run that goes on with the machines of another one.
 fn as_resumed(folder: &Path, machine: &MachineArgs) -> ResumeArgs {
-    ResumeArgs {
-        run: folder.to_owned(),
-        budget: None,
+    let again = AgainArgs {
         results: folder.parent().unwrap_or(folder).to_owned(),
         qemu: machine.qemu.clone(),
         image: machine.image.clone(),
         workers: None,
-        junit: None,
-    }
+    };
+    ResumeArgs { run: folder.to_owned(), budget: None, again, junit: None }
 }
 
-/// Whether somebody at the terminal wants to know which version mended what was found.
+/// Whether somebody at the terminal wants to know which version mended what was found. Where that cannot be looked
+/// for nobody is asked: the answer stands.
 fn is_wanted(plan: &Plan, lines: &[JournalLine], global: &Global) -> anyhow::Result<bool> {
-    let Some((failing, newest)) = fix_is_between(plan, lines) else { return Ok(false) };
-    if !may_ask(global) {
+    let Some((failing, newest)) = fix_is_between(plan, lines).filter(|_| may_ask(global)) else {
         return Ok(false);
-    }
-    let base = Base::new(global)?;
-    let between = base.catalog.series(&failing.id.0, &newest.id.0)?.len();
+    };
+    let mut base = Base::new(global)?;
+    let series = between(&mut base, &failing, &newest);
     base.ui.finish();
     // With none between them the newest is the one.
-    if between <= 2 {
+    let Some(among) = series.ok().map(|series| series.len() - 1).filter(|among| *among > 1) else {
         return Ok(false);
-    }
-    output::prompt(&words::look_for_fix(&failing, &newest, between - 1));
+    };
+    output::prompt(&words::look_for_fix(&failing, &newest, among));
     let answer = line(&base).unwrap_or_default();
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
@@ -124,22 +122,21 @@ fn go_on(
                 return Err(anyhow::anyhow!("the runs lead in a circle: {}", next.display()));
             }
             let image = next.join("image");
-            let args = ResumeArgs {
-                run: next.clone(),
-                image: image.is_dir().then_some(image).or_else(|| args.image.clone()),
-                budget: None,
-                ..args.clone()
-            };
+            let image = image.is_dir().then_some(image).or_else(|| args.again.image.clone());
+            let again = AgainArgs { image, ..args.again.clone() };
+            let args = ResumeArgs { run: next.clone(), budget: None, again, ..args.clone() };
             let telling = Telling { before };
             ended = resumed::resume(&args, global, &telling)
                 .and_then(|code| go_on(&args, code, global, &telling));
             what_came(&next, run_id, because)?
         }
         Ok(run_id) => return Err(anyhow::anyhow!("`{run_id}` is no name of a run")),
-        Err(error) if errors::class(&error) == exit::Class::Interrupted => {
+        Err(error)
+            if because != Because::Fix && errors::class(&error) == exit::Class::Interrupted =>
+        {
             let machine = MachineArgs {
-                qemu: args.qemu.clone(),
-                image: args.image.clone(),
+                qemu: args.again.qemu.clone(),
+                image: args.again.image.clone(),
                 ..MachineArgs::default()
             };
             let root = telling.root().unwrap_or(folder);
@@ -181,7 +178,10 @@ fn go_on(
         tell(&answers, &answer, global)?;
     }
     let ended = match ended {
-        Err(_) if because == Because::Fix => code,
+        Err(error) if because == Because::Fix => {
+            errors::report(&error, false);
+            code
+        }
         ended => ended?,
     };
     Ok(match because {

@@ -21,7 +21,7 @@ use crate::errors;
 /// # Errors
 /// Those of the run; a journal that is damaged, in use, or has no plan.
 pub fn resume(args: &ResumeArgs, global: &Global, telling: &Telling) -> anyhow::Result<ExitCode> {
-    let folder = existing_run(&args.run, &args.results)?;
+    let folder = existing_run(&args.run, &args.again.results)?;
     let base = Base::new(global)?;
     let journal = Journal::resume(&folder, &base.ui)?;
     let began = journal.events().find(|event| RunKind::of([*event]).is_some());

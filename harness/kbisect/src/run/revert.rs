@@ -1,14 +1,13 @@
 //! The trials by which an answer is tested: the bad end with the culprit's change taken back, or with the fix
 //! applied, beside the bad end as it is.
 
-use kbisect_core::boot::Coming;
 use kbisect_core::job::Subject;
 use kbisect_core::run::{Aim, Plan, RevertStep, RevertTest, RunEvent, Tried};
 use kbisect_core::search::Direction;
 use kbisect_core::trial::TrialRecord;
 use kbisect_kernels::{Candidate, Change};
 
-use super::beside::take;
+use super::beside::{coming, take};
 use super::commits::changed_too;
 use super::context::Base;
 use super::executor::{Crew, Task, With, Work};
@@ -64,12 +63,9 @@ impl Work for Revert<'_> {
             let aim = Aim::Revert { changed, kernel, estimated_left: left };
             let with = With::only(self.subject.clone());
             let is_same =
-                |it: &Tried| matches!(it, Tried::Revert { changed: of } if *of == changed);
-            let is_of_side = |event: &&RunEvent| matches!(event, RunEvent::TrialEnded { tried, .. } if is_same(tried));
-            let made = crew.journal.events().filter(is_of_side).count();
+                |tried: &Tried| matches!(tried, Tried::Revert { changed: of } if *of == changed);
             let begun = under_way.iter().filter(|of| **of == changed).count();
-            // Each by a boot of its own: what depends on the boot shows in several only.
-            let coming = if made + begun == 0 { Coming::AsShipped } else { Coming::Renew };
+            let coming = coming(crew, is_same, begun);
             crew.start(worker, aim, candidate.clone(), coming, with);
         }
         Ok(())

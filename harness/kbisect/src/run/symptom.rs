@@ -75,6 +75,7 @@ pub fn mark_of<'a>(
 pub fn may_ask(global: &Global) -> bool {
     !global.json
         && !global.quiet
+        && std::env::var_os("CI").is_none()
         && std::io::stdin().is_terminal()
         && std::io::stderr().is_terminal()
 }

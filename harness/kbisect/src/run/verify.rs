@@ -13,7 +13,7 @@ use super::files::{keep_image, keep_scenario, new_run, write_whole};
 use super::journal::Journal;
 use super::onward;
 use super::plan::{check_testable, planned};
-use crate::cli::{Global, ResumeArgs, VerifyArgs};
+use crate::cli::{AgainArgs, Global, ResumeArgs, VerifyArgs};
 use crate::settings::scenario::LoadedScenario;
 use crate::{errors, output};
 
@@ -22,7 +22,7 @@ use crate::{errors, output};
 /// # Errors
 /// A run without a kernel that fails, or that is no bisection; a kernel that is unknown; those of the trials.
 pub fn verify(args: &VerifyArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let folder = existing_run(&args.run, &args.results)?;
+    let folder = existing_run(&args.run, &args.again.results)?;
     let lines = read_journal_of(&folder)?.lines;
     let events = || lines.iter().map(|line| &line.event);
     let began = events().find_map(|event| match event {
@@ -85,15 +85,8 @@ pub fn verify(args: &VerifyArgs, global: &Global) -> anyhow::Result<ExitCode> {
     Journal::create(&made, &base.ui)?.append(RunEvent::Began { plan: Box::new(plan) })?;
     base.ui.finish();
     drop(base);
-    let resumed = ResumeArgs {
-        run: made.clone(),
-        budget: None,
-        results: results.to_owned(),
-        qemu: args.qemu.clone(),
-        image: args.image.clone(),
-        workers: args.workers,
-        junit: None,
-    };
+    let again = AgainArgs { results: results.to_owned(), ..args.again.clone() };
+    let resumed = ResumeArgs { run: made.clone(), budget: None, again, junit: None };
     let code = onward::resume(&resumed, global)?;
     let Some(result) = bisect_result(&read_journal_of(&made)?.lines, "") else { return Ok(code) };
     let text = words::verification(&result, &args.tester());

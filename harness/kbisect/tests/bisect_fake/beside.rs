@@ -3,7 +3,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::place::{BAD, Ended, NO_BOOT, Place, pid_in};
+use crate::place::{BAD, Ended, NO_BOOT, PANIC, Place, pid_in};
 
 /// Bad from 3 to `last`.
 fn bad_until(last: u32) -> impl Fn(u32) -> String {
@@ -206,7 +206,7 @@ fn ctrl_c_at_the_newest_kernel_ends_with_the_answer() {
     let place = Place::series(5, bad_until(5));
     let file = place.path("newest");
     place.kernel("6.12.6", &format!("at http\n pid {}\n mute\n", file.display()));
-    let run = place.start("6.12.1..6.12.5 --scenario smoke");
+    let run = place.start("6.12.1..6.12.5 --scenario smoke --minimize");
     pid_in(&file);
     let pid = Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
@@ -215,4 +215,35 @@ fn ctrl_c_at_the_newest_kernel_ends_with_the_answer() {
     assert!(ended.stdout.contains("do          stay on 6.12.2\n"), "{}", ended.stdout);
     let journal = std::fs::read_to_string(place.run_folder().join("journal.jsonl")).unwrap();
     assert!(journal.contains("still fails is not known"), "{journal}");
+    let runs = std::fs::read_dir(place.path("results")).unwrap().count();
+    assert_eq!(runs, 1, "nothing follows");
+}
+
+#[test]
+fn what_makes_no_sense_beside_an_answer_is_refused() {
+    let place = Place::series(2, |_| String::new());
+    let check = place.run("check 6.12.1 --scenario smoke --json").code(0).json();
+    let folder = check["run_dir"].as_str().unwrap();
+    let said = place.as_printed(&format!("report {folder} --for debian")).code(2).stderr;
+    assert!(said.contains("is a check"), "{said}");
+    let said = place.as_printed("report --for debian --json").code(2);
+    assert!(said.stderr.contains("exclude each other"), "{}", said.stderr);
+    let tree = crate::commits::tree(&place);
+    let ids = ["a", "b"].map(|name| tree.part(name, name, Some(name)));
+    let said = crate::commits::bisect(&place, &format!("{}..{}", ids[0], ids[1]), "--fix").code(2);
+    assert!(said.stderr.contains("--find-fix"), "{}", said.stderr);
+}
+
+/// A crash that nobody looked for says nothing of the failure that was.
+#[test]
+fn another_failure_of_the_newest_is_no_answer() {
+    let place = Place::series(6, |number| match number {
+        3.. if number < 6 => BAD.to_owned(),
+        6 => PANIC.to_owned(),
+        _ => String::new(),
+    });
+    let result = place.bisect("6.12.1..6.12.5", "").code(0).json();
+    let affected = &result["affected"];
+    assert_eq!(affected["to"]["version"], "6.12.5", "{affected:#}");
+    assert!(affected["newest"].get("fails").is_none(), "a panic is another failure: {affected:#}");
 }

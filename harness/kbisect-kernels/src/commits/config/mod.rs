@@ -100,6 +100,14 @@ fn is_in(wanted: &[String], module: &str) -> bool {
     wanted.contains(&upper)
 }
 
+/// The option that a line of a configuration sets, without `CONFIG_`; `n` is the value of one that it leaves out.
+pub fn option(line: &str) -> Option<(&str, &str)> {
+    match line.strip_prefix("# CONFIG_") {
+        Some(unset) => Some((unset.strip_suffix(" is not set")?, "n")),
+        None => line.strip_prefix("CONFIG_")?.split_once('='),
+    }
+}
+
 impl Derived {
     /// Prints it as a file for `make KCONFIG_ALLCONFIG=FILE allnoconfig`.
     pub fn fragment(&self) -> String {

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::cli::{Global, TourArgs};
 use crate::run::style;
 use crate::ui::Ui;
-use crate::{exit, output};
+use crate::{errors, exit, output};
 
 /// The recording; of the host nothing is in it but its number of processors.
 const JOURNAL: &[u8] = include_bytes!("journal.jsonl");
@@ -29,8 +29,11 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Plays the recording.
 ///
 /// # Errors
-/// An output that is closed.
+/// With `--json`, since it is no document; an output that is closed.
 pub fn tour_of(args: &TourArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    if global.json {
+        return Err(errors::usage("a recording has no JSON document", "leave --json out"));
+    }
     let lines = read_journal_after(JOURNAL, 0)?.lines;
     let ui = Ui::new(global);
     let stop = ui.stop_flag();
@@ -61,7 +64,7 @@ pub fn tour_of(args: &TourArgs, global: &Global) -> anyhow::Result<ExitCode> {
         }
     }
     ui.finish();
-    if let Some(result) = bisect_result(&lines, "results/recorded") {
+    if let Some(result) = bisect_result(&lines, "") {
         output::print(&terminal_summary(&result, style(global)))?;
     }
     say(TourStep::YourTurn, columns);
