@@ -21,7 +21,7 @@ Examples:
                                                    may we upgrade?
   kbisect report RUN --bundle                      everything about a run in one file, for a ticket
   kbisect detect console.log                       what crashed in this log?
-`kbisect bisect --help` has all options of a search, such as --dry-run and --results.
+`kbisect bisect --help all` has all options of a search, such as --dry-run and --results.
 
 Exit codes:
     0  found (run, check: good; other commands: done)
