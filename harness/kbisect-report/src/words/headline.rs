@@ -120,7 +120,7 @@ fn fixed(affected: &Affected, label: impl Fn(&Kernel) -> String) -> Option<Strin
     Some(match (newest.fails, &newest.reason) {
         (Some(true), _) => "not yet".to_owned(),
         (Some(false), _) => {
-            format!("{name} passes, the newest; which one fixed it was not looked for")
+            format!("{name}, the newest, passes; which one fixed it was not looked for")
         }
         (None, Some(reason)) => format!("not known, {name} gave no answer ({reason})"),
         (None, None) => format!("not known, {name} was not tried"),
