@@ -51,6 +51,8 @@ pub(crate) enum Piece {
     Code(String),
     /// A verdict.
     Word(Tone, String),
+    /// A few words that many lines have, and the sentence that they stand for.
+    Chip(String, String),
     /// The number of a trial: a place that can be linked to.
     Trial(u32),
     /// Text from elsewhere, and an address of ours where more is known of it.
@@ -93,6 +95,10 @@ impl Line {
 
     pub(crate) fn word(self, tone: Tone, word: &str) -> Self {
         self.with(Piece::Word(tone, word.to_owned()))
+    }
+
+    pub(crate) fn chip(self, words: String, sentence: String) -> Self {
+        self.with(Piece::Chip(words, sentence))
     }
 
     pub(crate) fn trial(self, number: u32) -> Self {

@@ -199,7 +199,13 @@ impl Dossier {
 
     fn look_into(&mut self, folder: &Path) {
         let (bad, good) = (self.bad().cloned(), self.good().cloned());
-        self.evidence = Evidence::read(folder, bad.as_ref(), good.as_ref());
+        self.evidence = match &self.subject {
+            Subject::Bisection(result) => {
+                let all = result.all_trials().into_iter().map(|trial| &trial.record);
+                Evidence::read(folder, [bad.as_ref(), good.as_ref()], all)
+            }
+            Subject::Trial(_) => Evidence::read(folder, [bad.as_ref(), good.as_ref()], []),
+        };
         self.folder = Some(folder.to_owned());
         if let Some(scenario) = &self.evidence.scenario {
             if self.extra.scenario_summary.is_empty() {

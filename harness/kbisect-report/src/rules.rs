@@ -60,6 +60,26 @@ pub(crate) fn scenario(to: &mut Vec<Block>, result: Option<&BisectResult>, extra
     }
 }
 
+/// The lines alone that have a name in common with the most suspect changes.
+pub(crate) fn in_question(to: &mut Vec<Block>, result: &BisectResult, extra: &Extra) {
+    let suspects = suspects(result);
+    let of = |rules: &Rules| {
+        let marked = marked(&rules.text, &suspects);
+        let lines: Vec<&str> = marked.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    };
+    let found: Vec<_> = extra.rules.iter().filter_map(|it| Some((it, of(it)?))).collect();
+    if found.is_empty() {
+        return;
+    }
+    to.push(heading("Rules in question"));
+    for (rules, lines) in found {
+        let line = own("Of ").text(&rules.node, CELL).own(", ").code(&rules.file).own(":");
+        to.push(Block::Paragraph(line));
+        to.push(Block::Console(lines, LINES));
+    }
+}
+
 /// Names that the most suspect changes have in common with the failure or the scenario.
 pub(crate) fn suspects(result: &BisectResult) -> BTreeSet<String> {
     let Some(ranking) = changed::ranking(result) else { return BTreeSet::new() };

@@ -198,6 +198,24 @@ impl<'a> Story<'a> {
         Some(format!("kbisect report {} --bundle", crate::text::shell_word(&result.run_dir)))
     }
 
+    /// The command that makes an answer surer whose sides were not tried often enough.
+    pub(crate) fn surer(&self) -> Option<String> {
+        let result = self.result;
+        let sides = self.sides();
+        let [old, new] = sides.as_slice() else { return None };
+        if !self.found() || result.confidence.level != "unconfirmed" {
+            return None;
+        }
+        let ends = [old, new].map(|side| match self.commit(side.kernel) {
+            Some(commit) => commit.label(),
+            None => side.kernel.package_version.as_str(),
+        });
+        let [old, new] = ends.map(crate::text::shell_word);
+        let scenario = crate::text::shell_word(&result.scenario);
+        let fix = if result.direction == Direction::Fix { " --find-fix" } else { "" };
+        Some(format!("kbisect {old}..{new} --scenario {scenario}{fix} --flaky"))
+    }
+
     /// What to call a kernel: its name or upstream version; the package version where another
     /// kernel of the series has the same.
     pub(crate) fn label(&self, kernel: &Kernel) -> String {

@@ -1,6 +1,7 @@
 //! The short verdict at the end of a run, for the terminal.
 
 use kbisect_core::answer::Trial;
+use kbisect_core::changes::Reason;
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{BisectResult, OutcomeWord, Rates, RunResult};
 use kbisect_core::trial::{CheckStatus, Symptom, Verdict};
@@ -8,6 +9,7 @@ use kbisect_core::trial::{CheckStatus, Symptom, Verdict};
 use crate::disturbed::disturbed;
 use crate::story::{Story, came_up, count, duration};
 use crate::text::{line, plain_lines, uri};
+use crate::words::reason_chip;
 use crate::{changed, doubt, words};
 
 /// Widest text of a line, in characters: long enough for commands and sentences, short enough that
@@ -279,10 +281,11 @@ fn changes(lines: &mut Lines, result: &BisectResult) {
     lines.push("changed", &changed::changes_sentence(ranking));
     for ranked in ranking.top.iter().take(CHANGES) {
         let subject = line(&ranked.change.subject, 120);
-        let because = ranked.because();
+        let chip = |reason: &Reason| format!(" [{}]", reason_chip(&reason.kind));
+        let chips: String = ranked.reasons.iter().map(chip).collect();
         lines.push(
             &format!("  {}", ranked.rank),
-            &format!("{subject} ({}): {because}", ranked.origin()),
+            &format!("{subject} ({}){chips}", ranked.origin()),
         );
     }
     if let [one, ..] = ranking.notes.as_slice() {

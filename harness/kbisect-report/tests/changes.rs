@@ -65,12 +65,14 @@ fn every_form_shows_the_first_ones_with_their_reasons() {
             "10 changes lie between 6.12.57-1 and 6.12.69-1 (the changelog in linux-libc-dev 6.12.73-1); 9 of",
             "It is no proof.",
             "netfilter: nft_turnstile: count what was let in",
-            "is in nft_turnstile: turnstile was asked for",
+            if format == Format::Text { "turnstile was asked for" } else { "asked: turnstile" },
             "6.12.63",
             "does not list the commits of 6.12.70",
         ] {
             assert!(flat[start..].contains(says), "{format} lacks `{says}`: {text}");
         }
+        let whole = "title=\"is in nft_turnstile: turnstile was asked for\"";
+        assert_eq!(text.contains(whole), format == Format::Html, "{format}: {text}");
         // In a mail it is text like any other.
         let harmless = match format {
             Format::Markdown => text.contains("\\<script>"),
@@ -92,7 +94,9 @@ fn the_terminal_has_five() {
     let text = terminal_summary(&result, Style::default());
     assert!(text.lines().count() <= 24, "{text}");
     assert!(
-        text.contains("1         netfilter: nft_turnstile: count what was let in (6.12.63): is in"),
+        text.contains(
+            "1         netfilter: nft_turnstile: count what was let in (6.12.63) [asked: turnstile]"
+        ),
         "{text}"
     );
     assert!(text.contains("\n    5 ") && !text.contains("\n    6 "), "{text}");

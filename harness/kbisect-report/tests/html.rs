@@ -71,6 +71,33 @@ fn the_page_tells_the_story() {
 }
 
 #[test]
+fn a_keyboard_and_a_screen_reader_find_their_way() {
+    let body = body(&written(&connlimit()));
+    assert!(!body.contains("<th></th>"), "a head without a name");
+    for part in body.split("<pre").skip(1) {
+        assert!(part.starts_with(" tabindex=\"0\""), "cannot be scrolled: <pre{part:.60}");
+    }
+    for wide in ["<div class=\"wide\"", "<div class=\"scroll\""] {
+        assert!(body.contains(wide));
+        assert_eq!(
+            body.matches(wide).count(),
+            body.matches(&format!("{wide} tabindex=\"0\"")).count()
+        );
+    }
+    // What everybody reads comes before what it was concluded from.
+    let (front, appendix) = body.split_once("<div class=\"appendix\">").unwrap();
+    has(
+        front,
+        &[
+            ">What was seen<",
+            ">How to repeat<",
+            "More runs of both sides: <code>kbisect 6.12.57-1..6.12.69-1",
+        ],
+    );
+    has(appendix, &[">Frames hop by hop<", ">Trials<", ">Environment<"]);
+}
+
+#[test]
 fn a_page_needs_neither_network_nor_script() {
     let dir = written(&Play::new(&[("6.12.57-1", Pass), ("6.12.69-1", Panic)]));
     let page = html(&dossier(&dir));

@@ -9,12 +9,15 @@ mod packet;
 mod paths;
 mod times;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 
 use kbisect_core::answer::Trial;
+use kbisect_core::kernel::KernelId;
 use kbisect_core::scenario::{KeptError, Scenario};
+use kbisect_core::trial::TrialRecord;
 
 pub(crate) use capture::{Blocks, Capture, word};
 pub(crate) use console::ConsoleLine;
@@ -35,6 +38,8 @@ pub struct Evidence {
     pub(crate) bad: Option<TrialFiles>,
     /// The trial to compare it with.
     pub(crate) good: Option<TrialFiles>,
+    /// Days on which packages were built, by the ids of kernels that ran: `2026-02-09`.
+    pub(crate) built: BTreeMap<KernelId, String>,
     /// What is missing and why, a sentence each.
     pub(crate) gaps: Vec<String>,
 }
@@ -59,9 +64,13 @@ pub(crate) struct TrialFiles {
 }
 
 impl Evidence {
-    /// Reads what a report of these trials needs from the run's folder. Nothing is an error: what
-    /// cannot be read is a gap.
-    pub(crate) fn read(run: &FilePath, bad: Option<&Trial>, good: Option<&Trial>) -> Self {
+    /// Reads what a report of these trials needs from the run's folder, `all` of which are told with their
+    /// days. Nothing is an error: what cannot be read is a gap.
+    pub(crate) fn read<'a>(
+        run: &FilePath,
+        [bad, good]: [Option<&Trial>; 2],
+        all: impl IntoIterator<Item = &'a TrialRecord>,
+    ) -> Self {
         let mut evidence = Self::default();
         match bounded(&run.join("scenario/scenario.json")) {
             Some(bytes) => match Scenario::from_kept(&bytes) {
@@ -83,6 +92,13 @@ impl Evidence {
         let mut trial = |record: &Trial| TrialFiles::read(run, record, gaps);
         evidence.bad = bad.and_then(&mut trial);
         evidence.good = good.and_then(&mut trial);
+        for record in all {
+            if !evidence.built.contains_key(&record.kernel.id)
+                && let Some(day) = built(run, record)
+            {
+                evidence.built.insert(record.kernel.id.clone(), day);
+            }
+        }
         evidence
     }
 
@@ -97,17 +113,13 @@ impl Evidence {
 
 impl TrialFiles {
     fn read(run: &FilePath, record: &Trial, gaps: &mut Vec<String>) -> Option<Self> {
-        // The name comes from a file: it must not lead out of the run's folder.
-        let relative = FilePath::new(&record.directory);
-        let plain = |part| matches!(part, std::path::Component::Normal(_));
-        let folder = run.join(relative);
-        if !relative.components().all(plain) || !folder.is_dir() {
+        let Some(folder) = folder_of(run, record) else {
             gaps.push(format!(
                 "Trial {}: its folder `{}` is not there, so consoles and frames are missing.",
                 record.number, record.directory
             ));
             return None;
-        }
+        };
         let mut files = Self::default();
         match bounded(&folder.join("candidate/console.log")) {
             Some(log) => {
@@ -125,24 +137,51 @@ impl TrialFiles {
 
     /// Takes what says how the kernel was built and started from the collected state.
     fn collected(&mut self, folder: &FilePath) {
-        let mut paths: Vec<_> = fs::read_dir(folder.join("collect"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
-            .collect();
-        paths.sort();
-        let Some(text) = paths.first().and_then(|path| text(path)) else { return };
-        let section = |name: &str| {
-            let (_, rest) = text.split_once(&format!("### {name}\n"))?;
-            let body = rest.split("\n### ").next().unwrap_or_default().trim();
-            (!body.is_empty()).then(|| body.to_owned())
-        };
-        self.proc_version = section("/proc/version");
-        self.cmdline = section("/proc/cmdline");
-        self.taint = section("/proc/sys/kernel/tainted");
+        let Some(text) = collected(folder) else { return };
+        self.proc_version = section(&text, "/proc/version");
+        self.cmdline = section(&text, "/proc/cmdline");
+        self.taint = section(&text, "/proc/sys/kernel/tainted");
     }
+}
+
+/// The folder of a trial. Its name comes from a file: it must not lead out of the run's folder.
+fn folder_of(run: &FilePath, record: &TrialRecord) -> Option<PathBuf> {
+    let relative = FilePath::new(&record.directory);
+    let plain = |part| matches!(part, std::path::Component::Normal(_));
+    let folder = run.join(relative);
+    (relative.components().all(plain) && folder.is_dir()).then_some(folder)
+}
+
+/// What was collected in the first node.
+fn collected(folder: &FilePath) -> Option<String> {
+    let mut paths: Vec<_> = fs::read_dir(folder.join("collect"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    paths.sort();
+    paths.first().and_then(|path| text(path))
+}
+
+fn section(collected: &str, name: &str) -> Option<String> {
+    let (_, rest) = collected.split_once(&format!("### {name}\n"))?;
+    let body = rest.split("\n### ").next().unwrap_or_default().trim();
+    (!body.is_empty()).then(|| body.to_owned())
+}
+
+/// The day on which the package of a trial's kernel was built, which distributions put last into the kernel's
+/// version: `... Debian 6.12.69-1 (2026-02-09)`.
+fn built(run: &FilePath, record: &TrialRecord) -> Option<String> {
+    let version = section(&collected(&folder_of(run, record)?)?, "/proc/version")?;
+    let day = version.trim_end().strip_suffix(')')?.rsplit('(').next()?;
+    let is_day = day.len() == 10
+        && day.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    is_day.then(|| day.to_owned())
 }
 
 /// The captures of every wire that the trial counted frames on.

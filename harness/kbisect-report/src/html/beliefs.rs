@@ -31,7 +31,7 @@ pub(super) fn chart(result: &BisectResult) -> Markup {
     let height = ROW * (rows.len() + 1) as f64 + 6.0;
     let title = "Probability that the change came with a version, and its failed runs";
     html! {
-        figure.wide {
+        figure.wide tabindex="0" {
             svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(title)
                 xmlns="http://www.w3.org/2000/svg" style="max-width:45rem;width:100%" {
                 text x="0" y="14" class="soft" { "version" }

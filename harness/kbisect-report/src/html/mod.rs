@@ -8,6 +8,7 @@ mod ladder;
 mod page;
 mod parts;
 mod seen;
+mod series;
 mod timeline;
 mod topology;
 

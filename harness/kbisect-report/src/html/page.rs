@@ -3,35 +3,45 @@
 use kbisect_core::run::OutcomeWord;
 use maud::{Markup, html};
 
-use super::parts::{cell, class_of, code, paragraph};
-use super::{details, seen, timeline};
+use super::parts::{cell, paragraph};
+use super::{details, seen, series, timeline};
 use crate::document::{Block, PARAGRAPH, Tone, own, text};
 use crate::dossier::{Dossier, Subject};
 use crate::print::{page, put};
 use crate::rules;
 use crate::sections;
-use crate::story::{Story, is_other_failure};
+use crate::story::Story;
+use crate::words;
 
 /// Writes the report as one HTML file. It says the same whenever it is made from the same folder.
 #[must_use]
 pub fn html(dossier: &Dossier) -> String {
     let title = format!("{}: {}", dossier.scenario(), dossier.heading());
+    // What is read by everybody is two pages of paper; the rest is what it was concluded from.
     let content = html! {
-        (verdict(dossier))
-        (series(dossier))
-        (seen::section(dossier))
-        (details::checks(dossier))
-        (rates(dossier))
-        (what_was_tested(dossier))
-        (details::section(dossier, sections::revert))
-        (details::section(dossier, sections::changes))
-        (timeline::section(dossier))
-        (details::section(dossier, sections::trials))
-        (details::section(dossier, |to, result| details::confidence(to, result, &dossier.extra)))
-        (details::environment(dossier))
-        (details::repeat(dossier))
-        (details::fields(dossier))
-        (details::files(dossier))
+        div.front {
+            (verdict(dossier))
+            (series::section(dossier))
+            (seen::section(dossier))
+            (rates(dossier))
+            (details::section(dossier, |to, result| rules::in_question(to, result, &dossier.extra)))
+            (details::section(dossier, sections::revert))
+            (details::section(dossier, sections::changes))
+            (details::repeat(dossier))
+        }
+        div.appendix {
+            p.part { "Appendix" }
+            (what_was_tested(dossier))
+            (seen::hop_by_hop(dossier))
+            (details::checks(dossier))
+            (timeline::section(dossier))
+            (details::section(dossier, sections::other_changes))
+            (details::section(dossier, sections::trials))
+            (details::section(dossier, |to, result| details::confidence(to, result, &dossier.extra)))
+            (details::environment(dossier))
+            (details::fields(dossier))
+            (details::files(dossier))
+        }
     };
     page(&title, dossier.tool_version(), &content)
 }
@@ -117,76 +127,18 @@ fn sides(dossier: &Dossier) -> Markup {
                     div.card {
                         span.what { "confidence" }
                         b { (cell(&crate::doubt::level(&result.confidence))) }
+                        @let doubt = result.doubt.as_ref().and_then(|doubt| doubt.probability);
+                        @if let Some(sure) = result.confidence.probability.or(doubt) {
+                            meter min="0" max="1" low="0.9" high="0.99" optimum="1" value=(sure)
+                                aria-label="probability of the answer" { (words::percent(sure)) }
+                        }
                         span.soft { (paragraph(&result.confidence.statement)) }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The series with each kernel's verdict.
-fn series(dossier: &Dossier) -> Markup {
-    let entries = dossier.series();
-    let Some(story) = dossier.story().filter(|_| !entries.is_empty()) else {
-        return html! {};
-    };
-    let sides = story.sides();
-    html! {
-        h2 { "Series" }
-        ol.series {
-            @for entry in entries {
-                @let side = sides.iter().find(|side| side.kernel.id == entry.kernel.id);
-                @let other = is_other_failure(entry);
-                @let class = if other { "other" } else { class_of(entry.verdict.word()) };
-                li class=(if side.is_some() { format!("{class} edge") } else { class.to_owned() })
-                    title=[entry.reason.as_deref().map(cell)] {
-                    (cell(&story.label(&entry.kernel)))
-                    span {
-                        (if other { "another failure".to_owned() } else { cell(entry.verdict.word()) })
-                        @if let Some(belief) = entry.belief.filter(|belief| belief.tally.counted() > 0) {
-                            " " (belief.tally.fails) ":" (belief.tally.counted())
-                        }
-                        @if let Some(side) = side { ", " (side.label) }
-                    }
-                }
-            }
-        }
-        @let affected = story.result.affected.as_ref();
-        @let known = |kernel: &kbisect_core::kernel::Kernel| entries.iter().any(|it| it.kernel.id == kernel.id);
-        @let newest = affected.and_then(|it| it.newest.as_ref()).filter(|it| !known(&it.kernel));
-        @let fixed = affected.and_then(|it| it.fixed.as_ref()).filter(|it| !known(it));
-        @if newest.is_some() || fixed.is_some() {
-            ol.series aria-label="Beyond the range" {
-                @if let Some(kernel) = fixed.filter(|it| newest.is_none_or(|newest| newest.kernel.id != it.id)) {
-                    li.good.edge { (cell(&story.label(kernel))) span { "good, fixed here" } }
-                }
-                @if let Some(newest) = newest {
-                    @let (class, word) = match newest.fails {
-                        Some(true) => ("bad", "bad"),
-                        Some(false) => ("good", "good"),
-                        None => ("untested", "no answer"),
-                    };
-                    li class=(class) { (cell(&story.label(&newest.kernel))) span { (word) ", the newest" } }
-                }
-            }
-        }
-        @let unanswered = story.without_answer();
-        @if !unanswered.is_empty() {
-            details {
-                summary { "Why " (unanswered.len()) " gave no answer" }
-                ul.plain {
-                    @for entry in unanswered {
-                        li {
-                            (cell(&story.label(&entry.kernel))) " (" (cell(entry.verdict.word())) "): "
-                            (cell(entry.reason.as_deref().unwrap_or_default()))
+                        @if let Some(command) = (Story { result }).surer() {
+                            span.soft { "More runs of both sides: " code { (cell(&command)) } }
                         }
                     }
                 }
             }
-        }
-        @if let Some(id) = dossier.bad().and_then(|trial| code(trial.kernel.id.short())) {
-            p.soft { "Shown below: trial " (dossier.bad().map_or(0, |trial| trial.number)) ", kernel " (id) "." }
         }
     }
 }

@@ -6,6 +6,7 @@ use kbisect_core::scenario::Scenario;
 use maud::{Markup, html};
 
 use crate::evidence::Hop;
+use crate::print::pre;
 use crate::text;
 
 /// Most characters of a text in a cell.
@@ -25,7 +26,7 @@ pub(crate) fn paragraph(text: &str) -> String {
 
 /// A block of at most `max` lines.
 pub(crate) fn block(text: &str, max: usize) -> Markup {
-    html! { pre { (text::lines(text, max)) } }
+    pre(text, max)
 }
 
 /// The class that colours a verdict.

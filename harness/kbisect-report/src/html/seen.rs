@@ -32,10 +32,15 @@ pub(super) fn section(dossier: &Dossier) -> Markup {
             p { b { (symptom.kind.to_string()) } ": " (paragraph(&symptom.detail)) }
         }
         (topology::figure(dossier))
-        (paths(dossier))
+        @if let Some(path) = of_interest(dossier).first() { (ladder::figure(dossier, path)) }
         (trace(dossier))
-        (put(&left(trial)))
     }
+}
+
+/// Frames hop by hop, the whole of a long trace, and what else the failed trial left behind.
+pub(super) fn hop_by_hop(dossier: &Dossier) -> Markup {
+    let Some(trial) = dossier.bad().or(dossier.good()) else { return html! {} };
+    html! { (paths(dossier)) (put(&left(trial))) }
 }
 
 /// What a crash left behind, counters, state and notes.
@@ -47,29 +52,40 @@ fn left(trial: &Trial) -> Vec<Block> {
     blocks
 }
 
+/// Whether a kind of connections tells something: those of a failed check do even when every hop has frames.
+fn tells(path: &Path, hops: &str) -> bool {
+    let (client, server) = (format!("{}:", path.client), format!("{}", path.server));
+    let is_failed = hops.lines().any(|line| {
+        let line = format!("{line} ");
+        line.contains(&format!(" {client}")) && line.contains(&format!(" {server} "))
+    });
+    path.is_lost() || path.differs() || is_failed
+}
+
+/// The frames of the failed connections as the harness judged them, a line each.
+fn hops(dossier: &Dossier) -> String {
+    dossier.bad().map(|trial| trial.hops.join("\n")).unwrap_or_default()
+}
+
+/// The connections that tell something, those first that lose frames.
+fn of_interest(dossier: &Dossier) -> Vec<Path> {
+    let hops = hops(dossier);
+    let mut paths = dossier.evidence.paths();
+    paths.retain(|path| tells(path, &hops));
+    paths.sort_by_key(|path| !path.is_lost());
+    paths
+}
+
 /// Connections, hop by hop, good and bad side by side.
 fn paths(dossier: &Dossier) -> Markup {
-    let paths = dossier.evidence.paths();
-    let hops = dossier.bad().map(|trial| trial.hops.join("\n")).unwrap_or_default();
-    // Those of a failed check are of interest even when every hop has frames.
-    let failed = |path: &Path| {
-        let (client, server) = (format!("{}:", path.client), format!("{}", path.server));
-        hops.lines().any(|line| {
-            let line = format!("{line} ");
-            line.contains(&format!(" {client}")) && line.contains(&format!(" {server} "))
-        })
-    };
-    let (first, rest): (Vec<_>, Vec<_>) =
-        paths.into_iter().partition(|path| path.is_lost() || path.differs() || failed(path));
+    let (paths, hops) = (dossier.evidence.paths(), hops(dossier));
+    let (first, rest): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| tells(path, &hops));
     let (shown, more) = first.split_at(first.len().min(PATHS));
     let rest: Vec<&Path> = more.iter().chain(&rest).collect();
     html! {
         @if !shown.is_empty() || !rest.is_empty() {
-            h3 { "Frames hop by hop" }
+            h2 { "Frames hop by hop" }
             p.soft { "Connections with the same client and server are counted together; data: frames with payload." }
-            @if let Some(path) = shown.iter().find(|path| path.is_lost()).or(shown.first()) {
-                (ladder::figure(dossier, path))
-            }
             @for path in shown { (table(dossier, path)) }
             @if !rest.is_empty() {
                 details.screen {
@@ -120,7 +136,7 @@ fn table(dossier: &Dossier, path: &Path) -> Markup {
     };
     let replies = path.replies.len();
     html! {
-        div.wide {
+        div.wide tabindex="0" {
             table.hops {
                 thead {
                     tr {
@@ -168,7 +184,7 @@ fn folded(text: &str) -> Markup {
     html! {
         (block(&begin.join("\n"), FIRST_LINES))
         @if !rest.is_empty() {
-            details {
+            details.screen {
                 summary { "The other " (rest.len()) " lines" }
                 (block(&rest.join("\n"), TRACE_LINES))
             }
@@ -196,7 +212,7 @@ fn trace(dossier: &Dossier) -> Markup {
         }
         (folded(&report.text))
         @if reports.len() > 1 {
-            details {
+            details.screen {
                 summary { (reports.len() - 1) " later reports on the same console" }
                 ul.plain {
                     @for report in reports.iter().skip(1).take(20) {

@@ -72,7 +72,7 @@ pub(super) fn section(dossier: &Dossier) -> Markup {
     html! {
         h2 { "Timeline of trial " (trial.number) ", " (cell(&dossier.label(&trial.kernel))) }
         figure {
-            div.scroll { (svg(&lanes, span)) }
+            div.scroll tabindex="0" { (svg(&lanes, span)) }
             figcaption {
                 "Seconds since the trial began. "
                 @for note in notes { (note) " " }
@@ -329,9 +329,9 @@ fn list(events: Vec<Event>) -> Markup {
         // On paper the drawing is enough.
         details.screen {
             summary { "The same as a list (" (events.len()) " events)" }
-            div.wide {
+            div.wide tabindex="0" {
                 table {
-                    thead { tr { th.n { "s" } th { "" } th { "event" } } }
+                    thead { tr { th.n { "s" } th { "of" } th { "event" } } }
                     tbody {
                         @for event in events {
                             tr.lost[event.failed] {

@@ -36,7 +36,7 @@ pub(super) fn figure(dossier: &Dossier) -> Markup {
     let both = good.is_some() && bad.is_some();
     html! {
         figure {
-            div.scroll { (drawing.svg(dossier, good, bad)) }
+            div.scroll tabindex="0" { (drawing.svg(dossier, good, bad)) }
             figcaption {
                 "Hosts (thick frame: the kernel under test) and wires. At each tap: frames that the host \
                  sent there"

@@ -29,6 +29,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
     rules::scenario(to, Some(result), extra);
     sections::revert(to, result);
     sections::changes(to, result);
+    sections::other_changes(to, result);
     series(to, &story);
     sections::trials(to, result);
     sections::unrelated(to, result);

@@ -101,12 +101,17 @@ pub(crate) fn put(blocks: &[Block]) -> Markup {
                 }
                 Block::Table(head, rows) => (table(head, rows))
                 Block::Folded(name, inner) => details { summary { (line(name)) } (put(inner)) }
-                Block::Console(lines, max) => pre { (text::lines(lines, *max)) }
-                Block::Command(command) => pre { (text::lines(command, 20)) }
+                Block::Console(lines, max) => (pre(lines, *max))
+                Block::Command(command) => (pre(command, 20))
                 Block::Drawing(drawing) => (PreEscaped(drawing))
             }
         }
     }
+}
+
+/// Lines in letters of one width. What is too wide for the page can be scrolled by the keyboard as well.
+pub(crate) fn pre(lines: &str, max: usize) -> Markup {
+    html! { pre tabindex="0" { (text::lines(lines, max)) } }
 }
 
 /// A table with a head. On a phone each row becomes a list; the cells carry their heads then.
@@ -118,6 +123,7 @@ fn table(head: &[Line], rows: &[Vec<Line>]) -> Markup {
         | Piece::Code(text)
         | Piece::File(text)
         | Piece::Link(text, _)
+        | Piece::Chip(text, _)
         | Piece::Word(_, text)) = piece
         else {
             return String::new();
@@ -126,9 +132,17 @@ fn table(head: &[Line], rows: &[Vec<Line>]) -> Markup {
     };
     let heads: Vec<String> = head.iter().map(|cell| cell.0.iter().map(plain).collect()).collect();
     html! {
-        div.wide {
+        div.wide tabindex="0" {
             table.stack {
-                thead { tr { @for cell in head { th { (line(cell)) } } } }
+                @if heads.iter().any(|name| !name.is_empty()) {
+                    thead {
+                        tr {
+                            @for (cell, name) in head.iter().zip(&heads) {
+                                @if name.is_empty() { td {} } @else { th scope="col" { (line(cell)) } }
+                            }
+                        }
+                    }
+                }
                 tbody {
                     @for row in rows {
                         tr {
@@ -153,6 +167,9 @@ fn line(line: &Line) -> Markup {
                 Piece::Strong(text, max) => b.bad-word { (text::line(text, *max)) }
                 Piece::Code(text) => @if text.trim().is_empty() { "–" } @else {
                     code { (text::line(text, 2000)) }
+                }
+                Piece::Chip(words, sentence) => {
+                    span.chip title=(text::line(sentence, 400)) { (text::line(words, 100)) } " "
                 }
                 Piece::Trial(number) => {
                     @let id = format!("trial-{number}");

@@ -59,6 +59,7 @@ fn pieces(line: &Line, code: fn(&str) -> String) -> String {
         Piece::Text(text, max) => text::prose(text, *max),
         Piece::Strong(text, max) => format!("**{}**", text::prose(text, *max)),
         Piece::Code(text) | Piece::File(text) | Piece::Link(text, _) => code(text),
+        Piece::Chip(words, _) => format!("{} ", code(words)),
         Piece::Trial(number) => number.to_string(),
         Piece::Word(_, word) => text::prose(word, 100),
     };

@@ -3,5 +3,5 @@
 mod html;
 mod markdown;
 
-pub(crate) use html::{html, page, put};
+pub(crate) use html::{html, page, pre, put};
 pub(crate) use markdown::markdown;

@@ -17,6 +17,9 @@ use crate::text::utc;
 use crate::words::{self, not_counted, percent};
 use crate::{changed, doubt, links};
 
+/// Changes that a reader sees at once.
+const FIRST_CHANGES: usize = 5;
+
 /// A check in a cell.
 pub(crate) fn check(check: Option<&CheckResult>) -> Line {
     let Some(check) = check else { return own("-") };
@@ -115,20 +118,32 @@ pub(crate) fn changes(to: &mut Vec<Block>, result: &BisectResult) {
     let Some(ranking) = changed::ranking(result) else { return };
     let sentence = text(&changed::changes_sentence(ranking), 1000).own(" ").own(changed::NO_PROOF);
     to.push(Block::Paragraph(sentence));
-    let rows = ranking.top.iter().map(|ranked| {
-        vec![
-            own(ranked.rank),
-            subject_of(ranked),
-            text(&ranked.origin(), CELL),
-            text(&ranked.because(), CELL),
-        ]
-    });
-    to.push(table(["rank", "change", "came with", "why here"], rows));
+    to.push(ranked(ranking.top.iter().take(FIRST_CHANGES)));
+    to.push(Block::Paragraph(own(words::CHIPS)));
     to.push(list(&ranking.notes));
+}
+
+/// Adds the changes that are not among the first, and where they were read.
+pub(crate) fn other_changes(to: &mut Vec<Block>, result: &BisectResult) {
+    let Some(ranking) = changed::ranking(result) else { return };
+    if ranking.top.len() > FIRST_CHANGES {
+        to.push(heading("Other changes"));
+        to.push(ranked(ranking.top.iter().skip(FIRST_CHANGES)));
+    }
     if let Some(sha256) = changed::checksum(ranking) {
         let line = own("The package that was read has the SHA-256 ").code(sha256).own(".");
         to.push(Block::Paragraph(line));
     }
+}
+
+fn ranked<'a>(changes: impl Iterator<Item = &'a RankedChange>) -> Block {
+    let rows = changes.map(|ranked| {
+        let why = ranked.reasons.iter().fold(Line::default(), |line, reason| {
+            line.chip(words::reason_chip(&reason.kind), reason.to_string())
+        });
+        vec![own(ranked.rank), subject_of(ranked), text(&ranked.origin(), CELL), why]
+    });
+    table(["rank", "change", "came with", "in common with the run"], rows)
 }
 
 /// A change, with links to the CVEs that it is about.

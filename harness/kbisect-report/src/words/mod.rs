@@ -2,6 +2,7 @@
 
 mod answer;
 mod by_hand;
+mod chip;
 mod elsewhere;
 mod headline;
 mod import;
@@ -24,6 +25,7 @@ pub(crate) use answer::{
     stopped, tried_once, verdict_of_trial,
 };
 pub use by_hand::{all_planned, by_hand, planned, planned_file};
+pub(crate) use chip::{CHIPS, reason_chip};
 pub use elsewhere::{built_elsewhere, from_elsewhere};
 pub(crate) use headline::Headline;
 pub(crate) use headline::wrong_way_round;
