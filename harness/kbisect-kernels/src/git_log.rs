@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kbisect_core::changes::{GIT_FORMAT, Segment, read_git_log};
+use kbisect_core::changes::{Change, GIT_FORMAT, Segment, read_git_log};
 use kbisect_core::kernel::Kernel;
 use kbisect_process::{run_unless, run_within};
 
@@ -78,6 +78,56 @@ pub fn commit_changes(
         &["--no-merges"]
     };
     log(repository, old, new, how, is_moot)
+}
+
+/// Commits anywhere in a repository, but before it, that say that they mend or undo a commit: `Fixes:` with
+/// its id or that of the one upstream that it was made from, or `This reverts commit`. The newest first.
+///
+/// # Errors
+/// Commits that cannot be read. `is_moot` ends it before its time.
+pub fn mending(
+    repository: &Path,
+    id: &str,
+    is_moot: &dyn Fn() -> bool,
+) -> Result<Vec<Change>, GitLogError> {
+    let mut command = git(repository);
+    command.args(["log", "-1", "--no-color", "--no-show-signature", "--format=%B"]);
+    command.arg("--end-of-options").arg(id).arg("--");
+    let said = run_unless(command, DEADLINE, 1 << 20, is_moot).map_err(failed(repository))?;
+    if !said.status.success() {
+        return Err(GitLogError::Failed(said.status.to_string()));
+    }
+    let message = String::from_utf8_lossy(&said.stdout);
+    let mut command = git(repository);
+    command.args(["log", "--all", "--no-merges", "--no-color", "--no-show-signature"]);
+    command.args(["--encoding=UTF-8", "--max-count=16", "--fixed-strings"]);
+    command.arg(format!("--format={GIT_FORMAT}"));
+    for id in [Some(id), upstream(&message)].into_iter().flatten() {
+        let short = id.get(..10).unwrap_or(id);
+        for says in ["Fixes: ", "This reverts commit "] {
+            command.arg(format!("--grep={says}{short}"));
+        }
+    }
+    command.arg(format!("^{id}")).arg("--");
+    let ended = run_unless(command, DEADLINE, 1 << 20, is_moot).map_err(failed(repository))?;
+    if !ended.status.success() {
+        return Err(GitLogError::Failed(ended.status.to_string()));
+    }
+    Ok(read_git_log(&String::from_utf8_lossy(&ended.stdout)).changes)
+}
+
+/// The commit that one of a stable series was made from, as its message says: `commit ID upstream.`, or
+/// `[ Upstream commit ID ]`.
+fn upstream(message: &str) -> Option<&str> {
+    message.lines().take(8).find_map(|line| {
+        let line = line.trim().trim_matches(['[', ']']).trim();
+        let id = line
+            .strip_prefix("commit ")
+            .and_then(|rest| rest.trim_end_matches('.').strip_suffix(" upstream"))
+            .or_else(|| line.strip_prefix("Upstream commit "))?;
+        let is_id = id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then_some(id)
+    })
 }
 
 /// The log of a range of commits, given by their ids, the oldest first.

@@ -44,7 +44,7 @@ pub use commits::{
 };
 pub use debug::{DebugInfo, DebugInfoError};
 pub use discovery::{Options, SettingsError};
-pub use git_log::{GitLogError, commit_changes, git_log};
+pub use git_log::{GitLogError, commit_changes, git_log, mending};
 pub use inspect::{PackageContents, inspect_package};
 pub use modules::{ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};

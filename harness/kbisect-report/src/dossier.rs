@@ -11,6 +11,7 @@ use kbisect_core::run::{
 };
 use kbisect_core::trial::{Symptom, Verdict, VerdictKind};
 
+use crate::commands::{THAT_FAILS, of_trial};
 use crate::conclusion::bisect_result;
 use crate::evidence::{Evidence, Times};
 use crate::extra::Extra;
@@ -19,7 +20,7 @@ use crate::journal::{
 };
 use crate::plain::file_name;
 use crate::rules::rules_of;
-use crate::story::{Story, THAT_FAILS, of_trial};
+use crate::story::Story;
 use crate::words;
 
 /// A run: its result, and what its folder holds beside the journal.

@@ -19,7 +19,7 @@ pub const EARLIER_CHECK_JOURNAL: &str = "check.jsonl";
 const PLAN_SCHEMA: &str = "kbisect.plan/2";
 
 /// Events that this version understands.
-const EVENTS: [&str; 27] = [
+const EVENTS: [&str; 28] = [
     "began",
     "check-began",
     "run-began",
@@ -38,6 +38,7 @@ const EVENTS: [&str; 27] = [
     "weighed",
     "decoded",
     "changes",
+    "forgone",
     "note",
     "went-on",
     "further",

@@ -8,6 +8,7 @@
 mod bisect_log;
 mod bundle;
 mod changed;
+mod commands;
 mod conclusion;
 mod disturbed;
 mod document;

@@ -12,8 +12,6 @@ use kbisect_core::run::{
 use kbisect_core::search::Direction;
 use kbisect_core::trial::{BootKind, VerdictKind};
 
-use crate::extra::Extra;
-use crate::text::{as_kbisect, command_line};
 use crate::words::{self, Headline, notice_texts};
 
 /// A result with the questions that a report asks of it.
@@ -47,21 +45,6 @@ pub(crate) struct Side<'a> {
     pub(crate) kernel: &'a Kernel,
 }
 
-/// What the command of a trial that fails does.
-pub(crate) const THAT_FAILS: &str = "The trial that fails";
-/// What a command with `--shell` does.
-pub(crate) const WITH_SHELL: &str = "The same with a shell at the point of failure";
-
-/// Commands that repeat a trial; one that fails with a shell as well.
-pub(crate) fn of_trial(
-    what: &'static str,
-    repeat: &str,
-    fails: bool,
-) -> Vec<(&'static str, String)> {
-    let shell = fails.then(|| (WITH_SHELL, format!("{repeat} --shell")));
-    std::iter::once((what, repeat.to_owned())).chain(shell).collect()
-}
-
 impl<'a> Story<'a> {
     /// Whether one kernel was found.
     pub(crate) fn found(&self) -> bool {
@@ -78,12 +61,6 @@ impl<'a> Story<'a> {
             (OutcomeWord::Aborted, _) => Ending::Failed,
             _ => Ending::Complete,
         }
-    }
-
-    /// The command that goes on with a run that is not complete.
-    pub(crate) fn resume(&self) -> Option<String> {
-        matches!(self.ending(), Ending::Interrupted | Ending::Failed)
-            .then(|| format!("kbisect resume {}", crate::text::shell_word(&self.result.run_dir)))
     }
 
     /// Both sides of the change, the older one first; empty when they are not known.
@@ -146,74 +123,9 @@ impl<'a> Story<'a> {
         self.trial_of(beside.kernel).filter(|trial| trial.verdict == VerdictKind::Good)
     }
 
-    /// The command that repeats the most telling trial: the one that fails, else the last one.
-    pub(crate) fn repeat(&self) -> Option<&'a str> {
-        let shown = self.shown_trial().or(self.result.trials.last());
-        shown.map(|trial| trial.repeat.as_str()).or(self.result.repeat.as_deref())
-    }
-
-    /// Commands that repeat it, each with what it does.
-    pub(crate) fn commands(
-        &self,
-        good: Option<&Trial>,
-        extra: &Extra,
-    ) -> Vec<(&'static str, String)> {
-        let fails = self.shown_trial().is_some();
-        let what = if fails { THAT_FAILS } else { "The last trial" };
-        let repeat = self.repeat().map(|repeat| of_trial(what, repeat, fails));
-        let mut commands = repeat.unwrap_or_default();
-        commands.extend(good.map(|good| ("The trial that passes", good.repeat.clone())));
-        if !extra.command.is_empty() {
-            commands.push(("The whole bisection", command_line(&as_kbisect(&extra.command))));
-        }
-        commands
-    }
-
     /// What decides, where a kernel was found.
     pub(crate) fn headline(&self) -> Option<Headline> {
         Headline::of(self.result, |kernel| self.label(kernel))
-    }
-
-    /// The one command that makes sense after a run that found something: the search for the fix, where kernels
-    /// are found without an option, else what a ticket wants.
-    pub(crate) fn next(&self) -> Option<String> {
-        let result = self.result;
-        if !self.found() || result.run_dir.is_empty() {
-            return None;
-        }
-        let affected = result.affected.as_ref().filter(|it| it.fixed.is_none());
-        let newest = affected.and_then(|it| it.newest.as_ref());
-        if let (Some(affected), Some(newest)) = (affected, newest)
-            && newest.fails == Some(false)
-        {
-            let ends = [&affected.to, &newest.kernel];
-            let at_hand =
-                |kernel: &&Kernel| kernel.source == "local" || kernel.source.starts_with("debian:");
-            if ends.iter().all(at_hand) {
-                let [old, new] = ends.map(|end| end.package_version.as_str());
-                let scenario = crate::text::shell_word(&result.scenario);
-                return Some(format!("kbisect {old}..{new} --scenario {scenario} --find-fix"));
-            }
-        }
-        Some(format!("kbisect report {} --bundle", crate::text::shell_word(&result.run_dir)))
-    }
-
-    /// The command that makes an answer surer whose sides were not tried often enough.
-    pub(crate) fn surer(&self) -> Option<String> {
-        let result = self.result;
-        let sides = self.sides();
-        let [old, new] = sides.as_slice() else { return None };
-        if !self.found() || result.confidence.level != "unconfirmed" {
-            return None;
-        }
-        let ends = [old, new].map(|side| match self.commit(side.kernel) {
-            Some(commit) => commit.label(),
-            None => side.kernel.package_version.as_str(),
-        });
-        let [old, new] = ends.map(crate::text::shell_word);
-        let scenario = crate::text::shell_word(&result.scenario);
-        let fix = if result.direction == Direction::Fix { " --find-fix" } else { "" };
-        Some(format!("kbisect {old}..{new} --scenario {scenario}{fix} --flaky"))
     }
 
     /// What to call a kernel: its name or upstream version; the package version where another
@@ -392,6 +304,10 @@ impl<'a> Story<'a> {
         if let Some(said) = &self.result.rules_refused {
             let fault = words::FAULT_OF_SCENARIO.replacen("rules", "Rules", 1);
             remarks.push(format!("{fault}: {said}."));
+        }
+        if let Some(forgone) = &self.result.forgone {
+            remarks.push(words::forgone(forgone));
+            remarks.extend(words::mending(forgone));
         }
         match self.result.outcome {
             OutcomeWord::NotReproduced => remarks.push(

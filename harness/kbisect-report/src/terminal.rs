@@ -176,6 +176,10 @@ pub fn terminal_summary(result: &BisectResult, style: Style) -> String {
         many => lines.push("warnings", &format!("{} (see the report): {}", many.len(), many[0])),
     }
     changes(&mut lines, result);
+    if let Some(forgone) = &result.forgone {
+        lines.push("forgone", &words::forgone(forgone));
+        lines.push("", &words::mending(forgone).unwrap_or_default());
+    }
     if story.resume().is_none() {
         lines.push("repeat", story.repeat().unwrap_or_default());
     }

@@ -12,6 +12,7 @@
 
 mod changelog;
 mod clues;
+mod forgone;
 mod gitlog;
 mod model;
 mod names;
@@ -23,6 +24,7 @@ mod words;
 
 pub use changelog::{Changelog, Entry};
 pub use clues::{Clue, ClueKind, Clues};
+pub use forgone::{Forgone, ForgoneCve, reverts};
 pub use gitlog::{GIT_FORMAT, read_git_log};
 pub use model::{
     Change, ChangeSource, Considered, RankedChange, Ranking, Reason, ReasonKind, WhatChanged,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Because, Environment, Further, KernelPlan, Plan, SymptomChoice};
 use crate::answer::Taken;
 use crate::bayes;
-use crate::changes::{Prior, WhatChanged};
+use crate::changes::{Forgone, Prior, WhatChanged};
 use crate::evidence::Decoded;
 use crate::fault::ScenarioFault;
 use crate::gate::{GateOptions, GatePlan};
@@ -260,6 +260,11 @@ pub enum RunEvent {
         /// What came of it.
         changes: Box<WhatChanged>,
     },
+    /// What staying on the last good kernel forgoes. Of several, the last counts.
+    Forgone {
+        /// What.
+        forgone: Box<Forgone>,
+    },
     /// Something the user should know.
     Note {
         /// One line.
@@ -379,6 +384,7 @@ pub fn wall_seconds(lines: &[JournalLine]) -> f64 {
                     | RunEvent::SymptomChosen { .. }
                     | RunEvent::Decoded { .. }
                     | RunEvent::Changes { .. }
+                    | RunEvent::Forgone { .. }
                     | RunEvent::Further { .. }
                     | RunEvent::WentOn { .. }
             )

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Affected, Environment, Further, PlannedCommit, Rates, RevertResult, SymptomChoice};
 use crate::answer::Trial;
 use crate::bayes;
-use crate::changes::{Weighed, WhatChanged};
+use crate::changes::{Forgone, Weighed, WhatChanged};
 use crate::fault::ScenarioFault;
 use crate::kernel::Kernel;
 use crate::search::Direction;
@@ -211,6 +211,9 @@ pub struct BisectResult {
     /// What changed between the two sides, the most suspect first, or why that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<WhatChanged>,
+    /// What staying on the last good kernel forgoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgone: Option<Forgone>,
     /// Which kernels the failure concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affected: Option<Affected>,

@@ -61,6 +61,10 @@ pub fn bisect_result(lines: &[JournalLine], run_dir: &str) -> Option<BisectResul
         revert: RevertTest::of(&plan, &events).and_then(|test| test.result(&plan, &events)),
         further: further(&events),
         affected: None,
+        forgone: events.iter().rev().find_map(|event| match event {
+            RunEvent::Forgone { forgone } => Some(forgone.as_ref().clone()),
+            _ => None,
+        }),
         prior: None,
         series: series_of(&plan, &trials),
         warnings: plan.warnings.clone(),

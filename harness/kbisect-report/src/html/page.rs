@@ -36,6 +36,7 @@ pub fn html(dossier: &Dossier) -> String {
             (details::checks(dossier))
             (timeline::section(dossier))
             (details::section(dossier, sections::other_changes))
+            (details::section(dossier, sections::forgone))
             (details::section(dossier, sections::trials))
             (details::section(dossier, |to, result| details::confidence(to, result, &dossier.extra)))
             (details::environment(dossier))

@@ -30,6 +30,7 @@ pub fn markdown(result: &BisectResult, extra: &Extra) -> String {
     sections::revert(to, result);
     sections::changes(to, result);
     sections::other_changes(to, result);
+    sections::forgone(to, result);
     series(to, &story);
     sections::trials(to, result);
     sections::unrelated(to, result);

@@ -3,10 +3,11 @@
 use kbisect_core::run::RunResult;
 use kbisect_core::trial::{Phase, TrialRecord, Verdict};
 
+use crate::commands::WITH_SHELL;
 use crate::document::{Block, CELL, Document, Tone, heading, own, table, text};
 use crate::print;
 use crate::sections;
-use crate::story::{WITH_SHELL, boot, came_up, deadlines, duration};
+use crate::story::{boot, came_up, deadlines, duration};
 use crate::words;
 
 /// Writes the report of one trial, to be saved as `report.md`.

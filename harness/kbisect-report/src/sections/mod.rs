@@ -7,6 +7,6 @@ mod shared;
 pub(crate) use rates::rates;
 pub(crate) use seen::{counted, crash, notes, rules_counted, seen, telling, unrelated};
 pub(crate) use shared::{
-    LIKELY, changes, check, commands, confidence, environment, files, kernels, other_changes,
-    revert, side_by_side, tone, trials,
+    LIKELY, changes, check, commands, confidence, environment, files, forgone, kernels,
+    other_changes, revert, side_by_side, tone, trials,
 };

@@ -136,6 +136,24 @@ pub(crate) fn other_changes(to: &mut Vec<Block>, result: &BisectResult) {
     }
 }
 
+/// Adds the CVEs that whoever stays on the last good kernel goes without.
+pub(crate) fn forgone(to: &mut Vec<Block>, result: &BisectResult) {
+    let Some(forgone) = result.forgone.as_ref().filter(|it| !it.cves.is_empty()) else { return };
+    to.push(heading("What staying forgoes"));
+    to.push(Block::Paragraph(text(&words::forgone(forgone), CELL)));
+    let mut rows: Vec<Line> = forgone
+        .cves
+        .iter()
+        .map(|cve| {
+            Line::default().link(&cve.id, links::cve(&cve.id)).own(" ").text(&cve.subject, CELL)
+        })
+        .collect();
+    if forgone.more_cves > 0 {
+        rows.push(own(format!("and {} more", forgone.more_cves)));
+    }
+    to.push(Block::Folded(own("The CVEs"), vec![Block::List(rows)]));
+}
+
 fn ranked<'a>(changes: impl Iterator<Item = &'a RankedChange>) -> Block {
     let rows = changes.map(|ranked| {
         let why = ranked.reasons.iter().fold(Line::default(), |line, reason| {

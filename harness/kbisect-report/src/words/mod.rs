@@ -4,6 +4,7 @@ mod answer;
 mod by_hand;
 mod chip;
 mod elsewhere;
+mod forgone;
 mod headline;
 mod import;
 mod notices;
@@ -27,6 +28,7 @@ pub(crate) use answer::{
 pub use by_hand::{all_planned, by_hand, planned, planned_file};
 pub(crate) use chip::{CHIPS, reason_chip};
 pub use elsewhere::{built_elsewhere, from_elsewhere};
+pub(crate) use forgone::{forgone, mending};
 pub(crate) use headline::Headline;
 pub(crate) use headline::wrong_way_round;
 pub use headline::{is_asked, look_for_fix, look_into, not_asked};

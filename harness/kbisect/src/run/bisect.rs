@@ -10,11 +10,10 @@ use kbisect_core::run::{Plan, RevertStep, RevertTest, RunEvent, end_of_search, i
 use kbisect_core::search::{Direction, Outcome, Role};
 use kbisect_core::trial::Untestable;
 use kbisect_core::workers::Workers;
-use kbisect_kernels::{Candidate, ResolveError, SeriesFile};
+use kbisect_kernels::{Candidate, Progress, ResolveError, SeriesFile};
 use kbisect_report::{Dossier, words};
 
 use super::beside::{self, BesideTrials};
-use super::changes::{Origin, Ranker};
 use super::commits::{self, ChosenCommits};
 use super::context::{Base, Context, Ground, machines, placement_of};
 use super::culprit::Telling;
@@ -22,11 +21,13 @@ use super::decode::{Decoder, Sources};
 use super::ending::{conclude, finish};
 use super::executor::execute_alone;
 use super::files::{keep_image, keep_scenario, new_run};
+use super::forgone::forgone;
 use super::further;
 use super::journal::Journal;
 use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
 use super::plan::{check_placement, check_symptom, check_testable, check_work, plan, show};
+use super::ranker::{Origin, Ranker};
 use super::revert::Revert;
 use super::search::Search;
 use super::symptom;
@@ -361,6 +362,7 @@ impl Bisection<'_> {
             .and_then(|()| self.changes())
             .and_then(|()| self.revert())
             .and_then(|()| self.beside())
+            .and_then(|()| self.forgone())
             .and_then(|()| self.before_drill());
         self.context.base.ui.finish();
         let root = self.telling.root().unwrap_or(self.folder);
@@ -470,6 +472,29 @@ impl Bisection<'_> {
         Ok(())
     }
 
+    /// Looks up what staying on the last good kernel forgoes.
+    fn forgone(&mut self) -> anyhow::Result<()> {
+        let base = &self.context.base;
+        if self.plan.options.no_changes || base.interrupt.is_set() {
+            return Ok(());
+        }
+        let progress = base.progress();
+        let work = self.ranker(progress.as_ref());
+        let forgone = forgone(&self.journal.lines, &work, &|| base.interrupt.is_set());
+        match forgone.filter(|_| !base.interrupt.is_set()) {
+            Some(forgone) => self.journal.append(RunEvent::Forgone { forgone: Box::new(forgone) }),
+            None => Ok(()),
+        }
+    }
+
+    fn ranker<'a>(&'a self, progress: &'a dyn Progress) -> Ranker<'a> {
+        let origin = match &self.plan.options.git {
+            Some(folder) => Origin::Git(PathBuf::from(folder)),
+            None => Origin::Archive,
+        };
+        Ranker { settings: &self.context.base.settings, progress, origin }
+    }
+
     /// Ranks what changed between the two sides, if there are two. Whatever keeps it from that is
     /// told, and is no failure of the run.
     fn changes(&mut self) -> anyhow::Result<()> {
@@ -478,13 +503,9 @@ impl Bisection<'_> {
             return Ok(());
         }
         let base = &self.context.base;
-        let origin = match &self.plan.options.git {
-            Some(folder) => Origin::Git(PathBuf::from(folder)),
-            None => Origin::Archive,
-        };
         let dossier = Dossier::of_journal(self.folder, self.journal.lines.clone(), None)?;
         let progress = base.progress();
-        let work = Ranker { settings: &base.settings, progress: progress.as_ref(), origin };
+        let work = self.ranker(progress.as_ref());
         let changes = work.of_run(&dossier, Some(&self.subject.scenario), None);
         // What was cut off is no fact.
         if let Some(changes) = changes.filter(|_| !base.interrupt.is_set()) {

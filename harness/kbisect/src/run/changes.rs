@@ -1,85 +1,22 @@
 //! What changed between the two sides of an answer, ranked; or between any two kernels.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use kbisect_core::changes::{ChangeSource, Clues, RankedChange, Ranking, WhatChanged, rank};
+use kbisect_core::changes::{Clues, RankedChange, WhatChanged};
 use kbisect_core::kernel::{Kernel, KernelId};
 use kbisect_core::run::RunEvent;
-use kbisect_core::scenario::Scenario;
 use kbisect_core::version::PackageVersion;
-use kbisect_kernels::{Catalog, Progress, Settings};
-use kbisect_report::{ChangesDocument, Dossier, JOURNAL_NAME};
+use kbisect_kernels::Catalog;
+use kbisect_report::{ChangesDocument, Dossier, JOURNAL_NAME, read_journal_of};
 
 use super::files::kept_scenario;
+use super::forgone::forgone;
 use super::later::add;
+use super::ranker::{Origin, Ranker};
 use crate::cli::{ChangesArgs, Global, Range};
 use crate::settings::global::run_folder;
 use crate::ui::Ui;
 use crate::{errors, output, settings};
-
-/// Where changes are read.
-pub enum Origin {
-    /// The distribution's package that holds the changelog.
-    Archive,
-    /// A changelog of the user's.
-    File(PathBuf),
-    /// A repository of the user's.
-    Git(PathBuf),
-}
-
-/// Ranks changes.
-pub struct Ranker<'a> {
-    /// Where to look for packages.
-    pub settings: &'a Settings,
-    /// Where downloads tell how far they are.
-    pub progress: &'a dyn Progress,
-    /// Where changes are read.
-    pub origin: Origin,
-}
-
-impl Ranker<'_> {
-    /// Ranks what changed between the two sides of a bisection; `None` when it has no two sides.
-    pub fn of_run(
-        &self,
-        dossier: &Dossier,
-        scenario: Option<&Scenario>,
-        text: Option<&str>,
-    ) -> Option<WhatChanged> {
-        let (old, new) = dossier.sides()?;
-        let mut clues = Clues::of(scenario, dossier.bad().map(|trial| &trial.record));
-        clues.text(text.unwrap_or_default());
-        Some(self.between(old, new, &clues))
-    }
-
-    /// Ranks what changed between two kernels, the older one first.
-    pub fn between(&self, old: &Kernel, new: &Kernel, clues: &Clues) -> WhatChanged {
-        self.try_between(old, new, clues).map_or_else(
-            |error| WhatChanged::Unavailable { reason: errors::message(&error) },
-            WhatChanged::Ranked,
-        )
-    }
-
-    fn try_between(&self, old: &Kernel, new: &Kernel, clues: &Clues) -> anyhow::Result<Ranking> {
-        let (source, segment) = match &self.origin {
-            Origin::Git(folder) => {
-                let (range, segment) = kbisect_kernels::git_log(folder, old, new)?;
-                let repository = folder.display().to_string();
-                (ChangeSource::Git { repository, range }, segment)
-            }
-            Origin::Archive | Origin::File(_) => {
-                let found = match &self.origin {
-                    Origin::File(path) => kbisect_kernels::changelog_file(path)?,
-                    _ => kbisect_kernels::changelog(new, self.settings, self.progress)?,
-                };
-                let segment = found.log.between(old, new);
-                let (package, version, sha256) = (found.package, found.version, found.sha256);
-                (ChangeSource::Changelog { package, version, sha256 }, segment)
-            }
-        };
-        let version = |kernel: &Kernel| kernel.package_version.to_string();
-        Ok(rank(segment, clues, source, &version(old), &version(new)))
-    }
-}
 
 /// Ranks what changed, for a run or between two kernels.
 ///
@@ -126,6 +63,10 @@ fn of_run(args: &ChangesArgs, work: &Ranker<'_>) -> anyhow::Result<WhatChanged> 
     })?;
     if folder.join(JOURNAL_NAME).is_file() {
         add(&folder, RunEvent::Changes { changes: Box::new(changes.clone()) })?;
+        let lines = read_journal_of(&folder)?.lines;
+        if let Some(forgone) = forgone(&lines, work, &|| false) {
+            add(&folder, RunEvent::Forgone { forgone: Box::new(forgone) })?;
+        }
     }
     Ok(changes)
 }

@@ -154,6 +154,8 @@ pub fn line(event: &RunEvent, view: &View, detail: Detail, paint: Paint) -> Opti
         RunEvent::Decoded { number, decoded: Decoded::Unavailable { reason } } => Some(format!(
             "trace of trial {number} not decoded: no debug information, because {reason}"
         )),
+        // The summary has it.
+        RunEvent::Forgone { .. } => None,
         RunEvent::Changes { changes } => match changes.as_ref() {
             // The summary has them.
             WhatChanged::Ranked(_) => None,

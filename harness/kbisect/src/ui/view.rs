@@ -160,6 +160,7 @@ impl View {
             | RunEvent::Weighed { .. }
             | RunEvent::Decoded { .. }
             | RunEvent::Changes { .. }
+            | RunEvent::Forgone { .. }
             | RunEvent::Note { .. } => {}
         }
     }

@@ -66,6 +66,31 @@ fn without_a_changelog_the_run_says_why_and_can_be_told_later() {
 }
 
 #[test]
+fn what_staying_forgoes_is_told_with_its_cves_and_what_undoes_a_suspect() {
+    let place = Place::series(3, |number| if number >= 2 { BAD.to_owned() } else { String::new() });
+    let result = place.bisect("6.12.1..6.12.3", "").code(0).json();
+    assert!(result["forgone"].is_null(), "no changelog, no word: {}", result["forgone"]);
+    let file = place.path("changelog");
+    let text = "linux (6.12.3-1) trixie; urgency=medium\n\n  * New upstream stable update:\n    \
+                https://example.org/ChangeLog-6.12.3\n    - drm: paint (CVE-2025-1234)\n    \
+                - Revert \"tcp: forget the window\"\n\n -- A <a@example.org>  x\n\n\
+                linux (6.12.2-1) trixie; urgency=medium\n\n  * New upstream stable update:\n    \
+                https://example.org/ChangeLog-6.12.2\n    - tcp: forget the window\n\n \
+                -- A <a@example.org>  x\n\nlinux (6.12.1-1) trixie; urgency=medium\n\n  * tcp: too old\n";
+    fs::write(&file, text).unwrap();
+    let run = place.run_folder().display().to_string();
+    changes(&place, &format!("{run} --changelog {}", file.display())).code(0);
+    let report = report(&place);
+    for part in [
+        "Staying on 6.12.1 forgoes 3 changes up to 6.12.3, which mend 1 CVE.",
+        "`CVE-2025-1234` drm: paint",
+        "Later changes say that they undo or mend what is suspect: Revert \"tcp: forget the window\" (6.12.3).",
+    ] {
+        assert!(report.contains(part), "no `{part}` in {report}");
+    }
+}
+
+#[test]
 fn it_can_be_left_out_and_a_repository_that_is_none_is_no_failure() {
     let place = second_is_bad();
     let result = place.bisect("6.12.1..6.12.2", "--no-changes").code(0).json();

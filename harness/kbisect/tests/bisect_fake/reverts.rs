@@ -20,9 +20,17 @@ fn the_culprit_is_taken_back_in_the_bad_end() {
     let place = Place::new();
     let tree = tree(&place);
     let all = parts(&tree, &[2], 6);
+    // Elsewhere somebody mended it.
+    tree.git(&["checkout", "-q", "-b", "later"]);
+    let says = format!("mend it\n\nFixes: {} (\"guilty-2\")", &all[2][..12]);
+    tree.git(&["commit", "-q", "--allow-empty", "-m", &says]);
+    tree.git(&["checkout", "-q", "main"]);
     let range = format!("{}..{}", all[0], all[5]);
     let result = bisect(&place, &range, "--json").code(0).json();
     assert_eq!(result["first_bad"]["name"], all[2][..12]);
+    assert_eq!(result["forgone"]["changes"], 4, "{:#}", result["forgone"]);
+    assert_eq!(result["forgone"]["mending"][0]["subject"], "mend it");
+    assert_eq!(result["forgone"]["mending"].as_array().unwrap().len(), 1);
     let test = &result["revert"];
     assert_eq!(test["outcome"], "proven", "{test:#}");
     assert_eq!(test["commit"]["id"], all[2].as_str());
