@@ -5,6 +5,7 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn main() {
     let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -13,13 +14,36 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=KBISECT_COMMIT");
     let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
-    let version = match env::var("KBISECT_COMMIT") {
-        Ok(commit) => format!("{version} ({commit})"),
-        Err(_) => version,
-    };
+    let version =
+        match env::var("KBISECT_COMMIT").ok().or_else(|| commit(&manifest_dir.join("../.."))) {
+            Some(commit) => format!("{version} ({commit})"),
+            None => version,
+        };
     println!("cargo::rustc-env=KBISECT_VERSION={version}");
     embed(&scenarios, "scenarios.rs");
     embed(&scenarios.join("templates"), "templates.rs");
+}
+
+/// The commit and its day, where the sources are those of a checkout: `0123456789ab 2026-11-29, changed`.
+fn commit(checkout: &Path) -> Option<String> {
+    let git = checkout.join(".git");
+    if !git.is_dir() {
+        return None;
+    }
+    // The log grows with each commit and each checkout.
+    for file in ["HEAD", "logs/HEAD"] {
+        println!("cargo::rerun-if-changed={}", git.join(file).display());
+    }
+    println!("cargo::rerun-if-changed={}", checkout.join("harness").display());
+    let said = |words: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(checkout).args(words).output().ok()?;
+        let text = output.status.success().then(|| String::from_utf8(output.stdout).ok());
+        text.flatten().map(|text| text.trim().to_owned())
+    };
+    let commit =
+        said(&["log", "-1", "--abbrev=12", "--format=%h %cs"]).filter(|it| !it.is_empty())?;
+    let is_same = said(&["status", "--porcelain", "--", "harness"]).is_some_and(|it| it.is_empty());
+    Some(if is_same { commit } else { format!("{commit}, changed") })
 }
 
 /// Writes code for all scenarios of a folder: name, and files with their content.

@@ -198,6 +198,12 @@ impl Dossier {
         dossier
     }
 
+    /// Says who met the failure, and where it is talked about.
+    pub fn reported(&mut self, reporter: Option<&str>, ticket: Option<&str>) {
+        self.extra.reporter = reporter.map(str::to_owned);
+        self.extra.ticket = ticket.map(str::to_owned);
+    }
+
     fn look_into(&mut self, folder: &Path) {
         let (bad, good) = (self.bad().cloned(), self.good().cloned());
         self.evidence = match &self.subject {

@@ -23,6 +23,10 @@ pub struct Extra {
     pub notes: Vec<String>,
     /// How often the run was resumed.
     pub resumed: usize,
+    /// Who met the failure, if that is somebody else than who sends the report: `Name <mail>`.
+    pub reporter: Option<String>,
+    /// Address of a page on which the failure is talked about.
+    pub ticket: Option<String>,
 }
 
 /// A file of rules.

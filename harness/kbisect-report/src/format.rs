@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::dossier::{Dossier, Subject};
 use crate::fields::{State, fields};
-use crate::gate::{html_check, markdown_check, svg_map};
+use crate::gate::{github_check, html_check, markdown_check, sarif_check, svg_map};
 use crate::text::prose;
 
 /// A form of report. All are made from a run's folder, at any later time.
@@ -30,6 +30,10 @@ pub enum Format {
     BisectLog,
     /// The map of a check as a drawing.
     Svg,
+    /// What keeps the gate of a check shut, in SARIF 2.1.0.
+    Sarif,
+    /// The same as annotations of GitHub Actions.
+    Github,
 }
 
 /// A word that names no form.
@@ -56,6 +60,9 @@ pub enum RenderError {
     /// The check is none of a range.
     #[error("only the check of a range (`kbisect check A..B`) has a map")]
     NoRange,
+    /// A form of what keeps a gate shut.
+    #[error("only a check (`kbisect check`) has findings in the form {0}")]
+    NoGate(Format),
     /// A form that makes no sense for a check.
     #[error("a check has no report of the form {0}; its forms are: {of}", of = Format::words(true))]
     NotOfCheck(Format),
@@ -66,7 +73,7 @@ pub enum RenderError {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Markdown,
         Self::Html,
         Self::Text,
@@ -75,6 +82,8 @@ impl Format {
         Self::Ktap,
         Self::BisectLog,
         Self::Svg,
+        Self::Sarif,
+        Self::Github,
     ];
 
     /// All that there is to say of a form.
@@ -130,6 +139,18 @@ impl Format {
                 file: "map.svg",
                 run: |_| Err(RenderError::NoMap),
                 check: Some(|result| svg_map(result).ok_or(RenderError::NoRange)),
+            },
+            Self::Sarif => Form {
+                word: "sarif",
+                file: "findings.sarif",
+                run: |_| Err(RenderError::NoGate(Self::Sarif)),
+                check: Some(|result| Ok(sarif_check(result)?)),
+            },
+            Self::Github => Form {
+                word: "github",
+                file: "annotations.txt",
+                run: |_| Err(RenderError::NoGate(Self::Github)),
+                check: Some(|result| Ok(github_check(result))),
             },
         }
     }
@@ -231,6 +252,10 @@ mod tests {
         }
         let error = "pdf".parse::<Format>().unwrap_err();
         assert_eq!(error.to_string(), "`pdf` is no form of report");
-        assert!(error.hint().contains("md, html, text, json, junit, ktap, bisect-log, svg"));
+        assert!(
+            error
+                .hint()
+                .contains("md, html, text, json, junit, ktap, bisect-log, svg, sarif, github")
+        );
     }
 }

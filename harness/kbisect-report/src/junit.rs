@@ -10,6 +10,7 @@ use kbisect_core::run::{BisectResult, OutcomeWord, RevertOutcome};
 use kbisect_core::trial::{CheckResult, CheckStatus, TrialRecord, VerdictKind};
 
 use crate::dossier::{Dossier, Subject};
+use crate::gate::{Finding, Level, finding};
 use crate::story::Story;
 use crate::text::{line, lines};
 use crate::{doubt, words};
@@ -31,7 +32,7 @@ enum Case {
     },
     Skipped(String),
     Error {
-        kind: &'static str,
+        kind: String,
         message: String,
     },
 }
@@ -77,7 +78,7 @@ fn questions(result: &BisectResult) -> Suite {
         }
         (false, OutcomeWord::Aborted) => {
             let message = result.reason.clone().unwrap_or_else(|| story.verdict());
-            Case::Error { kind: "aborted", message }
+            Case::Error { kind: "aborted".to_owned(), message }
         }
         (false, _) => Case::Failed {
             kind: story.heading(),
@@ -240,27 +241,20 @@ fn suite_of_scenario(result: &GateResult, scenario: &GateScenario) -> Suite {
 }
 
 fn case_of_cell(result: &GateResult, cell: &Cell) -> Case {
-    let reason = cell.reason.clone().unwrap_or_default();
-    match cell.standing {
-        Standing::Good | Standing::Fixed => Case::Passed,
-        Standing::AlreadyBroken if cell.allowed => {
-            Case::Skipped(format!("already broken: {reason}"))
-        }
-        Standing::AlreadyBroken => {
-            Case::Error { kind: "already-broken", message: format!("already broken: {reason}") }
-        }
-        Standing::NotTested if result.plan.allow_skips => Case::Skipped(reason),
-        // A reader of nothing but this file is to see what keeps the gate shut.
-        Standing::NotTested => Case::Error { kind: "not-tested", message: reason },
-        Standing::NoAnswer => Case::Error { kind: "infra", message: reason },
-        Standing::ScenarioError => Case::Error { kind: "scenario-error", message: reason },
-        Standing::Regressed => match result.trial(cell).map(case_of_trial) {
-            Some(Case::Failed { kind, text, .. }) => Case::Failed { kind, message: reason, text },
-            _ => {
-                Case::Failed { kind: "regressed".to_owned(), message: reason, text: String::new() }
-            }
-        },
+    let Some(Finding { level, kind, message }) = finding(result, cell) else {
+        return Case::Passed;
+    };
+    if level == Level::Note {
+        return Case::Skipped(message);
     }
+    if cell.standing != Standing::Regressed {
+        return Case::Error { kind, message };
+    }
+    let text = match result.trial(cell).map(case_of_trial) {
+        Some(Case::Failed { text, .. }) => text,
+        _ => String::new(),
+    };
+    Case::Failed { kind, message, text }
 }
 
 fn write_suite(to: &mut String, suite: &Suite) -> SuiteCounts {
@@ -353,8 +347,10 @@ fn case_of_trial(trial: &TrialRecord) -> Case {
             .join("\n"),
         },
         (VerdictKind::Skip, _) => Case::Skipped(reason),
-        (VerdictKind::ScenarioError, _) => Case::Error { kind: "scenario-error", message: reason },
-        _ => Case::Error { kind: "infra", message: reason },
+        (VerdictKind::ScenarioError, _) => {
+            Case::Error { kind: "scenario-error".to_owned(), message: reason }
+        }
+        _ => Case::Error { kind: "infra".to_owned(), message: reason },
     }
 }
 

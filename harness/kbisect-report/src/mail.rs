@@ -13,6 +13,7 @@ pub(crate) use crate::bisect_log::introduced as introduced_by;
 use crate::bisect_log::{bisect_log, introduced};
 use crate::changed;
 use crate::dossier::{Dossier, Subject};
+use crate::extra::Extra;
 use crate::fields::{State, fields};
 use crate::rules::{marked, suspects};
 use crate::sections;
@@ -110,7 +111,14 @@ pub(crate) fn mail_body(dossier: &Dossier, regzbot: bool) -> String {
     if let Some(range) = introduced(dossier).filter(|_| regzbot) {
         let _ = writeln!(to, "#regzbot introduced: {range}");
         let title = dossier.symptom().map(|symptom| symptom.title.clone()).unwrap_or_default();
-        let _ = writeln!(to, "#regzbot title: {}\n", line(&title, 200));
+        let _ = writeln!(to, "#regzbot title: {}", line(&title, 200));
+        let Extra { reporter, ticket, .. } = &dossier.extra;
+        for (word, said) in [("from", reporter), ("monitor", ticket)] {
+            if let Some(said) = said {
+                let _ = writeln!(to, "#regzbot {word}: {}", line(said, 200));
+            }
+        }
+        to.push('\n');
     }
     paragraph(
         &mut to,

@@ -366,6 +366,13 @@ fn each_recipient_gets_what_that_one_reads() {
         "{debian}"
     );
     assert!(!debian.contains("#regzbot") && !debian.contains("vanilla"), "{debian}");
+    assert!(!upstream.contains("#regzbot from:") && !upstream.contains("monitor:"), "{upstream}");
+    let mut told = dossier.clone();
+    told.reported(Some("Ada <ada@example.org>"), Some("https://bugs.example.org/1"));
+    let upstream_told = Recipient::Upstream.render(&told);
+    let lines =
+        "\n#regzbot from: Ada <ada@example.org>\n#regzbot monitor: https://bugs.example.org/1\n";
+    assert!(upstream_told.contains(lines), "{upstream_told}");
     // Commands and frames stay whole; sentences do not.
     for mail in [&upstream, &debian] {
         let before_log = mail.split("Bisection log").next().unwrap();

@@ -19,6 +19,12 @@ pub struct ReportArgs {
     /// Who reads it: debian, upstream (mails), ticket (Markdown), chat, manager (a few plain sentences)
     #[arg(long = "for", value_name = "RECIPIENT", conflicts_with_all = ["format", "bundle"])]
     pub recipient: Option<Recipient>,
+    /// Who met the failure, if it was not you: for the kernel's tracker of regressions
+    #[arg(long, value_name = "NAME <MAIL>", value_parser = reporter, requires = "recipient")]
+    pub reporter: Option<String>,
+    /// Page on which the failure is talked about: for the same
+    #[arg(long, value_name = "URL", value_parser = page, requires = "recipient")]
+    pub ticket: Option<String>,
     /// File to write in place of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -53,6 +59,22 @@ pub struct ReportArgs {
     /// Folder that runs are written to
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
+}
+
+fn reporter(text: &str) -> Result<String, &'static str> {
+    let has_mail = text
+        .trim()
+        .strip_suffix('>')
+        .and_then(|rest| rest.split_once('<'))
+        .is_some_and(|(name, mail)| !name.trim().is_empty() && mail.contains('@'));
+    let is_line = !text.chars().any(char::is_control);
+    (has_mail && is_line).then(|| text.trim().to_owned()).ok_or("expected `Name <mail@address>`")
+}
+
+fn page(text: &str) -> Result<String, &'static str> {
+    let is_page = ["https://", "http://"].iter().any(|scheme| text.starts_with(scheme));
+    let is_word = !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    (is_page && is_word).then(|| text.to_owned()).ok_or("expected an address: https://...")
 }
 
 fn forms() -> String {

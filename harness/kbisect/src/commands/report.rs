@@ -59,7 +59,7 @@ pub fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<()> {
         }
         return write(args, global, &folder, format.render_check(&result)?);
     }
-    let dossier = Dossier::read(&folder)?;
+    let mut dossier = Dossier::read(&folder)?;
     if let Some(warning) = &dossier.warning
         && !global.quiet
     {
@@ -68,6 +68,7 @@ pub fn report(args: &ReportArgs, global: &Global) -> anyhow::Result<()> {
     if args.bundle.is_some() {
         return bundle::bundle(args, global, &dossier);
     }
+    dossier.reported(args.reporter.as_deref(), args.ticket.as_deref());
     match args.recipient {
         Some(recipient) => write(args, global, &folder, recipient.render(&dossier)),
         None => write(args, global, &folder, format.render(&dossier)?),

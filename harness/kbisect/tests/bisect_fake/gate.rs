@@ -213,6 +213,25 @@ fn junit_has_a_case_for_each_kernel_and_scenario() {
     for part in parts {
         assert!(junit.contains(part), "no `{part}`: {junit}");
     }
+    // The same for code scanning, and beside the code of a pull request.
+    let report = |form: &str| place.as_printed(&format!("report --format {form}")).code(0).stdout;
+    let sarif: serde_json::Value = serde_json::from_str(&report("sarif")).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.len(), 6, "{sarif:#}");
+    let rule = |result: &serde_json::Value| result["ruleId"].as_str().unwrap().to_owned();
+    assert_eq!(results.iter().filter(|it| rule(it) == "check-failed").count(), 2);
+    let files: Vec<&str> = results
+        .iter()
+        .map(|it| &it["locations"][0]["physicalLocation"]["artifactLocation"]["uri"])
+        .map(|uri| uri.as_str().unwrap())
+        .collect();
+    assert!(files.contains(&"mine/scenario.toml"), "{files:?}");
+    assert!(files.contains(&"scenarios/smoke/scenario.toml"), "{files:?}");
+    let github = report("github");
+    assert_eq!(github.lines().filter(|line| line.starts_with("::error file=")).count(), 6);
+    assert_eq!(github.lines().count(), 6, "{github}");
+    let told = "::error file=mine/scenario.toml,title=./mine on 6.12.2::";
+    assert!(github.contains(told), "{github}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn the_map_is_drawn_in_every_form_at_any_later_time() {
     assert_eq!(told("junit").matches("<testcase ").count(), 8);
     let refused = report("ktap").code(2);
     assert!(
-        refused.stderr.contains("its forms are: md, html, json, junit, svg"),
+        refused.stderr.contains("its forms are: md, html, json, junit, svg, sarif, github"),
         "{}",
         refused.stderr
     );
