@@ -12,6 +12,8 @@ mod import;
 mod kernels;
 mod machine;
 pub mod man_words;
+#[cfg(test)]
+mod pages;
 mod range;
 mod report;
 mod seen;
