@@ -236,6 +236,9 @@ pub struct TrialRecord {
     pub directory: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
+    /// The machine that made it, where it was not the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// Most memory of the host that its machines took, in MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,

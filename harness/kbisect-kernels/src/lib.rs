@@ -45,13 +45,14 @@ pub use commits::{
 pub use debug::{DebugInfo, DebugInfoError};
 pub use discovery::{Options, SettingsError};
 pub use git_log::{GitLogError, commit_changes, git_log, mending};
+pub use hash::of_file as sha256_of;
 pub use inspect::{PackageContents, inspect_package};
 pub use modules::{ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};
 pub use proxy::Proxies;
 pub use ready::ReadyKernel;
 pub use series_file::{SeriesFile, SeriesFileError};
-pub use settings::{Mirrors, Service, Settings, SuiteChoice};
+pub use settings::{Mirrors, NamedPool, Service, Settings, SuiteChoice};
 pub use source_tree::{SourceTree, WantedSource, prune_sources, source_tree};
 pub use source_tree_error::SourceTreeError;
 pub use sources::{CatalogError, FetchError, Source};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kbisect_core::options::MachineChoices;
+use serde::Deserialize;
 
 use crate::proxy::Proxies;
 use crate::sources::Source;
@@ -71,8 +72,25 @@ pub struct Settings {
     pub redact_patterns: Vec<String>,
     /// Patterns of which no bundle may hold a trace.
     pub secret_patterns: Vec<String>,
+    /// Workers that are other processes, by the names of pools.
+    pub pools: BTreeMap<String, NamedPool>,
     /// What is chosen of how machines run.
     pub machine: MachineChoices,
+}
+
+/// Workers that are other processes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedPool {
+    /// The command of a worker.
+    pub command: String,
+    /// How many there are.
+    #[serde(default = "one")]
+    pub count: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 impl Settings {

@@ -15,13 +15,22 @@ const LOOK: Duration = Duration::from_millis(10);
 /// `kill -9`. (The kernel ties the signal to the thread, see prctl(2), so start children from a thread
 /// that lives as long as they do.)
 pub fn die_with_us(command: &mut Command) {
+    signalled_with_us(command, Signal::KILL);
+}
+
+/// As [`die_with_us`], for a program that has something to clear away: it gets SIGTERM.
+pub fn end_with_us(command: &mut Command) {
+    signalled_with_us(command, Signal::TERM);
+}
+
+fn signalled_with_us(command: &mut Command, signal: Signal) {
     use std::os::unix::process::CommandExt;
     let parent = rustix::process::getpid();
     command.process_group(0);
     // SAFETY: only system calls between fork and exec.
     unsafe {
         command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            rustix::process::set_parent_process_death_signal(Some(signal))?;
             // The parent may have died between fork and prctl.
             if rustix::process::getppid() == Some(parent) {
                 Ok(())

@@ -46,14 +46,23 @@ pub struct Image {
     pub manifest: ImageManifest,
 }
 
-/// Returns the image of `definition` from the cache, if it has been built.
-pub fn find_image(definition: &ImageDefinition, cache_dir: &Path) -> Option<Image> {
-    let key = definition.key();
-    let directory = image_directory(cache_dir, &key);
+/// Returns the image with a key (see [`Image::key`]) from the cache, if there is one.
+pub fn stored(cache_dir: &Path, key: &str) -> Option<Image> {
+    let is_key = key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let directory = is_key.then(|| image_directory(cache_dir, key))?;
     let manifest = ImageManifest::read(&directory.join(manifest::FILE))?;
     let path = directory.join(build::SQUASHFS);
     let size = std::fs::metadata(&path).ok()?.len();
-    (manifest.key == key && manifest.size_bytes == size).then_some(Image { path, key, manifest })
+    (manifest.key == key && manifest.size_bytes == size).then(|| Image {
+        path,
+        key: key.to_owned(),
+        manifest,
+    })
+}
+
+/// Returns the image of `definition` from the cache, if it has been built.
+pub fn find_image(definition: &ImageDefinition, cache_dir: &Path) -> Option<Image> {
+    stored(cache_dir, &definition.key())
 }
 
 /// Returns the image of `definition`, building it first if the cache lacks it.

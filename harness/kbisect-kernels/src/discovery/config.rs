@@ -12,6 +12,7 @@ use toml::Value;
 use toml::de::{DeTable, Deserializer, ValueDeserializer};
 
 use super::error::SettingsError;
+use crate::settings::NamedPool;
 use crate::sources::Source;
 
 /// `config.toml`. All keys are optional.
@@ -28,6 +29,7 @@ pub struct Config {
     pub allow_expired_index: bool,
     pub redact_patterns: Vec<String>,
     pub secret_patterns: Vec<String>,
+    pub pools: BTreeMap<String, NamedPool>,
     /// Keys of the options of machines.
     #[serde(skip)]
     pub machine: MachineChoices,

@@ -113,6 +113,7 @@ impl Settings {
             offline: options.offline,
             refresh: options.refresh,
             redact_patterns: config.redact_patterns,
+            pools: config.pools,
             secret_patterns: config.secret_patterns,
             machine: config.machine,
         })

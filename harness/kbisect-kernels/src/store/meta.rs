@@ -16,7 +16,6 @@ use crate::modules::ModuleTree;
 use crate::ready::{ReadyKernel, SOURCES};
 
 const SCHEMA: &str = "kbisect.kernel/1";
-const FILE: &str = "meta.json";
 
 /// Metadata of a stored kernel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +50,9 @@ impl From<BootModules> for MetaModules {
 }
 
 impl Meta {
+    /// Name of its file.
+    pub const FILE: &str = "meta.json";
+
     /// Describes a kernel; its size is filled in when it is put into the store.
     pub fn new(
         kernel: Kernel,
@@ -69,17 +71,22 @@ impl Meta {
 
     /// Reads the metadata of a directory; `None` when it holds no whole kernel.
     pub fn read(dir: &Path) -> Option<Self> {
-        let meta: Self = serde_json::from_slice(&fs::read(dir.join(FILE)).ok()?).ok()?;
-        let whole = meta.schema == SCHEMA
-            && dir.file_name().is_some_and(|name| *name == *meta.kernel.id.0)
+        let meta = Self::parse(&dir.join(Self::FILE))?;
+        let whole = dir.file_name().is_some_and(|name| *name == *meta.kernel.id.0)
             && dir.join(VMLINUZ).is_file()
             && (meta.modules.is_none() || dir.join(MODULES).is_file());
         whole.then_some(meta)
     }
 
+    /// Reads a file of metadata; `None` when it is none of this version's.
+    pub fn parse(path: &Path) -> Option<Self> {
+        let meta: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        (meta.schema == SCHEMA).then_some(meta)
+    }
+
     /// Writes the metadata in one step.
     pub fn write(&self, dir: &Path) -> Result<(), StoreError> {
-        let path = dir.join(FILE);
+        let path = dir.join(Self::FILE);
         let mut json = serde_json::to_vec_pretty(self).expect("plain texts and numbers");
         json.push(b'\n');
         files::write_atomically(&path, &json).map_err(StoreError::at(&path))

@@ -141,6 +141,36 @@ impl Store {
         Ok(ready)
     }
 
+    /// Takes a kernel that another store has: `fill` writes all its files into a folder, by their names there.
+    ///
+    /// # Errors
+    /// Those of `fill`; files that are no kernel of a store.
+    pub fn adopt<E: From<StoreError>>(
+        &self,
+        id: &KernelId,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<ReadyKernel, E> {
+        let wrong = |what: &str| StoreError::Io {
+            path: PathBuf::from(&id.0),
+            source: std::io::Error::other(what.to_owned()),
+        };
+        if !is_id(&id.0) {
+            return Err(wrong("it is no id of a kernel").into());
+        }
+        let lock = self.lock_of(id);
+        let what = format!("waiting for {}: it is being fetched already", id.short());
+        let _lock =
+            Lock::wait(&lock, &crate::progress::Silent, &what).map_err(StoreError::at(&lock))?;
+        if let Some(ready) = self.get(id) {
+            return Ok(ready);
+        }
+        self.put(id, |_, out| {
+            fill(out)?;
+            let meta = Meta::parse(&out.join(Meta::FILE)).filter(|meta| meta.kernel.id == *id);
+            meta.ok_or_else(|| wrong("its files are those of no kernel").into())
+        })
+    }
+
     fn put_inner<E: From<StoreError>>(
         &self,
         id: &KernelId,

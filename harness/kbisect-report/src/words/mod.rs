@@ -18,6 +18,7 @@ mod search;
 mod tour;
 mod verification;
 mod ways;
+mod workers;
 
 pub use answer::{BOOTS_DISAGREE, repeats_disagree, symptom_choice};
 pub(crate) use answer::{
@@ -53,3 +54,4 @@ pub use search::{matching, undecided, why};
 pub use tour::{TourStep, tour};
 pub use verification::verification;
 pub(crate) use ways::{follows, grounds, states_differ, ways_table};
+pub use workers::{HOW_TO_BE_A_WORKER, ITS_WORKER_IS_GONE, worker_lost};

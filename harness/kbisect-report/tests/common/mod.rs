@@ -203,6 +203,7 @@ impl Play {
             counters: Vec::new(),
             state: Vec::new(),
             states: BTreeMap::new(),
+            place: None,
             reused: None,
             evidence: Default::default(),
             disturbed: Default::default(),

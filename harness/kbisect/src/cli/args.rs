@@ -10,7 +10,7 @@ use kbisect_core::workers::Workers;
 use super::command::ARCHIVES;
 use super::commits::ConfigArgs;
 use super::doubt::{Budget, budget};
-use super::machine::{MachineArgs, WorkersArgs, workers};
+use super::machine::{MachineArgs, PoolArgs, WorkersArgs, workers};
 use super::{
     ChangesArgs, ChangesOptions, CheckArgs, CommitArgs, DecodeArgs, DoubtArgs, EvidenceArgs,
     ImportArgs, KernelsArgs, ReportArgs, ScoreArgs, Series, SourceArgs, VerifyArgs, WatchArgs,
@@ -105,6 +105,12 @@ pub enum Command {
     /// Print a script that completes commands in a shell
     #[command(after_help = words::COMPLETIONS_AFTER)]
     Completions(CompletionsArgs),
+    /// Make trials for a run that holds this process's standard input and output
+    #[command(after_help = words::WORKER_AFTER)]
+    Worker(WorkerArgs),
+    /// Try a command that is to be a worker
+    #[command(after_help = words::POOL_AFTER)]
+    Pool(PoolCommandArgs),
     /// Write the manual pages into a folder
     #[command(after_help = words::MAN_AFTER)]
     Man(ManArgs),
@@ -215,6 +221,9 @@ pub struct BisectArgs {
     /// How many at once.
     #[command(flatten)]
     pub workers: WorkersArgs,
+    /// By whom.
+    #[command(flatten)]
+    pub pool: PoolArgs,
     /// What is made of the answer.
     #[command(flatten)]
     pub changes: ChangesOptions,
@@ -341,6 +350,9 @@ pub struct AgainArgs {
     /// Trials to run side by side, or `auto` [default: as the run was begun]
     #[arg(long, value_name = "N|auto", value_parser = workers)]
     pub workers: Option<Workers>,
+    /// By whom.
+    #[command(flatten)]
+    pub pool: PoolArgs,
 }
 
 /// Arguments of `kbisect resume`.
@@ -556,4 +568,31 @@ pub struct DoctorArgs {
     /// Where trials would run.
     #[command(flatten)]
     pub machine: MachineArgs,
+}
+
+/// Arguments of `kbisect worker`.
+#[derive(Args, Clone, Debug)]
+pub struct WorkerArgs {
+    /// QEMU, in place of qemu-system-x86_64 in PATH
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+}
+
+/// Arguments of `kbisect pool`.
+#[derive(Args, Clone, Debug)]
+pub struct PoolCommandArgs {
+    /// What.
+    #[command(subcommand)]
+    pub command: PoolCommand,
+}
+
+/// Commands below `kbisect pool`.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum PoolCommand {
+    /// Start a worker of each kind that is named, and print what it is
+    Check {
+        /// As for --pool: a command, the name of a pool, or slurm
+        #[arg(value_name = "[Nx]COMMAND|NAME|slurm", required = true)]
+        pools: Vec<String>,
+    },
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::{MachineArgs, Range, SettingArgs, WorkersArgs};
+use super::{MachineArgs, PoolArgs, Range, SettingArgs, WorkersArgs};
 
 /// Arguments of `kbisect check`.
 #[derive(Args, Clone, Debug)]
@@ -56,6 +56,9 @@ pub struct CheckArgs {
     /// How many at once.
     #[command(flatten)]
     pub workers: WorkersArgs,
+    /// By whom.
+    #[command(flatten)]
+    pub pool: PoolArgs,
     /// Where it runs.
     #[command(flatten)]
     pub machine: MachineArgs,

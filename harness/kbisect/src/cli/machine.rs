@@ -24,6 +24,19 @@ impl WorkersArgs {
     }
 }
 
+/// Workers that are other processes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PoolArgs {
+    /// Workers that are other processes: a command ('ssh HOST kbisect worker', no shell is run), the name of
+    /// a pool of config.toml, or slurm[:PARTITION]; 8x before it for eight of them; may be repeated. This
+    /// process makes no trial itself then, unless --workers is given
+    #[arg(long = "pool", value_name = "[Nx]COMMAND|NAME|slurm", help_heading = "Machines")]
+    pub pools: Vec<String>,
+    /// Let workers have another accelerator or QEMU than this machine
+    #[arg(long, requires = "pools", help_heading = "Machines")]
+    pub mixed: bool,
+}
+
 pub(super) fn workers(word: &str) -> Result<Workers, String> {
     word.parse().map_err(|error: WorkersError| error.to_string())
 }

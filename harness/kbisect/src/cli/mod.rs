@@ -24,9 +24,9 @@ pub mod words;
 
 pub use args::{
     AgainArgs, BisectArgs, Cli, Color, Command, CompletionsArgs, DetectArgs, DoctorArgs, Endpoint,
-    Global, ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement, ResumeArgs,
-    RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs, SettingArgs, ShellOn,
-    StopArgs, TourArgs,
+    Global, ImageArgs, ImageCommand, ManArgs, MinimizeArgs, NewScenarioArgs, Placement,
+    PoolCommand, ResumeArgs, RunArgs, ScenarioArgs, ScenarioCommand, SchemaArgs, SelftestArgs,
+    SettingArgs, ShellOn, StopArgs, TourArgs,
 };
 pub use changes::{ChangesArgs, ChangesOptions};
 pub use check::{CheckArgs, Kernels};
@@ -39,7 +39,7 @@ pub use import::{ImportArgs, ImportFormat};
 pub use kernels::{
     AddArgs, DebugArgs, FetchArgs, KernelsArgs, KernelsCommand, ListArgs, PruneArgs,
 };
-pub use machine::{AccelChoice, Chosen, MachineArgs, WorkersArgs};
+pub use machine::{AccelChoice, Chosen, MachineArgs, PoolArgs, WorkersArgs};
 pub use range::{Range, Series};
 pub use report::ReportArgs;
 pub use seen::{ScoreArgs, WatchArgs};

@@ -217,6 +217,24 @@ pub const MAN_AFTER: &str = "\
 Examples:
   kbisect man ~/.local/share/man/man1      then: man kbisect, man kbisect-report";
 
+pub const WORKER_AFTER: &str = "\
+A worker is started by a run, with --pool 'COMMAND': whatever gives it a process there will do. It says what it is,
+asks for kernels, scenario and root image where it lacks them, and ends with its standard input.
+
+Examples:
+  kbisect 6.12.43..6.12.96 --scenario connlimit --pool 4x'ssh lab kbisect worker'
+  kbisect pool check 'ssh lab kbisect worker'";
+
+pub const POOL_AFTER: &str = "\
+Examples:
+  kbisect pool check 'ssh lab kbisect worker'       is it there, and what is it?
+  kbisect pool check slurm:debug                    the same by srun --partition=debug
+
+In config.toml:
+  [pools.lab]
+  command = \"ssh lab kbisect worker\"
+  count = 4";
+
 pub const LIST_AFTER: &str = "\
 Examples:
   kbisect kernels list 6.12.43..6.12.96              a range

@@ -22,7 +22,7 @@ mod welcome;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, PoolCommand};
 use crate::{errors, exit, run};
 
 /// Carries out a command line.
@@ -65,6 +65,10 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Report(args)) => done(report::report(args, global)),
         Some(Command::Schema(args)) => done(schema::schema(args, global)),
         Some(Command::Completions(args)) => done(completions::completions(args, global)),
+        Some(Command::Worker(args)) => done(run::serve(global, args.qemu.as_deref())),
+        Some(Command::Pool(args)) => match &args.command {
+            PoolCommand::Check { pools } => done(run::pool_check(pools, global)),
+        },
         Some(Command::Man(args)) => done(man::man(args, global)),
         Some(Command::Doctor(args)) => doctor::doctor(args, global),
     }

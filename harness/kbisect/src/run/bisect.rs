@@ -28,6 +28,7 @@ use super::kept::{Kept, new_budget, resume_command};
 use super::kernels;
 use super::plan::{check_placement, check_symptom, check_testable, check_work, plan, show};
 use super::ranker::{Origin, Ranker};
+use super::remote::Pools;
 use super::revert::Revert;
 use super::search::Search;
 use super::symptom;
@@ -119,9 +120,11 @@ pub fn bisect(
     }
     let reference = kernels::reference(&base, args.trial.setting.reference.as_deref())?;
     let (placement, needs) = (args.trial.setting.placement, (&loaded.scenario.image, &*name));
+    let pools = Pools::of(&args.pool, &base.settings, args.workers.workers.is_none())?;
     let context = Context::new(base, &args.machine, needs, reference, placement)?
         .keeping(&args.trial.evidence.choices())
-        .reusing(&args.trial.setting);
+        .reusing(&args.trial.setting)
+        .with_pools(pools);
     let what = format!("{}-{}", loaded.scenario.name, args.series);
     context.base.begin_run();
     let (run_id, folder) = new_run(&args.trial.setting.results, &what)?;
@@ -268,7 +271,9 @@ pub(super) fn resume_bisection(
     let machine = kept.machine(args);
     let loaded = LoadedScenario::kept(folder, &plan.scenario_sha256)?;
     let subject = loaded.subject(&plan.scenario);
-    let context = kept.context(base, &machine, &subject)?.keeping(&plan.options.evidence);
+    let pools = Pools::of(&args.again.pool, &base.settings, args.again.workers.is_none())?;
+    let context =
+        kept.context(base, &machine, &subject)?.keeping(&plan.options.evidence).with_pools(pools);
     context.base.begin_run();
     if journal.lines.len() > 1 {
         journal.append(RunEvent::Resumed)?;

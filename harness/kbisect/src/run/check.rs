@@ -23,6 +23,7 @@ use super::kernels;
 use super::matrix::Matrix;
 use super::plan::{INFRA_RETRIES, check_placement};
 use super::prefetch::Prefetch;
+use super::remote::Pools;
 use super::workers::workers;
 use crate::cli::{CheckArgs, Global, Kernels, MachineArgs, ResumeArgs};
 use crate::errors;
@@ -62,8 +63,10 @@ pub fn check(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let reference = kernels::reference(&base, args.setting.reference.as_deref())?;
     let (all, placement) = (with_all_packages(&scenarios), args.setting.placement);
     let needs = (&all.scenario.image, &*all.name);
-    let context =
-        Context::new(base, &args.machine, needs, reference, placement)?.reusing(&args.setting);
+    let pools = Pools::of(&args.pool, &base.settings, args.workers.workers.is_none())?;
+    let context = Context::new(base, &args.machine, needs, reference, placement)?
+        .reusing(&args.setting)
+        .with_pools(pools);
     context.base.begin_run();
     let (run_id, folder) = new_run(&args.setting.results, &what(args))?;
     for tested in &scenarios {
@@ -144,7 +147,8 @@ pub(super) fn resume_check(
         reference: &plan.reference,
     };
     let machine = kept.machine(args);
-    let context = kept.context(base, &machine, &with_all_packages(&scenarios))?;
+    let pools = Pools::of(&args.again.pool, &base.settings, args.again.workers.is_none())?;
+    let context = kept.context(base, &machine, &with_all_packages(&scenarios))?.with_pools(pools);
     context.base.begin_run();
     journal.append(RunEvent::Resumed)?;
     journal.runs_in(context.environment())?;

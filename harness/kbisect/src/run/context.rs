@@ -19,6 +19,7 @@ use kbisect_vm::session::Interrupt;
 use kbisect_vm::states::{self, States};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::remote::Pools;
 use super::reuse::{Earlier, Inputs};
 use super::same_build::Builds;
 use crate::cli::{self, AccelChoice, Global, MachineArgs, SettingArgs};
@@ -70,6 +71,8 @@ pub struct Context {
     pub earlier: Option<Earlier>,
     /// Answers of kernels that were built, of this run.
     pub builds: Builds,
+    /// Workers that are other processes.
+    pub pools: Pools,
 }
 
 impl Base {
@@ -327,7 +330,14 @@ impl Context {
             preload: true,
             earlier: None,
             builds: Builds::default(),
+            pools: Pools::default(),
         })
+    }
+
+    /// Has trials made by other processes as well.
+    #[must_use]
+    pub fn with_pools(self, pools: Pools) -> Self {
+        Self { pools, ..self }
     }
 
     /// Says what is kept of failures.

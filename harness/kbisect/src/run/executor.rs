@@ -14,6 +14,7 @@ use kbisect_core::job::{Job, Limits, ShellRequest, Subject};
 use kbisect_core::run::{Aim, RunEvent};
 use kbisect_core::trial::TrialRecord;
 use kbisect_kernels::Candidate;
+use kbisect_report::words;
 use kbisect_vm::accel::Probe;
 
 use super::context::Context;
@@ -21,6 +22,7 @@ use super::journal::Journal;
 use super::pool::{From, News, Pool, Told, with_workers};
 use super::prefetch::Prefetch;
 use super::trial::{forget, full_disk, host_failed, reference_job};
+use crate::errors;
 
 /// Kernels that are fetched ahead, for each worker.
 const AHEAD: usize = 2;
@@ -113,6 +115,10 @@ pub struct Crew<'a> {
     /// How often a trial that failed for our own reasons is repeated.
     retries: u32,
     failed: Option<anyhow::Error>,
+    /// Workers that are there no more.
+    lost: BTreeSet<usize>,
+    /// Trials whose workers were lost.
+    orphans: Vec<Task>,
 }
 
 /// Where and how trials are made.
@@ -149,9 +155,12 @@ pub fn execute(
             prefetch: site.prefetch,
             retries: site.retries,
             failed: None,
+            lost: BTreeSet::new(),
+            orphans: Vec::new(),
         };
         loop {
             if crew.failed.is_none() {
+                crew.place_orphans();
                 work.hand_out(&mut crew)?;
             }
             if crew.rests() {
@@ -195,13 +204,44 @@ impl Crew<'_> {
     #[must_use]
     pub fn idle(&self) -> Option<usize> {
         let works = |worker: &usize| self.tasks.iter().any(|task| task.worker == Some(*worker));
-        (0..self.count()).find(|worker| !works(worker))
+        (0..self.count()).find(|worker| !works(worker) && !self.lost.contains(worker))
+    }
+
+    /// Hands trials whose workers were lost to others.
+    fn place_orphans(&mut self) {
+        while let Some(worker) = self.idle()
+            && !self.orphans.is_empty()
+        {
+            let task = self.orphans.remove(0);
+            let number = self.free_number();
+            self.hand(Task { worker: Some(worker), number, begun: false, ..task });
+        }
+    }
+
+    /// A worker is there no more: its trial is made elsewhere, if there is another one.
+    fn lose(&mut self, worker: usize, mut task: Task, reason: &str) -> anyhow::Result<()> {
+        self.lost.insert(worker);
+        let text = words::worker_lost(worker + 1, reason);
+        self.journal.append(RunEvent::Note { text })?;
+        let is_moot = task.cancelled.is_some();
+        task.cancelled.get_or_insert(words::ITS_WORKER_IS_GONE);
+        self.forget(&task)?;
+        if self.lost.len() == self.count() {
+            self.fail(errors::infrastructure(
+                format!("no worker is left; the last one: {reason}"),
+                "try the command with `kbisect pool check COMMAND`, and go on",
+            ));
+        } else if !is_moot {
+            self.orphans.push(Task { worker: None, cancelled: None, ..task });
+        }
+        Ok(())
     }
 
     /// Whether no worker makes a trial.
     #[must_use]
     pub fn rests(&self) -> bool {
         self.tasks.iter().all(|task| task.worker.is_none())
+            && (self.orphans.is_empty() || self.has_failed())
     }
 
     /// Ends the run with an error as soon as the trials under way did; the first one counts.
@@ -294,6 +334,14 @@ impl Crew<'_> {
             match self.pool.next()?.news {
                 News::Begins => {}
                 News::Event(event) => self.journal.append(*event)?,
+                News::Lost(reason) => {
+                    return Err(errors::infrastructure(
+                        format!(
+                            "the worker that was to try the reference kernel is gone: {reason}"
+                        ),
+                        "try the command with `kbisect pool check COMMAND`, and go on",
+                    ));
+                }
                 News::Ended(record) => {
                     break record?.context("the trial of the reference kernel was cancelled")?;
                 }
@@ -333,6 +381,10 @@ impl Crew<'_> {
             }
             News::Event(_) if self.tasks[at].cancelled.is_some() => Ok(false),
             News::Event(event) => self.journal.append(*event).map(|()| false),
+            News::Lost(reason) => {
+                let task = self.tasks.remove(at);
+                self.lose(worker, task, &reason).map(|()| true)
+            }
             News::Ended(result) => {
                 let task = self.tasks.remove(at);
                 match result {

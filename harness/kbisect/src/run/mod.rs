@@ -3,6 +3,7 @@
 //! Plan, then execute: a plan makes every choice, the executor has trials made for it, the
 //! journal records what happened, and all that is printed or written follows from it.
 
+mod bench;
 mod beside;
 mod bisect;
 mod busy;
@@ -38,6 +39,7 @@ mod prefetch;
 mod preflight;
 mod prior;
 mod ranker;
+mod remote;
 mod resume;
 mod reuse;
 mod revert;
@@ -64,6 +66,7 @@ pub use matrix::Matrix;
 pub use minimize::{Smallest, minimize};
 pub use one::run_one;
 pub use onward::{bisect, resume};
+pub use remote::{pool_check, serve};
 pub use selftest::{Proof, selftest};
 pub use single::Single;
 pub use stop::STOP_FILE;

@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, Scope};
@@ -17,9 +18,11 @@ use kbisect_kernels::Candidate;
 use kbisect_vm::accel::Probe;
 use kbisect_vm::session::Interrupt;
 
+use super::bench::{Bench, Parts};
 use super::context::Context;
 use super::kernels;
-use super::trial::Trials;
+use super::remote::{Line, Lost, Shared};
+use super::trial::{Place, Trials};
 
 /// Where the kernel of a trial comes from, here.
 #[derive(Clone, Debug)]
@@ -44,6 +47,8 @@ pub enum News {
     Begins,
     /// An event of the trial.
     Event(Box<RunEvent>),
+    /// The worker is there no more, and why: its trial is to be made elsewhere.
+    Lost(String),
     /// The trial ended; without a record it was cancelled.
     Ended(anyhow::Result<Option<Box<TrialRecord>>>),
 }
@@ -74,17 +79,14 @@ pub fn with_workers<T>(
         let (tell, told) = channel();
         let mut workers = Vec::new();
         let mut threads = Vec::new();
-        for number in 0..count {
-            let mut trials = Trials::new(context, folder);
-            if count > 1 {
-                trials = trials.with_lab(&format!("worker-{}", number + 1));
-            }
+        for (number, place) in places(context, folder, count)?.into_iter().enumerate() {
             let (jobs, queue) = channel();
-            let cancel = Interrupt::default();
-            let trials = trials.cancelled_by(cancel.clone());
+            let (place, cancel) = place;
+            let trials = Trials::new(context, folder, place, cancel.clone());
             threads.push(start(scope, context, number, trials, queue, tell.clone())?);
             workers.push(Worker { jobs, cancel });
         }
+        let count = workers.len();
         drop(tell);
         let pool = Pool { workers, told };
         let done = work(&pool);
@@ -100,6 +102,33 @@ pub fn with_workers<T>(
         }
         Ok((done, probe))
     })
+}
+
+/// Where trials are made: so many places here, if any, and all those of the pools.
+fn places(
+    context: &Context,
+    folder: &Path,
+    count: usize,
+) -> anyhow::Result<Vec<(Place, Interrupt)>> {
+    let pools = &context.pools;
+    let here = if pools.only { 0 } else { count };
+    let several = here + pools.workers.len() > 1;
+    let mut places = Vec::new();
+    let parts = (here > 0).then(|| Parts::of(context));
+    for (number, parts) in parts.iter().cycle().take(here).enumerate() {
+        let lab = several.then(|| format!("worker-{}", number + 1));
+        let (probe, cancel) = (context.probe.clone(), Interrupt::default());
+        let bench = Bench::new(parts.clone(), probe, folder, lab, cancel.clone());
+        places.push((Place::Here(Box::new(bench)), cancel));
+    }
+    if !pools.workers.is_empty() {
+        let shared = Arc::new(Shared::of(context)?);
+        for words in &pools.workers {
+            let line = Line::new(words.clone(), Arc::clone(&shared));
+            places.push((Place::There(line), Interrupt::default()));
+        }
+    }
+    Ok(places)
 }
 
 fn start<'scope, 'env>(
@@ -119,9 +148,12 @@ fn start<'scope, 'env>(
             let make = AssertUnwindSafe(|| make(context, &mut trials, &job, &from, &send));
             // A bug must not leave the others waiting for ever.
             let ended = catch_unwind(make).unwrap_or_else(|_| Err(anyhow!("a worker panicked")));
-            send(News::Ended(ended.map(|record| record.map(Box::new))));
+            match ended.as_ref().err().and_then(|error| error.downcast_ref::<Lost>()) {
+                Some(lost) => send(News::Lost(lost.0.clone())),
+                None => send(News::Ended(ended.map(|record| record.map(Box::new)))),
+            }
         }
-        trials.probe()
+        trials.probe().clone()
     };
     thread::Builder::new()
         .name(format!("worker-{}", worker + 1))

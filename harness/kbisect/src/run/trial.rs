@@ -1,8 +1,6 @@
 //! One trial of a run: from a kernel to a record.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use kbisect_core::boot::Booted;
 use kbisect_core::disturbed::{Cause, Disturbed};
@@ -10,17 +8,16 @@ use kbisect_core::evidence::{Evidence, EvidenceFile};
 use kbisect_core::job::{Job, Limits, Subject};
 use kbisect_core::kernel::Kernel;
 use kbisect_core::run::RunEvent;
-use kbisect_core::trial::{TrialRecord, Untestable, Verdict};
+use kbisect_core::trial::{TrialRecord, Untestable, Verdict, VerdictKind};
 use kbisect_kernels::{ReadyKernel, Source};
 use kbisect_report::words;
-use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
-use kbisect_vm::lab::{BootPolicy, Coming, LabSettings};
-use kbisect_vm::session::{Interrupt, Session, SessionError};
-use kbisect_vm::timing::Timing;
-use kbisect_vm::trial::{Hands, KvmSuspect, Notice, Order, TrialResult};
+use kbisect_vm::accel::{Accelerator, Probe};
+use kbisect_vm::lab::Coming;
+use kbisect_vm::session::Interrupt;
+use kbisect_vm::trial::TrialResult;
 
+use super::bench::{self, Bench};
 use super::busy;
-use super::by_hand::{AtTerminal, keep_confirmed};
 use super::context::Context;
 use super::files::{now_ms, write_json};
 use super::kept::quoted;
@@ -28,44 +25,36 @@ use super::kernels::boot_files;
 use super::memory;
 use super::plan::INFRA_RETRIES;
 use super::preflight;
+use super::remote::{Errand, Line};
 use crate::errors;
 
-/// Runs trials in one lab; the lab is made with the first one.
+/// Runs trials in one place.
 pub struct Trials<'a> {
     context: &'a Context,
     run_folder: PathBuf,
-    /// Name of the lab's folder, where there are several side by side.
-    lab: Option<String>,
-    session: Option<(Subject, Session)>,
-    probe: Probe,
+    place: Place,
     cancel: Interrupt,
 }
 
-impl<'a> Trials<'a> {
-    /// Prepares trials whose files go below `run_folder`.
-    #[must_use]
-    pub fn new(context: &'a Context, run_folder: &Path) -> Self {
-        let (probe, cancel) = (context.probe.clone(), Interrupt::default());
-        let run_folder = run_folder.to_owned();
-        Self { context, run_folder, lab: None, session: None, probe, cancel }
-    }
+/// Where trials are made.
+pub enum Place {
+    /// On this machine.
+    Here(Box<Bench>),
+    /// By another process.
+    There(Line),
+}
 
-    /// Ends the trial under way when this is set.
+impl<'a> Trials<'a> {
+    /// Prepares trials whose files go below `run_folder`. The one under way ends when `cancel` is set.
     #[must_use]
-    pub fn cancelled_by(self, cancel: Interrupt) -> Self {
-        Self { cancel, ..self }
+    pub fn new(context: &'a Context, run_folder: &Path, place: Place, cancel: Interrupt) -> Self {
+        Self { context, run_folder: run_folder.to_owned(), place, cancel }
     }
 
     /// Set when the trial under way is of no use any more.
     #[must_use]
     pub fn cancel(&self) -> &Interrupt {
         &self.cancel
-    }
-
-    /// Keeps the lab's files in a folder of that name, for one of several labs side by side.
-    #[must_use]
-    pub fn with_lab(self, name: &str) -> Self {
-        Self { lab: Some(name.to_owned()), ..self }
     }
 
     /// Tries the reference kernel in the candidate's place. Its trial has the number 0.
@@ -129,32 +118,33 @@ impl<'a> Trials<'a> {
             write_json(&folder.join("trial.json"), &record)?;
             return Ok(Some(record));
         }
-        let result = match ready {
-            Err(why) => untested(Verdict::Skip(why)),
+        let mut record = match ready {
+            Err(why) => {
+                let accelerator = self.probe().accelerator.to_string();
+                let result = untested(Verdict::Skip(why));
+                bench::record(job, relative, began_ms, accelerator, result)
+            }
             Ok(kernel) => {
-                let Some(mut result) = self.in_lab(kernel, &folder, job, tell)? else {
+                let Some(mut record) = self.made(kernel, &relative, job, tell)? else {
                     forget(&self.run_folder, &job.subject, job.number);
                     return Ok(None);
                 };
-                keep_config(kernel, &folder, &mut result);
+                keep_config(kernel, &folder, &mut record);
                 if let Some(built) = &kernel.built {
-                    result.notes.extend(words::built_otherwise(&built.forced, &built.left));
+                    record.notes.extend(words::built_otherwise(&built.forced, &built.left));
                     let elsewhere = built.elsewhere.as_ref();
-                    result.notes.extend(
+                    record.notes.extend(
                         elsewhere
                             .map(|it| words::from_elsewhere(&it.place, &it.sha256, it.is_checked)),
                     );
                 }
-                if job.by_hand {
-                    keep_confirmed(&self.run_folder, &job.subject, &mut result)?;
-                }
-                if let Some(mib) = result.memory_mib {
+                if let (Some(mib), Place::Here(_)) = (record.memory_mib, &self.place) {
                     memory::remember(self.context.ground(), &job.subject.scenario, mib);
                 }
-                result
+                record
             }
         };
-        let record = self.record(job, relative, began_ms, result);
+        record.repeat = self.repeat(job, record.booted.as_ref());
         write_json(&folder.join("trial.json"), &record)?;
         if let Ok(ReadyKernel { built: Some(built), .. }) = kernel {
             self.context.builds.add(&built.content, job, &record);
@@ -164,196 +154,30 @@ impl<'a> Trials<'a> {
 
     /// How guests run, as far as the trials so far have shown.
     #[must_use]
-    pub fn probe(&self) -> Probe {
-        self.probe.clone()
+    pub fn probe(&self) -> &Probe {
+        match &self.place {
+            Place::Here(bench) => bench.probe(),
+            Place::There(_) => &self.context.probe,
+        }
     }
 
-    fn in_lab(
+    /// Makes a trial in its place.
+    fn made(
         &mut self,
         kernel: &ReadyKernel,
-        folder: &Path,
+        directory: &str,
         job: &Job,
         tell: &mut dyn FnMut(RunEvent) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Option<TrialResult>> {
-        let number = job.number;
-        let files = boot_files(&self.context.base.store, kernel);
-        let mut trouble = None;
-        let ui = self.context.base.ui.clone();
-        let held = job.shell.is_some() || job.by_hand;
-        let hands = job
-            .by_hand
-            .then(|| -> Arc<dyn Hands> { Arc::new(AtTerminal(Arc::clone(&job.subject.scenario))) });
-        let interrupt = self.context.base.interrupt.clone();
-        let order = Order {
-            kernel: &files,
-            directory: folder,
-            coming: job.coming,
-            fault: job.fault.as_ref(),
-            limits: job.limits,
-            shell: job.shell.as_ref(),
-            hands: hands.as_ref(),
-        };
-        let session = self.session(&job.subject)?;
-        let outcome = session.trial(&order, &mut |notice| {
-            let told = match notice {
-                Notice::Phase(phase) => tell(RunEvent::PhaseBegan { number, phase }),
-                Notice::Check(result) => tell(RunEvent::Checked { number, result }),
-                Notice::Doing(what) => {
-                    ui.doing_in(number, &what);
-                    Ok(())
-                }
-                Notice::ShellBegins => {
-                    ui.finish();
-                    Ok(())
-                }
-                Notice::Aborted => {
-                    interrupt.0.store(true, Ordering::SeqCst);
-                    Ok(())
-                }
-            };
-            if let Err(error) = told {
-                trouble.get_or_insert(error);
+    ) -> anyhow::Result<Option<TrialRecord>> {
+        match &mut self.place {
+            Place::Here(bench) => {
+                let files = boot_files(&self.context.base.store, kernel);
+                bench.trial(&files, directory, job, tell)
             }
-        });
-        if held {
-            ui.doing("");
-        }
-        if let Some(error) = trouble {
-            return Err(error);
-        }
-        let result = match outcome {
-            Ok(result) => result,
-            Err(SessionError::Cancelled) => return Ok(None),
-            Err(SessionError::Interrupted) => return Err(errors::interrupted("interrupted", None)),
-            Err(error @ SessionError::Runtime(_)) => return Err(error.into()),
-        };
-        if let Some(suspect) = result.kvm_suspect {
-            self.look_at_kvm_again(suspect, &result);
-        }
-        Ok(Some(result))
-    }
-
-    /// The lab for a scenario: the one that is up, if it is made for that.
-    fn session(&mut self, subject: &Subject) -> anyhow::Result<&mut Session> {
-        let same = |made_for: &Subject| {
-            made_for.folder == subject.folder
-                && (Arc::ptr_eq(&made_for.scenario, &subject.scenario)
-                    || made_for.scenario == subject.scenario)
-        };
-        let kept = self.session.take().filter(|(made_for, _)| same(made_for));
-        let kept = match kept {
-            Some(kept) => kept,
-            None => {
-                let context = self.context;
-                let mut directory = self.run_folder.join("lab");
-                directory.extend(subject.folder.iter().chain(&self.lab));
-                let settings = LabSettings {
-                    qemu: context.qemu.clone(),
-                    accelerator: self.probe.accelerator,
-                    root: context.image.path.clone(),
-                    reference: boot_files(&context.base.store, &context.reference),
-                    scenario: Arc::clone(&subject.scenario),
-                    placement: context.placement,
-                    directory,
-                    timing: Timing::new(self.probe.speed, context.choices.slow),
-                    vmcore: context.evidence.vmcore,
-                    boot: BootPolicy {
-                        way: context.choices.boot,
-                        no_pvh: self.probe.no_pvh.clone(),
-                        crypto_tests: context.choices.crypto_tests
-                            || subject.scenario.needs_crypto_tests(),
-                    },
-                    preload: context.preload,
-                    states: context.states.clone(),
-                };
-                let session = Session::new(settings, context.base.interrupt.clone())?
-                    .cancelled_by(self.cancel.clone());
-                (subject.clone(), session)
+            Place::There(line) => {
+                let (run_folder, cancel) = (&self.run_folder, &self.cancel);
+                line.trial(&Errand { kernel, job, run_folder, directory, cancel }, tell)
             }
-        };
-        Ok(&mut self.session.insert(kept).1)
-    }
-
-    /// KVM passed the probe, and may not work any more, or not for kernels.
-    fn look_at_kvm_again(&mut self, suspect: KvmSuspect, result: &TrialResult) {
-        let reason = match &result.verdict {
-            Verdict::Infra(reason) => reason.clone(),
-            other => other.to_string(),
-        };
-        let (qemu, cache) = (&self.context.qemu.path, &self.context.base.settings.cache_dir);
-        let now = accel::probe(qemu, cache, Wish::AutoAgain);
-        self.probe = match (suspect, &now.no_kvm) {
-            (_, Some(_)) => now,
-            // A kernel that is known to work did not boot.
-            (KvmSuspect::PeerBoot, None) => accel::distrust_kvm(qemu, cache, &reason),
-            (KvmSuspect::QemuEnded, None) => return,
-        };
-        if let Some(why) = &self.probe.no_kvm {
-            self.context
-                .base
-                .ui
-                .note(&format!("KVM does not work any more, continuing with emulation: {why}"));
-        }
-        self.session = None;
-    }
-
-    fn record(
-        &self,
-        job: &Job,
-        directory: String,
-        began_ms: u64,
-        result: TrialResult,
-    ) -> TrialRecord {
-        let booted = result.booted;
-        let reason = match &result.verdict {
-            Verdict::Skip(why) => Some(why.to_string()),
-            Verdict::Infra(reason) => Some(reason.clone()),
-            Verdict::Scenario(fault) => Some(fault.to_string()),
-            Verdict::Good | Verdict::Bad(_) => None,
-        };
-        let fault = match &result.verdict {
-            Verdict::Scenario(fault) => Some(fault.clone()),
-            Verdict::Bad(symptom) if symptom.kind.can_be_the_scenarios() => {
-                result.observation.fault.clone()
-            }
-            Verdict::Bad(_) | Verdict::Good | Verdict::Skip(_) | Verdict::Infra(_) => None,
-        };
-        TrialRecord {
-            number: job.number,
-            kernel: job.kernel.clone(),
-            verdict: result.verdict.kind(),
-            untestable: match &result.verdict {
-                Verdict::Skip(why) => Some(why.clone()),
-                _ => None,
-            },
-            symptom: result.verdict.symptom().cloned(),
-            fault,
-            reason,
-            checks: result.observation.checks,
-            timings_s: result.timings_s,
-            wall_s: result.wall_s,
-            reports: result.observation.reports,
-            accepted: result.accepted,
-            injected: result.injected,
-            notes: result.notes,
-            wires: result.wires,
-            hops: result.hops,
-            counters: result.counters,
-            state: result.state,
-            states: result.states,
-            evidence: result.evidence,
-            began_ms: Some(began_ms),
-            directory,
-            accelerator: self.probe.accelerator.to_string(),
-            memory_mib: result.memory_mib,
-            deadlines: result.deadlines,
-            boot: result.boot,
-            boot_id: result.boot_id,
-            booted: booted.clone(),
-            disturbed: result.disturbed,
-            release: result.release,
-            reused: None,
-            repeat: self.repeat(job, booted.as_ref()),
         }
     }
 
@@ -385,7 +209,7 @@ impl<'a> Trials<'a> {
         for word in choices.options() {
             command += &format!(" {word}");
         }
-        if self.probe.accelerator == Accelerator::Tcg
+        if self.probe().accelerator == Accelerator::Tcg
             && context.probe.accelerator == Accelerator::Kvm
         {
             command += " --accel tcg";
@@ -472,16 +296,16 @@ pub fn host_failed(
 
 /// Keeps the kernel's configuration with a trial that failed: whoever gets the evidence may not have
 /// the package.
-fn keep_config(kernel: &ReadyKernel, folder: &Path, result: &mut TrialResult) {
-    let (Verdict::Bad(_), Some(config)) = (&result.verdict, &kernel.config) else { return };
+fn keep_config(kernel: &ReadyKernel, folder: &Path, record: &mut TrialRecord) {
+    let (VerdictKind::Bad, Some(config)) = (record.verdict, &kernel.config) else { return };
     let path = "candidate/config";
     // Read and written, not copied: files of the store are read-only, and this one is not to be.
     match std::fs::read(config).and_then(|text| std::fs::write(folder.join(path), text)) {
-        Ok(()) => result.evidence.files.push(EvidenceFile {
+        Ok(()) => record.evidence.files.push(EvidenceFile {
             path: path.to_owned(),
             what: "configuration of the kernel".to_owned(),
         }),
-        Err(error) => result.notes.push(format!("cannot keep the kernel's configuration: {error}")),
+        Err(error) => record.notes.push(format!("cannot keep the kernel's configuration: {error}")),
     }
 }
 

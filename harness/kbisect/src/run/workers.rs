@@ -35,13 +35,19 @@ fn need(ground: Ground<'_>, scenario: &Scenario) -> Need {
 fn host(emulated: bool) -> Host {
     // Counts what the affinity and a quota of this process leave of the host's.
     let cpus = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
+    Host { cpus, available_mib: available_mib(), emulated }
+}
+
+/// Memory that this process can have without swapping, in MiB.
+#[must_use]
+pub fn available_mib() -> Option<u64> {
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let group = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
     let available = [
         available(&meminfo),
         left(group("memory.max").as_deref(), group("memory.current").as_deref()),
     ];
-    Host { cpus, available_mib: available.into_iter().flatten().min(), emulated }
+    available.into_iter().flatten().min()
 }
 
 /// MiB that the kernel says are available (proc(5)).

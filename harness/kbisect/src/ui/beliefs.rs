@@ -250,6 +250,7 @@ fn slim(record: &TrialRecord) -> TrialRecord {
         counters: Vec::new(),
         state: Vec::new(),
         states: Default::default(),
+        place: None,
         reused: None,
         evidence: Default::default(),
         ..record.clone()

@@ -414,6 +414,7 @@ pub mod tests {
                 counters: Vec::new(),
                 state: Vec::new(),
                 states: Default::default(),
+                place: None,
                 reused: None,
                 evidence: Default::default(),
                 disturbed: Default::default(),

@@ -20,6 +20,7 @@ mod minimize;
 mod newest;
 mod outcomes;
 mod place;
+mod pools;
 mod probes;
 mod reuse;
 mod reverts;

@@ -1,0 +1,14 @@
+//! What becomes of workers.
+
+/// Why a trial does not count whose worker was lost.
+pub const ITS_WORKER_IS_GONE: &str = "its worker is gone";
+
+/// What a command has to do to be a worker.
+pub const HOW_TO_BE_A_WORKER: &str = "it has to run `kbisect worker` of this version with its own standard input and output: no pseudo terminal, \
+     no greeting on standard output";
+
+/// A worker is there no more.
+#[must_use]
+pub fn worker_lost(number: usize, reason: &str) -> String {
+    format!("worker {number} is gone: {reason}")
+}

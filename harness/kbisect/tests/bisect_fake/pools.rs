@@ -1,0 +1,199 @@
+//! Trials that are made by other processes: the same answer, whatever they are, lack, or do.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::place::{BAD, Ended, Place, is_gone, pid_in};
+
+const RUN: &str = "6.12.1..6.12.6 --scenario smoke --json";
+
+fn series(before: impl Fn(&Place, u32) -> String) -> Place {
+    let place = Place::new();
+    for number in 1..=6 {
+        let script = before(&place, number) + if number >= 4 { BAD } else { "" };
+        place.kernel(&format!("6.12.{number}"), &script);
+    }
+    place
+}
+
+/// The command of a worker with a cache of its own.
+fn worker(place: &Place, cache: &str) -> String {
+    let (kbisect, qemu) = (env!("CARGO_BIN_EXE_kbisect"), kbisect_fake_qemu::path());
+    let temporary = place.path("temporary");
+    std::fs::create_dir_all(&temporary).unwrap();
+    format!(
+        "env TMPDIR={} {kbisect} worker --offline --cache {} --qemu {}",
+        temporary.display(),
+        place.path(cache).display(),
+        qemu.display()
+    )
+}
+
+fn bisect(place: &Place, pools: &[&str]) -> Ended {
+    let mut command = place.command(RUN);
+    pools.iter().for_each(|pool| {
+        command.args(["--pool", pool]);
+    });
+    Ended::of(command.output().unwrap())
+}
+
+/// A program that does something the first time that it is run, and is a worker from then on.
+fn first(place: &Place, name: &str, does: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = place.path(name);
+    let once = place.path(&format!("{name}-once"));
+    let text = format!(
+        "#!/bin/sh\nif mkdir {once} 2>/dev/null; then\n{does}\nfi\nexec {worker}\n",
+        once = once.display(),
+        worker = worker(place, "cache")
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+#[track_caller]
+fn assert_found(result: &Value) {
+    assert_eq!(result["outcome"], "found", "{result:#}");
+    assert_eq!(result["last_good"]["version"], "6.12.3");
+    assert_eq!(result["first_bad"]["version"], "6.12.4");
+}
+
+fn temporary(place: &Place) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(place.path("temporary")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn workers_that_are_processes_give_the_same_answer_and_leave_nothing() {
+    let alone = series(|_, _| String::new());
+    let by_itself = alone.run(RUN).code(0).json();
+    let place = series(|_, _| String::new());
+    let result = bisect(&place, &[&format!("2x{}", worker(&place, "cache"))]).code(0).json();
+    assert_found(&by_itself);
+    assert_found(&result);
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    for trial in result["trials"].as_array().unwrap() {
+        assert_eq!(trial["place"], host.as_str());
+        let folder = place.run_folder().join(trial["directory"].as_str().unwrap());
+        for file in ["trial.json", "candidate/console.log", "candidate/qemu.cmdline"] {
+            assert!(folder.join(file).is_file(), "{file}: {trial:#}");
+        }
+    }
+    let verdicts = |result: &Value, version: &str| {
+        let of_it = |trial: &&Value| trial["kernel"]["version"] == version;
+        let all = result["trials"].as_array().unwrap();
+        all.iter().find(of_it).map(|trial| trial["symptom"].clone())
+    };
+    assert_eq!(verdicts(&result, "6.12.4"), verdicts(&by_itself, "6.12.4"));
+    assert_eq!(temporary(&place), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_worker_with_nothing_gets_all_by_its_content_and_keeps_it() {
+    let place = series(|_, _| String::new());
+    let command = worker(&place, "elsewhere");
+    assert_found(&bisect(&place, &[&command]).code(0).json());
+    let kept = std::fs::read_dir(place.path("elsewhere/content/v1")).unwrap();
+    let kept: Vec<_> = kept.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert_eq!(kept, [b"stub"], "the root image");
+    let stored = std::fs::read_dir(place.path("elsewhere/kernels/v1")).unwrap();
+    let ids = stored.filter(|entry| entry.as_ref().unwrap().file_name().len() == 64).count();
+    assert!((4..=7).contains(&ids), "the reference kernel and those that were tried: {ids}");
+}
+
+#[test]
+fn a_worker_that_dies_lies_or_is_none_costs_one_trial_at_most() {
+    let what = [
+        ("dies", "exit 3"),
+        ("babbles", "echo 'Welcome to this machine'; sleep 60"),
+        ("cuts", "printf '\\000\\000\\000\\050\\000\\000\\000\\000{\"say\":\"he'; exit 0"),
+        ("lies", "printf '\\000\\000\\000\\037\\377\\377\\377\\377{}'; sleep 60"),
+    ];
+    for (name, does) in what {
+        let place = series(|_, _| String::new());
+        let result = bisect(&place, &[&first(&place, name, does)]).code(0).json();
+        assert_found(&result);
+        let numbers = result["trials"].as_array().unwrap().len();
+        let alone = series(|_, _| String::new()).run(RUN).code(0).json();
+        assert_eq!(numbers, alone["trials"].as_array().unwrap().len(), "{name}");
+    }
+}
+
+#[test]
+fn where_one_worker_is_none_the_others_make_its_trials() {
+    let place = series(|_, _| String::new());
+    let ended = bisect(&place, &["/bin/false x", &worker(&place, "cache")]).code(0);
+    assert_found(&ended.json());
+    assert!(
+        ended.stderr.contains("worker 1 is gone: it ended (exit status: 1)"),
+        "{}",
+        ended.stderr
+    );
+    // Without any other, the run says why it cannot go on, and goes on with one.
+    let place = series(|_, _| String::new());
+    let ended = bisect(&place, &["/bin/false x"]).code(69);
+    assert!(ended.stderr.contains("no worker is left"), "{}", ended.stderr);
+    let run = place.run_folder();
+    let mut command = place.command(&format!("resume {} --json", run.display()));
+    command.args(["--pool", &worker(&place, "cache")]);
+    assert_found(&Ended::of(command.output().unwrap()).code(0).json());
+}
+
+#[test]
+fn another_version_is_refused() {
+    let hello = r#"{"say":"hello","hello":{"protocol":1,"version":"9.9.9","host":"h","cpus":1,"memory_mib":null,"qemu":"1","accelerator":"tcg","no_kvm":null,"kernels":0}}"#;
+    let length = hello.len();
+    let head = format!(
+        "\\\\000\\\\000\\\\{:03o}\\\\{:03o}\\\\000\\\\000\\\\000\\\\000",
+        length >> 8,
+        length & 255
+    );
+    let place = series(|_, _| String::new());
+    let path = place.path("other");
+    std::fs::write(
+        &path,
+        format!("printf '{}'\nprintf '%s' '{hello}'\nsleep 60\n", head.replace("\\\\", "\\")),
+    )
+    .unwrap();
+    let ended = bisect(&place, &[&format!("sh {}", path.display())]).code(69);
+    assert!(ended.stderr.contains("it is kbisect 9.9.9, and this is "), "{}", ended.stderr);
+}
+
+#[test]
+fn the_end_of_a_run_ends_its_workers() {
+    let place = series(|place, number| match number {
+        6 => format!("at http\n pid {}\n mute\n", place.path("held").display()),
+        _ => String::new(),
+    });
+    let mut command = place.command(RUN);
+    command.args(["--pool", &worker(&place, "cache")]);
+    let mut child = command.spawn().unwrap();
+    let machine = pid_in(&place.path("held"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let since = Instant::now();
+    while !is_gone(machine) || !temporary(&place).is_empty() {
+        assert!(since.elapsed() < Duration::from_secs(60), "{:?}", temporary(&place));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let run = place.run_folder();
+    let events = std::fs::read_to_string(run.join("journal.jsonl")).unwrap();
+    assert!(!events.contains("\"completed\""), "{events}");
+}
+
+#[test]
+fn a_pool_of_the_settings_and_one_that_there_is_not() {
+    let place = series(|_, _| String::new());
+    std::fs::create_dir_all(place.path("config/kbisect")).unwrap();
+    let text = format!("[pools.lab]\ncommand = \"{}\"\ncount = 2\n", worker(&place, "cache"));
+    std::fs::write(place.path("config/kbisect/config.toml"), text).unwrap();
+    assert_found(&bisect(&place, &["lab"]).code(0).json());
+    let ended = bisect(&place, &["labb"]).code(2);
+    assert!(ended.stderr.contains("there is no pool `labb`"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("lab, slurm"), "{}", ended.stderr);
+    let checked = place.as_printed("pool check lab").code(0).stdout;
+    assert!(checked.contains(" kernels stored") && checked.lines().count() == 1, "{checked}");
+}
