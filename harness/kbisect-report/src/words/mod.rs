@@ -54,4 +54,6 @@ pub use search::{matching, undecided, why};
 pub use tour::{TourStep, tour};
 pub use verification::verification;
 pub(crate) use ways::{follows, grounds, states_differ, ways_table};
-pub use workers::{HOW_TO_BE_A_WORKER, ITS_WORKER_IS_GONE, worker_lost};
+pub use workers::{
+    HOW_TO_BE_A_WORKER, ITS_WORKER_IS_GONE, ITS_WORKER_IS_NOT_THERE, worker_awaited, worker_lost,
+};

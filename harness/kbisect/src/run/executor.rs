@@ -117,6 +117,8 @@ pub struct Crew<'a> {
     failed: Option<anyhow::Error>,
     /// Workers that are there no more.
     lost: BTreeSet<usize>,
+    /// Workers that are not there yet.
+    absent: BTreeSet<usize>,
     /// Trials whose workers were lost.
     orphans: Vec<Task>,
 }
@@ -156,6 +158,7 @@ pub fn execute(
             retries: site.retries,
             failed: None,
             lost: BTreeSet::new(),
+            absent: BTreeSet::new(),
             orphans: Vec::new(),
         };
         loop {
@@ -204,7 +207,9 @@ impl Crew<'_> {
     #[must_use]
     pub fn idle(&self) -> Option<usize> {
         let works = |worker: &usize| self.tasks.iter().any(|task| task.worker == Some(*worker));
-        (0..self.count()).find(|worker| !works(worker) && !self.lost.contains(worker))
+        let is_there =
+            |worker: &usize| !self.lost.contains(worker) && !self.absent.contains(worker);
+        (0..self.count()).find(|worker| !works(worker) && is_there(worker))
     }
 
     /// Hands trials whose workers were lost to others.
@@ -218,20 +223,30 @@ impl Crew<'_> {
         }
     }
 
-    /// A worker is there no more: its trial is made elsewhere, if there is another one.
-    fn lose(&mut self, worker: usize, mut task: Task, reason: &str) -> anyhow::Result<()> {
+    /// A worker is there no more: its trial, if it had one, is made elsewhere.
+    fn lose(&mut self, worker: usize, task: Option<Task>, reason: &str) -> anyhow::Result<()> {
         self.lost.insert(worker);
+        self.absent.remove(&worker);
         let text = words::worker_lost(worker + 1, reason);
         self.journal.append(RunEvent::Note { text })?;
-        let is_moot = task.cancelled.is_some();
-        task.cancelled.get_or_insert(words::ITS_WORKER_IS_GONE);
-        self.forget(&task)?;
+        if let Some(task) = task {
+            self.take_away(task, words::ITS_WORKER_IS_GONE)?;
+        }
         if self.lost.len() == self.count() {
             self.fail(errors::infrastructure(
                 format!("no worker is left; the last one: {reason}"),
                 "try the command with `kbisect pool check COMMAND`, and go on",
             ));
-        } else if !is_moot {
+        }
+        Ok(())
+    }
+
+    /// Takes a trial from its worker: it is made by another one, unless it is of no use any more.
+    fn take_away(&mut self, mut task: Task, why: &'static str) -> anyhow::Result<()> {
+        let is_moot = task.cancelled.is_some();
+        task.cancelled.get_or_insert(why);
+        self.forget(&task)?;
+        if !is_moot {
             self.orphans.push(Task { worker: None, cancelled: None, ..task });
         }
         Ok(())
@@ -332,7 +347,12 @@ impl Crew<'_> {
         self.pool.start(0, job, From::Reference);
         let record = loop {
             match self.pool.next()?.news {
-                News::Begins => {}
+                News::Begins | News::Absent => {}
+                // Nothing else can be done before.
+                News::Here => {
+                    let job = reference_job(self.context, subject.clone());
+                    self.pool.start(0, job, From::Reference);
+                }
                 News::Event(event) => self.journal.append(*event)?,
                 News::Lost(reason) => {
                     return Err(errors::infrastructure(
@@ -364,10 +384,32 @@ impl Crew<'_> {
     /// Takes what a worker tells. Says whether there may be something to hand out.
     fn take(&mut self, work: &mut dyn Work) -> anyhow::Result<bool> {
         let Told { worker, news } = self.pool.next()?;
-        let Some(at) = self.tasks.iter().position(|task| task.worker == Some(worker)) else {
-            return Ok(false);
+        let at = self.tasks.iter().position(|task| task.worker == Some(worker));
+        let news = match news {
+            News::Here => {
+                self.absent.remove(&worker);
+                return Ok(true);
+            }
+            News::Lost(reason) => {
+                let task = at.map(|at| self.tasks.remove(at));
+                return self.lose(worker, task, &reason).map(|()| true);
+            }
+            News::Ended(Err(error)) if at.is_none() => {
+                self.fail(error);
+                return Ok(true);
+            }
+            other => other,
         };
+        let Some(at) = at else { return Ok(false) };
         match news {
+            News::Here | News::Lost(_) => Ok(true),
+            News::Absent => {
+                self.absent.insert(worker);
+                let task = self.tasks.remove(at);
+                let text = words::worker_awaited(worker + 1);
+                self.journal.append(RunEvent::Note { text })?;
+                self.take_away(task, words::ITS_WORKER_IS_NOT_THERE).map(|()| true)
+            }
             News::Begins => {
                 let several = self.count() > 1;
                 let task = &mut self.tasks[at];
@@ -381,10 +423,6 @@ impl Crew<'_> {
             }
             News::Event(_) if self.tasks[at].cancelled.is_some() => Ok(false),
             News::Event(event) => self.journal.append(*event).map(|()| false),
-            News::Lost(reason) => {
-                let task = self.tasks.remove(at);
-                self.lose(worker, task, &reason).map(|()| true)
-            }
             News::Ended(result) => {
                 let task = self.tasks.remove(at);
                 match result {

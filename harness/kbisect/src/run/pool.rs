@@ -21,8 +21,9 @@ use kbisect_vm::session::Interrupt;
 use super::bench::{Bench, Parts};
 use super::context::Context;
 use super::kernels;
-use super::remote::{Line, Lost, Shared};
+use super::remote::{Absent, Line, Lost, Shared};
 use super::trial::{Place, Trials};
+use crate::errors;
 
 /// Where the kernel of a trial comes from, here.
 #[derive(Clone, Debug)]
@@ -47,6 +48,10 @@ pub enum News {
     Begins,
     /// An event of the trial.
     Event(Box<RunEvent>),
+    /// The worker is not there yet: its trial is to be made elsewhere.
+    Absent,
+    /// It is there now.
+    Here,
     /// The worker is there no more, and why: its trial is to be made elsewhere.
     Lost(String),
     /// The trial ended; without a record it was cancelled.
@@ -148,6 +153,21 @@ fn start<'scope, 'env>(
             let make = AssertUnwindSafe(|| make(context, &mut trials, &job, &from, &send));
             // A bug must not leave the others waiting for ever.
             let ended = catch_unwind(make).unwrap_or_else(|_| Err(anyhow!("a worker panicked")));
+            let ended = match ended {
+                Err(error) if error.is::<Absent>() => {
+                    send(News::Absent);
+                    match trials.wait() {
+                        Ok(true) => {
+                            send(News::Here);
+                            continue;
+                        }
+                        Ok(false) if !context.base.interrupt.is_set() => continue,
+                        Ok(false) => Err(errors::interrupted("interrupted", None)),
+                        Err(error) => Err(error),
+                    }
+                }
+                ended => ended,
+            };
             match ended.as_ref().err().and_then(|error| error.downcast_ref::<Lost>()) {
                 Some(lost) => send(News::Lost(lost.0.clone())),
                 None => send(News::Ended(ended.map(|record| record.map(Box::new)))),

@@ -161,6 +161,17 @@ impl<'a> Trials<'a> {
         }
     }
 
+    /// Waits until the place of trials is there; not, once that is of no use any more.
+    ///
+    /// # Errors
+    /// That it is lost.
+    pub fn wait(&mut self) -> anyhow::Result<bool> {
+        match &mut self.place {
+            Place::Here(_) => Ok(true),
+            Place::There(line) => line.wait(&self.cancel),
+        }
+    }
+
     /// Makes a trial in its place.
     fn made(
         &mut self,

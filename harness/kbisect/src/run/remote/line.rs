@@ -24,6 +24,8 @@ use crate::errors;
 use crate::run::context::Context;
 use crate::run::files::now_ms;
 
+/// How long a trial waits for a worker that is not there yet.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a worker may say nothing: it says that it is there every two seconds.
 const SILENT: Duration = Duration::from_secs(30);
 /// How long it may take to end a trial that is of no use any more.
@@ -46,11 +48,18 @@ const SAID: usize = 400;
 #[error("{0}")]
 pub struct Lost(pub String);
 
+/// A worker that has not said yet what it is: an engine may have it wait for a machine.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it is not there yet")]
+pub struct Absent;
+
 /// A line to one worker, whose command is run when the first trial is to be made.
 pub struct Line {
     words: Vec<String>,
     shared: Arc<Shared>,
     talk: Option<Talk>,
+    /// Runs, and has not said yet what it is.
+    coming: Option<Talk>,
     lost: u32,
     /// What it is cannot change by another start.
     unfit: bool,
@@ -114,7 +123,7 @@ pub struct Errand<'a> {
 impl Line {
     /// A line to the worker that a command is.
     pub fn new(words: Vec<String>, shared: Arc<Shared>) -> Self {
-        Self { words, shared, talk: None, lost: 0, unfit: false }
+        Self { words, shared, talk: None, coming: None, lost: 0, unfit: false }
     }
 
     /// Has the worker make a trial; nothing when it was cancelled. One that is lost meanwhile is started again.
@@ -132,7 +141,10 @@ impl Line {
                 self.lost = 0;
                 return made;
             };
-            self.talk = None;
+            if error.downcast_ref::<Absent>().is_some() {
+                return Err(error);
+            }
+            (self.talk, self.coming) = (None, None);
             let folder = errand.run_folder.join(errand.directory);
             let _ = fs::remove_dir_all(&folder);
             if self.shared.interrupt.is_set() {
@@ -146,6 +158,40 @@ impl Line {
         }
     }
 
+    /// Waits until the worker is there; not, once that is of no use any more.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub fn wait(&mut self, cancel: &Interrupt) -> anyhow::Result<bool> {
+        let shared = Arc::clone(&self.shared);
+        self.is_there(&|| shared.interrupt.is_set() || cancel.is_set(), None)
+    }
+
+    fn is_there(
+        &mut self,
+        is_moot: &dyn Fn() -> bool,
+        patience: Option<Duration>,
+    ) -> anyhow::Result<bool> {
+        if self.talk.is_some() {
+            return Ok(true);
+        }
+        let mut talk = match self.coming.take() {
+            Some(coming) => coming,
+            None => Talk::begin(&self.words)?,
+        };
+        let since = Instant::now();
+        let is_late = || patience.is_some_and(|patience| since.elapsed() > patience);
+        let Some(hello) = talk.hello(&|| is_moot() || is_late())? else {
+            self.coming = Some(talk);
+            return Ok(false);
+        };
+        self.shared.check(&hello).inspect_err(|_| self.unfit = true)?;
+        talk.say(&ToWorker::Begin { site: Box::new(self.shared.site.clone()) }, &[])?;
+        talk.host = hello.host;
+        self.talk = Some(talk);
+        Ok(true)
+    }
+
     fn attempt(
         &mut self,
         errand: &Errand<'_>,
@@ -157,13 +203,8 @@ impl Line {
             content.kernel(errand.kernel)?
         };
         let is_moot = || shared.interrupt.is_set() || errand.cancel.is_set();
-        if self.talk.is_none() {
-            let mut talk = Talk::begin(&self.words)?;
-            let Some(hello) = talk.hello(&is_moot)? else { return Ok(None) };
-            shared.check(&hello).inspect_err(|_| self.unfit = true)?;
-            talk.say(&ToWorker::Begin { site: Box::new(shared.site.clone()) }, &[])?;
-            talk.host = hello.host;
-            self.talk = Some(talk);
+        if !self.is_there(&is_moot, Some(PATIENCE))? {
+            return if is_moot() { Ok(None) } else { Err(Absent.into()) };
         }
         let Some(talk) = &mut self.talk else { return Ok(None) };
         let began_ms = now_ms();

@@ -9,6 +9,6 @@ mod serve;
 mod wire;
 
 pub use check::pool_check;
-pub use line::{Errand, Line, Lost, Shared};
+pub use line::{Absent, Errand, Line, Lost, Shared};
 pub use pools::Pools;
 pub use serve::serve;

@@ -101,7 +101,7 @@ fn words_of(text: &str) -> anyhow::Result<Vec<String>> {
 /// A worker by Slurm: `PARTITION`, and options of srun after commas (`--time=2:00:00`).
 fn slurm_words(options: &str) -> Vec<String> {
     let mut words: Vec<String> =
-        ["srun", "--ntasks=1", "--exclusive", "--job-name=kbisect", "--no-kill"]
+        ["srun", "--ntasks=1", "--exclusive", "--job-name=kbisect", "--unbuffered"]
             .map(str::to_owned)
             .into();
     for part in options.split(',').filter(|part| !part.is_empty()) {
