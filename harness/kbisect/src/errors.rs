@@ -160,6 +160,9 @@ fn class_of(error: &(dyn Error + 'static)) -> Option<Class> {
             _ => Class::Usage,
         });
     }
+    if error.downcast_ref::<CatalogError>().is_some_and(CatalogError::is_wrong_name) {
+        return Some(Class::Usage);
+    }
     if let Some(FetchError::Untestable { .. }) = error.downcast_ref::<FetchError>() {
         return Some(Class::Usage);
     }

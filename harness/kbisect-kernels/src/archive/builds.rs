@@ -1,6 +1,6 @@
 //! From packages to kernels: which packages make up one kernel, and which are the same kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kbisect_core::kernel::KernelId;
 use kbisect_core::version::PackageVersion;
@@ -52,6 +52,30 @@ pub fn find(suites: &[SuiteIndex], flavour: &str) -> Vec<ArchiveBuild> {
             group.finish(PackageVersion::parse(&version).ok()?, format!("{tag}-{flavour}"))
         })
         .collect()
+}
+
+/// Flavours that suites have kernels of, sorted.
+pub fn flavours(suites: &[SuiteIndex]) -> Vec<String> {
+    let names = suites.iter().flat_map(|suite| &suite.entries).map(|entry| entry.name.as_str());
+    let known: BTreeSet<String> = names.filter_map(flavour_of).collect();
+    known.into_iter().collect()
+}
+
+/// The flavour of an image, by its package's name: what follows the words of the version.
+fn flavour_of(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("linux-image-")?;
+    let bare = rest.strip_prefix("unsigned-").unwrap_or(rest);
+    let words = bare.strip_suffix("-unsigned").unwrap_or(bare).split('-');
+    let is_version =
+        |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) || word.starts_with("rc");
+    if !bare.starts_with(|c: char| c.is_ascii_digit())
+        || bare.ends_with("-dbg")
+        || bare.ends_with("-template")
+    {
+        return None;
+    }
+    let flavour = words.skip_while(is_version).collect::<Vec<_>>().join("-");
+    (!flavour.is_empty()).then_some(flavour)
 }
 
 /// Whether a package, by its name, is a part of a kernel of the flavour.
@@ -201,6 +225,17 @@ mod tests {
         assert_eq!(builds[1].suites, ["bookworm", "bookworm-security"]);
         assert_eq!(builds[1].release, "6.1.0-50-cloud-amd64");
         assert_eq!(builds[1].untestable, None);
+    }
+
+    #[test]
+    fn the_flavour_is_what_follows_the_version() {
+        let of = |name: &str| flavour_of(name).unwrap_or_default();
+        assert_eq!(of("linux-image-6.12.57+deb12-cloud-amd64"), "cloud-amd64");
+        assert_eq!(of("linux-image-6.12.57+deb12-cloud-amd64-unsigned"), "cloud-amd64");
+        assert_eq!(of("linux-image-6.1.0-rc7-amd64"), "amd64");
+        assert_eq!(of("linux-image-unsigned-5.10.0-40-rt-amd64"), "rt-amd64");
+        assert_eq!(of("linux-image-6.12.57+deb12-amd64-dbg"), "");
+        assert_eq!(of("linux-image-amd64"), "");
     }
 
     #[test]

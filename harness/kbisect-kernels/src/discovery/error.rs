@@ -65,7 +65,7 @@ impl SettingsError {
                 "install the package `debian-archive-keyring`, or name a keyring with --keyring"
                     .to_owned(),
             ),
-            Self::Config { .. } => Some("the README lists the keys of config.toml".to_owned()),
+            Self::Config { .. } => Some("the book lists the keys of config.toml".to_owned()),
             Self::Read { .. } => None,
         }
     }

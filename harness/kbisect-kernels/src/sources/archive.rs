@@ -65,6 +65,10 @@ impl KernelSource for Archive {
             None => return Err(CatalogError::NoMirror),
         };
         let kernels = candidates(&sorted.suites, &settings.flavour);
+        let known = builds::flavours(&sorted.suites);
+        if kernels.is_empty() && !known.is_empty() {
+            return Err(CatalogError::NoFlavour { flavour: settings.flavour.clone(), known });
+        }
         Ok(Listing { kernels, notes: sorted.notes() })
     }
 

@@ -16,6 +16,14 @@ pub enum CatalogError {
     /// The index of a suite cannot be used.
     #[error(transparent)]
     Suite(#[from] SuiteError),
+    /// The suites have kernels, and none of this flavour.
+    #[error("the archive has no kernel of the flavour `{flavour}`")]
+    NoFlavour {
+        /// What was asked for.
+        flavour: String,
+        /// Flavours that it has.
+        known: Vec<String>,
+    },
     /// None of the default suites is there.
     #[error("the archive at `{0}` has none of the suites that kbisect looks for")]
     NothingThere(String),
@@ -47,6 +55,11 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
+    /// Whether a name was given that the archive does not have.
+    pub fn is_wrong_name(&self) -> bool {
+        matches!(self, Self::NoFlavour { .. } | Self::Suite(SuiteError::Absent { .. }))
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -59,6 +72,9 @@ impl CatalogError {
                 return tool.hint();
             }
             Self::Suite(error) => return of_suite(error).map(str::to_owned),
+            Self::NoFlavour { known, .. } => {
+                return Some(format!("there are {}", known.join(", ")));
+            }
             Self::NothingThere(..) => "check --mirror, or name suites with --suite",
             Self::Http { .. } | Self::Offline(..) => {
                 "check the network and the proxy variables, or leave its --source out; what was fetched \
@@ -79,7 +95,9 @@ fn of_suite(error: &SuiteError) -> Option<&'static str> {
         SuiteError::Keyring(SignatureError::NoKeyring) => {
             "install the package `debian-archive-keyring`, or name a keyring with --keyring"
         }
-        SuiteError::Absent { .. } => "check the name given with --suite",
+        SuiteError::Absent { .. } => {
+            "check the name of the suite; `bookworm`, `bookworm-backports` and `sid` are such names"
+        }
         SuiteError::Expired { .. } => {
             "the mirror is out of date; --allow-expired-index accepts such an index"
         }

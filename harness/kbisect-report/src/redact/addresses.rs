@@ -100,9 +100,23 @@ impl Addresses {
             let part = |address: Ipv4Addr| u32::from(address) & mask(network) & !mask(fixed);
             let networks: BTreeSet<u32> =
                 members.iter().map(|(address, _)| part(*address)).collect();
+            let shift = 32 - u32::from(network);
+            let most = 1_u64.checked_shl(u32::from(network - fixed)).unwrap_or(u64::MAX);
+            let mut last = networks.len() as u32;
+            let numbers: BTreeMap<u32, u32> = (1..)
+                .zip(networks)
+                .map(|(number, known)| {
+                    let mut new = number;
+                    // None keeps its own, as long as there are others.
+                    while !is_public && new << shift == known && u64::from(last) + 1 < most {
+                        last += 1;
+                        new = last;
+                    }
+                    (known, new)
+                })
+                .collect();
             for (address, _) in members {
-                let at = networks.iter().position(|known| *known == part(address));
-                let number = at.map_or(0, |at| at as u32 + 1) << (32 - network);
+                let number = numbers.get(&part(address)).copied().unwrap_or(0) << shift;
                 // More networks than numbers: the last bits of the fixed part would be overrun.
                 let number = number & !mask(fixed);
                 let host = u32::from(address) & !mask(network);
@@ -304,6 +318,15 @@ mod tests {
             (all.to_string(), new("10.0.0.0"), new("10.0.0.7")),
             ("10.0.0.0".into(), "10.0.1.0".into(), "10.0.1.7".into())
         );
+    }
+
+    #[test]
+    fn no_private_network_keeps_its_own_number() {
+        let addresses = mapped(&[("10.1.0.5", 16), ("10.2.0.5", 16), ("192.168.1.7", 24)]);
+        let new = |text: &str| addresses.ip(text.parse().unwrap(), None).unwrap().to_string();
+        assert_eq!(new("10.1.0.5"), "10.3.0.5");
+        assert_eq!(new("10.2.0.5"), "10.4.0.5");
+        assert_eq!(new("192.168.1.7"), "192.168.2.7");
     }
 
     #[test]

@@ -35,8 +35,16 @@ static HOME: LazyLock<Regex> =
 
 /// Names that are the same everywhere: of no use to an attacker, and needed to read a report.
 /// A domain stands for all names in it.
-const PUBLIC: [&str; 6] =
-    ["localhost", "debian.org", "kernel.ubuntu.com", "kernel.org", "www.w3.org", "json-schema.org"];
+const PUBLIC: [&str; 8] = [
+    "localhost",
+    "debian.org",
+    "kernel.ubuntu.com",
+    "kernel.org",
+    "www.w3.org",
+    "json-schema.org",
+    "json.schemastore.org",
+    "www.cve.org",
+];
 
 /// A pattern that is none.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -143,10 +151,17 @@ pub(super) fn collect(text: &str, found: &mut Found) {
     for hit in forms::hits(text).into_iter().filter(|hit| hit.sure) {
         match hit.address {
             Address::Mac(mac) => found.add_mac(mac),
+            // Inner nodes of /proc/net/fib_trie have lengths of the kernel's own, and are no networks.
+            Address::Ip(ip, _) if is_inner_node(text, hit.at.start) => found.add(ip, None),
             Address::Ip(ip, prefix) => found.add(ip, prefix),
             Address::Tail(ip, prefix) => found.add_tail(ip, prefix),
         }
     }
+}
+
+fn is_inner_node(text: &str, at: usize) -> bool {
+    let line = text[..at].rsplit('\n').next().unwrap_or_default();
+    line.trim_start() == "+-- "
 }
 
 /// Replaces patterns, then names, then addresses.
@@ -264,6 +279,13 @@ mod tests {
         assert!(serde_json::from_str::<serde_json::Value>(&new).is_ok());
         let text = "é\\n\\é\\";
         assert_eq!(without_escapes(text).len(), text.len());
+    }
+
+    #[test]
+    fn an_inner_node_of_the_trie_of_routes_is_no_network() {
+        let text = "+-- 10.16.0.0/12 2 0 2\n   |-- 10.20.0.1\n   inet 10.20.0.1/24\n";
+        let new = redacted(text, &[], &[]);
+        assert!(!new.contains("10.20.0.1"), "{new}");
     }
 
     #[test]

@@ -46,7 +46,12 @@ pub fn plan_text(plan: &Plan, is_estimate: &dyn Fn(&Kernel) -> bool) -> String {
                 true => "",
                 false => ", then at least two repeats on each side of the change",
             };
-            format!("{} trials at most (two ends and {cuts} cuts){confirmed}", cuts + 2)
+            let what = match cuts {
+                0 => "the two ends".to_owned(),
+                1 => "two ends and 1 cut".to_owned(),
+                cuts => format!("two ends and {cuts} cuts"),
+            };
+            format!("{} trials at most ({what}){confirmed}", cuts + 2)
         }
         Some(doubt) => {
             let stop = doubt.stop * 100.0;

@@ -59,7 +59,7 @@ fn said(step: TourStep) -> &'static str {
         }
         TourStep::YourTurn => {
             "That was a recording. Here: kbisect doctor, then kbisect 6.12.43..6.12.86 --scenario connlimit. \
-             For a failure of your own: kbisect scenario new --template gateway my-gateway"
+             For a failure of your own: kbisect scenario new --template gateway --output ./my-gateway"
         }
     }
 }

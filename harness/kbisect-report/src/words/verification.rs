@@ -44,11 +44,11 @@ pub fn verification(result: &BisectResult, tester: &str) -> String {
     };
     paragraph(&verdict);
     if let Some(symptom) = &result.symptom {
-        paragraph(&format!(
-            "Scenario {}: {}. {symptom}",
-            result.scenario,
-            result.says.trim_end_matches('.')
-        ));
+        let says = match result.says.trim().trim_end_matches('.') {
+            "" => String::new(),
+            says => format!(": {says}"),
+        };
+        paragraph(&format!("Scenario {}{says}. Symptom: {symptom}", result.scenario));
     }
     if is_mended {
         let confidence = &result.confidence;

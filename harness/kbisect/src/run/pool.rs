@@ -130,7 +130,7 @@ fn places(
         let shared = Arc::new(Shared::of(context)?);
         for words in &pools.workers {
             let line = Line::new(words.clone(), Arc::clone(&shared));
-            places.push((Place::There(line), Interrupt::default()));
+            places.push((Place::There(Box::new(line)), Interrupt::default()));
         }
     }
     Ok(places)

@@ -41,7 +41,7 @@ pub enum Place {
     /// On this machine.
     Here(Box<Bench>),
     /// By another process.
-    There(Line),
+    There(Box<Line>),
 }
 
 impl<'a> Trials<'a> {

@@ -58,7 +58,7 @@ pub fn verify(args: &VerifyArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let loaded = LoadedScenario::kept(&folder, &plan.scenario_sha256)?;
     let results = folder.parent().unwrap_or(&folder);
     let [old_end, new_end] = series.each_ref().map(|end| end.kernel.label().to_owned());
-    let what = format!("{}-verify-{new_end}", plan.scenario);
+    let what = format!("{}-verify-{new_end}", loaded.scenario.name);
     let (run_id, made) = new_run(results, &what)?;
     let mut plan = Plan {
         run_id,
