@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Lines of a file that go together: the same text wherever it stands, or a block with all in it.
+/// Lines of a file that go together: the same text wherever it stands in a table, or a block with all in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Its lines, from 0, in order.
@@ -31,21 +31,25 @@ pub enum Form {
 pub fn parts(form: Form, text: &str) -> Vec<Part> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = if form == Form::Nft { blocks(&lines) } else { Vec::new() };
-    let mut same: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut same: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    let mut table = "";
     for (at, line) in lines.iter().enumerate() {
         let line = line.trim();
+        if form == Form::IptablesSave && line.starts_with('*') {
+            table = line;
+        }
         let stands_alone = match form {
             Form::Nft => is_nft_rule(line),
             Form::IptablesSave => line.starts_with("-A ") || line.starts_with(':'),
             Form::IpBatch => !line.is_empty() && !line.starts_with('#'),
         };
         if stands_alone {
-            same.entry(line).or_default().push(at);
+            same.entry((table, line)).or_default().push(at);
         }
     }
     let mut singles: Vec<Part> = same
         .into_iter()
-        .map(|(line, lines)| Part {
+        .map(|((_, line), lines)| Part {
             text: line.to_owned(),
             count: lines.len(),
             lines,
@@ -128,6 +132,14 @@ mod tests {
         let left = without(text, &|at| set.lines.contains(&at));
         assert!(!left.contains("elements") && left.contains("chain c"), "{left}");
         assert_eq!(left.matches('{').count(), left.matches('}').count());
+    }
+
+    #[test]
+    fn another_table_has_chains_of_its_own() {
+        let text = "*nat\n:INPUT ACCEPT [0:0]\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n";
+        let counts: Vec<usize> =
+            parts(Form::IptablesSave, text).iter().map(|part| part.count).collect();
+        assert_eq!(counts, [1, 1]);
     }
 
     #[test]

@@ -34,7 +34,9 @@ impl Hands for AtTerminal {
             eprint!("do it? [y]es{others}, [a]bort: ");
             let _ = io::stderr().flush();
             let Some(line) = answer() else {
-                eprintln!();
+                eprintln!(
+                    "\nstandard input has ended, and nobody else answers: the trial ends here"
+                );
                 return Choice::Abort;
             };
             match (line.trim().to_lowercase().as_str(), &file) {

@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const LIVES: u32 = 2;
 /// Messages that wait to be read: what is not read is not sent.
 const QUEUE: usize = 4;
+/// Messages that wait to be written: a worker asks for fewer pieces at once.
+const WAITING: usize = 16;
 /// Most bytes of a trial's files; with the memory of a guest.
 const MOST: u64 = 1 << 30;
 const MOST_WITH_MEMORY: u64 = 64 << 30;
@@ -305,7 +307,7 @@ impl Shared {
 /// A worker that runs.
 pub struct Talk {
     child: Child,
-    to: Option<ChildStdin>,
+    to: Option<SyncSender<Vec<u8>>>,
     from: Receiver<io::Result<(FromWorker, Vec<u8>)>>,
     said: Arc<Mutex<Vec<u8>>>,
     heard: Instant,
@@ -353,7 +355,18 @@ impl Talk {
                 kept.drain(..excess);
             }
         });
-        let (to, heard) = (child.stdin.take(), Instant::now());
+        // A worker that stands still must not make the run stand still.
+        let (to, frames) = sync_channel::<Vec<u8>>(WAITING);
+        let stdin = child.stdin.take();
+        thread::spawn(move || {
+            let Some(mut stdin) = stdin else { return };
+            for frame in frames {
+                if stdin.write_all(&frame).and_then(|()| stdin.flush()).is_err() {
+                    break;
+                }
+            }
+        });
+        let (to, heard) = (Some(to), Instant::now());
         Ok(Self { child, to, from, said, heard, host: String::new() })
     }
 
@@ -393,8 +406,23 @@ impl Talk {
     }
 
     fn say(&mut self, message: &ToWorker, bytes: &[u8]) -> Result<(), Lost> {
-        let Some(to) = &mut self.to else { return Err(Lost("the line is closed".to_owned())) };
-        send(to, message, bytes).map_err(|error| self.ended(&error.to_string()))
+        let mut frame = Vec::new();
+        send(&mut frame, message, bytes).map_err(|error| Lost(error.to_string()))?;
+        let since = Instant::now();
+        loop {
+            let Some(to) = &self.to else { return Err(Lost("the line is closed".to_owned())) };
+            frame = match to.try_send(frame) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(_)) => {
+                    return Err(self.ended("it takes nothing any more"));
+                }
+                Err(TrySendError::Full(frame)) => frame,
+            };
+            if since.elapsed() > SILENT {
+                return Err(Lost(format!("it took nothing for {} s", SILENT.as_secs())));
+            }
+            thread::sleep(LOOK);
+        }
     }
 
     /// How it ended, if it did; else that it does not answer.

@@ -106,6 +106,10 @@ fn listen(
             match message {
                 ToWorker::Cancel => cancel.0.store(true, Ordering::SeqCst),
                 other => {
+                    // Here, where messages are in order: a cancellation may follow at once.
+                    if matches!(other, ToWorker::Try { .. }) {
+                        cancel.0.store(false, Ordering::SeqCst);
+                    }
                     if tell.send((other, bytes)).is_err() {
                         break;
                     }
@@ -189,7 +193,6 @@ impl Worker {
         let mut bench = self.bench(&site, qemu, probe)?;
         while let Some(message) = self.order() {
             let ToWorker::Try { job, directory, kernel } = message else { continue };
-            self.cancel.0.store(false, Ordering::SeqCst);
             let ended = match self.make(&mut bench, &job, &directory, &kernel) {
                 Ok(record) => FromWorker::Ended { record: record.map(Box::new) },
                 Err(error) => FromWorker::Failed { error: errors::message(&error) },
