@@ -1,6 +1,6 @@
 //! What changed between the two sides of an answer, in words that all forms share.
 
-use kbisect_core::changes::{ChangeSource, RankedChange, Ranking, WhatChanged};
+use kbisect_core::changes::{ChangeSource, Ranking, WhatChanged};
 use kbisect_core::run::BisectResult;
 
 use crate::story::count;
@@ -50,14 +50,5 @@ pub(crate) fn checksum(ranking: &Ranking) -> Option<&str> {
     match &ranking.source {
         ChangeSource::Changelog { sha256, .. } if !sha256.is_empty() => Some(sha256),
         ChangeSource::Changelog { .. } | ChangeSource::Git { .. } => None,
-    }
-}
-
-/// The subject with its numbers: `net: fix it (CVE-2025-1)`.
-pub(crate) fn subject(ranked: &RankedChange) -> String {
-    let change = &ranked.change;
-    match change.cves.as_slice() {
-        [] => change.subject.clone(),
-        cves => format!("{} ({})", change.subject, cves.join(", ")),
     }
 }

@@ -394,7 +394,7 @@ fn the_tour_plays_a_recording_and_starts_nothing() {
         .code(0)
         .says("Which kernel broke it?")
         .says("6.12.69    bad")
-        .says("affected    6.12.69 to 6.12.86; good: 6.12.43 to 6.12.57")
+        .says("affected    6.12.69 to 6.12.86 at least; good: 6.12.43 to 6.12.57")
         .says("the guilty one is number 1")
         .says("kbisect scenario new --template");
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), before, "nothing is written");

@@ -50,8 +50,8 @@ pub(super) fn figure(dossier: &Dossier, path: &Path) -> Markup {
             }
             figcaption {
                 "One connection of " (cell(&client)) " to " (cell(&server)) ":" (path.server.port())
-                ", packet by packet, in milliseconds since its first one. An arrow for each wire; ✗ where a \
-                 packet was lost"
+                ", packet by packet, in milliseconds since its first one. An arrow for each wire, dashed where a \
+                 packet was sent again; ✗ where one was lost or changed"
                 @if parts_at.is_some() { "; the line across is where both part" }
                 "."
             }
@@ -78,7 +78,7 @@ impl Drawing<'_> {
         let height = TOP + STEP * rows + 16;
         let last = self.hosts.len() - 1;
         html! {
-            svg.narrow viewBox=(format!("0 0 {width} {height}")) role="img" aria-label=(cell(title)) {
+            svg.narrow viewBox=(format!("0 0 {width} {height}")) style=(format!("max-width:{width}px")) role="img" aria-label=(cell(title)) {
                 @for (at, host) in self.hosts.iter().enumerate() {
                     text x=(x(at)) y="14" text-anchor=(anchor(at, last)) font-size="13" font-weight="600" { (cell(host)) }
                     line.life x1=(x(at)) y1="20" x2=(x(at)) y2=(height - 8) {}

@@ -94,7 +94,9 @@ fn verdict(dossier: &Dossier) -> Markup {
     let remarks = dossier.story().map(|story| story.remarks()).unwrap_or_default();
     let more = warning.into_iter().chain(remarks);
     blocks.extend(more.map(|it| Block::Paragraph(text(&it, PARAGRAPH))));
-    html! { (put(&blocks)) (sides(dossier)) }
+    let repeat = dossier.commands().into_iter().next();
+    let repeat = repeat.map(|(_, command)| Block::Paragraph(own("Repeat: ").code(&command)));
+    html! { (put(&blocks)) (sides(dossier)) (put(&Vec::from_iter(repeat))) }
 }
 
 /// Both sides of the change, or the kernel of a single trial.

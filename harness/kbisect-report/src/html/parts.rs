@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use kbisect_core::scenario::Scenario;
-use maud::{Markup, html};
+use maud::Markup;
 
 use crate::evidence::Hop;
 use crate::print::pre;
@@ -42,11 +42,6 @@ pub(super) fn class_of(verdict: &str) -> &'static str {
 /// What became of frames that do not leave as they should.
 pub(super) fn lost_word(hop: &Hop) -> &'static str {
     if hop.changed { "changed" } else { "lost" }
-}
-
-/// A value in code letters, if there is one.
-pub(crate) fn code(text: &str) -> Option<Markup> {
-    (!text.trim().is_empty()).then(|| html! { code { (paragraph(text)) } })
 }
 
 /// The node that has an address, or the address.

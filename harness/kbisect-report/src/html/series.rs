@@ -4,7 +4,7 @@ use kbisect_core::kernel::Kernel;
 use kbisect_core::run::{SeriesEntry, SeriesVerdict};
 use maud::{Markup, html};
 
-use super::parts::{cell, class_of, code};
+use super::parts::{cell, class_of};
 use crate::dossier::Dossier;
 use crate::story::{Story, is_other_failure};
 
@@ -49,8 +49,8 @@ pub(super) fn section(dossier: &Dossier) -> Markup {
                 }
             }
         }
-        @if let Some(id) = dossier.bad().and_then(|trial| code(trial.kernel.id.short())) {
-            p.soft { "Shown below: trial " (dossier.bad().map_or(0, |trial| trial.number)) ", kernel " (id) "." }
+        @if let Some(trial) = dossier.bad() {
+            p.soft { "Shown below: " (cell(&story.label(&trial.kernel))) ", trial " (trial.number) "." }
         }
     }
 }

@@ -166,7 +166,7 @@ fn ranked<'a>(changes: impl Iterator<Item = &'a RankedChange>) -> Block {
 
 /// A change, with links to the CVEs that it is about.
 fn subject_of(ranked: &RankedChange) -> Line {
-    let line = text(&changed::subject(ranked), CELL);
+    let line = text(&ranked.change.subject, CELL);
     let cves = ranked.change.cves.iter().filter_map(|cve| Some((cve, links::cve(cve)?)));
     cves.fold(line, |line, (cve, address)| line.own(" ").link(cve, Some(address)))
 }

@@ -78,10 +78,17 @@ impl Headline {
             (from, to) if from == to => from,
             (from, to) => format!("{from} to {to}"),
         };
+        // Nothing newer was tried, or what was tried passes and the fix is not known: where it ends is open.
+        let is_open = affected.fixed.is_none() && !affected.to_the_newest;
+        let fails = match (label(&affected.from), label(&affected.to)) {
+            (from, to) if from == to && is_open => format!("{from} at least"),
+            (from, to) if is_open => format!("{from} to {to} at least"),
+            _ => range(&affected.from, &affected.to),
+        };
         let newest = if affected.to_the_newest { ", the newest" } else { "" };
         Some(Self {
             broken: broken(result),
-            affected: format!("{}{newest}", range(&affected.from, &affected.to)),
+            affected: format!("{fails}{newest}"),
             good: affected.good.as_ref().map(|[oldest, newest]| range(oldest, newest)),
             fixed: fixed(affected, &label),
             advice: advice(affected, &label),

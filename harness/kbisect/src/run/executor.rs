@@ -4,7 +4,7 @@
 //! follows from the journal and the trials under way, so that a run can be resumed with another number of
 //! workers; the main thread alone writes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -12,18 +12,21 @@ use kbisect_core::boot::Coming;
 use kbisect_core::inject::Fault;
 use kbisect_core::job::{Job, Limits, ShellRequest, Subject};
 use kbisect_core::run::{Aim, RunEvent};
-use kbisect_core::trial::TrialRecord;
+use kbisect_core::trial::{TrialRecord, VerdictKind};
 use kbisect_kernels::Candidate;
 use kbisect_report::words;
 use kbisect_vm::accel::Probe;
 
 use super::context::Context;
+use super::files::full_disk;
 use super::journal::Journal;
 use super::pool::{From, News, Pool, Told, with_workers};
 use super::prefetch::Prefetch;
-use super::trial::{forget, full_disk, host_failed, reference_job};
+use super::trial::{forget, host_failed, reference_job};
 use crate::errors;
 
+/// Trials in a row that may fail for reasons of a worker that is another process.
+const SICK: u32 = 2;
 /// Kernels that are fetched ahead, for each worker.
 const AHEAD: usize = 2;
 
@@ -75,6 +78,8 @@ pub struct Task {
     pub cancelled: Option<&'static str>,
     /// What it came to, while that cannot be used yet.
     pub held: Option<Box<TrialRecord>>,
+    /// Who failed with it last, for reasons of its own.
+    avoid: Option<usize>,
 }
 
 /// What a kernel is tried with.
@@ -121,6 +126,8 @@ pub struct Crew<'a> {
     absent: BTreeSet<usize>,
     /// Trials whose workers were lost.
     orphans: Vec<Task>,
+    /// How many trials in a row failed for reasons of a worker that is another process.
+    sick: BTreeMap<usize, u32>,
 }
 
 /// Where and how trials are made.
@@ -160,6 +167,7 @@ pub fn execute(
             lost: BTreeSet::new(),
             absent: BTreeSet::new(),
             orphans: Vec::new(),
+            sick: BTreeMap::new(),
         };
         loop {
             if crew.failed.is_none() {
@@ -212,15 +220,44 @@ impl Crew<'_> {
         (0..self.count()).find(|worker| !works(worker) && is_there(worker))
     }
 
-    /// Hands trials whose workers were lost to others.
+    /// Hands trials that wait for a worker to one, if there is one that did not fail with them.
     fn place_orphans(&mut self) {
-        while let Some(worker) = self.idle()
-            && !self.orphans.is_empty()
-        {
-            let task = self.orphans.remove(0);
-            let number = self.free_number();
-            self.hand(Task { worker: Some(worker), number, begun: false, ..task });
+        for task in std::mem::take(&mut self.orphans) {
+            let is_avoided = |worker: &usize| task.avoid == Some(*worker) && self.others(*worker);
+            let works = |worker: &usize| self.tasks.iter().any(|it| it.worker == Some(*worker));
+            let mut there = (0..self.count()).filter(|worker| self.is_there(*worker));
+            match there.find(|worker| !works(worker) && !is_avoided(worker)) {
+                Some(worker) => {
+                    let number = self.free_number();
+                    self.hand(Task { worker: Some(worker), number, begun: false, ..task });
+                }
+                None => self.orphans.push(task),
+            }
         }
+    }
+
+    fn is_there(&self, worker: usize) -> bool {
+        !self.lost.contains(&worker) && !self.absent.contains(&worker)
+    }
+
+    /// Whether there are workers beside one.
+    fn others(&self, worker: usize) -> bool {
+        (0..self.count()).any(|other| other != worker && self.is_there(other))
+    }
+
+    /// Takes note of whether a worker that is another process can make trials at all.
+    fn look_at(&mut self, worker: usize, record: &TrialRecord) -> anyhow::Result<()> {
+        if record.verdict != VerdictKind::Infra {
+            self.sick.remove(&worker);
+            return Ok(());
+        }
+        let in_row = self.sick.entry(worker).or_default();
+        *in_row += 1;
+        if *in_row >= SICK && self.pool.is_elsewhere(worker) && self.others(worker) {
+            let reason = record.reason.clone().unwrap_or_default();
+            return self.lose(worker, None, &reason);
+        }
+        Ok(())
     }
 
     /// A worker is there no more: its trial, if it had one, is made elsewhere.
@@ -290,6 +327,7 @@ impl Crew<'_> {
             begun: false,
             cancelled: None,
             held: None,
+            avoid: None,
         });
     }
 
@@ -321,8 +359,14 @@ impl Crew<'_> {
             return Ok(());
         }
         self.journal.append(RunEvent::Note { text: format!("tried again: {error}") })?;
+        let attempt = task.attempt + 1;
+        if let Some(worker) = task.worker.filter(|worker| self.pool.is_elsewhere(*worker)) {
+            // It may be that machine alone.
+            self.orphans.push(Task { worker: None, avoid: Some(worker), attempt, ..task });
+            return Ok(());
+        }
         let number = self.free_number();
-        self.hand(Task { number, attempt: task.attempt + 1, begun: false, ..task });
+        self.hand(Task { number, attempt, begun: false, ..task });
         Ok(())
     }
 
@@ -343,28 +387,43 @@ impl Crew<'_> {
         subject: &Subject,
         scenario: Option<String>,
     ) -> anyhow::Result<TrialRecord> {
-        let job = reference_job(self.context, subject.clone());
-        self.pool.start(0, job, From::Reference);
+        let mut maker: Option<usize> = None;
         let record = loop {
-            match self.pool.next()?.news {
-                News::Begins | News::Absent => {}
-                // Nothing else can be done before.
-                News::Here => {
+            if maker.is_none() {
+                maker = self.idle();
+                if let Some(worker) = maker {
                     let job = reference_job(self.context, subject.clone());
-                    self.pool.start(0, job, From::Reference);
-                }
-                News::Event(event) => self.journal.append(*event)?,
-                News::Lost(reason) => {
+                    self.pool.start(worker, job, From::Reference);
+                } else if self.lost.len() == self.count() {
                     return Err(errors::infrastructure(
-                        format!(
-                            "the worker that was to try the reference kernel is gone: {reason}"
-                        ),
+                        "no worker is left to try the reference kernel",
                         "try the command with `kbisect pool check COMMAND`, and go on",
                     ));
                 }
-                News::Ended(record) => {
+            }
+            let Told { worker, news } = self.pool.next()?;
+            let is_its = maker == Some(worker);
+            match news {
+                News::Here => {
+                    self.absent.remove(&worker);
+                }
+                News::Absent => {
+                    self.absent.insert(worker);
+                    maker = maker.filter(|_| !is_its);
+                }
+                News::Lost(reason) => {
+                    maker = maker.filter(|_| !is_its);
+                    self.lost.insert(worker);
+                    self.absent.remove(&worker);
+                    let text = words::worker_lost(worker + 1, &reason);
+                    self.journal.append(RunEvent::Note { text })?;
+                }
+                News::Event(event) if is_its => self.journal.append(*event)?,
+                News::Ended(record) if is_its => {
                     break record?.context("the trial of the reference kernel was cancelled")?;
                 }
+                News::Ended(Err(error)) => return Err(error),
+                News::Begins | News::Event(_) | News::Ended(_) => {}
             }
         };
         self.journal.append(RunEvent::ReferenceTried { scenario, record: record.clone() })?;
@@ -428,7 +487,11 @@ impl Crew<'_> {
                 match result {
                     Err(error) => self.fail(error),
                     Ok(Some(record)) if task.cancelled.is_none() => {
+                        self.look_at(worker, &record)?;
                         work.ended(self, at, task, record)?;
+                    }
+                    Ok(None) if task.cancelled.is_none() && !self.has_failed() => {
+                        self.take_away(task, words::ITS_WORKER_IS_GONE)?;
                     }
                     // What came of it meanwhile does not count: the choice was made without it.
                     Ok(_) => self.forget(&task)?,
@@ -447,6 +510,7 @@ impl Crew<'_> {
         why: &'static str,
         which: impl Fn(&Task) -> bool,
     ) -> anyhow::Result<()> {
+        self.orphans.retain(|task| !which(task));
         for at in (0..self.tasks.len()).rev() {
             let task = &mut self.tasks[at];
             if task.cancelled.is_some() || !which(task) {

@@ -67,6 +67,7 @@ pub struct Pool {
 struct Worker {
     jobs: Sender<(Job, From)>,
     cancel: Interrupt,
+    is_elsewhere: bool,
 }
 
 /// Lends workers to `work`; all have ended, and their machines are gone, when this returns. Tells how
@@ -87,9 +88,10 @@ pub fn with_workers<T>(
         for (number, place) in places(context, folder, count)?.into_iter().enumerate() {
             let (jobs, queue) = channel();
             let (place, cancel) = place;
+            let is_elsewhere = matches!(place, Place::There(_));
             let trials = Trials::new(context, folder, place, cancel.clone());
             threads.push(start(scope, context, number, trials, queue, tell.clone())?);
-            workers.push(Worker { jobs, cancel });
+            workers.push(Worker { jobs, cancel, is_elsewhere });
         }
         let count = workers.len();
         drop(tell);
@@ -161,7 +163,11 @@ fn start<'scope, 'env>(
                             send(News::Here);
                             continue;
                         }
-                        Ok(false) if !context.base.interrupt.is_set() => continue,
+                        // It is nobody's wish that it comes, but it may be asked again.
+                        Ok(false) if !context.base.interrupt.is_set() => {
+                            send(News::Here);
+                            continue;
+                        }
                         Ok(false) => Err(errors::interrupted("interrupted", None)),
                         Err(error) => Err(error),
                     }
@@ -218,6 +224,12 @@ impl Pool {
     #[must_use]
     pub fn count(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Whether a worker is another process.
+    #[must_use]
+    pub fn is_elsewhere(&self, worker: usize) -> bool {
+        self.workers[worker].is_elsewhere
     }
 
     /// Hands a trial to an idle worker.

@@ -225,7 +225,8 @@ fn trials_of(run: &Path, inputs: &Inputs) -> Vec<Known> {
 /// Whether a trial of its own has an answer that nothing speaks against.
 fn is_answer(record: &TrialRecord) -> bool {
     let answers = matches!(record.verdict, VerdictKind::Good | VerdictKind::Bad);
-    answers && record.reused.is_none() && record.injected.is_empty() && record.disturbed.is_empty()
+    let is_of_here = record.reused.is_none() && record.place.is_none();
+    answers && is_of_here && record.injected.is_empty() && record.disturbed.is_empty()
 }
 
 /// Copies a folder. What is neither a file nor a folder stays where it is.

@@ -19,7 +19,7 @@ use kbisect_vm::trial::TrialResult;
 use super::bench::{self, Bench};
 use super::busy;
 use super::context::Context;
-use super::files::{now_ms, write_json};
+use super::files::{full_disk, now_ms, write_json};
 use super::kept::quoted;
 use super::kernels::boot_files;
 use super::memory;
@@ -260,21 +260,6 @@ pub fn forget(run_folder: &Path, subject: &Subject, number: u32) {
     for entry in entries.filter(|at| at.file_name().to_string_lossy().starts_with(&begins)) {
         let _ = std::fs::remove_dir_all(entry.path());
     }
-}
-
-/// The folder on a disk that is full, of the run's and that of temporary files: trying again would not
-/// help.
-#[must_use]
-pub fn full_disk(run_folder: &Path) -> Option<PathBuf> {
-    /// Bytes with which not even a console can be kept.
-    const ROOM: u64 = 1 << 20;
-    let is_full = |folder: &PathBuf| {
-        rustix::fs::statvfs(folder).is_ok_and(|disk| {
-            let no_files_left = disk.f_files > 0 && disk.f_favail == 0;
-            no_files_left || disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM
-        })
-    };
-    [run_folder.to_owned(), std::env::temp_dir()].into_iter().find(is_full)
 }
 
 /// The error that ends a run whose trial of `kernel` failed for our own reasons once too often.

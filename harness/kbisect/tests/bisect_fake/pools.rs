@@ -96,10 +96,13 @@ fn a_worker_with_nothing_gets_all_by_its_content_and_keeps_it() {
     let place = series(|_, _| String::new());
     let command = worker(&place, "elsewhere");
     assert_found(&bisect(&place, &[&command]).code(0).json());
+    let own = std::fs::read_dir(place.path("elsewhere/kernels/v1")).unwrap();
+    let own = own.filter(|entry| entry.as_ref().unwrap().file_name().len() == 64).count();
+    assert_eq!(own, 0, "what a run brings is none of the user's own kernels");
     let kept = std::fs::read_dir(place.path("elsewhere/content/v1")).unwrap();
     let kept: Vec<_> = kept.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
     assert_eq!(kept, [b"stub"], "the root image");
-    let stored = std::fs::read_dir(place.path("elsewhere/kernels/v1")).unwrap();
+    let stored = std::fs::read_dir(place.path("elsewhere/content/kernels/v1")).unwrap();
     let ids = stored.filter(|entry| entry.as_ref().unwrap().file_name().len() == 64).count();
     assert!((4..=7).contains(&ids), "the reference kernel and those that were tried: {ids}");
 }
@@ -196,4 +199,138 @@ fn a_pool_of_the_settings_and_one_that_there_is_not() {
     assert!(ended.stderr.contains("lab, slurm"), "{}", ended.stderr);
     let checked = place.as_printed("pool check lab").code(0).stdout;
     assert!(checked.contains(" kernels stored") && checked.lines().count() == 1, "{checked}");
+}
+
+/// Says something to a worker as a run does.
+fn say(to: &mut impl std::io::Write, message: &Value) {
+    let json = serde_json::to_vec(message).unwrap();
+    to.write_all(&u32::try_from(json.len()).unwrap().to_be_bytes()).unwrap();
+    to.write_all(&[0; 4]).unwrap();
+    to.write_all(&json).unwrap();
+    to.flush().unwrap();
+}
+
+/// What a worker says next, but that it is there.
+fn heard(from: &mut impl std::io::Read) -> Value {
+    loop {
+        let mut head = [0; 8];
+        from.read_exact(&mut head).unwrap();
+        let length = |part: &[u8]| u32::from_be_bytes(part.try_into().unwrap()) as usize;
+        let mut body = vec![0; length(&head[..4]) + length(&head[4..])];
+        from.read_exact(&mut body).unwrap();
+        let message: Value = serde_json::from_slice(&body[..length(&head[..4])]).unwrap();
+        if message["say"] != "alive" {
+            return message;
+        }
+    }
+}
+
+#[test]
+fn a_run_can_have_a_worker_write_and_remove_nothing_elsewhere() {
+    use std::io::Write as _;
+    let place = series(|_, _| String::new());
+    let command = worker(&place, "cache");
+    let words: Vec<&str> = command.split(' ').collect();
+    let mut child = std::process::Command::new(words[0])
+        .args(&words[1..])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut to, mut from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    assert_eq!(heard(&mut from)["say"], "hello");
+    let store = kbisect_kernels::Store::open(&place.path("cache")).unwrap();
+    let stored = store.list().unwrap();
+    let stub = kbisect_kernels::sha256_of(
+        &place
+            .path("cache/images")
+            .join(kbisect_vm::image::ImageDefinition::built_in().key())
+            .join("root.squashfs"),
+    );
+    let kernel = |version: &str| {
+        let ready = stored.iter().find(|ready| ready.kernel.version == version).unwrap();
+        serde_json::json!({ "id": ready.kernel.id, "files": [] })
+    };
+    let choices = kbisect_core::options::MachineChoices::default();
+    say(
+        &mut to,
+        &serde_json::json!({ "say": "begin", "site": {
+        "image": { "name": "root.squashfs", "size": 4, "sha256": stub.unwrap() },
+        "image_key": "0".repeat(64), "reference": kernel("6.1.100"), "placement": "split",
+        "choices": choices, "vmcore": false, "preload": true, "cold": true, "emulated": true,
+    } }),
+    );
+    let want = heard(&mut from);
+    assert_eq!(want["say"], "want", "{want}");
+    let piece =
+        serde_json::to_vec(&serde_json::json!({ "say": "piece", "sha256": want["sha256"] }))
+            .unwrap();
+    to.write_all(&u32::try_from(piece.len()).unwrap().to_be_bytes()).unwrap();
+    to.write_all(&4_u32.to_be_bytes()).unwrap();
+    to.write_all(&piece).unwrap();
+    to.write_all(b"stub").unwrap();
+    let text = include_str!("../../../../scenarios/smoke/scenario.toml");
+    let scenario =
+        kbisect_core::scenario::Scenario::parse("smoke", "x", text).unwrap().scenario().clone();
+    let victim = place.path("victim");
+    std::fs::create_dir(&victim).unwrap();
+    std::fs::write(victim.join("file"), b"x").unwrap();
+    let victim = victim.display().to_string();
+    let job = |folder: Option<&str>, edit: &dyn Fn(&mut Value)| {
+        let ready = stored.iter().find(|ready| ready.kernel.version == "6.12.1").unwrap();
+        let mut scenario = serde_json::to_value(&scenario).unwrap();
+        edit(&mut scenario);
+        serde_json::json!({
+            "number": 1, "kernel": ready.kernel, "coming": "as-shipped", "fault": null, "limits": {
+                "check_s": null, "ready_s": null }, "shell": null, "by_hand": false,
+            "subject": { "name": "x", "scenario": scenario, "files": {}, "folder": folder, "apart": false },
+        })
+    };
+    let coming = serde_json::to_value(kbisect_core::boot::Coming::AsShipped).unwrap();
+    let named = |scenario: &mut Value| {
+        let services = scenario["services"].as_array_mut().unwrap();
+        services[0]["name"] = format!("../../{victim}/x").into();
+    };
+    let cases: [(&str, Value, &str); 5] = [
+        (&victim, job(None, &|_| {}), "is no folder of a trial"),
+        ("../../victim", job(None, &|_| {}), "is no folder of a trial"),
+        ("trials/001-x", job(Some(&victim), &|_| {}), "folder is no name"),
+        ("trials/001-x", job(Some("../x"), &|_| {}), "folder is no name"),
+        ("trials/001-x", job(None, &named), "is no name: 1 to 32"),
+    ];
+    for (directory, mut job, why) in cases {
+        job["coming"] = coming.clone();
+        say(
+            &mut to,
+            &serde_json::json!({
+                "say": "try", "job": job, "directory": directory, "kernel": kernel("6.12.1"),
+            }),
+        );
+        let answer = heard(&mut from);
+        assert_eq!(answer["say"], "failed", "{directory}: {answer}");
+        assert!(answer["error"].as_str().unwrap().contains(why), "{why}: {answer}");
+    }
+    drop(to);
+    child.wait().unwrap();
+    assert_eq!(std::fs::read(place.path("victim/file")).unwrap(), b"x");
+    assert_eq!(std::fs::read_dir(place.path("victim")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_worker_whose_machines_end_by_themselves_is_put_aside() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = series(|_, _| String::new());
+    let qemu = place.path("sick-qemu");
+    let real = kbisect_fake_qemu::path();
+    let text = format!(
+        "#!/bin/sh\ncase \"$*\" in *kbisect-candidate*|*kbisect-peer*) exit 1 ;; esac\nexec {} \"$@\"\n",
+        real.display()
+    );
+    std::fs::write(&qemu, text).unwrap();
+    std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let sick =
+        worker(&place, "cache").replace(&real.display().to_string(), &qemu.display().to_string());
+    let ended = bisect(&place, &[&sick, &worker(&place, "cache")]).code(0);
+    assert_found(&ended.json());
+    assert!(ended.stderr.contains("worker 1 is gone: "), "{}", ended.stderr);
 }

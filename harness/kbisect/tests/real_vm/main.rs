@@ -18,6 +18,7 @@ mod layouts;
 mod made;
 #[path = "../pages/mod.rs"]
 mod pages;
+mod pools;
 mod probes;
 mod scenario_errors;
 mod selftests;

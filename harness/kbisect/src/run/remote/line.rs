@@ -22,12 +22,20 @@ use super::serve::is_below;
 use super::wire::{FromWorker, Hello, PROTOCOL, Site, ToWorker, receive, send};
 use crate::errors;
 use crate::run::context::Context;
-use crate::run::files::now_ms;
+use crate::run::files::{full_disk, now_ms};
 
 /// How long a trial waits for a worker that is not there yet.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a worker may say nothing: it says that it is there every two seconds.
 const SILENT: Duration = Duration::from_secs(30);
+/// How long a trial may do nothing that is told: no phase and no check takes as long.
+const STUCK: Duration = Duration::from_secs(3600);
+/// Longest message of a worker, in bytes: a record with all reports of a console.
+const MOST_SAID: usize = 16 << 20;
+/// Most that happens in a trial.
+const MOST_EVENTS: u32 = 10_000;
+/// Most files of a trial.
+const MOST_FILES: u32 = 10_000;
 /// How long it may take to end a trial that is of no use any more.
 const CANCELLED: Duration = Duration::from_secs(15);
 /// How long it may take to end.
@@ -40,7 +48,7 @@ const QUEUE: usize = 4;
 /// Messages that wait to be written: a worker asks for fewer pieces at once.
 const WAITING: usize = 16;
 /// Most bytes of a trial's files; with the memory of a guest.
-const MOST: u64 = 1 << 30;
+const MOST: u64 = 8 << 30;
 const MOST_WITH_MEMORY: u64 = 64 << 30;
 /// Most of what a command says on standard error that is told.
 const SAID: usize = 400;
@@ -220,6 +228,7 @@ impl Line {
         )?;
         let mut files = Files::below(errand.run_folder.join(errand.directory), shared.most);
         let mut cancelled: Option<Instant> = None;
+        let (mut events, mut busy) = (0_u32, Instant::now());
         loop {
             if shared.interrupt.is_set() {
                 return Err(errors::interrupted("interrupted", None));
@@ -232,7 +241,15 @@ impl Line {
                 self.talk = None;
                 return Ok(None);
             }
+            if busy.elapsed() > STUCK {
+                return Err(
+                    Lost(format!("nothing happened in it for {} s", STUCK.as_secs())).into()
+                );
+            }
             let Some((message, bytes)) = talk.next()? else { continue };
+            if message != FromWorker::Alive {
+                busy = Instant::now();
+            }
             match message {
                 FromWorker::Want { sha256, from } => {
                     let content = shared.content.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,12 +264,27 @@ impl Line {
                         }
                         _ => false,
                     };
+                    events += 1;
+                    if events > MOST_EVENTS {
+                        return Err(
+                            Lost("it tells of more than happens in a trial".to_owned()).into()
+                        );
+                    }
                     if is_of_it {
                         tell(*event)?;
                     }
                 }
-                FromWorker::File { path } => files.take(&path, &bytes)?,
-                FromWorker::Ended { record: None } => return Ok(None),
+                FromWorker::File { path } => files.take(&path, &bytes).map_err(|error| {
+                    // What it sends is its own fault, unless nothing can be written here.
+                    match full_disk(errand.run_folder) {
+                        Some(_) => error,
+                        None => Lost(errors::message(&error)).into(),
+                    }
+                })?,
+                FromWorker::Ended { record: None } if cancelled.is_some() => return Ok(None),
+                FromWorker::Ended { record: None } => {
+                    return Err(Lost("it ended a trial that nobody ended".to_owned()).into());
+                }
                 FromWorker::Ended { record: Some(record) } => {
                     let mut record = *record;
                     let is_of_it = record.number == errand.job.number
@@ -267,9 +299,20 @@ impl Line {
                     // Clocks of other machines are not compared.
                     record.began_ms = Some(began_ms);
                     record.place = Some(talk.host.clone());
+                    record.reused = None;
+                    if record.accelerator != shared.accelerator.to_string() && !shared.mixed {
+                        self.unfit = true;
+                        return Err(Lost(format!(
+                            "its machines run with {} now, and this run with {}; --mixed allows that",
+                            record.accelerator, shared.accelerator
+                        ))
+                        .into());
+                    }
                     return Ok(Some(record));
                 }
-                FromWorker::Failed { error } => return Err(Lost(error).into()),
+                FromWorker::Failed { error } => {
+                    return Err(Lost(error.chars().take(SAID).collect()).into());
+                }
                 FromWorker::Hello { .. } | FromWorker::Alive => {}
             }
         }
@@ -279,7 +322,7 @@ impl Line {
 impl Shared {
     /// Whether answers of a worker can stand beside those of others.
     fn check(&self, hello: &Hello) -> Result<(), Lost> {
-        let own = env!("CARGO_PKG_VERSION");
+        let own = env!("KBISECT_VERSION");
         if hello.protocol != PROTOCOL || hello.version != own {
             return Err(Lost(format!("it is kbisect {}, and this is {own}", hello.version)));
         }
@@ -333,7 +376,7 @@ impl Talk {
             let Some(stdout) = stdout else { return };
             let mut stdout = BufReader::new(stdout);
             loop {
-                let (last, told) = match receive::<FromWorker>(&mut stdout) {
+                let (last, told) = match receive::<FromWorker>(&mut stdout, MOST_SAID) {
                     Ok(Some(heard)) => (false, Ok(heard)),
                     Ok(None) => break,
                     Err(error) => (true, Err(error)),
@@ -471,11 +514,12 @@ struct Files {
     folder: PathBuf,
     open: Option<(String, File)>,
     left: u64,
+    count: u32,
 }
 
 impl Files {
     fn below(folder: PathBuf, most: u64) -> Self {
-        Self { folder, open: None, left: most }
+        Self { folder, open: None, left: most, count: 0 }
     }
 
     fn take(&mut self, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
@@ -489,6 +533,10 @@ impl Files {
             .checked_sub(bytes.len() as u64)
             .ok_or_else(|| Lost("it sent more files than a trial has".to_owned()))?;
         if self.open.as_ref().is_none_or(|(open, _)| open != path) {
+            self.count += 1;
+            if self.count > MOST_FILES {
+                return Err(Lost("it sent more files than a trial has".to_owned()).into());
+            }
             let at = self.folder.join(path);
             let told = || format!("cannot write {}", at.display());
             if let Some(folder) = at.parent() {

@@ -100,15 +100,21 @@ fn words_of(text: &str) -> anyhow::Result<Vec<String>> {
 
 /// A worker by Slurm: `PARTITION`, and options of srun after commas (`--time=2:00:00`).
 fn slurm_words(options: &str) -> Vec<String> {
+    let mut has_options = false;
     let mut words: Vec<String> =
         ["srun", "--ntasks=1", "--exclusive", "--job-name=kbisect", "--unbuffered"]
             .map(str::to_owned)
             .into();
     for part in options.split(',').filter(|part| !part.is_empty()) {
-        words.push(match part.starts_with('-') {
-            true => part.to_owned(),
-            false => format!("--partition={part}"),
-        });
+        match words.last_mut().filter(|_| !part.starts_with('-')) {
+            // The value of an option can have commas of its own.
+            Some(last) if has_options && last.contains('=') => *last += &format!(",{part}"),
+            _ if part.starts_with('-') => {
+                has_options = true;
+                words.push(part.to_owned());
+            }
+            _ => words.push(format!("--partition={part}")),
+        }
     }
     words.extend(["kbisect", "worker"].map(str::to_owned));
     words

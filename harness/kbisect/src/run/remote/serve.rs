@@ -2,10 +2,10 @@
 //! lacks, keeps that in its cache, and leaves nothing else.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use kbisect_core::job::Job;
+use anyhow::{Context as _, anyhow, bail};
+use kbisect_core::job::{Job, Subject};
 use kbisect_core::run::RunEvent;
+use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::TrialRecord;
-use kbisect_kernels::{ReadyKernel, Store, sha256_of};
+use kbisect_kernels::{PruneRule, ReadyKernel, Store, sha256_of};
 use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
 use kbisect_vm::image;
 use kbisect_vm::qemu::Qemu;
@@ -25,10 +26,11 @@ use kbisect_vm::session::Interrupt;
 use kbisect_vm::states::{self, States};
 use rustix::fs::FlockOperation;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::wire::{
-    FromWorker, Hello, PIECE, PROTOCOL, Site, Stored, StoredFile, ToWorker, receive, send,
+    FromWorker, Hello, MAX_MESSAGE, PIECE, PROTOCOL, Site, Stored, StoredFile, ToWorker, receive,
+    send,
 };
 use crate::cli::Global;
 use crate::errors;
@@ -42,10 +44,16 @@ const ALIVE: Duration = Duration::from_secs(2);
 /// How long machines have to end once nobody listens.
 const GRACE: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a piece may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Pieces that are asked for at once.
 const WINDOW: u64 = 8;
 /// Largest file that is taken: root images have 60 MB, kernels 100.
 const MAX_FILE: u64 = 4 << 30;
+/// Kernels that are kept, in bytes.
+const KEPT_KERNELS: u64 = 16 << 30;
+/// The file that the store itself writes about a kernel.
+const META: &str = "meta.json";
 /// Files that are kept beside kernels, in bytes.
 const KEPT: u64 = 4 << 30;
 
@@ -77,7 +85,10 @@ pub fn serve(global: &Global, qemu: Option<&Path>) -> anyhow::Result<()> {
         }
     });
     let (cache, waiting) = (cache.clone(), RefCell::default());
-    let worker = Worker { out, queue, store, cache, scratch, interrupt, cancel, waiting };
+    let brought = Store::open(&cache.join("content"))?;
+    let compared = RefCell::default();
+    let worker =
+        Worker { out, queue, store, brought, compared, cache, scratch, interrupt, cancel, waiting };
     let served = worker.serve(qemu, probe);
     ended.store(true, Ordering::SeqCst);
     // Nobody is left to be told.
@@ -102,7 +113,7 @@ fn listen(
     let at_end = end.clone();
     thread::spawn(move || {
         let mut from = io::stdin().lock();
-        while let Ok(Some((message, bytes))) = receive::<ToWorker>(&mut from) {
+        while let Ok(Some((message, bytes))) = receive::<ToWorker>(&mut from, MAX_MESSAGE) {
             match message {
                 ToWorker::Cancel => cancel.0.store(true, Ordering::SeqCst),
                 other => {
@@ -161,7 +172,7 @@ fn say(out: &Out, message: &FromWorker, bytes: &[u8]) -> io::Result<()> {
 fn hello(qemu: &Qemu, probe: &Probe, store: &Store) -> Hello {
     Hello {
         protocol: PROTOCOL,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: env!("KBISECT_VERSION").to_owned(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         cpus: thread::available_parallelism().map_or(1, usize::from),
         memory_mib: available_mib(),
@@ -176,6 +187,9 @@ struct Worker {
     out: Out,
     queue: Receiver<Heard>,
     store: Store,
+    /// Kernels that came from runs.
+    brought: Store,
+    compared: RefCell<BTreeSet<String>>,
     cache: PathBuf,
     scratch: TempDir,
     interrupt: Interrupt,
@@ -190,14 +204,22 @@ impl Worker {
         let ToWorker::Begin { site } = first else {
             bail!("the run did not begin with what it is")
         };
-        let mut bench = self.bench(&site, qemu, probe)?;
+        // The reference kernel is in use for as long as there is a bench.
+        let reference = self.kernel(&site.reference)?;
+        let mut bench = self.bench(&site, &reference, qemu, probe)?;
         while let Some(message) = self.order() {
             let ToWorker::Try { job, directory, kernel } = message else { continue };
-            let ended = match self.make(&mut bench, &job, &directory, &kernel) {
+            let made = match is_below(&directory) {
+                true => self.make(&mut bench, &job, &directory, &kernel),
+                false => Err(anyhow!("`{directory}` is no folder of a trial")),
+            };
+            let ended = match made {
                 Ok(record) => FromWorker::Ended { record: record.map(Box::new) },
                 Err(error) => FromWorker::Failed { error: errors::message(&error) },
             };
-            let _ = fs::remove_dir_all(self.scratch.path().join(&directory));
+            if is_below(&directory) {
+                let _ = fs::remove_dir_all(self.scratch.path().join(&directory));
+            }
             self.say(&ended, &[])?;
         }
         Ok(())
@@ -221,7 +243,8 @@ impl Worker {
     /// Bytes of a file that was asked for.
     fn piece(&self, file: &StoredFile) -> anyhow::Result<Vec<u8>> {
         loop {
-            let (message, bytes) = self.queue.recv().context("the run has ended")?;
+            let (message, bytes) =
+                self.queue.recv_timeout(PATIENCE).context("the run sends nothing any more")?;
             match message {
                 ToWorker::Piece { sha256 } if sha256 == file.sha256 && !bytes.is_empty() => {
                     return Ok(bytes);
@@ -236,12 +259,17 @@ impl Worker {
         say(&self.out, message, bytes)
     }
 
-    fn bench(&self, site: &Site, qemu: Qemu, probe: Probe) -> anyhow::Result<Bench> {
+    fn bench(
+        &self,
+        site: &Site,
+        reference: &ReadyKernel,
+        qemu: Qemu,
+        probe: Probe,
+    ) -> anyhow::Result<Bench> {
         let root = match image::stored(&self.cache, &site.image_key) {
             Some(image) if image.manifest.sha256 == site.image.sha256 => image.path,
             _ => self.kept(&site.image)?,
         };
-        let reference = self.kernel(&site.reference)?;
         let probe = match probe.accelerator {
             Accelerator::Kvm if site.emulated => accel::probe(&qemu.path, &self.cache, Wish::Tcg),
             _ => probe,
@@ -250,7 +278,7 @@ impl Worker {
             qemu,
             cache_dir: self.cache.clone(),
             root,
-            reference: boot_files(&self.store, &reference),
+            reference: boot_files(self.store_of(reference), reference),
             placement: site.placement,
             choices: site.choices,
             vmcore: site.vmcore,
@@ -272,11 +300,12 @@ impl Worker {
         if job.by_hand || job.shell.is_some() {
             bail!("a worker has no terminal");
         }
-        if !is_below(directory) {
-            bail!("`{directory}` is no folder of a trial");
-        }
-        let ready = self.kernel(kernel)?;
-        let files = boot_files(&self.store, &ready);
+        check(&job.subject)?;
+        let ready = match self.kernel(kernel) {
+            Err(error) if error.is::<Stopped>() => return Ok(None),
+            ready => ready?,
+        };
+        let files = boot_files(self.store_of(&ready), &ready);
         fs::create_dir_all(self.scratch.path().join(directory))?;
         let mut tell = |event: RunEvent| {
             let event = Box::new(event);
@@ -315,9 +344,18 @@ impl Worker {
         Ok(())
     }
 
-    /// A kernel of the store, which gets it from the run if it must.
+    /// The store that a kernel is in.
+    fn store_of(&self, kernel: &ReadyKernel) -> &Store {
+        if kernel.dir.starts_with(self.brought.dir()) { &self.brought } else { &self.store }
+    }
+
+    /// A kernel of the user's own store, or of those that came from runs: these are believed by their content alone.
     fn kernel(&self, stored: &Stored) -> anyhow::Result<ReadyKernel> {
         if let Some(ready) = self.store.get(&stored.id) {
+            return Ok(ready);
+        }
+        if let Some(ready) = self.brought.get(&stored.id) {
+            self.compare(&ready, stored)?;
             return Ok(ready);
         }
         let fill = |folder: &Path| {
@@ -329,7 +367,26 @@ impl Worker {
             }
             Ok(())
         };
-        self.store.adopt(&stored.id, fill)
+        let ready = self.brought.adopt(&stored.id, fill)?;
+        self.compare(&ready, stored)?;
+        let rule = PruneRule { max_bytes: Some(KEPT_KERNELS), ..PruneRule::default() };
+        self.brought.prune(&rule)?;
+        Ok(ready)
+    }
+
+    /// Whether a kernel has the files that the run says, looked at once.
+    fn compare(&self, ready: &ReadyKernel, stored: &Stored) -> anyhow::Result<()> {
+        if self.compared.borrow().contains(&stored.id.0) {
+            return Ok(());
+        }
+        for file in stored.files.iter().filter(|file| is_below(&file.name)) {
+            let path = ready.dir.join(&file.name);
+            if sha256_of(&path).ok().as_ref() != Some(&file.sha256) && file.name != META {
+                bail!("kernel {} came with another `{}` before", stored.id.short(), file.name);
+            }
+        }
+        self.compared.borrow_mut().insert(stored.id.0.clone());
+        Ok(())
     }
 
     /// A file of the cache, which gets it from the run if it must.
@@ -349,34 +406,57 @@ impl Worker {
         Ok(path)
     }
 
-    /// Gets a file from the run, from where an earlier try was cut off.
+    /// Gets a file from the run.
     fn fetch(&self, file: &StoredFile, path: &Path) -> anyhow::Result<()> {
         if file.size > MAX_FILE {
             bail!("{} has {} bytes, which is more than a worker takes", file.name, file.size);
         }
-        let part = path.with_extension(format!("{}.part", std::process::id()));
-        let mut to = File::create(&part)?;
-        let (mut asked, mut got) = (0, 0);
+        let folder = path.parent().context("a file has no folder")?;
+        let mut part = NamedTempFile::new_in(folder)?;
+        let (mut asked, mut got, mut due) = (0, 0, 0);
         while got < file.size {
-            while asked < file.size && asked < got + WINDOW * PIECE as u64 {
+            let is_stopped = self.cancel.is_set();
+            while !is_stopped && asked < file.size && due < WINDOW {
                 let sha256 = file.sha256.clone();
                 self.say(&FromWorker::Want { sha256, from: asked }, &[])?;
                 asked += PIECE as u64;
+                due += 1;
+            }
+            if is_stopped && due == 0 {
+                return Err(Stopped.into());
             }
             let bytes = self.piece(file)?;
-            to.write_all(&bytes)?;
+            due -= 1;
+            part.write_all(&bytes)?;
             got += bytes.len() as u64;
         }
-        to.sync_all()?;
-        drop(to);
-        if sha256_of(&part)? != file.sha256 {
-            let _ = fs::remove_file(&part);
+        part.as_file().sync_all()?;
+        if sha256_of(part.path())? != file.sha256 {
             bail!("{} arrived with other content than it has", file.name);
         }
-        fs::rename(&part, path)?;
+        fs::set_permissions(part.path(), Permissions::from_mode(0o644))?;
+        part.persist(path)?;
         Ok(())
     }
 }
+
+/// Whether nothing of a scenario leads out of the folders of its trial, as in one that is read from a file.
+fn check(subject: &Subject) -> anyhow::Result<()> {
+    let is_word = |folder: &String| is_below(folder) && Path::new(folder).components().count() == 1;
+    if !subject.folder.iter().all(is_word) {
+        bail!("the scenario's folder is no name");
+    }
+    if let Some(file) = subject.scenario.assets.keys().find(|file| !is_below(file)) {
+        bail!("`{}` is no file of a scenario", file.escape_debug());
+    }
+    Scenario::from_kept(&serde_json::to_vec(&*subject.scenario)?)?;
+    Ok(())
+}
+
+/// What was asked for is of no use any more.
+#[derive(Debug, thiserror::Error)]
+#[error("it is of no use any more")]
+struct Stopped;
 
 /// Whether a path leads to something below a folder, and nowhere else.
 pub(super) fn is_below(path: &str) -> bool {

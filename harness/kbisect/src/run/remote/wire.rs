@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// Both ends have the same, or they do not talk.
 pub const PROTOCOL: u32 = 1;
 /// Longest message: a scenario with its files is by far the longest.
-const MAX_MESSAGE: usize = 64 << 20;
+pub const MAX_MESSAGE: usize = 64 << 20;
 /// Most bytes beside a message.
 pub const PIECE: usize = 256 << 10;
 
@@ -161,6 +161,9 @@ pub fn send(to: &mut impl Write, message: &impl Serialize, bytes: &[u8]) -> io::
     let length = |count: usize| {
         u32::try_from(count).map(u32::to_be_bytes).map_err(|_| io::Error::other("too long"))
     };
+    if json.len() > MAX_MESSAGE {
+        return Err(io::Error::other("the scenario has too many files for a worker"));
+    }
     let mut frame = Vec::with_capacity(8 + json.len() + bytes.len());
     frame.extend(length(json.len())?);
     frame.extend(length(bytes.len())?);
@@ -170,11 +173,14 @@ pub fn send(to: &mut impl Write, message: &impl Serialize, bytes: &[u8]) -> io::
     to.flush()
 }
 
-/// Reads a message; nothing at the end of the stream.
+/// Reads a message of at most `longest` bytes; nothing at the end of the stream.
 ///
 /// # Errors
 /// A stream that ends within a message, or that makes no sense.
-pub fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<(T, Vec<u8>)>> {
+pub fn receive<T: DeserializeOwned>(
+    from: &mut impl Read,
+    longest: usize,
+) -> io::Result<Option<(T, Vec<u8>)>> {
     let mut head = [0_u8; 8];
     if from.read(&mut head[..1])? == 0 {
         return Ok(None);
@@ -183,7 +189,7 @@ pub fn receive<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<(
     let length =
         |part: &[u8]| part.iter().fold(0_usize, |sum, byte| (sum << 8) | usize::from(*byte));
     let (json, bytes) = (length(&head[..4]), length(&head[4..]));
-    if json > MAX_MESSAGE || bytes > PIECE {
+    if json > longest || bytes > PIECE {
         return Err(io::Error::other("what came is no message of a kbisect"));
     }
     // The length is believed only as far as bytes come.
@@ -216,11 +222,14 @@ mod tests {
     fn messages_arrive_with_their_bytes() {
         let stream = sent();
         let mut from = stream.as_slice();
-        let (message, bytes) = receive::<FromWorker>(&mut from).unwrap().unwrap();
+        let (message, bytes) = receive::<FromWorker>(&mut from, MAX_MESSAGE).unwrap().unwrap();
         assert_eq!(message, FromWorker::Want { sha256: "ab".to_owned(), from: 7 });
         assert_eq!(bytes, b"bytes");
-        assert_eq!(receive::<FromWorker>(&mut from).unwrap().unwrap().0, FromWorker::Alive);
-        assert_eq!(receive::<FromWorker>(&mut from).unwrap(), None);
+        assert_eq!(
+            receive::<FromWorker>(&mut from, MAX_MESSAGE).unwrap().unwrap().0,
+            FromWorker::Alive
+        );
+        assert_eq!(receive::<FromWorker>(&mut from, MAX_MESSAGE).unwrap(), None);
     }
 
     #[test]
@@ -231,7 +240,7 @@ mod tests {
             let mut from = &stream[..cut];
             let mut whole = 0;
             let ended = loop {
-                match receive::<FromWorker>(&mut from) {
+                match receive::<FromWorker>(&mut from, MAX_MESSAGE) {
                     Ok(Some(_)) => whole += 1,
                     Ok(None) => break true,
                     Err(_) => break false,
@@ -245,8 +254,8 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_before_it_is_read() {
         let mut text = &b"Welcome to this machine\n"[..];
-        assert!(receive::<FromWorker>(&mut text).is_err());
+        assert!(receive::<FromWorker>(&mut text, MAX_MESSAGE).is_err());
         let mut lie = &[0, 0, 0, 2, 0xff, 0, 0, 0, b'{', b'}'][..];
-        assert!(receive::<FromWorker>(&mut lie).is_err());
+        assert!(receive::<FromWorker>(&mut lie, MAX_MESSAGE).is_err());
     }
 }
