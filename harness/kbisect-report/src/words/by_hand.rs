@@ -3,6 +3,9 @@
 use kbisect_core::by_hand::{Part, Skipped};
 use kbisect_core::scenario::{Action, Scenario};
 
+/// Why a trial by hand ends.
+pub const NOBODY_ANSWERS: &str =
+    "standard input has ended, and nobody else answers: the trial ends here";
 /// Most lines of a file that are shown.
 const LINES: usize = 200;
 

@@ -26,7 +26,7 @@ pub(crate) use answer::{
     good_fails, named_is_missing, not_narrower, not_reproduced, percent, repeated, runs_failed,
     stopped, tried_once, verdict_of_trial,
 };
-pub use by_hand::{all_planned, by_hand, planned, planned_file};
+pub use by_hand::{NOBODY_ANSWERS, all_planned, by_hand, planned, planned_file};
 pub(crate) use chip::{CHIPS, reason_chip};
 pub use elsewhere::{built_elsewhere, from_elsewhere};
 pub(crate) use forgone::{forgone, mending};

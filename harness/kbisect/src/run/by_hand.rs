@@ -9,7 +9,7 @@ use std::sync::Arc;
 use kbisect_core::by_hand::{Part, confirmed};
 use kbisect_core::job::Subject;
 use kbisect_core::scenario::Scenario;
-use kbisect_report::words::{by_hand, planned, planned_file};
+use kbisect_report::words::{NOBODY_ANSWERS, by_hand, planned, planned_file};
 use kbisect_vm::trial::{Choice, Hands, TrialResult};
 
 use super::files::keep_scenario;
@@ -34,9 +34,7 @@ impl Hands for AtTerminal {
             eprint!("do it? [y]es{others}, [a]bort: ");
             let _ = io::stderr().flush();
             let Some(line) = answer() else {
-                eprintln!(
-                    "\nstandard input has ended, and nobody else answers: the trial ends here"
-                );
+                eprintln!("\n{NOBODY_ANSWERS}");
                 return Choice::Abort;
             };
             match (line.trim().to_lowercase().as_str(), &file) {

@@ -126,6 +126,21 @@ pub fn kept_scenario(folder: &Path) -> anyhow::Result<Scenario> {
     Ok(load_kept(&folder.join("scenario"))?.scenario)
 }
 
+/// The folder on a disk that is full, of the run's and that of temporary files: trying again would not
+/// help.
+#[must_use]
+pub fn full_disk(run_folder: &Path) -> Option<PathBuf> {
+    /// Bytes with which not even a console can be kept.
+    const ROOM: u64 = 1 << 20;
+    let is_full = |folder: &PathBuf| {
+        rustix::fs::statvfs(folder).is_ok_and(|disk| {
+            let no_files_left = disk.f_files > 0 && disk.f_favail == 0;
+            no_files_left || disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM
+        })
+    };
+    [run_folder.to_owned(), std::env::temp_dir()].into_iter().find(is_full)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,19 +173,4 @@ mod tests {
         keep_scenario(folder.path(), &scenario).unwrap();
         assert_eq!(kept_scenario(folder.path()).unwrap(), scenario);
     }
-}
-
-/// The folder on a disk that is full, of the run's and that of temporary files: trying again would not
-/// help.
-#[must_use]
-pub fn full_disk(run_folder: &Path) -> Option<PathBuf> {
-    /// Bytes with which not even a console can be kept.
-    const ROOM: u64 = 1 << 20;
-    let is_full = |folder: &PathBuf| {
-        rustix::fs::statvfs(folder).is_ok_and(|disk| {
-            let no_files_left = disk.f_files > 0 && disk.f_favail == 0;
-            no_files_left || disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM
-        })
-    };
-    [run_folder.to_owned(), std::env::temp_dir()].into_iter().find(is_full)
 }
