@@ -34,7 +34,8 @@ fn the_newest_kernel_of_the_series_is_tried_after_the_answer() {
     let folder = result["run_dir"].as_str().unwrap();
     let report = place.as_printed(&format!("report {folder} --format md")).code(0).stdout;
     assert!(
-        report.contains("Affected: 6.12.3 to 6.12.5; good: 6.12.1 to 6.12.2; fixed: 6.12.8"),
+        report
+            .contains("Affected: 6.12.3 to 6.12.5 at least; good: 6.12.1 to 6.12.2; fixed: 6.12.8"),
         "{report}"
     );
     assert!(report.contains("Do: stay on 6.12.2, or go to 6.12.8."), "{report}");

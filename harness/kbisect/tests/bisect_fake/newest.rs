@@ -93,7 +93,7 @@ fn a_suite_that_is_unknown_or_expired_is_an_error_that_names_it() {
     let (place, archive) = (Place::new(), archive());
     let words =
         |suite: &str| format!("check --newest {suite} --scenario smoke --reference 6.1.100");
-    let ended = run(&place, &archive, &words("forky"), &[]).code(69);
+    let ended = run(&place, &archive, &words("forky"), &[]).code(2);
     assert!(ended.stderr.contains("suite `forky` is not on the mirror"), "{}", ended.stderr);
     let ended = run(&place, &archive, &words("trixie"), &[]).code(69);
     assert!(ended.stderr.contains("the index of suite `trixie` expired"), "{}", ended.stderr);
