@@ -45,7 +45,7 @@ pub use commits::{
 pub use debug::{DebugInfo, DebugInfoError};
 pub use discovery::{Options, SettingsError};
 pub use git_log::{GitLogError, commit_changes, git_log, mending};
-pub use hash::of_file as sha256_of;
+pub use hash::{is_sha256, of_file as sha256_of};
 pub use inspect::{PackageContents, inspect_package};
 pub use modules::{ModuleTree, Provided};
 pub use progress::{Progress, ProgressItem, Silent};

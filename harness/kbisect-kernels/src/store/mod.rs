@@ -29,6 +29,7 @@ use kbisect_core::kernel::KernelId;
 
 use crate::candidate::PackageRef;
 use crate::files;
+use crate::progress::Progress;
 use crate::ready::ReadyKernel;
 pub(crate) use lock::Lock;
 pub(crate) use meta::Meta;
@@ -141,13 +142,15 @@ impl Store {
         Ok(ready)
     }
 
-    /// Takes a kernel that another store has: `fill` writes all its files into a folder, by their names there.
+    /// Takes a kernel that another store has: `fill` writes all its files into a folder, by their names there. One
+    /// that somebody else takes at the time is waited for, until `progress` is cancelled.
     ///
     /// # Errors
     /// Those of `fill`; files that are no kernel of a store.
     pub fn adopt<E: From<StoreError>>(
         &self,
         id: &KernelId,
+        progress: &dyn Progress,
         fill: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<ReadyKernel, E> {
         let wrong = |what: &str| StoreError::Io {
@@ -159,15 +162,18 @@ impl Store {
         }
         let lock = self.lock_of(id);
         let what = format!("waiting for {}: it is being fetched already", id.short());
-        let _lock =
-            Lock::wait(&lock, &crate::progress::Silent, &what).map_err(StoreError::at(&lock))?;
+        let _lock = Lock::wait(&lock, progress, &what).map_err(StoreError::at(&lock))?;
         if let Some(ready) = self.get(id) {
             return Ok(ready);
         }
         self.put(id, |_, out| {
             fill(out)?;
-            let meta = Meta::parse(&out.join(Meta::FILE)).filter(|meta| meta.kernel.id == *id);
-            meta.ok_or_else(|| wrong("its files are those of no kernel").into())
+            let path = out.join(Meta::FILE);
+            let meta = Meta::parse(&path).filter(|meta| meta.kernel.id == *id);
+            let meta = meta.ok_or_else(|| wrong("its files are those of no kernel"))?;
+            // It is written again, as it was: its size is that of all others.
+            fs::remove_file(&path).map_err(StoreError::at(&path))?;
+            Ok(meta)
         })
     }
 

@@ -277,7 +277,12 @@ pub(crate) fn trials(to: &mut Vec<Block>, result: &BisectResult) {
             text(&story.label(&trial.kernel), CELL),
             Line::default().word(tone(trial.verdict), trial.verdict.word()),
             why,
-            own(format!("{:.1}{}", trial.wall_s, came_up(trial))),
+            match &trial.place {
+                Some(place) => {
+                    own(format!("{:.1}{}, on ", trial.wall_s, came_up(trial))).text(place, 60)
+                }
+                None => own(format!("{:.1}{}", trial.wall_s, came_up(trial))),
+            },
             Line::default().file(&trial.directory),
         ];
         if timed {

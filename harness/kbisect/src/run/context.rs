@@ -1,8 +1,8 @@
 //! Everything that trials need and that does not change between them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kbisect_core::kernel::Kernel;
@@ -19,7 +19,7 @@ use kbisect_vm::session::Interrupt;
 use kbisect_vm::states::{self, States};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::remote::Pools;
+use super::remote::{Content, Pools};
 use super::reuse::{Earlier, Inputs};
 use super::same_build::Builds;
 use crate::cli::{self, AccelChoice, Global, MachineArgs, SettingArgs};
@@ -73,6 +73,8 @@ pub struct Context {
     pub builds: Builds,
     /// Workers that are other processes.
     pub pools: Pools,
+    /// What these may ask for, looked at once.
+    pub content: Arc<Mutex<Content>>,
 }
 
 impl Base {
@@ -331,6 +333,7 @@ impl Context {
             earlier: None,
             builds: Builds::default(),
             pools: Pools::default(),
+            content: Arc::default(),
         })
     }
 

@@ -214,19 +214,20 @@ impl Crew<'_> {
     /// A worker that makes no trial.
     #[must_use]
     pub fn idle(&self) -> Option<usize> {
-        let works = |worker: &usize| self.tasks.iter().any(|task| task.worker == Some(*worker));
-        let is_there =
-            |worker: &usize| !self.lost.contains(worker) && !self.absent.contains(worker);
-        (0..self.count()).find(|worker| !works(worker) && is_there(worker))
+        (0..self.count()).find(|worker| self.is_idle(*worker))
+    }
+
+    fn is_idle(&self, worker: usize) -> bool {
+        let works = self.tasks.iter().any(|task| task.worker == Some(worker));
+        !works && self.is_there(worker)
     }
 
     /// Hands trials that wait for a worker to one, if there is one that did not fail with them.
     fn place_orphans(&mut self) {
         for task in std::mem::take(&mut self.orphans) {
             let is_avoided = |worker: &usize| task.avoid == Some(*worker) && self.others(*worker);
-            let works = |worker: &usize| self.tasks.iter().any(|it| it.worker == Some(*worker));
-            let mut there = (0..self.count()).filter(|worker| self.is_there(*worker));
-            match there.find(|worker| !works(worker) && !is_avoided(worker)) {
+            let mut idle = (0..self.count()).filter(|worker| self.is_idle(*worker));
+            match idle.find(|worker| !is_avoided(worker)) {
                 Some(worker) => {
                     let number = self.free_number();
                     self.hand(Task { worker: Some(worker), number, begun: false, ..task });
@@ -394,11 +395,8 @@ impl Crew<'_> {
                 if let Some(worker) = maker {
                     let job = reference_job(self.context, subject.clone());
                     self.pool.start(worker, job, From::Reference);
-                } else if self.lost.len() == self.count() {
-                    return Err(errors::infrastructure(
-                        "no worker is left to try the reference kernel",
-                        "try the command with `kbisect pool check COMMAND`, and go on",
-                    ));
+                } else if let Some(error) = self.failed.take() {
+                    return Err(error);
                 }
             }
             let Told { worker, news } = self.pool.next()?;
@@ -413,10 +411,7 @@ impl Crew<'_> {
                 }
                 News::Lost(reason) => {
                     maker = maker.filter(|_| !is_its);
-                    self.lost.insert(worker);
-                    self.absent.remove(&worker);
-                    let text = words::worker_lost(worker + 1, &reason);
-                    self.journal.append(RunEvent::Note { text })?;
+                    self.lose(worker, None, &reason)?;
                 }
                 News::Event(event) if is_its => self.journal.append(*event)?,
                 News::Ended(record) if is_its => {
@@ -444,32 +439,28 @@ impl Crew<'_> {
     fn take(&mut self, work: &mut dyn Work) -> anyhow::Result<bool> {
         let Told { worker, news } = self.pool.next()?;
         let at = self.tasks.iter().position(|task| task.worker == Some(worker));
-        let news = match news {
-            News::Here => {
+        match (news, at) {
+            (News::Here, _) => {
                 self.absent.remove(&worker);
-                return Ok(true);
+                Ok(true)
             }
-            News::Lost(reason) => {
+            (News::Lost(reason), at) => {
                 let task = at.map(|at| self.tasks.remove(at));
-                return self.lose(worker, task, &reason).map(|()| true);
+                self.lose(worker, task, &reason).map(|()| true)
             }
-            News::Ended(Err(error)) if at.is_none() => {
+            (News::Ended(Err(error)), None) => {
                 self.fail(error);
-                return Ok(true);
+                Ok(true)
             }
-            other => other,
-        };
-        let Some(at) = at else { return Ok(false) };
-        match news {
-            News::Here | News::Lost(_) => Ok(true),
-            News::Absent => {
+            (_, None) => Ok(false),
+            (News::Absent, Some(at)) => {
                 self.absent.insert(worker);
                 let task = self.tasks.remove(at);
                 let text = words::worker_awaited(worker + 1);
                 self.journal.append(RunEvent::Note { text })?;
                 self.take_away(task, words::ITS_WORKER_IS_NOT_THERE).map(|()| true)
             }
-            News::Begins => {
+            (News::Begins, Some(at)) => {
                 let several = self.count() > 1;
                 let task = &mut self.tasks[at];
                 task.begun = true;
@@ -480,9 +471,9 @@ impl Crew<'_> {
                 })?;
                 Ok(false)
             }
-            News::Event(_) if self.tasks[at].cancelled.is_some() => Ok(false),
-            News::Event(event) => self.journal.append(*event).map(|()| false),
-            News::Ended(result) => {
+            (News::Event(_), Some(at)) if self.tasks[at].cancelled.is_some() => Ok(false),
+            (News::Event(event), Some(_)) => self.journal.append(*event).map(|()| false),
+            (News::Ended(result), Some(at)) => {
                 let task = self.tasks.remove(at);
                 match result {
                     Err(error) => self.fail(error),

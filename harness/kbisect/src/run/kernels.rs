@@ -87,9 +87,11 @@ pub fn to_try_unless(
 }
 
 /// Shown as others are, and can be ended alone.
-struct Cancellable {
-    shown: Arc<dyn Progress>,
-    cancel: Interrupt,
+pub struct Cancellable {
+    /// Where it is shown.
+    pub shown: Arc<dyn Progress>,
+    /// What ends it.
+    pub cancel: Interrupt,
 }
 
 impl Progress for Cancellable {

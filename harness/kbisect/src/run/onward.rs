@@ -17,7 +17,7 @@ use super::kept::resume_command;
 use super::minimize::minimize;
 use super::resume as resumed;
 use super::symptom::{line, may_ask};
-use crate::cli::{AgainArgs, BisectArgs, Global, MachineArgs, MinimizeArgs, PoolArgs, ResumeArgs};
+use crate::cli::{AgainArgs, BisectArgs, Global, MachineArgs, MinimizeArgs, ResumeArgs};
 use crate::{errors, exit, output};
 
 /// Bisects a range.
@@ -28,7 +28,7 @@ pub fn bisect(args: &BisectArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let telling = Telling::default();
     let (code, folder) = alone::bisect(args, global, &telling)?;
     let Some(folder) = folder else { return Ok(code) };
-    let code = go_on(&as_resumed(&folder, &args.machine, &args.pool), code, global, &telling)?;
+    let code = go_on(&as_resumed(&folder, args), code, global, &telling)?;
     if !args.minimize || Dossier::read(&folder)?.bad().is_none() {
         return Ok(code);
     }
@@ -53,14 +53,15 @@ pub fn resume(args: &ResumeArgs, global: &Global) -> anyhow::Result<ExitCode> {
     go_on(&args, code, global, &telling)
 }
 
-/// A run that goes on with the machines of another one.
-fn as_resumed(folder: &Path, machine: &MachineArgs, pool: &PoolArgs) -> ResumeArgs {
+/// A run that goes on with the machines and workers of another one.
+fn as_resumed(folder: &Path, args: &BisectArgs) -> ResumeArgs {
+    let machine = &args.machine;
     let again = AgainArgs {
         results: folder.parent().unwrap_or(folder).to_owned(),
         qemu: machine.qemu.clone(),
         image: machine.image.clone(),
-        workers: None,
-        pool: pool.clone(),
+        workers: args.workers.workers,
+        pool: args.pool.clone(),
     };
     ResumeArgs { run: folder.to_owned(), budget: None, again, junit: None }
 }

@@ -159,17 +159,15 @@ fn start<'scope, 'env>(
                 Err(error) if error.is::<Absent>() => {
                     send(News::Absent);
                     match trials.wait() {
-                        Ok(true) => {
-                            send(News::Here);
-                            continue;
-                        }
-                        // It is nobody's wish that it comes, but it may be asked again.
-                        Ok(false) if !context.base.interrupt.is_set() => {
-                            send(News::Here);
-                            continue;
-                        }
-                        Ok(false) => Err(errors::interrupted("interrupted", None)),
                         Err(error) => Err(error),
+                        Ok(_) if context.base.interrupt.is_set() => {
+                            Err(errors::interrupted("interrupted", None))
+                        }
+                        // One that nobody waits for any more may be asked again, too.
+                        Ok(_) => {
+                            send(News::Here);
+                            continue;
+                        }
                     }
                 }
                 ended => ended,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::place::{BAD, Ended, Place, is_gone, pid_in};
+use crate::scenario_errors::{REFUSED, reference, scenario};
 
 const RUN: &str = "6.12.1..6.12.6 --scenario smoke --json";
 
@@ -333,4 +334,38 @@ fn a_worker_whose_machines_end_by_themselves_is_put_aside() {
     let ended = bisect(&place, &[&sick, &worker(&place, "cache")]).code(0);
     assert_found(&ended.json());
     assert!(ended.stderr.contains("worker 1 is gone: "), "{}", ended.stderr);
+}
+
+#[test]
+fn a_kernel_of_a_run_that_has_changed_meanwhile_is_brought_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = series(|_, _| String::new());
+    let command = worker(&place, "elsewhere");
+    assert_found(&bisect(&place, &[&command]).code(0).json());
+    let mut changed = 0;
+    for entry in std::fs::read_dir(place.path("elsewhere/content/kernels/v1")).unwrap() {
+        let image = entry.unwrap().path().join("vmlinuz");
+        if image.is_file() {
+            std::fs::set_permissions(&image, std::fs::Permissions::from_mode(0o644)).unwrap();
+            std::fs::write(&image, b"something else").unwrap();
+            changed += 1;
+        }
+    }
+    assert!(changed >= 4, "{changed}");
+    let mut command = place.command(&format!("{RUN} --results again"));
+    command.args(["--pool", &worker(&place, "elsewhere")]);
+    assert_found(&Ended::of(command.output().unwrap()).code(0).json());
+}
+
+#[test]
+fn the_reference_kernel_is_tried_by_whoever_is_there() {
+    let place = Place::series(3, |_| REFUSED.to_owned());
+    scenario(&place, "");
+    reference(&place, REFUSED);
+    let mut command =
+        place.command("check 6.12.2 6.12.3 --baseline 6.12.1 --scenario ./broken --json");
+    command.args(["--pool", "/bin/false x", "--pool", &worker(&place, "cache")]);
+    let ended = Ended::of(command.output().unwrap()).code(2);
+    assert_eq!(ended.json()["counts"]["scenario_error"], 2, "{}", ended.stdout);
+    assert!(ended.stderr.contains("worker 1 is gone"), "{}", ended.stderr);
 }

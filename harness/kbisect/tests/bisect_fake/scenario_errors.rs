@@ -112,11 +112,11 @@ fn a_gate_is_not_opened_by_a_scenario_that_fails_everywhere() {
 const NO_KEY: &str = "at prepare gw\n reply unprepared unknown-sysctl net/ipv4/ip_forward = 1: \
                       No such file or directory\n";
 /// A rule set that a kernel refuses.
-const REFUSED: &str = "at exec nft\n reply status 1 \
+pub const REFUSED: &str = "at exec nft\n reply status 1 \
                        rules.nft:2:1-9: Error: Could not process rule: Operation not supported\n";
 
 /// The reference kernel in the candidate's place: with the script only where it is the candidate.
-fn reference(place: &Place, script: &str) {
+pub fn reference(place: &Place, script: &str) {
     place.kernel("6.1.101", script);
 }
 

@@ -18,8 +18,7 @@ use kbisect_vm::accel::Accelerator;
 use kbisect_vm::session::Interrupt;
 
 use super::content::Content;
-use super::serve::is_below;
-use super::wire::{FromWorker, Hello, PROTOCOL, Site, ToWorker, receive, send};
+use super::wire::{FromWorker, Hello, PROTOCOL, Site, ToWorker, is_below, receive, send};
 use crate::errors;
 use crate::run::context::Context;
 use crate::run::files::{full_disk, now_ms};
@@ -50,6 +49,8 @@ const WAITING: usize = 16;
 /// Most bytes of a trial's files; with the memory of a guest.
 const MOST: u64 = 8 << 30;
 const MOST_WITH_MEMORY: u64 = 64 << 30;
+/// The file that the run writes of a trial.
+const RECORD: &str = "trial.json";
 /// Most of what a command says on standard error that is told.
 const SAID: usize = 400;
 
@@ -78,7 +79,7 @@ pub struct Line {
 /// What the lines of a run share.
 pub struct Shared {
     site: Site,
-    content: Mutex<Content>,
+    content: Arc<Mutex<Content>>,
     qemu: String,
     accelerator: Accelerator,
     mixed: bool,
@@ -92,7 +93,8 @@ impl Shared {
     /// # Errors
     /// Files that cannot be read.
     pub fn of(context: &Context) -> anyhow::Result<Self> {
-        let mut content = Content::default();
+        let shared = Arc::clone(&context.content);
+        let mut content = shared.lock().unwrap_or_else(PoisonError::into_inner);
         let site = Site {
             image: content.file(&context.image.path)?,
             image_key: context.image.key.clone(),
@@ -104,9 +106,10 @@ impl Shared {
             cold: context.states.is_none(),
             emulated: context.probe.accelerator == Accelerator::Tcg,
         };
+        drop(content);
         Ok(Self {
             site,
-            content: Mutex::new(content),
+            content: shared,
             qemu: context.qemu.version.clone(),
             accelerator: context.probe.accelerator,
             mixed: context.pools.mixed,
@@ -159,6 +162,9 @@ impl Line {
             let _ = fs::remove_dir_all(&folder);
             if self.shared.interrupt.is_set() {
                 return Err(errors::interrupted("interrupted", None));
+            }
+            if errand.cancel.is_set() {
+                return Ok(None);
             }
             if error.downcast_ref::<Lost>().is_none() || self.unfit || self.lost == LIVES {
                 return Err(error);
@@ -258,19 +264,12 @@ impl Line {
                     talk.say(&ToWorker::Piece { sha256 }, &piece)?;
                 }
                 FromWorker::Event { event } => {
-                    let is_of_it = match event.as_ref() {
-                        RunEvent::PhaseBegan { number, .. } | RunEvent::Checked { number, .. } => {
-                            *number == errand.job.number
-                        }
-                        _ => false,
-                    };
                     events += 1;
                     if events > MOST_EVENTS {
-                        return Err(
-                            Lost("it tells of more than happens in a trial".to_owned()).into()
-                        );
+                        let why = "it tells of more than happens in a trial";
+                        return Err(Lost(why.to_owned()).into());
                     }
-                    if is_of_it {
+                    if is_of(&event, errand.job) {
                         tell(*event)?;
                     }
                 }
@@ -282,33 +281,11 @@ impl Line {
                     }
                 })?,
                 FromWorker::Ended { record: None } if cancelled.is_some() => return Ok(None),
-                FromWorker::Ended { record: None } => {
-                    return Err(Lost("it ended a trial that nobody ended".to_owned()).into());
-                }
-                FromWorker::Ended { record: Some(record) } => {
-                    let mut record = *record;
-                    let is_of_it = record.number == errand.job.number
-                        && record.kernel == errand.job.kernel
-                        && record.directory == errand.directory;
-                    if !is_of_it {
-                        return Err(Lost(
-                            "it told of a trial that it was not asked for".to_owned(),
-                        )
-                        .into());
-                    }
+                FromWorker::Ended { record } => {
+                    let record = shared.accept(record, errand)?;
                     // Clocks of other machines are not compared.
-                    record.began_ms = Some(began_ms);
-                    record.place = Some(talk.host.clone());
-                    record.reused = None;
-                    if record.accelerator != shared.accelerator.to_string() && !shared.mixed {
-                        self.unfit = true;
-                        return Err(Lost(format!(
-                            "its machines run with {} now, and this run with {}; --mixed allows that",
-                            record.accelerator, shared.accelerator
-                        ))
-                        .into());
-                    }
-                    return Ok(Some(record));
+                    let (began_ms, place) = (Some(began_ms), Some(talk.host.clone()));
+                    return Ok(Some(TrialRecord { began_ms, place, reused: None, ..record }));
                 }
                 FromWorker::Failed { error } => {
                     return Err(Lost(error.chars().take(SAID).collect()).into());
@@ -319,7 +296,41 @@ impl Line {
     }
 }
 
+/// Whether an event is one that the trial of a job tells.
+fn is_of(event: &RunEvent, job: &Job) -> bool {
+    match event {
+        RunEvent::PhaseBegan { number, .. } | RunEvent::Checked { number, .. } => {
+            *number == job.number
+        }
+        _ => false,
+    }
+}
+
 impl Shared {
+    /// The record of a trial that was asked for, made as those of the run are.
+    fn accept(
+        &self,
+        record: Option<Box<TrialRecord>>,
+        errand: &Errand<'_>,
+    ) -> Result<TrialRecord, Lost> {
+        let record =
+            *record.ok_or_else(|| Lost("it ended a trial that nobody ended".to_owned()))?;
+        let is_of_it = record.number == errand.job.number
+            && record.kernel == errand.job.kernel
+            && record.directory == errand.directory;
+        if !is_of_it {
+            return Err(Lost("it told of a trial that it was not asked for".to_owned()));
+        }
+        let accelerator = self.accelerator.to_string();
+        if record.accelerator != accelerator && !self.mixed {
+            return Err(Lost(format!(
+                "its machines run with {} now, and this run with {accelerator}; --mixed allows that",
+                record.accelerator
+            )));
+        }
+        Ok(record)
+    }
+
     /// Whether answers of a worker can stand beside those of others.
     fn check(&self, hello: &Hello) -> Result<(), Lost> {
         let own = env!("KBISECT_VERSION");
@@ -523,10 +534,10 @@ impl Files {
     }
 
     fn take(&mut self, path: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        if !is_below(path) {
-            return Err(
-                Lost(format!("it sent a file by the name `{}`", path.escape_debug())).into()
-            );
+        // The run writes the record itself.
+        if !is_below(path) || Path::new(path).starts_with(RECORD) {
+            let name: String = path.escape_debug().take(SAID).collect();
+            return Err(Lost(format!("it sent a file by the name `{name}`")).into());
         }
         self.left = self
             .left
@@ -549,5 +560,40 @@ impl Files {
             file.write_all(bytes)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_trial_are_in_its_folder_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let trial = folder.path().join("trials/001");
+        let mut files = Files::below(trial.clone(), 10);
+        files.take("candidate/console.log", b"one").unwrap();
+        files.take("candidate/console.log", b"two").unwrap();
+        files.take("empty", b"").unwrap();
+        assert_eq!(fs::read(trial.join("candidate/console.log")).unwrap(), b"onetwo");
+        assert_eq!(fs::read(trial.join("empty")).unwrap(), b"");
+        let long = "x".repeat(300);
+        for wrong in [
+            "../x",
+            "/etc/x",
+            "",
+            ".",
+            "a/../../x",
+            "trial.json",
+            "trial.json/x",
+            "a\0b",
+            "empty/x",
+            "candidate",
+            &long,
+        ] {
+            assert!(files.take(wrong, b"").is_err(), "{wrong}");
+        }
+        assert!(files.take("more", b"12345").unwrap_err().is::<Lost>(), "ten bytes are all");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

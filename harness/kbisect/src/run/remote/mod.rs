@@ -9,6 +9,7 @@ mod serve;
 mod wire;
 
 pub use check::pool_check;
+pub use content::Content;
 pub use line::{Absent, Errand, Line, Lost, Shared};
 pub use pools::Pools;
 pub use serve::serve;

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use kbisect_core::job::{Job, Subject};
 use kbisect_core::run::RunEvent;
 use kbisect_core::scenario::Scenario;
 use kbisect_core::trial::TrialRecord;
-use kbisect_kernels::{PruneRule, ReadyKernel, Store, sha256_of};
+use kbisect_kernels::{PruneRule, ReadyKernel, Silent, Store, is_sha256, sha256_of};
 use kbisect_vm::accel::{self, Accelerator, Probe, Wish};
 use kbisect_vm::image;
 use kbisect_vm::qemu::Qemu;
@@ -29,13 +29,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::wire::{
-    FromWorker, Hello, MAX_MESSAGE, PIECE, PROTOCOL, Site, Stored, StoredFile, ToWorker, receive,
-    send,
+    FromWorker, Hello, MAX_MESSAGE, PIECE, PROTOCOL, Site, Stored, StoredFile, ToWorker, is_below,
+    receive, send,
 };
 use crate::cli::Global;
 use crate::errors;
 use crate::run::bench::{Bench, Parts};
-use crate::run::kernels::boot_files;
+use crate::run::kernels::{Cancellable, boot_files};
 use crate::run::workers::available_mib;
 use crate::ui::Ui;
 
@@ -52,8 +52,6 @@ const WINDOW: u64 = 8;
 const MAX_FILE: u64 = 4 << 30;
 /// Kernels that are kept, in bytes.
 const KEPT_KERNELS: u64 = 16 << 30;
-/// The file that the store itself writes about a kernel.
-const META: &str = "meta.json";
 /// Files that are kept beside kernels, in bytes.
 const KEPT: u64 = 4 << 30;
 
@@ -103,8 +101,10 @@ fn listen(
 ) -> (Receiver<Heard>, impl Fn() + Send + 'static) {
     let (tell, queue): (SyncSender<Heard>, _) = sync_channel(2 * WINDOW as usize);
     let (interrupt, cancel) = (interrupt.clone(), cancel.clone());
+    let cancelled = cancel.clone();
     let end = move || {
         interrupt.0.store(true, Ordering::SeqCst);
+        cancelled.0.store(true, Ordering::SeqCst);
         kbisect_process::stop_flag().store(true, Ordering::SeqCst);
         thread::sleep(GRACE);
         let _ = fs::remove_dir_all(&scratch);
@@ -355,8 +355,12 @@ impl Worker {
             return Ok(ready);
         }
         if let Some(ready) = self.brought.get(&stored.id) {
-            self.compare(&ready, stored)?;
-            return Ok(ready);
+            if self.is_same(&ready, stored) {
+                return Ok(ready);
+            }
+            drop(ready);
+            let rule = PruneRule { named: vec![stored.id.clone()], ..PruneRule::default() };
+            self.brought.prune(&rule)?;
         }
         let fill = |folder: &Path| {
             for file in &stored.files {
@@ -367,26 +371,29 @@ impl Worker {
             }
             Ok(())
         };
-        let ready = self.brought.adopt(&stored.id, fill)?;
-        self.compare(&ready, stored)?;
+        let waiting = Cancellable { shown: Arc::new(Silent), cancel: self.cancel.clone() };
+        let ready = self.brought.adopt(&stored.id, &waiting, fill)?;
+        // Another worker may have brought it meanwhile, for another run.
+        if !self.is_same(&ready, stored) {
+            bail!("kernel {} is there with other files", stored.id.short());
+        }
         let rule = PruneRule { max_bytes: Some(KEPT_KERNELS), ..PruneRule::default() };
         self.brought.prune(&rule)?;
         Ok(ready)
     }
 
     /// Whether a kernel has the files that the run says, looked at once.
-    fn compare(&self, ready: &ReadyKernel, stored: &Stored) -> anyhow::Result<()> {
-        if self.compared.borrow().contains(&stored.id.0) {
-            return Ok(());
+    fn is_same(&self, ready: &ReadyKernel, stored: &Stored) -> bool {
+        let has = |file: &StoredFile| {
+            is_below(&file.name)
+                && sha256_of(&ready.dir.join(&file.name)).is_ok_and(|it| it == file.sha256)
+        };
+        let is_known = self.compared.borrow().contains(&stored.id.0);
+        let is_same = is_known || stored.files.iter().all(has);
+        if is_same && !is_known {
+            self.compared.borrow_mut().insert(stored.id.0.clone());
         }
-        for file in stored.files.iter().filter(|file| is_below(&file.name)) {
-            let path = ready.dir.join(&file.name);
-            if sha256_of(&path).ok().as_ref() != Some(&file.sha256) && file.name != META {
-                bail!("kernel {} came with another `{}` before", stored.id.short(), file.name);
-            }
-        }
-        self.compared.borrow_mut().insert(stored.id.0.clone());
-        Ok(())
+        is_same
     }
 
     /// A file of the cache, which gets it from the run if it must.
@@ -457,16 +464,6 @@ fn check(subject: &Subject) -> anyhow::Result<()> {
 #[derive(Debug, thiserror::Error)]
 #[error("it is of no use any more")]
 struct Stopped;
-
-/// Whether a path leads to something below a folder, and nowhere else.
-pub(super) fn is_below(path: &str) -> bool {
-    let mut parts = Path::new(path).components().peekable();
-    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
-}
-
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
 
 /// Removes what was not used for the longest time, but for what is used now.
 fn make_room(folder: &Path, used: &Path) {

@@ -2,6 +2,7 @@
 //! length.
 
 use std::io::{self, Read, Write};
+use std::path::{Component, Path};
 
 use kbisect_core::job::Job;
 use kbisect_core::kernel::KernelId;
@@ -150,6 +151,14 @@ pub enum FromWorker {
     },
     /// It is there.
     Alive,
+}
+
+/// Whether a path leads to something below a folder, and nowhere else.
+pub fn is_below(path: &str) -> bool {
+    let mut parts = Path::new(path).components().peekable();
+    parts.peek().is_some()
+        && parts.all(|part| matches!(part, Component::Normal(_)))
+        && !path.contains('\0')
 }
 
 /// Writes a message.
